@@ -1,0 +1,261 @@
+//! The one body type of requests and responses, and the guards that live until its end.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+use crate::error::Error;
+
+/// A message body: nothing, one piece, or a stream of pieces and trailers.
+///
+/// It streams with back-pressure: a piece is read from the peer when somebody polls for it. Guards added by
+/// [`Body::with_guard`] are told how the body ended, at its END, which for a response is the end of the
+/// exchange.
+pub struct Body {
+    content: Content,
+    guard: Option<Box<dyn Guard>>,
+}
+
+enum Content {
+    Empty,
+    Full(Bytes),
+    Stream(Pin<Box<dyn Stream>>),
+}
+
+/// What a protocol supplies as a body that is still arriving.
+pub trait Stream: http_body::Body<Data = Bytes, Error = Error> + Send {}
+
+impl<T: http_body::Body<Data = Bytes, Error = Error> + Send> Stream for T {}
+
+/// Something that must last as long as a body, and learns how it ended.
+pub trait Guard: Send {
+    fn end(self: Box<Self>, end: End<'_>);
+}
+
+/// How a body ended.
+#[derive(Clone, Copy, Debug)]
+pub enum End<'a> {
+    /// Its last piece was handed on.
+    Complete,
+    /// Its source failed.
+    Failed(&'a Error),
+    /// Whoever read it stopped before its end.
+    Dropped,
+}
+
+impl Body {
+    pub const fn empty() -> Self {
+        Body {
+            content: Content::Empty,
+            guard: None,
+        }
+    }
+
+    pub fn full(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        Body {
+            content: if bytes.is_empty() {
+                Content::Empty
+            } else {
+                Content::Full(bytes)
+            },
+            guard: None,
+        }
+    }
+
+    pub fn stream(stream: impl Stream + 'static) -> Self {
+        Body {
+            content: Content::Stream(Box::pin(stream)),
+            guard: None,
+        }
+    }
+
+    /// Tells `guard` when this body ends. A later guard is told first.
+    #[must_use]
+    pub fn with_guard(mut self, guard: impl Guard + 'static) -> Self {
+        self.guard = Some(match self.guard.take() {
+            None => Box::new(guard),
+            Some(inner) => Box::new(Both(guard, inner)),
+        });
+        self
+    }
+
+    /// Whether it is certain that no piece will come.
+    pub fn is_empty(&self) -> bool {
+        matches!(self.content, Content::Empty)
+    }
+
+    /// The whole content, when it is already here: nothing is left to wait for. Ends the body.
+    pub fn take_full(&mut self) -> Option<Bytes> {
+        match &mut self.content {
+            Content::Stream(_) => None,
+            content => {
+                let bytes = match std::mem::replace(content, Content::Empty) {
+                    Content::Full(bytes) => bytes,
+                    _ => Bytes::new(),
+                };
+                self.end(End::Complete);
+                Some(bytes)
+            }
+        }
+    }
+
+    fn end(&mut self, end: End<'_>) {
+        if let Some(guard) = self.guard.take() {
+            guard.end(end);
+        }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match &mut self.content {
+            Content::Empty => {
+                self.end(End::Complete);
+                Poll::Ready(None)
+            }
+            Content::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                self.content = Content::Empty;
+                self.end(End::Complete);
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Content::Stream(stream) => {
+                let polled = std::task::ready!(stream.as_mut().poll_frame(cx));
+                match &polled {
+                    None => {
+                        self.content = Content::Empty;
+                        self.end(End::Complete);
+                    }
+                    Some(Err(error)) => self.end(End::Failed(error)),
+                    // The consumer may stop here, so the guard must not wait for another poll.
+                    Some(Ok(_)) if stream.is_end_stream() => self.end(End::Complete),
+                    Some(Ok(_)) => {}
+                }
+                Poll::Ready(polled)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Empty => true,
+            Content::Full(_) => false,
+            Content::Stream(stream) => stream.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Empty => SizeHint::with_exact(0),
+            Content::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Stream(stream) => stream.size_hint(),
+        }
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        let complete = http_body::Body::is_end_stream(self);
+        self.end(if complete {
+            End::Complete
+        } else {
+            End::Dropped
+        });
+    }
+}
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let size = http_body::Body::size_hint(self);
+        write!(f, "Body({}..", size.lower())?;
+        match size.upper() {
+            Some(upper) => write!(f, "={upper})"),
+            None => write!(f, ")"),
+        }
+    }
+}
+
+struct Both<G>(G, Box<dyn Guard>);
+
+impl<G: Guard> Guard for Both<G> {
+    fn end(self: Box<Self>, end: End<'_>) {
+        Box::new(self.0).end(end);
+        self.1.end(end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::{BodyExt, StreamBody};
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Ends(Arc<Mutex<Vec<String>>>);
+
+    impl Guard for Ends {
+        fn end(self: Box<Self>, end: End<'_>) {
+            self.0.lock().unwrap().push(format!("{end:?}"));
+        }
+    }
+
+    fn pieces(pieces: Vec<Result<&'static str, Error>>) -> Body {
+        Body::stream(StreamBody::new(futures_util::stream::iter(
+            pieces
+                .into_iter()
+                .map(|p| p.map(|p| Frame::data(Bytes::from(p)))),
+        )))
+    }
+
+    #[tokio::test]
+    async fn guards_learn_of_the_end_not_of_the_first_piece() {
+        let ends = Ends::default();
+        let mut body = pieces(vec![Ok("a"), Ok("b")]).with_guard(ends.clone());
+        body.frame().await.unwrap().unwrap();
+        assert!(ends.0.lock().unwrap().is_empty());
+        while body.frame().await.is_some() {}
+        drop(body);
+        assert_eq!(*ends.0.lock().unwrap(), ["Complete"]);
+    }
+
+    #[tokio::test]
+    async fn every_guard_is_told_once() {
+        let ends = Ends::default();
+        drop(
+            pieces(vec![Ok("a")])
+                .with_guard(ends.clone())
+                .with_guard(ends.clone()),
+        );
+        assert_eq!(*ends.0.lock().unwrap(), ["Dropped", "Dropped"]);
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_told_as_one() {
+        let ends = Ends::default();
+        let failure = Error::new(crate::error::UPSTREAM_RESET, "cut");
+        let mut body = pieces(vec![Err(failure)]).with_guard(ends.clone());
+        assert!(body.frame().await.unwrap().is_err());
+        drop(body);
+        assert_eq!(ends.0.lock().unwrap().len(), 1);
+        assert!(ends.0.lock().unwrap()[0].starts_with("Failed"));
+    }
+
+    #[test]
+    fn one_piece_is_taken_whole() {
+        let ends = Ends::default();
+        let mut body = Body::full("abc").with_guard(ends.clone());
+        assert_eq!(body.take_full().unwrap(), "abc");
+        assert_eq!(*ends.0.lock().unwrap(), ["Complete"]);
+        assert_eq!(Body::empty().take_full().unwrap(), "");
+        assert!(pieces(vec![]).take_full().is_none());
+    }
+}

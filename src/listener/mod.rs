@@ -1,0 +1,134 @@
+//! `[listeners.*]`: where callers connect.
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::problem::Problems;
+use crate::value::{ByteSize, Duration, NotBuilt};
+
+mod address;
+
+pub use address::ListenAddress;
+
+/// `[listeners.NAME]`
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where to listen: `"127.0.0.1:15001"`, `"[::1]:15001"` or `"unix:/run/outrigger.sock"`.
+    pub listen: ListenAddress,
+    /// Serve connections that the kernel redirected here.
+    #[serde(default, skip_serializing)]
+    pub transparent: Option<NotBuilt>,
+    /// Terminate TLS.
+    #[serde(default, skip_serializing)]
+    pub tls: Option<NotBuilt>,
+    /// Which protocols a caller may speak.
+    #[serde(default = "both_protocols")]
+    pub protocols: Vec<Protocol>,
+    /// Above this many connections, new ones wait in the kernel's backlog.
+    #[serde(default = "max_connections")]
+    pub max_connections: usize,
+    /// From the first byte of a request to the end of its head.
+    #[serde(default = "header_timeout")]
+    pub header_timeout: Duration,
+    /// How long a kept-alive connection may have no request.
+    #[serde(default = "idle_timeout")]
+    pub idle_timeout: Duration,
+    /// The longest gap between two reads of a request body.
+    #[serde(default = "body_timeout")]
+    pub body_timeout: Duration,
+    /// A larger request head is answered with 431.
+    #[serde(default = "max_header_bytes")]
+    pub max_header_bytes: ByteSize,
+    /// A request head with more fields is answered with 431.
+    #[serde(default = "max_headers")]
+    pub max_headers: usize,
+    /// HTTP/2 requests at once on one connection.
+    #[serde(default = "max_concurrent_streams")]
+    pub max_concurrent_streams: u32,
+    /// Networks whose `X-Forwarded-For` is believed.
+    #[serde(default)]
+    pub trusted_proxies: Vec<IpNet>,
+    /// What happens to `X-Forwarded-For`, `-Proto` and `-Host`. Default: `"pass"` on a loopback or unix
+    /// listener, `"set"` elsewhere.
+    pub forwarded_headers: Option<ForwardedHeaders>,
+    /// Add `Via: 1.1 outrigger`. Off by default: some servers stop compressing when they see it.
+    #[serde(default)]
+    pub via: bool,
+    /// Expect a PROXY protocol header first.
+    #[serde(default, skip_serializing)]
+    pub proxy_protocol: Option<NotBuilt>,
+}
+
+/// A protocol that callers may speak.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// What happens to a caller's `X-Forwarded-*`.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum ForwardedHeaders {
+    Set,
+    Pass,
+    Remove,
+}
+
+impl Config {
+    /// What deserializing alone cannot see.
+    pub fn check(&self, problems: &mut Problems) {
+        if self.protocols.is_empty() {
+            problems.error(
+                &["protocols"],
+                "a listener must speak at least one protocol",
+            );
+        }
+        if self.max_connections == 0 {
+            problems.error(&["max_connections"], "must be at least 1");
+        }
+    }
+
+    /// What happens to `X-Forwarded-*`, the default filled in.
+    pub fn forwarded_headers(&self) -> ForwardedHeaders {
+        self.forwarded_headers
+            .unwrap_or(match self.listen.is_local() {
+                true => ForwardedHeaders::Pass,
+                false => ForwardedHeaders::Set,
+            })
+    }
+}
+
+fn both_protocols() -> Vec<Protocol> {
+    vec![Protocol::Http1, Protocol::Http2]
+}
+
+fn max_connections() -> usize {
+    10_000
+}
+
+fn header_timeout() -> Duration {
+    Duration::from_secs(10)
+}
+
+fn idle_timeout() -> Duration {
+    Duration::from_secs(3600)
+}
+
+fn body_timeout() -> Duration {
+    Duration::from_secs(60)
+}
+
+fn max_header_bytes() -> ByteSize {
+    ByteSize(60 << 10)
+}
+
+fn max_headers() -> usize {
+    100
+}
+
+fn max_concurrent_streams() -> u32 {
+    100
+}

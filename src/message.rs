@@ -1,0 +1,143 @@
+//! Request and response, as policies see them, whatever protocol carried them.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::uri::{Authority, PathAndQuery};
+use http::{Method, StatusCode, Version};
+use tokio::time::Instant;
+
+use crate::body::Body;
+use crate::headers::Headers;
+use crate::io::Io;
+use crate::peer::Peer;
+use crate::route::Captures;
+
+/// A request on its way to the upstream.
+#[derive(Debug)]
+pub struct Request {
+    pub method: Method,
+    /// From the request target or `Host`, whichever RFC 9112 section 3.2.2 says counts.
+    pub authority: Option<Authority>,
+    /// Normalised once before matching, so that what is judged is what is forwarded. For `OPTIONS *` it is `*`.
+    pub target: PathAndQuery,
+    /// The version in which the caller spoke.
+    pub version: Version,
+    pub headers: Headers,
+    pub body: Body,
+    pub context: Context,
+}
+
+/// What the proxy knows of a request beside its bytes.
+#[derive(Debug)]
+pub struct Context {
+    pub peer: Arc<Peer>,
+    /// The caller's address: the peer's, or what a trusted proxy says it is. None on a unix socket.
+    pub client: Option<IpAddr>,
+    /// Name of the route that was chosen; empty until then.
+    pub route: Arc<str>,
+    /// What the route's `{name}` segments matched.
+    pub captures: Captures,
+    pub request_id: RequestId,
+    /// When the request's head was complete.
+    pub received: Instant,
+    /// When the exchange must be over, its body included.
+    pub deadline: Option<Instant>,
+    /// Takes interim answers (103 and its like) to the caller, where its protocol can carry them.
+    pub interim: Option<Arc<dyn Interim>>,
+}
+
+/// The way of a 1xx answer back to the caller.
+pub trait Interim: Send + Sync {
+    fn send(&self, status: StatusCode, headers: &Headers);
+}
+
+impl std::fmt::Debug for dyn Interim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Interim")
+    }
+}
+
+/// An answer on its way to the caller.
+#[derive(Debug)]
+pub struct Response {
+    pub status: StatusCode,
+    pub version: Version,
+    pub headers: Headers,
+    pub body: Body,
+    /// After a 101, or a 2xx to CONNECT: the connection whose raw bytes follow.
+    pub upgrade: Option<Upgraded>,
+    /// Names why, when the proxy itself made this answer out of a failure.
+    pub refused: Option<crate::error::Reason>,
+}
+
+/// A connection to an upstream that has switched protocols.
+#[derive(Debug)]
+pub struct Upgraded {
+    pub io: Io,
+    /// Bytes that arrived behind the head.
+    pub early: bytes::Bytes,
+}
+
+impl Response {
+    pub fn new(status: StatusCode, body: Body) -> Self {
+        Response {
+            status,
+            version: Version::HTTP_11,
+            headers: Headers::new(),
+            body,
+            upgrade: None,
+            refused: None,
+        }
+    }
+}
+
+/// `X-Request-Id`: the caller's, or a UUIDv7 made here (RFC 9562, section 5.7).
+#[derive(Clone)]
+pub enum RequestId {
+    /// Text of 36 bytes, made by us.
+    Made([u8; 36]),
+    /// As the caller sent it: visible ASCII.
+    Kept(Box<str>),
+}
+
+impl RequestId {
+    /// A new one: time-ordered, its random part not fit for secrets.
+    pub fn new() -> Self {
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        let random = fastrand::u128(..).to_ne_bytes();
+        let mut entropy = [0; 10];
+        entropy.copy_from_slice(&random[..10]);
+        let id = uuid::Builder::from_unix_timestamp_millis(now.as_millis() as u64, &entropy);
+        let mut text = [0; 36];
+        id.into_uuid().hyphenated().encode_lower(&mut text);
+        RequestId::Made(text)
+    }
+
+    pub fn as_str(&self) -> &str {
+        match self {
+            RequestId::Made(text) => std::str::from_utf8(text).unwrap_or_default(),
+            RequestId::Kept(text) => text,
+        }
+    }
+}
+
+impl Default for RequestId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::fmt::Display for RequestId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

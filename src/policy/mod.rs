@@ -1,0 +1,46 @@
+//! What a route may ask for, and in which order a request meets it.
+//!
+//! A policy is one file: its config block, behaviour, metrics and unit tests. It adds three lines here: its
+//! module, its field in [`Config`] and its layer in [`stack`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::problem::Problems;
+use crate::value::{NotBuilt, Toggle};
+
+pub mod authorize;
+pub mod headers;
+pub mod stack;
+pub mod timeout;
+
+/// The policy keys of `[routes.NAME]` and `[defaults]`, in the order in which a request meets them.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    #[serde(skip_serializing)]
+    pub cors: Option<Toggle<NotBuilt>>,
+    pub authorize: Option<Toggle<authorize::Config>>,
+    #[serde(skip_serializing)]
+    pub jwt: Option<Toggle<NotBuilt>>,
+    #[serde(skip_serializing)]
+    pub rate_limit: Option<Toggle<NotBuilt>>,
+    #[serde(skip_serializing)]
+    pub concurrency_limit: Option<Toggle<NotBuilt>>,
+    pub request: Option<Toggle<headers::RequestConfig>>,
+    pub response: Option<Toggle<headers::ResponseConfig>>,
+    pub timeout: Option<Toggle<crate::value::Limit>>,
+    pub idle_timeout: Option<Toggle<crate::value::Limit>>,
+    pub deadline: Option<Toggle<crate::value::Limit>>,
+    pub retry: Option<Toggle<NotBuilt>>,
+    #[serde(skip_serializing)]
+    pub circuit_breaker: Option<Toggle<NotBuilt>>,
+    #[serde(skip_serializing)]
+    pub credentials: Option<Toggle<NotBuilt>>,
+    #[serde(skip_serializing)]
+    pub graphql: Option<Toggle<NotBuilt>>,
+}
+
+impl Config {
+    /// What deserializing alone cannot see.
+    pub fn check(&self, _problems: &mut Problems) {}
+}

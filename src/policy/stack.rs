@@ -1,0 +1,136 @@
+//! The only generic code of the house: how policies are laid over a handler, and how their state is kept.
+//!
+//! A policy's call is a plain `async fn` that reads from top to bottom: what stands above `next.call` is the
+//! way in, what stands below is the way out, a refusal is `return Err`. Each policy is erased behind
+//! [`Handler`], because a fully generic stack of a dozen futures takes the compiler minutes; a policy that a
+//! route does not ask for is not in its stack at all.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tower::Layer;
+
+use crate::error::Error;
+use crate::message::{Request, Response};
+
+/// The future of an answer.
+pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Response, Error>> + Send + 'a>>;
+
+/// Something that answers requests: a policy over another handler, or the target at the bottom.
+pub trait Handler: Send + Sync {
+    fn call<'a>(&'a self, request: Request) -> Answer<'a>;
+}
+
+/// One policy of a route.
+pub trait Policy: Send + Sync + 'static {
+    /// Called once a request. `next` may be called never (a refusal), once, or again (a retry).
+    fn apply(
+        &self,
+        request: Request,
+        next: &dyn Handler,
+    ) -> impl Future<Output = Result<Response, Error>> + Send;
+}
+
+/// A policy laid over the handler below it.
+struct With<P> {
+    policy: Arc<P>,
+    next: Box<dyn Handler>,
+}
+
+impl<P: Policy> Handler for With<P> {
+    fn call<'a>(&'a self, request: Request) -> Answer<'a> {
+        Box::pin(self.policy.apply(request, &*self.next))
+    }
+}
+
+/// The layer of a policy: without one it hands back the handler below as it is, so an absent policy costs nothing.
+pub struct WithLayer<P>(Option<Arc<P>>);
+
+impl<P: Policy> WithLayer<P> {
+    pub fn new(policy: Option<P>) -> Self {
+        WithLayer(policy.map(Arc::new))
+    }
+}
+
+impl<P: Policy> Layer<Box<dyn Handler>> for WithLayer<P> {
+    type Service = Box<dyn Handler>;
+
+    fn layer(&self, next: Box<dyn Handler>) -> Box<dyn Handler> {
+        match &self.0 {
+            None => next,
+            Some(policy) => Box::new(With {
+                policy: policy.clone(),
+                next,
+            }),
+        }
+    }
+}
+
+/// Facts that outlive a reload, by route name and type: tokens spent, failures seen; never limits, so that new
+/// limits apply to old facts at once.
+#[derive(Default)]
+pub struct Kept(HashMap<(Arc<str>, TypeId), Arc<dyn Any + Send + Sync>>);
+
+/// What a policy is given while its route is built.
+pub struct Build<'a> {
+    pub route: Arc<str>,
+    old: &'a Kept,
+    new: &'a mut Kept,
+}
+
+impl<'a> Build<'a> {
+    pub fn new(route: Arc<str>, old: &'a Kept, new: &'a mut Kept) -> Self {
+        Build { route, old, new }
+    }
+
+    /// The facts of type `T` that this route had before the reload, or fresh ones.
+    pub fn keep<T: Default + Send + Sync + 'static>(&mut self) -> Arc<T> {
+        let key = (self.route.clone(), TypeId::of::<T>());
+        let found = self.new.0.get(&key).or_else(|| self.old.0.get(&key));
+        let facts = found
+            .and_then(|facts| facts.clone().downcast::<T>().ok())
+            .unwrap_or_default();
+        self.new.0.insert(key, facts.clone());
+        facts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    fn build<'a>(route: &str, old: &'a Kept, new: &'a mut Kept) -> Build<'a> {
+        Build::new(route.into(), old, new)
+    }
+
+    #[test]
+    fn facts_follow_the_name_of_their_route() {
+        let mut first = Kept::default();
+        let facts = build("pay", &Kept::default(), &mut first).keep::<AtomicU32>();
+        facts.store(7, Ordering::Relaxed);
+
+        let mut second = Kept::default();
+        let same = build("pay", &first, &mut second).keep::<AtomicU32>();
+        let other = build("ship", &first, &mut second).keep::<AtomicU32>();
+        assert_eq!(
+            (same.load(Ordering::Relaxed), other.load(Ordering::Relaxed)),
+            (7, 0)
+        );
+    }
+
+    #[test]
+    fn facts_of_a_removed_route_are_forgotten() {
+        let mut first = Kept::default();
+        build("pay", &Kept::default(), &mut first)
+            .keep::<AtomicU32>()
+            .store(7, Ordering::Relaxed);
+        let second = Kept::default();
+        let mut third = Kept::default();
+        let again = build("pay", &second, &mut third).keep::<AtomicU32>();
+        assert_eq!(again.load(Ordering::Relaxed), 0);
+    }
+}

@@ -1,0 +1,1 @@
+//! `timeout`, `idle_timeout` and `deadline`: how long an exchange may take.

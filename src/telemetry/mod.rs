@@ -1,0 +1,3 @@
+//! What the proxy tells about itself: metrics, logs.
+
+pub mod log;
