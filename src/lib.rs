@@ -3,9 +3,11 @@
 
 pub mod admin;
 pub mod body;
+pub mod buffer;
 pub mod config;
 pub mod drain;
 pub mod error;
+pub mod h1;
 pub mod headers;
 pub mod io;
 pub mod listener;
@@ -15,6 +17,7 @@ pub mod policy;
 pub mod problem;
 pub mod route;
 pub mod telemetry;
+pub mod timer;
 pub mod upstream;
 pub mod value;
 pub mod worker;
