@@ -8,6 +8,7 @@ pub mod config;
 pub mod drain;
 pub mod error;
 pub mod h1;
+pub mod h2;
 pub mod headers;
 pub mod io;
 pub mod listener;

@@ -45,8 +45,6 @@ pub trait Loan: Send + Unpin + 'static {
     fn give_back(self);
     /// The connection speaks another protocol from here on.
     fn into_connection(self) -> Connection;
-    /// Whether an earlier exchange went over it: then the upstream may have closed it meanwhile.
-    fn is_reused(&self) -> bool;
 }
 
 impl Connection {
