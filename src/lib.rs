@@ -13,6 +13,7 @@ pub mod message;
 pub mod peer;
 pub mod policy;
 pub mod problem;
+pub mod proxy;
 pub mod route;
 pub mod telemetry;
 pub mod upstream;
