@@ -16,6 +16,7 @@ pub mod message;
 pub mod peer;
 pub mod policy;
 pub mod problem;
+pub mod proxy;
 pub mod route;
 pub mod telemetry;
 pub mod timer;
