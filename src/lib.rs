@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod body;
+pub mod cli;
 pub mod config;
 pub mod drain;
 pub mod error;

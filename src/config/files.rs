@@ -184,13 +184,23 @@ impl Source {
 
     /// Line and column, both from 1; a column is a character.
     pub fn position(&self, offset: usize) -> (usize, usize) {
-        let before = &self.text[..self.text.floor_char_boundary(offset)];
+        let before = &self.text[..boundary(&self.text, offset)];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         (
             before.bytes().filter(|b| *b == b'\n').count() + 1,
             before[line_start..].chars().count() + 1,
         )
     }
+}
+
+/// The nearest boundary of a character at `offset` or before it.
+pub(super) fn boundary(text: &str, offset: usize) -> usize {
+    let start = offset.min(text.len());
+    // A character has at most four bytes, and 0 is a boundary.
+    (0..=start)
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0)
 }
 
 #[cfg(test)]

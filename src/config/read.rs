@@ -226,7 +226,7 @@ impl Reader {
         let mut removed = false;
         for key in unknown {
             let mistake = Mistake {
-                path: [table, &[key.clone()]].concat(),
+                path: [table, std::slice::from_ref(&key)].concat(),
                 at_key: true,
                 ..Mistake::unknown_key(&key, known)
             };

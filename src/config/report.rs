@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
-use super::files::Source;
+use super::files::{Source, boundary};
 use super::tree::Place;
 use crate::problem::Severity;
 
@@ -188,8 +188,8 @@ fn snippet(source: &Source) -> Snippet<'_, annotate_snippets::Annotation<'_>> {
 /// spans many would be shown whole.
 fn within(source: &Source, span: &Range<usize>) -> Range<usize> {
     let text = &source.shown;
-    let start = text.floor_char_boundary(span.start);
-    let end = text.ceil_char_boundary(span.end.max(start)).min(text.len());
+    let start = boundary(text, span.start);
+    let end = boundary(text, span.end).max(start);
     let line_end = text[start..end].find('\n').map_or(end, |at| start + at);
     start..line_end
 }

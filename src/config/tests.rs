@@ -240,6 +240,14 @@ fn the_reference_and_the_examples_are_good() {
     }
 }
 
+#[test]
+fn nesting_without_end_is_refused() {
+    for piece in ["a.", "[", "{a="] {
+        assert!(parse("x.toml", &format!("a = {}", piece.repeat(100_000))).is_err());
+        assert!(parse("x.toml", &format!("{}a = 1", piece.repeat(100_000))).is_err());
+    }
+}
+
 mod never_panics {
     use proptest::prelude::*;
 
