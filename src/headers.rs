@@ -42,6 +42,24 @@ struct Span {
 
 const ADDED: u32 = 1 << 31;
 
+/// Where the fields of a received head lie, gathered while it is parsed.
+pub struct Spans(Vec<Field>);
+
+impl Spans {
+    pub fn with_capacity(fields: usize) -> Self {
+        // Room for the handful that forwarding adds, so that it never grows on the common path.
+        Spans(Vec::with_capacity(fields + 6))
+    }
+
+    /// Byte offsets and lengths of a field's name and value.
+    pub fn push(&mut self, name: usize, name_len: usize, value: usize, value_len: usize) {
+        self.0.push(Field {
+            name: Span::new(name, name_len, 0),
+            value: Span::new(value, value_len, 0),
+        });
+    }
+}
+
 impl Default for Headers {
     fn default() -> Self {
         Self::new()
@@ -53,24 +71,15 @@ impl Headers {
         Headers(Form::Flat(Flat::default()))
     }
 
-    /// Fields that lie in `received`, given as byte offsets of name and value.
+    /// Fields that lie in `received`.
     ///
     /// The caller has checked that names are tokens and values are field values; `received` must be
     /// shorter than 2 GiB, which the head size limit of every listener and upstream guarantees.
-    pub fn from_received(
-        received: Bytes,
-        spans: impl ExactSizeIterator<Item = (std::ops::Range<usize>, std::ops::Range<usize>)>,
-    ) -> Self {
-        // Room for the handful that forwarding adds, so that it never grows on the common path.
-        let mut fields = Vec::with_capacity(spans.len() + 6);
-        fields.extend(spans.map(|(name, value)| Field {
-            name: Span::new(name.start, name.len(), 0),
-            value: Span::new(value.start, value.len(), 0),
-        }));
+    pub fn from_received(received: Bytes, spans: Spans) -> Self {
         Headers(Form::Flat(Flat {
             received,
             added: Vec::new(),
-            fields,
+            fields: spans.0,
         }))
     }
 
@@ -315,15 +324,18 @@ mod tests {
 
     fn flat(fields: &[(&str, &str)]) -> Headers {
         let mut block = Vec::new();
-        let mut spans = Vec::new();
+        let mut spans = Spans::with_capacity(fields.len());
         for (name, value) in fields {
-            let n = block.len()..block.len() + name.len();
-            let v = n.end..n.end + value.len();
+            spans.push(
+                block.len(),
+                name.len(),
+                block.len() + name.len(),
+                value.len(),
+            );
             block.extend_from_slice(name.as_bytes());
             block.extend_from_slice(value.as_bytes());
-            spans.push((n, v));
         }
-        Headers::from_received(block.into(), spans.into_iter())
+        Headers::from_received(block.into(), spans)
     }
 
     fn map(fields: &[(&str, &str)]) -> Headers {

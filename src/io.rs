@@ -8,7 +8,8 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll, ready};
 
-use bytes::BufMut;
+use bytes::BytesMut;
+use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
 /// A connected socket.
@@ -19,24 +20,15 @@ pub enum Io {
 }
 
 impl Io {
-    /// Reads once into `buffer`; 0 is the end of the stream (or a full buffer).
+    /// Reads once into the room that `buffer` has; 0 is the end of the stream.
     pub fn poll_read(
         &self,
         cx: &mut Context<'_>,
-        buffer: &mut impl BufMut,
+        buffer: &mut BytesMut,
     ) -> Poll<io::Result<usize>> {
         loop {
-            let read = match self {
-                Io::Tcp(socket) => {
-                    ready!(socket.poll_read_ready(cx))?;
-                    socket.try_read_buf(buffer)
-                }
-                Io::Unix(socket) => {
-                    ready!(socket.poll_read_ready(cx))?;
-                    socket.try_read_buf(buffer)
-                }
-            };
-            match read {
+            ready!(self.poll_read_ready(cx))?;
+            match self.try_read(buffer) {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 read => return Poll::Ready(read),
             }
@@ -51,11 +43,16 @@ impl Io {
         }
     }
 
-    /// Reads what is there now.
-    pub fn try_read(&self, buffer: &mut impl BufMut) -> io::Result<usize> {
+    /// Reads what is there now into the room that `buffer` has.
+    pub fn try_read(&self, buffer: &mut BytesMut) -> io::Result<usize> {
+        debug_assert!(buffer.capacity() > buffer.len());
         match self {
-            Io::Tcp(socket) => socket.try_read_buf(buffer),
-            Io::Unix(socket) => socket.try_read_buf(buffer),
+            Io::Tcp(socket) => until_short(buffer.capacity() - buffer.len(), |read| {
+                socket.try_io(Interest::READABLE, || read(socket.try_read_buf(buffer)))
+            }),
+            Io::Unix(socket) => until_short(buffer.capacity() - buffer.len(), |read| {
+                socket.try_io(Interest::READABLE, || read(socket.try_read_buf(buffer)))
+            }),
         }
     }
 
@@ -65,15 +62,24 @@ impl Io {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let wanted = slices.iter().map(|slice| slice.len()).sum();
         loop {
             let written = match self {
                 Io::Tcp(socket) => {
                     ready!(socket.poll_write_ready(cx))?;
-                    socket.try_write_vectored(slices)
+                    until_short(wanted, |wrote| {
+                        socket.try_io(Interest::WRITABLE, || {
+                            wrote(socket.try_write_vectored(slices))
+                        })
+                    })
                 }
                 Io::Unix(socket) => {
                     ready!(socket.poll_write_ready(cx))?;
-                    socket.try_write_vectored(slices)
+                    until_short(wanted, |wrote| {
+                        socket.try_io(Interest::WRITABLE, || {
+                            wrote(socket.try_write_vectored(slices))
+                        })
+                    })
                 }
             };
             match written {
@@ -94,6 +100,27 @@ impl Io {
     /// Ends the writing direction: the peer reads the end of the stream, and may go on sending.
     pub fn shutdown_write(&self) -> io::Result<()> {
         socket2::SockRef::from(self).shutdown(std::net::Shutdown::Write)
+    }
+}
+
+/// Runs a system call that may move fewer bytes than `wanted`. If it does, the kernel has no more for now, so the
+/// socket is marked as not ready, which saves the next call that would only say so. `attempt` runs under the
+/// runtime's readiness guard: an event that arrives meanwhile is not lost.
+fn until_short(
+    wanted: usize,
+    attempt: impl FnOnce(&mut dyn FnMut(io::Result<usize>) -> io::Result<usize>) -> io::Result<usize>,
+) -> io::Result<usize> {
+    let mut short = None;
+    let outcome = attempt(&mut |moved| match moved {
+        Ok(count) if count > 0 && count < wanted => {
+            short = Some(count);
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+        moved => moved,
+    });
+    match short {
+        Some(count) => Ok(count),
+        None => outcome,
     }
 }
 

@@ -3,10 +3,13 @@
 
 pub mod admin;
 pub mod body;
+pub mod buffer;
 pub mod cli;
 pub mod config;
 pub mod drain;
 pub mod error;
+pub mod h1;
+pub mod h2;
 pub mod headers;
 pub mod io;
 pub mod listener;
@@ -14,8 +17,10 @@ pub mod message;
 pub mod peer;
 pub mod policy;
 pub mod problem;
+pub mod proxy;
 pub mod route;
 pub mod telemetry;
+pub mod timer;
 pub mod upstream;
 pub mod value;
 pub mod worker;

@@ -25,6 +25,8 @@ pub struct Request {
     pub version: Version,
     pub headers: Headers,
     pub body: Body,
+    /// The protocol that the caller wants to switch to; never one by which HTTP itself goes on.
+    pub upgrade: Option<http::HeaderValue>,
     pub context: Context,
 }
 
@@ -77,6 +79,8 @@ pub struct Upgraded {
     pub io: Io,
     /// Bytes that arrived behind the head.
     pub early: bytes::Bytes,
+    /// The protocol that the upstream switched to; `None` behind CONNECT.
+    pub protocol: Option<http::HeaderValue>,
 }
 
 impl Response {

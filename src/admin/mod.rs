@@ -1,9 +1,64 @@
-//! The admin API.
+//! `[admin]`: the API through which people and their tools look at the proxy and steer it.
+//!
+//! [`bind`] takes the address, a router says what is answered ([`api`] to its operators, [`probes`] to kubelet
+//! and Prometheus), [`serve`] brings the two together. What they tell and change is behind [`Proxy`].
 
+use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::listener::ListenAddress;
+use crate::problem::Problems;
+use crate::telemetry::log::Level;
 use crate::value::NotBuilt;
+
+mod answer;
+mod bind;
+#[cfg(test)]
+mod fake;
+mod guard;
+mod router;
+mod serve;
+
+pub use bind::{Bound, bind};
+pub use router::{api, probes};
+pub use serve::serve;
+
+/// The proxy, as the admin API sees it. Every method but `reload` answers at once.
+pub trait Proxy: Send + Sync + 'static {
+    /// Whether traffic should be sent here; otherwise why not, in a few words such as "draining".
+    fn readiness(&self) -> Result<(), &'static str>;
+    /// The effective config, defaults filled in and secrets redacted, with `generation`, `hash`, `loaded_at` and
+    /// `last_error`.
+    fn config(&self) -> Value;
+    /// Each listener's name, the address that it has bound, and its connections.
+    fn listeners(&self) -> Value;
+    fn routes(&self) -> Value;
+    /// One route by name; None when there is none.
+    fn route(&self, name: &str) -> Option<Value>;
+    fn upstreams(&self) -> Value;
+    /// One upstream by name; None when there is none.
+    fn upstream(&self, name: &str) -> Option<Value>;
+    /// Reads the config again and puts it to use, or refuses it whole and says why, as `outrigger check` would.
+    /// The caller may go away meanwhile: dropping the future must not leave half a reload.
+    fn reload(&self) -> BoxFuture<'static, Result<ReloadOutcome, String>>;
+    /// Fails readiness and lets requests finish.
+    fn drain(&self);
+    /// Drains, then ends the process.
+    fn quit(&self);
+    fn set_log_level(&self, level: Level);
+    /// In Prometheus's text format 0.0.4.
+    fn metrics(&self) -> String;
+}
+
+/// What a reload that was not refused did.
+#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
+pub struct ReloadOutcome {
+    /// Generation of the config that serves now.
+    pub generation: u64,
+    /// False when what was read is what already served.
+    pub changed: bool,
+}
 
 /// `[admin]`
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
@@ -47,6 +102,33 @@ impl Serialize for AdminAddress {
     }
 }
 
+impl Config {
+    /// What deserializing alone cannot see.
+    pub fn check(&self, problems: &mut Problems) {
+        let Some(listen) = &self.listen.0 else {
+            return;
+        };
+        if !listen.is_local() && !self.allow_remote {
+            problems
+                .error(
+                    &["listen"],
+                    format!("other machines could reach the admin API on {listen}, and whoever reaches it may change and end this proxy"),
+                )
+                .help("listen on \"127.0.0.1:15000\" or \"unix:/path\", or set `allow_remote = true`");
+        }
+        let any_port = matches!(listen, ListenAddress::Tcp(address) if address.port() == 0);
+        if self.probe_listen.0.as_ref() == Some(listen) && !any_port {
+            problems
+                .error(
+                    &["probe_listen"],
+                    format!("{listen} is taken by the admin API"),
+                )
+                .help("give it another port, or \"none\": the admin API answers the same probes")
+                .related(&["listen"], "taken here");
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -56,5 +138,43 @@ impl Default for Config {
             writable_dir: None,
             state_dir: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn messages(config: &str) -> Vec<String> {
+        let mut problems = Problems::default();
+        toml::from_str::<Config>(config)
+            .unwrap()
+            .check(&mut problems);
+        problems.into_vec().into_iter().map(|p| p.message).collect()
+    }
+
+    #[test]
+    fn the_api_is_not_opened_to_others_by_accident() {
+        assert_eq!(messages(""), [""; 0]);
+        assert_eq!(messages("listen = 'none'"), [""; 0]);
+        assert_eq!(messages("listen = 'unix:/run/admin.sock'"), [""; 0]);
+        assert_eq!(messages("listen = '[::1]:15000'"), [""; 0]);
+        assert_eq!(messages("listen = '0.0.0.0:15000'").len(), 1);
+        assert_eq!(messages("listen = '10.0.0.7:15000'").len(), 1);
+        assert_eq!(
+            messages("listen = '0.0.0.0:15000'\nallow_remote = true"),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn one_address_serves_one_of_the_two() {
+        let both = "listen = '127.0.0.1:15000'\nprobe_listen = '127.0.0.1:15000'";
+        assert_eq!(
+            messages(both),
+            ["127.0.0.1:15000 is taken by the admin API"]
+        );
+        let any = "listen = '127.0.0.1:0'\nprobe_listen = '127.0.0.1:0'";
+        assert_eq!(messages(any), [""; 0]);
     }
 }

@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 mod balancer;
+mod connector;
 mod discovery;
 mod endpoint;
+mod pool;
 
 pub use balancer::BalancerConfig;
 pub use discovery::Discovery;

@@ -1,0 +1,201 @@
+//! A proxy to test the admin API with, and a client that speaks plain HTTP/1.1 to it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinHandle;
+
+use super::{AdminAddress, Proxy, ReloadOutcome, api, bind, probes, serve};
+use crate::listener::ListenAddress;
+use crate::telemetry::log::Level;
+
+/// Tells fixed things and remembers what it was asked to change.
+#[derive(Default)]
+pub(super) struct Fake {
+    calls: Mutex<Vec<String>>,
+    unready: Mutex<Option<&'static str>>,
+    refusal: Mutex<Option<&'static str>>,
+    /// A reload waits here while there is one.
+    held: Mutex<Option<Arc<Semaphore>>>,
+    begun: Arc<tokio::sync::Notify>,
+}
+
+impl Fake {
+    pub(super) fn calls(&self) -> Vec<String> {
+        self.calls.lock().unwrap().clone()
+    }
+
+    pub(super) fn set_unready(&self, why: &'static str) {
+        *self.unready.lock().unwrap() = Some(why);
+    }
+
+    pub(super) fn refuse_reloads(&self, report: &'static str) {
+        *self.refusal.lock().unwrap() = Some(report);
+    }
+
+    pub(super) fn hold_reloads(&self) {
+        *self.held.lock().unwrap() = Some(Arc::new(Semaphore::new(0)));
+    }
+
+    pub(super) async fn reload_begun(&self) {
+        self.begun.notified().await;
+    }
+
+    pub(super) fn release_reloads(&self) {
+        if let Some(held) = &*self.held.lock().unwrap() {
+            held.add_permits(1);
+        }
+    }
+
+    fn called(&self, what: impl Into<String>) {
+        self.calls.lock().unwrap().push(what.into());
+    }
+}
+
+impl Proxy for Fake {
+    fn readiness(&self) -> Result<(), &'static str> {
+        match *self.unready.lock().unwrap() {
+            None => Ok(()),
+            Some(why) => Err(why),
+        }
+    }
+
+    fn config(&self) -> Value {
+        json!({ "what": "config" })
+    }
+
+    fn listeners(&self) -> Value {
+        json!({ "what": "listeners" })
+    }
+
+    fn routes(&self) -> Value {
+        json!({ "what": "routes" })
+    }
+
+    fn route(&self, name: &str) -> Option<Value> {
+        (name == "pay").then(|| json!({ "what": "pay" }))
+    }
+
+    fn upstreams(&self) -> Value {
+        json!({ "what": "upstreams" })
+    }
+
+    fn upstream(&self, name: &str) -> Option<Value> {
+        (name == "payments").then(|| json!({ "what": "payments" }))
+    }
+
+    fn reload(&self) -> BoxFuture<'static, Result<ReloadOutcome, String>> {
+        let refusal = *self.refusal.lock().unwrap();
+        let held = self.held.lock().unwrap().clone();
+        let begun = self.begun.clone();
+        async move {
+            begun.notify_one();
+            if let Some(held) = held {
+                held.acquire().await.unwrap().forget();
+            }
+            match refusal {
+                Some(report) => Err(report.to_owned()),
+                None => Ok(ReloadOutcome {
+                    generation: 7,
+                    changed: true,
+                }),
+            }
+        }
+        .boxed()
+    }
+
+    fn drain(&self) {
+        self.called("drain");
+    }
+
+    fn quit(&self) {
+        self.called("quit");
+    }
+
+    fn set_log_level(&self, level: Level) {
+        self.called(format!("level {level:?}"));
+    }
+
+    fn metrics(&self) -> String {
+        "# TYPE up gauge\nup 1\n".to_owned()
+    }
+}
+
+/// The admin API of a fake proxy, served until this ends.
+pub(super) struct Served {
+    pub(super) proxy: Arc<Fake>,
+    pub(super) address: SocketAddr,
+    shutdown: oneshot::Sender<()>,
+    serving: JoinHandle<()>,
+}
+
+impl Served {
+    pub(super) async fn end(self) {
+        drop(self.shutdown);
+        self.serving.await.unwrap();
+    }
+
+    /// Sends one request, its head without the empty line, and reads the answer to the end of the connection.
+    pub(super) async fn exchange(&self, head: &str, body: &str) -> String {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let request = format!("{head}Connection: close\r\n\r\n{body}");
+        // An early refusal may close the connection before all is written.
+        let _ = stream.write_all(request.as_bytes()).await;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        String::from_utf8(answer).unwrap()
+    }
+}
+
+pub(super) async fn exchange(served: &Served, head: &str) -> String {
+    served.exchange(head, "").await
+}
+
+pub(super) async fn api_over_tcp(fake: Fake) -> Served {
+    served(fake, any_port(), api).await
+}
+
+pub(super) async fn api_over_unix(fake: Fake, path: &Path) -> Served {
+    let address = ListenAddress::Unix(path.to_owned());
+    served(fake, address, api).await
+}
+
+pub(super) async fn probes_over_tcp(fake: Fake) -> Served {
+    served(fake, any_port(), |proxy, _| probes(proxy)).await
+}
+
+async fn served(
+    fake: Fake,
+    address: ListenAddress,
+    router: impl FnOnce(Arc<dyn Proxy>, &ListenAddress) -> Router,
+) -> Served {
+    let proxy = Arc::new(fake);
+    let bound = bind(&AdminAddress(Some(address))).unwrap().unwrap();
+    let router = router(proxy.clone(), bound.address());
+    let address = match bound.address() {
+        ListenAddress::Tcp(address) => *address,
+        ListenAddress::Unix(_) => ([127, 0, 0, 1], 0).into(),
+    };
+    let (shutdown, ended) = oneshot::channel::<()>();
+    let serving = tokio::spawn(serve(bound, router, async {
+        let _ = ended.await;
+    }));
+    Served {
+        proxy,
+        address,
+        shutdown,
+        serving,
+    }
+}
+
+fn any_port() -> ListenAddress {
+    ListenAddress::Tcp(([127, 0, 0, 1], 0).into())
+}

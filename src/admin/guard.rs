@@ -1,0 +1,223 @@
+//! Keeps web pages away from the admin API.
+//!
+//! A page that a browser on this machine shows may send requests to loopback. With DNS rebinding it reads the
+//! answers too, under the name of the page's own site: so the `Host` must be one that the API goes by. A form or
+//! script of another site that sends a POST without reading the answer (CSRF) gives itself away by its `Origin`.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::uri::Authority;
+use http::{HeaderMap, StatusCode, Uri, header};
+
+use super::answer::problem;
+use crate::listener::ListenAddress;
+
+/// By which names the API may be asked for, beside those of loopback. A port says nothing: `kubectl
+/// port-forward` gives any.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Guard {
+    /// By any, because browsers cannot reach a unix socket.
+    Any,
+    /// By this address.
+    Address(IpAddr),
+    /// By any address, because every one of this machine's is listened on. A rebound request always carries a
+    /// name, never an address.
+    EveryAddress,
+}
+
+impl Guard {
+    pub(super) fn of(address: &ListenAddress) -> Self {
+        match address {
+            ListenAddress::Unix(_) => Guard::Any,
+            ListenAddress::Tcp(address) if address.ip().is_unspecified() => Guard::EveryAddress,
+            ListenAddress::Tcp(address) => Guard::Address(address.ip().to_canonical()),
+        }
+    }
+
+    fn refusal(self, uri: &Uri, headers: &HeaderMap) -> Option<&'static str> {
+        if !self.admits_hosts(uri, headers) {
+            return Some(
+                "this API answers only under a loopback address or the one that it listens on",
+            );
+        }
+        if !self.admits_origins(headers) {
+            return Some("web pages of other sites may not use this API");
+        }
+        None
+    }
+
+    fn admits_hosts(self, uri: &Uri, headers: &HeaderMap) -> bool {
+        if matches!(self, Guard::Any) {
+            return true;
+        }
+        let mut hosts = headers.get_all(header::HOST).iter();
+        let (Some(host), None) = (hosts.next(), hosts.next()) else {
+            return false;
+        };
+        let host = Authority::try_from(host.as_bytes());
+        // A target in absolute form overrides `Host` (RFC 9112, section 3.2.2).
+        host.is_ok_and(|host| self.admits(&host))
+            && uri.authority().is_none_or(|target| self.admits(target))
+    }
+
+    fn admits_origins(self, headers: &HeaderMap) -> bool {
+        headers.get_all(header::ORIGIN).iter().all(|origin| {
+            let origin = Uri::try_from(origin.as_bytes());
+            origin.is_ok_and(|origin| {
+                origin.scheme().is_some() && origin.authority().is_some_and(|a| self.admits(a))
+            })
+        })
+    }
+
+    fn admits(self, authority: &Authority) -> bool {
+        if authority.as_str().contains('@') {
+            return false;
+        }
+        let host = authority.host();
+        let Some(address) = address_of(host) else {
+            return host.eq_ignore_ascii_case("localhost");
+        };
+        address.is_loopback()
+            || match self {
+                Guard::Any => false,
+                Guard::Address(own) => address == own,
+                Guard::EveryAddress => true,
+            }
+    }
+}
+
+/// Refuses what does not come from the machine's own people and tools.
+pub(super) async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    match guard.refusal(request.uri(), request.headers()) {
+        Some(detail) => problem(StatusCode::FORBIDDEN, detail),
+        None => next.run(request).await,
+    }
+}
+
+fn address_of(host: &str) -> Option<IpAddr> {
+    let inner = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    match inner {
+        Some(v6) => v6
+            .parse::<Ipv6Addr>()
+            .ok()
+            .map(|v6| IpAddr::V6(v6).to_canonical()),
+        None => host.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn guard(address: &str) -> Guard {
+        Guard::of(&address.parse().unwrap())
+    }
+
+    fn admits(guard: Guard, target: &str, fields: &[(&'static str, &str)]) -> bool {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, HeaderValue::from_str(value).unwrap());
+        }
+        guard.refusal(&target.parse().unwrap(), &headers).is_none()
+    }
+
+    #[test]
+    fn loopback_is_admitted_under_any_port() {
+        let guard = guard("127.0.0.1:15000");
+        for host in [
+            "localhost",
+            "LocalHost:8080",
+            "127.0.0.1:15000",
+            "127.9.9.9",
+            "[::1]:15000",
+            "[::ffff:127.0.0.1]",
+        ] {
+            assert!(admits(guard, "/", &[("host", host)]), "{host}");
+        }
+        for host in [
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "10.0.0.7",
+            "[::2]",
+            "localhost@evil.example",
+            "evil.example@localhost",
+            "",
+            "127.1",
+            "2130706433",
+        ] {
+            assert!(!admits(guard, "/", &[("host", host)]), "{host}");
+        }
+    }
+
+    #[test]
+    fn exactly_one_host_is_needed_and_the_target_counts_too() {
+        let guard = guard("127.0.0.1:15000");
+        assert!(!admits(guard, "/", &[]));
+        assert!(!admits(
+            guard,
+            "/",
+            &[("host", "localhost"), ("host", "localhost")]
+        ));
+        assert!(!admits(
+            guard,
+            "http://evil.example/",
+            &[("host", "localhost")]
+        ));
+        assert!(admits(guard, "http://localhost/", &[("host", "localhost")]));
+    }
+
+    #[test]
+    fn the_own_address_is_admitted() {
+        let one = guard("10.0.0.7:15000");
+        assert!(admits(one, "/", &[("host", "10.0.0.7:15000")]));
+        assert!(!admits(one, "/", &[("host", "10.0.0.8:15000")]));
+        let every = guard("[::]:15000");
+        assert!(admits(every, "/", &[("host", "10.0.0.8:15000")]));
+        assert!(admits(every, "/", &[("host", "[fd00::1]:15000")]));
+        assert!(!admits(every, "/", &[("host", "pod.evil.example:15000")]));
+    }
+
+    #[test]
+    fn a_unix_socket_goes_by_any_name() {
+        let guard = guard("unix:/run/admin.sock");
+        assert!(admits(guard, "/", &[("host", "outrigger")]));
+        assert!(admits(guard, "/", &[]));
+        assert!(!admits(guard, "/", &[("origin", "https://evil.example")]));
+    }
+
+    #[test]
+    fn pages_of_other_sites_are_refused() {
+        let guard = guard("127.0.0.1:15000");
+        let from = |origin: &str| admits(guard, "/", &[("host", "localhost"), ("origin", origin)]);
+        assert!(from("http://localhost:15000"));
+        assert!(from("http://127.0.0.1:15000"));
+        assert!(from("http://[::1]:3000"));
+        for origin in [
+            "https://evil.example",
+            "null",
+            "localhost",
+            "http://localhost.evil.example",
+            "http://localhost@evil.example",
+            "",
+        ] {
+            assert!(!from(origin), "{origin}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_name_but_localhost_is_admitted(host in "[a-z]([a-z0-9-]{0,10}\\.){0,3}[a-z]{1,5}(:[0-9]{1,5})?") {
+            prop_assume!(!host.starts_with("localhost"));
+            for guard in [guard("127.0.0.1:1"), guard("0.0.0.0:1"), guard("10.0.0.7:1")] {
+                prop_assert!(!admits(guard, "/", &[("host", &host)]));
+            }
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! HTTP/1.1 (RFC 9112): our own codec, both halves.
+//!
+//! `httparse` knows the grammar of a head; the rules on top of it are stricter than the standard asks, because
+//! two parties that read one message differently are how requests are smuggled. Whatever could be read in two
+//! ways is refused before a byte of it goes on.
+//!
+//! - [`head`]: bytes to a request or response head, and back.
+//! - [`framing`]: where a body ends.
+//! - [`chunked`]: the chunked coding.
+//! - [`reader`]: a socket, its buffer, and the body that is read from it.
+//! - [`outgoing`]: what is to be written, gathered for one system call.
+//! - [`server`]: the side that callers speak to.
+//! - [`client`]: the side that speaks to upstreams.
+
+pub mod chunked;
+pub mod client;
+pub mod framing;
+pub mod head;
+pub mod outgoing;
+pub mod reader;
+pub mod server;

@@ -1,0 +1,208 @@
+//! A socket's incoming side: its buffer, and the body that is read from it.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+
+use super::chunked::{Decoded, Decoder};
+use super::framing::{Ambiguous, Framing};
+use crate::buffer;
+use crate::io::Io;
+
+/// Bytes that have arrived, and where the body under way ends.
+#[derive(Debug)]
+pub struct Reader {
+    pub buffer: BytesMut,
+    body: Progress,
+    /// Trailers that came with the last piece of data.
+    trailers: Option<HeaderMap>,
+}
+
+#[derive(Debug)]
+enum Progress {
+    Done,
+    Length(u64),
+    Chunked(Decoder),
+    UntilClose,
+}
+
+/// A part of a body.
+#[derive(Debug)]
+pub enum Piece {
+    Data(Bytes),
+    Trailers(HeaderMap),
+}
+
+/// Why a body cannot be read to its end.
+#[derive(Debug)]
+pub enum Fault {
+    /// The connection ended first.
+    Cut,
+    Io(io::Error),
+    Malformed(Ambiguous),
+}
+
+impl Reader {
+    pub fn new() -> Self {
+        Reader {
+            buffer: BytesMut::new(),
+            body: Progress::Done,
+            trailers: None,
+        }
+    }
+
+    /// A reader behind bytes that have arrived already.
+    pub fn with_buffer(buffer: BytesMut) -> Self {
+        Reader {
+            buffer,
+            body: Progress::Done,
+            trailers: None,
+        }
+    }
+
+    /// The body whose head was just taken.
+    pub fn start_body(&mut self, framing: Framing) {
+        self.trailers = None;
+        self.body = match framing {
+            Framing::None => Progress::Done,
+            Framing::Length(length) => Progress::Length(length),
+            Framing::Chunked => Progress::Chunked(Decoder::default()),
+            Framing::UntilClose => Progress::UntilClose,
+        };
+    }
+
+    /// Whether the last piece of the body was handed out.
+    pub fn body_done(&self) -> bool {
+        self.trailers.is_none()
+            && match &self.body {
+                Progress::Done => true,
+                Progress::Chunked(decoder) => decoder.is_done(),
+                Progress::Length(left) => *left == 0,
+                Progress::UntilClose => false,
+            }
+    }
+
+    /// Bytes of the body that are still to come, when that is known.
+    pub fn body_left(&self) -> Option<u64> {
+        match &self.body {
+            Progress::Done => Some(0),
+            Progress::Length(left) => Some(*left),
+            Progress::Chunked(_) | Progress::UntilClose => None,
+        }
+    }
+
+    /// The whole body, when all of it is in the buffer already.
+    pub fn take_whole_body(&mut self) -> Option<Bytes> {
+        match self.body {
+            Progress::Length(left) if left <= self.buffer.len() as u64 => {
+                self.body = Progress::Done;
+                Some(self.buffer.split_to(left as usize).freeze())
+            }
+            _ => None,
+        }
+    }
+
+    /// Reads once from the socket; 0 is its end.
+    pub fn poll_fill(&mut self, io: &Io, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.buffer.is_empty() && self.buffer.capacity() < buffer::SMALL {
+            // Wait without a buffer: this may be an idle connection, or the slow end of a stream.
+            ready!(io.poll_read_ready(cx))?;
+            self.make_room();
+        } else if self.buffer.capacity() == self.buffer.len() {
+            self.make_room();
+        }
+        io.poll_read(cx, &mut self.buffer)
+    }
+
+    /// The next piece of the body; `None` is its end.
+    pub fn poll_body(
+        &mut self,
+        io: &Io,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Piece, Fault>>> {
+        loop {
+            match self.next_piece() {
+                Ok(Some(piece)) => return Poll::Ready(Some(Ok(piece))),
+                Ok(None) if self.body_done() => return Poll::Ready(None),
+                Ok(None) => {}
+                Err(why) => return Poll::Ready(Some(Err(Fault::Malformed(why)))),
+            }
+            match ready!(self.poll_fill(io, cx)) {
+                Ok(0) if matches!(self.body, Progress::UntilClose) => {
+                    self.body = Progress::Done;
+                    return Poll::Ready(None);
+                }
+                Ok(0) => return Poll::Ready(Some(Err(Fault::Cut))),
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Some(Err(Fault::Io(error)))),
+            }
+        }
+    }
+
+    /// Gives the buffer back to the worker, when nothing is in it.
+    pub fn release(&mut self) {
+        if self.buffer.is_empty() {
+            buffer::give_read(std::mem::take(&mut self.buffer));
+        }
+    }
+
+    fn next_piece(&mut self) -> Result<Option<Piece>, Ambiguous> {
+        if let Some(trailers) = self.trailers.take() {
+            return Ok(Some(Piece::Trailers(trailers)));
+        }
+        match &mut self.body {
+            Progress::Done => Ok(None),
+            Progress::Length(left) => {
+                let take = (*left).min(self.buffer.len() as u64);
+                *left -= take;
+                Ok((take > 0).then(|| Piece::Data(self.buffer.split_to(take as usize).freeze())))
+            }
+            Progress::UntilClose => {
+                let all = self.buffer.len();
+                Ok((all > 0).then(|| Piece::Data(self.buffer.split_to(all).freeze())))
+            }
+            Progress::Chunked(decoder) => match decoder.decode(&mut self.buffer)? {
+                Decoded::Data(data) => {
+                    decoder.try_end(&mut self.buffer);
+                    Ok(Some(Piece::Data(data)))
+                }
+                Decoded::Trailers(trailers) => Ok(Some(Piece::Trailers(trailers))),
+                Decoded::End | Decoded::Partial => Ok(None),
+            },
+        }
+    }
+
+    /// Room for the next read: a small buffer for a head, a large one where more of a body is known to come.
+    fn make_room(&mut self) {
+        let wanted = match &self.body {
+            Progress::Done => buffer::SMALL,
+            Progress::Length(left) => {
+                (*left).clamp(buffer::SMALL as u64, buffer::LARGE as u64) as usize
+            }
+            // The buffer was filled by one read, so the sender is fast.
+            Progress::Chunked(_) | Progress::UntilClose if self.buffer.capacity() > 0 => {
+                buffer::LARGE
+            }
+            Progress::Chunked(_) | Progress::UntilClose => buffer::SMALL,
+        };
+        if self.buffer.capacity() == 0 && wanted <= buffer::SMALL {
+            self.buffer = buffer::take_read();
+        } else {
+            self.buffer.reserve(wanted);
+        }
+    }
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.release();
+    }
+}

@@ -1,0 +1,3 @@
+//! What every request gets.
+
+pub mod access_log;

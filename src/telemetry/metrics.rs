@@ -1,0 +1,259 @@
+//! The recorder behind the `metrics` facade, and the text that Prometheus scrapes.
+//!
+//! A name stands as a constant at the top of the file that counts it. The table here gives each its help text;
+//! a metric that is missing here is served without help, which `promtool check metrics` reports.
+
+use metrics::{describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics_exporter_prometheus::{
+    BuildError, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
+
+use super::process::Process;
+
+/// Gauge, always 1: its labels say which build runs.
+pub const BUILD_INFO: &str = "outrigger_build_info";
+
+/// Upper bounds of the buckets of every histogram, in seconds: 0.5 ms to 30 s.
+const BUCKETS: [f64; 15] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+];
+
+/// The recorder's readable side.
+pub struct Metrics {
+    handle: PrometheusHandle,
+    process: Process,
+}
+
+impl Metrics {
+    /// Makes every handle of the `metrics` facade count here.
+    ///
+    /// # Errors
+    /// When the process has a recorder already.
+    pub fn install() -> Result<Self, BuildError> {
+        let recorder = recorder()?;
+        let metrics = Metrics::reading(&recorder);
+        metrics::set_global_recorder(recorder)?;
+        describe();
+        Ok(metrics)
+    }
+
+    /// Everything measured, in Prometheus's text format 0.0.4.
+    pub fn render(&self) -> String {
+        let mut text = self.handle.render();
+        self.process.render(&mut text);
+        text
+    }
+
+    pub(super) fn handle(&self) -> PrometheusHandle {
+        self.handle.clone()
+    }
+
+    fn reading(recorder: &PrometheusRecorder) -> Self {
+        Metrics {
+            handle: recorder.handle(),
+            process: Process::new(),
+        }
+    }
+}
+
+fn recorder() -> Result<PrometheusRecorder, BuildError> {
+    Ok(PrometheusBuilder::new()
+        .set_buckets(&BUCKETS)?
+        .build_recorder())
+}
+
+fn describe() {
+    for (kind, name, help) in DESCRIPTIONS {
+        match kind {
+            Kind::Counter => describe_counter!(*name, *help),
+            Kind::Gauge => describe_gauge!(*name, *help),
+            Kind::Histogram => describe_histogram!(*name, *help),
+        }
+    }
+    gauge!(
+        BUILD_INFO,
+        "version" => env!("CARGO_PKG_VERSION"),
+        "rustc" => option_env!("OUTRIGGER_RUSTC").unwrap_or("unknown"),
+        "commit" => option_env!("OUTRIGGER_COMMIT").unwrap_or("unknown"),
+    )
+    .set(1);
+}
+
+enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+use Kind::{Counter, Gauge, Histogram};
+
+const DESCRIPTIONS: &[(Kind, &str, &str)] = &[
+    (
+        Counter,
+        "outrigger_requests_total",
+        "Requests answered, by route and status code.",
+    ),
+    (
+        Histogram,
+        "outrigger_request_duration_seconds",
+        "From a request's head to the end of its answer.",
+    ),
+    (
+        Gauge,
+        "outrigger_requests_in_flight",
+        "Requests whose answer has not ended.",
+    ),
+    (
+        Counter,
+        "outrigger_request_bytes_total",
+        "Bytes of request bodies.",
+    ),
+    (
+        Counter,
+        "outrigger_response_bytes_total",
+        "Bytes of response bodies.",
+    ),
+    (
+        Counter,
+        "outrigger_refused_total",
+        "Requests answered by the proxy itself because they were refused or failed.",
+    ),
+    (
+        Counter,
+        "outrigger_upstream_requests_total",
+        "Attempts to get an answer from an upstream.",
+    ),
+    (
+        Histogram,
+        "outrigger_upstream_request_duration_seconds",
+        "From handing a request to an upstream to the head of its answer.",
+    ),
+    (
+        Gauge,
+        "outrigger_upstream_connections",
+        "Connections to an upstream's endpoints.",
+    ),
+    (
+        Counter,
+        "outrigger_upstream_connects_total",
+        "Attempts to connect to an upstream's endpoints.",
+    ),
+    (
+        Gauge,
+        "outrigger_upstream_endpoints",
+        "Endpoints of an upstream.",
+    ),
+    (
+        Gauge,
+        "outrigger_endpoint_healthy",
+        "1 while an endpoint may be picked, else 0.",
+    ),
+    (
+        Counter,
+        "outrigger_retries_total",
+        "Requests sent again, by what made it necessary.",
+    ),
+    (
+        Counter,
+        "outrigger_config_reloads_total",
+        "Reloads of the configuration.",
+    ),
+    (
+        Gauge,
+        "outrigger_config_generation",
+        "Counts up with each configuration that is put to use.",
+    ),
+    (
+        Gauge,
+        "outrigger_config_last_reload_successful",
+        "1 when the newest configuration serves, 0 when it was refused.",
+    ),
+    (
+        Gauge,
+        "outrigger_config_last_reload_timestamp_seconds",
+        "When the last reload was tried, in seconds since 1970.",
+    ),
+    (
+        Gauge,
+        "outrigger_downstream_connections",
+        "Connections from callers.",
+    ),
+    (
+        Counter,
+        "outrigger_log_lines_dropped_total",
+        "Log lines dropped because their reader was too slow.",
+    ),
+    (
+        Gauge,
+        "outrigger_build_info",
+        "Always 1; the labels say which build runs.",
+    ),
+];
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// What `count` counts, as Prometheus would read it.
+    pub(crate) fn rendered(count: impl FnOnce()) -> String {
+        let recorder = recorder().unwrap();
+        let metrics = Metrics::reading(&recorder);
+        metrics::with_local_recorder(&recorder, || {
+            describe();
+            count();
+        });
+        metrics.render()
+    }
+
+    #[test]
+    fn the_build_names_itself() {
+        let text = rendered(|| ());
+        let version = env!("CARGO_PKG_VERSION");
+        assert!(
+            text.contains(&format!("outrigger_build_info{{version=\"{version}\"")),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn histograms_have_buckets() {
+        let text =
+            rendered(|| metrics::histogram!("outrigger_request_duration_seconds").record(3.0));
+        assert!(text.contains("outrigger_request_duration_seconds_bucket{le=\"0.0005\"} 0"));
+        assert!(text.contains("outrigger_request_duration_seconds_bucket{le=\"5\"} 1"));
+    }
+
+    /// The checker of the Prometheus project, where it is installed.
+    #[test]
+    fn promtool_finds_no_fault() {
+        let text = rendered(|| {
+            for (kind, name, _) in DESCRIPTIONS {
+                match kind {
+                    Counter => metrics::counter!(*name, "route" => "pay").increment(1),
+                    Gauge => metrics::gauge!(*name, "route" => "pay").set(1),
+                    Histogram => metrics::histogram!(*name, "route" => "pay").record(0.1),
+                }
+            }
+        });
+        let Ok(mut promtool) = Command::new("promtool")
+            .args(["check", "metrics"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+        else {
+            return;
+        };
+        let mut input = promtool.stdin.take().unwrap();
+        input.write_all(text.as_bytes()).unwrap();
+        drop(input);
+        let found = promtool.wait_with_output().unwrap();
+        let complaints = String::from_utf8_lossy(&found.stderr).into_owned()
+            + &String::from_utf8_lossy(&found.stdout);
+        assert!(found.status.success(), "{complaints}\n{text}");
+        assert_eq!(complaints, "");
+    }
+}

@@ -1,0 +1,248 @@
+//! What is counted of every request, by route.
+//!
+//! Handles are made when a snapshot is built, because finding a metric by its labels hashes and locks. Which
+//! listeners and status codes a route meets shows only at run time: those handles are made at the first request
+//! that needs them, and found without a lock from then on.
+
+use std::sync::{Arc, OnceLock};
+
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+
+use crate::error::Reason;
+
+const REQUESTS: &str = "outrigger_requests_total";
+const DURATION: &str = "outrigger_request_duration_seconds";
+const IN_FLIGHT: &str = "outrigger_requests_in_flight";
+const REQUEST_BYTES: &str = "outrigger_request_bytes_total";
+const RESPONSE_BYTES: &str = "outrigger_response_bytes_total";
+const REFUSED: &str = "outrigger_refused_total";
+
+/// The route label of requests that no route takes.
+pub const NO_ROUTE: &str = "none";
+
+/// The metrics of one route. Those made for the same name count together, so counts outlive a reload.
+pub struct RouteMetrics {
+    route: Arc<str>,
+    requests: Series<Answered>,
+    refused: Series<&'static str>,
+    duration: Histogram,
+    in_flight: Gauge,
+    request_bytes: Counter,
+    response_bytes: Counter,
+}
+
+impl RouteMetrics {
+    /// `route` is a name from the config, or [`NO_ROUTE`].
+    pub fn new(route: &str) -> Self {
+        let route: Arc<str> = route.into();
+        RouteMetrics {
+            requests: Series::default(),
+            refused: Series::default(),
+            duration: histogram!(DURATION, "route" => route.clone()),
+            in_flight: gauge!(IN_FLIGHT, "route" => route.clone()),
+            request_bytes: counter!(REQUEST_BYTES, "route" => route.clone()),
+            response_bytes: counter!(RESPONSE_BYTES, "route" => route.clone()),
+            route,
+        }
+    }
+
+    /// Counts a request as in flight for as long as the returned value lives.
+    pub fn started(&self) -> InFlight {
+        self.in_flight.increment(1);
+        InFlight(self.in_flight.clone())
+    }
+
+    /// Counts a request whose answer has ended.
+    ///
+    /// `status` is what the caller was told, `reason` is set when the proxy itself made that answer out of a
+    /// refusal or failure, `seconds` run from the request's head to the end of its answer, and the bytes are
+    /// those of the bodies, as they passed.
+    pub fn finished(
+        &self,
+        listener: &Arc<str>,
+        status: u16,
+        reason: Option<Reason>,
+        seconds: f64,
+        request_bytes: u64,
+        response_bytes: u64,
+    ) {
+        self.requests(listener, status).increment(1);
+        self.duration.record(seconds);
+        if request_bytes > 0 {
+            self.request_bytes.increment(request_bytes);
+        }
+        if response_bytes > 0 {
+            self.response_bytes.increment(response_bytes);
+        }
+        if let Some(reason) = reason {
+            self.refused(reason).increment(1);
+        }
+    }
+
+    fn requests(&self, listener: &Arc<str>, status: u16) -> &Counter {
+        self.requests.get(
+            |key| key.status == status && *key.listener == **listener,
+            || {
+                let counter = counter!(
+                    REQUESTS,
+                    "listener" => listener.clone(),
+                    "route" => self.route.clone(),
+                    "code" => status.to_string(),
+                );
+                let listener = listener.clone();
+                (Answered { listener, status }, counter)
+            },
+        )
+    }
+
+    fn refused(&self, reason: Reason) -> &Counter {
+        self.refused.get(
+            |key| *key == reason.name,
+            || {
+                let counter =
+                    counter!(REFUSED, "route" => self.route.clone(), "reason" => reason.name);
+                (reason.name, counter)
+            },
+        )
+    }
+}
+
+impl std::fmt::Debug for RouteMetrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RouteMetrics({})", self.route)
+    }
+}
+
+/// One request in flight, until this drops.
+#[must_use = "the request counts as in flight only while this lives"]
+pub struct InFlight(Gauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.decrement(1);
+    }
+}
+
+struct Answered {
+    listener: Arc<str>,
+    status: u16,
+}
+
+/// Counters found by a walk along a chain that only grows: no lock, no hash, and for the few keys that a route
+/// meets, a step or two.
+struct Series<K> {
+    first: Link<K>,
+}
+
+type Link<K> = OnceLock<Box<Node<K>>>;
+
+struct Node<K> {
+    key: K,
+    counter: Counter,
+    next: Link<K>,
+}
+
+impl<K> Series<K> {
+    fn get(&self, is: impl Fn(&K) -> bool, make: impl Fn() -> (K, Counter)) -> &Counter {
+        let mut link = &self.first;
+        loop {
+            // When two threads race for the end of the chain, the loser finds the winner's node here and walks on.
+            let node = link.get_or_init(|| {
+                let (key, counter) = make();
+                let next = Link::new();
+                Box::new(Node { key, counter, next })
+            });
+            if is(&node.key) {
+                return &node.counter;
+            }
+            link = &node.next;
+        }
+    }
+}
+
+impl<K> Default for Series<K> {
+    fn default() -> Self {
+        Series { first: Link::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::OVERLOADED;
+    use crate::telemetry::metrics::tests::rendered;
+
+    #[test]
+    fn an_answer_is_counted_by_listener_route_and_code() {
+        let text = rendered(|| {
+            let pay = RouteMetrics::new("pay");
+            let (inner, outer) = ("inner".into(), "outer".into());
+            pay.finished(&inner, 200, None, 0.002, 10, 100);
+            pay.finished(&inner, 200, None, 0.002, 10, 100);
+            pay.finished(&inner, 404, None, 0.002, 0, 0);
+            pay.finished(&outer, 200, None, 0.002, 0, 0);
+        });
+        for line in [
+            "outrigger_requests_total{listener=\"inner\",route=\"pay\",code=\"200\"} 2",
+            "outrigger_requests_total{listener=\"inner\",route=\"pay\",code=\"404\"} 1",
+            "outrigger_requests_total{listener=\"outer\",route=\"pay\",code=\"200\"} 1",
+            "outrigger_request_duration_seconds_count{route=\"pay\"} 4",
+            "outrigger_request_bytes_total{route=\"pay\"} 20",
+            "outrigger_response_bytes_total{route=\"pay\"} 200",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} in {text}");
+        }
+        assert!(!text.contains("outrigger_refused_total"));
+    }
+
+    #[test]
+    fn a_refusal_is_counted_by_reason() {
+        let text = rendered(|| {
+            let none = RouteMetrics::new(NO_ROUTE);
+            none.finished(&"in".into(), 503, Some(OVERLOADED), 0.001, 0, 0);
+        });
+        assert!(text.contains("outrigger_refused_total{route=\"none\",reason=\"overloaded\"} 1"));
+    }
+
+    #[test]
+    fn a_request_is_in_flight_until_its_guard_drops() {
+        let text = rendered(|| {
+            let pay = RouteMetrics::new("pay");
+            drop(pay.started());
+            std::mem::forget(pay.started());
+        });
+        assert!(text.contains("outrigger_requests_in_flight{route=\"pay\"} 1"));
+    }
+
+    #[test]
+    fn a_route_of_the_next_config_goes_on_counting() {
+        let text = rendered(|| {
+            for _ in 0..2 {
+                RouteMetrics::new("pay").finished(&"in".into(), 200, None, 0.001, 0, 0);
+            }
+        });
+        assert!(text.contains("code=\"200\"} 2"), "{text}");
+    }
+
+    #[test]
+    fn threads_that_race_share_one_counter() {
+        let series = Series::<usize>::default();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for key in 0..50 {
+                        series.get(|k| *k == key, || (key, Counter::noop()));
+                    }
+                });
+            }
+        });
+        let mut keys = Vec::new();
+        let mut link = &series.first;
+        while let Some(node) = link.get() {
+            keys.push(node.key);
+            link = &node.next;
+        }
+        keys.sort_unstable();
+        assert_eq!(keys, (0..50).collect::<Vec<_>>());
+    }
+}

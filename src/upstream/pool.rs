@@ -1,0 +1,283 @@
+//! HTTP/1.1 connections to one endpoint.
+//!
+//! Idle connections lie with the worker that made them, the newest taken first. The limit on how many there are
+//! counts over all workers: a worker that may open no more takes the place of another's idle connection, and
+//! where there is none it waits in line.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::PoolConfig;
+use super::connector::{self, Address};
+use crate::error::{Error, OVERLOADED};
+use crate::h1::client::{Connection, Loan};
+use crate::worker;
+
+/// Connections to one address.
+pub struct Pool {
+    address: Address,
+    /// By worker.
+    idle: Box<[Mutex<Vec<Pooled>>]>,
+    /// Connections that exist or are being made.
+    open: AtomicUsize,
+    /// The limit on `open` that was last asked for.
+    limit: AtomicUsize,
+    /// No connection is kept any more.
+    closed: AtomicBool,
+    waiting: Mutex<VecDeque<oneshot::Sender<Grant>>>,
+    /// Length of `waiting`, to be read without its lock.
+    queued: AtomicUsize,
+}
+
+struct Pooled {
+    connection: Box<Connection>,
+    made: Instant,
+    /// When it became idle.
+    since: Instant,
+    place: Place,
+}
+
+/// The right to have one connection; passed on to whoever waits when it is dropped.
+struct Place(Option<Weak<Pool>>);
+
+/// What a request that waits is given.
+enum Grant {
+    Connection(Pooled),
+    Place(Place),
+}
+
+impl Pool {
+    pub fn new(address: Address) -> Self {
+        Pool {
+            address,
+            idle: (0..worker::count()).map(|_| Mutex::default()).collect(),
+            open: AtomicUsize::new(0),
+            limit: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            waiting: Mutex::default(),
+            queued: AtomicUsize::new(0),
+        }
+    }
+
+    /// Lends a connection: an idle one, a new one, or the next that becomes free.
+    ///
+    /// `careful` asks the kernel whether an idle one is still open, for a request that must not be sent twice;
+    /// `fresh` takes none that was used before.
+    ///
+    /// # Errors
+    /// `connect_failed`, `connect_timeout`; `overloaded` when too many wait already.
+    pub async fn lend(
+        self: &Arc<Self>,
+        limits: &PoolConfig,
+        connect_timeout: Duration,
+        careful: bool,
+        fresh: bool,
+    ) -> Result<Lease, Error> {
+        if !fresh && let Some(pooled) = self.take_idle(limits, careful) {
+            return Ok(Lease::new(self, pooled, true));
+        }
+        let place = match self.take_place(limits.max_connections) {
+            Some(place) => place,
+            None => match self.wait_in_line(limits).await? {
+                Grant::Connection(pooled) if !fresh && pooled.connection.is_quiet(true) => {
+                    return Ok(Lease::new(self, pooled, true));
+                }
+                Grant::Connection(pooled) => pooled.place,
+                Grant::Place(place) => place,
+            },
+        };
+        let io = connector::connect(&self.address, connect_timeout).await?;
+        let now = Instant::now();
+        let pooled = Pooled {
+            connection: Box::new(Connection::new(io)),
+            made: now,
+            since: now,
+            place,
+        };
+        Ok(Lease::new(self, pooled, false))
+    }
+
+    /// Closes this worker's connections that were idle for too long, or are too old, or that the peer closed.
+    pub fn sweep(&self, limits: &PoolConfig) {
+        let now = Instant::now();
+        let mut idle = self.idle_of(worker::current());
+        let doomed: Vec<Pooled> = idle
+            .extract_if(.., |pooled| {
+                pooled.is_stale(limits, now) || !pooled.connection.is_quiet(false)
+            })
+            .collect();
+        drop(idle);
+        drop(doomed);
+    }
+
+    /// The endpoint is gone: closes what is idle, and whatever is given back later.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        for worker in 0..self.idle.len() {
+            let doomed = std::mem::take(&mut *self.idle_of(worker));
+            drop(doomed);
+        }
+    }
+
+    /// Connections that exist, and those of them that are idle.
+    pub fn counts(&self) -> (usize, usize) {
+        let idle = (0..self.idle.len())
+            .map(|worker| self.idle_of(worker).len())
+            .sum();
+        (self.open.load(Ordering::Relaxed), idle)
+    }
+
+    fn take_idle(&self, limits: &PoolConfig, careful: bool) -> Option<Pooled> {
+        loop {
+            let pooled = self.idle_of(worker::current()).pop()?;
+            if !pooled.is_stale(limits, Instant::now()) && pooled.connection.is_quiet(careful) {
+                return Some(pooled);
+            }
+        }
+    }
+
+    fn take_place(self: &Arc<Self>, limit: usize) -> Option<Place> {
+        self.limit.store(limit, Ordering::Relaxed);
+        loop {
+            if self.count_in(limit) {
+                return Some(Place(Some(Arc::downgrade(self))));
+            }
+            // Another worker's idle connection is worth less than a request that waits.
+            let other = (0..self.idle.len()).find_map(|worker| self.idle_of(worker).pop())?;
+            drop(other);
+        }
+    }
+
+    fn count_in(&self, limit: usize) -> bool {
+        let more = |open| (open < limit).then_some(open + 1);
+        self.open
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, more)
+            .is_ok()
+    }
+
+    async fn wait_in_line(self: &Arc<Self>, limits: &PoolConfig) -> Result<Grant, Error> {
+        let granted = {
+            let mut waiting = self.waiting();
+            waiting.retain(|waiter| !waiter.is_closed());
+            if waiting.len() >= limits.max_pending {
+                return Err(Error::new(
+                    OVERLOADED,
+                    "too many requests wait for a connection",
+                ));
+            }
+            let (grant, granted) = oneshot::channel();
+            waiting.push_back(grant);
+            self.queued.store(waiting.len(), Ordering::SeqCst);
+            granted
+        };
+        // A place that became free just before this request stood in line was offered to nobody.
+        if let Some(place) = self.take_place(limits.max_connections) {
+            return Ok(Grant::Place(place));
+        }
+        granted
+            .await
+            .map_err(|_| Error::new(OVERLOADED, "the wait for a connection was given up"))
+    }
+
+    /// Offers `grant` to the first in line; hands it back when nobody waits.
+    fn offer(&self, mut grant: Grant) -> Option<Grant> {
+        if self.queued.load(Ordering::SeqCst) == 0 {
+            return Some(grant);
+        }
+        let mut waiting = self.waiting();
+        while let Some(waiter) = waiting.pop_front() {
+            self.queued.store(waiting.len(), Ordering::SeqCst);
+            match waiter.send(grant) {
+                Ok(()) => return None,
+                Err(back) => grant = back,
+            }
+        }
+        Some(grant)
+    }
+
+    fn idle_of(&self, worker: usize) -> MutexGuard<'_, Vec<Pooled>> {
+        self.idle[worker]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<oneshot::Sender<Grant>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some(pool) = self.0.take().and_then(|pool| pool.upgrade()) else {
+            return;
+        };
+        loop {
+            match pool.offer(Grant::Place(Place(Some(Arc::downgrade(&pool))))) {
+                Some(Grant::Place(mut unwanted)) => unwanted.0 = None,
+                _ => return,
+            }
+            pool.open.fetch_sub(1, Ordering::SeqCst);
+            // Whoever stood in line between the offer and this saw no place; take it for them, if it is still there.
+            let limit = pool.limit.load(Ordering::Relaxed);
+            if pool.queued.load(Ordering::SeqCst) == 0 || !pool.count_in(limit) {
+                return;
+            }
+        }
+    }
+}
+
+impl Pooled {
+    fn is_stale(&self, limits: &PoolConfig, now: Instant) -> bool {
+        let past = |limit: Option<Duration>, start: Instant| {
+            limit.is_some_and(|limit| now.duration_since(start) >= limit)
+        };
+        past(limits.idle_timeout.0, self.since) || past(limits.max_age.0, self.made)
+    }
+}
+
+/// A connection lent for one exchange. Dropping it closes the connection.
+pub struct Lease {
+    pool: Arc<Pool>,
+    pooled: Pooled,
+    reused: bool,
+}
+
+impl Lease {
+    fn new(pool: &Arc<Pool>, pooled: Pooled, reused: bool) -> Self {
+        Lease {
+            pool: pool.clone(),
+            pooled,
+            reused,
+        }
+    }
+
+    /// Whether an earlier exchange went over it: then the upstream may have closed it meanwhile.
+    pub fn is_reused(&self) -> bool {
+        self.reused
+    }
+}
+
+impl Loan for Lease {
+    fn connection(&mut self) -> &mut Connection {
+        &mut self.pooled.connection
+    }
+
+    fn give_back(mut self) {
+        self.pooled.since = Instant::now();
+        if self.pool.closed.load(Ordering::Acquire) {
+            return;
+        }
+        if let Some(Grant::Connection(pooled)) = self.pool.offer(Grant::Connection(self.pooled)) {
+            self.pool.idle_of(worker::current()).push(pooled);
+        }
+    }
+
+    fn into_connection(self) -> Connection {
+        *self.pooled.connection
+    }
+}
