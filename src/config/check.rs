@@ -16,7 +16,6 @@ const ORIGINAL_DESTINATION: &str = "original-destination";
 pub(super) fn check(blocks: &Blocks, problems: &mut Problems) {
     blocks_alone(blocks, problems);
     names(blocks, problems);
-    admin(blocks, problems);
     addresses(blocks, problems);
     if blocks.listener_names.is_empty() {
         problems
@@ -67,6 +66,12 @@ fn blocks_alone(blocks: &Blocks, problems: &mut Problems) {
             route.check(p);
             policies.check(p);
         });
+    }
+    if let Some(admin) = &blocks.admin {
+        problems.within(&["admin"], |p| admin.check(p));
+    }
+    if let Some(log) = &blocks.log {
+        problems.within(&["log"], |p| log.check(p));
     }
     if let Some(defaults) = &blocks.defaults {
         problems.within(&["defaults"], |p| defaults.check(p));
@@ -131,37 +136,26 @@ fn exists(
     };
 }
 
-fn admin(blocks: &Blocks, problems: &mut Problems) {
-    let Some(admin) = &blocks.admin else { return };
-    let open = admin.listen.0.as_ref().filter(|a| !a.is_local());
-    if open.is_some() && !admin.allow_remote {
-        problems
-            .error(
-                &["admin", "listen"],
-                "other machines could reach the admin API at this address",
-            )
-            .help("listen on 127.0.0.1 or on \"unix:/path\"; `allow_remote = true` insists");
-    }
-}
-
-/// Two sockets cannot have one address. Port 0 stands for any free one.
+/// Two sockets cannot have one address. Port 0 stands for any free one. That the admin API's two differ, its own
+/// block checks.
 fn addresses(blocks: &Blocks, problems: &mut Problems) {
-    let admin = blocks.admin.iter().flat_map(|admin| {
-        let listen = (admin.listen.0.as_ref(), vec!["admin", "listen"]);
-        let probe = (admin.probe_listen.0.as_ref(), vec!["admin", "probe_listen"]);
-        [listen, probe]
-    });
-    let listeners = blocks.listeners.iter().map(|(name, listener)| {
-        let at = vec!["listeners", name.as_str(), "listen"];
-        (Some(&listener.listen), at)
-    });
     let mut taken: BTreeMap<&ListenAddress, Vec<&str>> = BTreeMap::new();
-    // The admin's go first: they may be defaults that stand nowhere, and then the listener is the one to show.
-    for (address, at) in admin.chain(listeners) {
-        let Some(address) = address else { continue };
+    if let Some(admin) = &blocks.admin {
+        for (address, key) in [
+            (&admin.listen, "listen"),
+            (&admin.probe_listen, "probe_listen"),
+        ] {
+            if let Some(address) = &address.0 {
+                taken.entry(address).or_insert_with(|| vec!["admin", key]);
+            }
+        }
+    }
+    for (name, listener) in &blocks.listeners {
+        let address = &listener.listen;
         if matches!(address, ListenAddress::Tcp(a) if a.port() == 0) {
             continue;
         }
+        let at = vec!["listeners", name.as_str(), "listen"];
         match taken.get(address) {
             None => {
                 taken.insert(address, at);

@@ -124,7 +124,7 @@ impl Mistake {
 fn known_keys(known: &[&'static str]) -> Option<String> {
     let mut known = known.to_vec();
     known.sort_unstable();
-    (!known.is_empty()).then(|| format!("known here: {}", any_of(known)))
+    (!known.is_empty()).then(|| format!("known keys: {}", known.join(", ")))
 }
 
 impl de::Error for Mistake {
