@@ -69,7 +69,10 @@ impl Snapshot {
         let mut problems = Problems::default();
         for (name, route) in &config.routes {
             let Some(target) = Target::new(&route.route, &upstreams, &route.policies) else {
-                problems.error(&["routes", name.as_str()], "a route needs a target that exists");
+                problems.error(
+                    &["routes", name.as_str()],
+                    "a route needs a target that exists",
+                );
                 continue;
             };
             let mut build = stack::Build::new(name.shared(), old_kept, &mut kept);
@@ -84,7 +87,11 @@ impl Snapshot {
             return Err(problems);
         }
         let table = route::Table::build(routes)?;
-        let access_log = config.log.access_log.then(|| (tools.access_writer)()).flatten();
+        let access_log = config
+            .log
+            .access_log
+            .then(|| (tools.access_writer)())
+            .flatten();
         Ok(Snapshot {
             generation: old.map_or(1, |old| old.generation + 1),
             hash,

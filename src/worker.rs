@@ -85,15 +85,17 @@ impl Workers {
             threads: Vec::with_capacity(count()),
         };
         for index in 0..count() {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
             let (orders, received) = mpsc::unbounded_channel();
             let proxy = proxy.clone();
-            let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(
-                move || {
+            let thread = std::thread::Builder::new()
+                .name(format!("worker-{index}"))
+                .spawn(move || {
                     CURRENT.set(index);
                     runtime.block_on(work(proxy, received));
-                },
-            )?;
+                })?;
             workers.threads.push(Worker {
                 orders: Some(orders),
                 thread: Some(thread),

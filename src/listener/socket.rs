@@ -33,18 +33,20 @@ pub enum ListenSocket {
 ///
 /// # Errors
 /// What the kernel says, with the address; also when another process listens there, which `SO_REUSEPORT` alone
-/// would let pass.
-pub fn take(address: &ListenAddress, workers: usize) -> io::Result<Taken> {
+/// would let pass. `ours` says that this process listens there already, under another name.
+pub fn take(address: &ListenAddress, workers: usize, ours: bool) -> io::Result<Taken> {
     let taken = match address {
-        ListenAddress::Tcp(address) => take_tcp(*address, workers),
-        ListenAddress::Unix(path) => take_unix(path, workers),
+        ListenAddress::Tcp(address) => take_tcp(*address, workers, ours),
+        ListenAddress::Unix(path) => take_unix(path, workers, ours),
     };
     taken.map_err(|e| io::Error::new(e.kind(), format!("cannot listen on {address}: {e}")))
 }
 
-fn take_tcp(address: SocketAddr, workers: usize) -> io::Result<Taken> {
-    // Binding without sharing tells whether somebody else is there.
-    drop(bind_tcp(address, false)?);
+fn take_tcp(address: SocketAddr, workers: usize, ours: bool) -> io::Result<Taken> {
+    if !ours {
+        // Listening without sharing tells whether somebody else is there.
+        bind_tcp(address, false)?.listen(BACKLOG)?;
+    }
     let first = bind_tcp(address, true)?;
     let address = first
         .local_addr()?
@@ -82,7 +84,11 @@ fn bind_tcp(address: SocketAddr, share: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn take_unix(path: &Path, workers: usize) -> io::Result<Taken> {
+fn take_unix(path: &Path, workers: usize, ours: bool) -> io::Result<Taken> {
+    if ours {
+        // Those who wait on the old socket are still accepted; its file makes way for the new one's.
+        std::fs::remove_file(path)?;
+    }
     let (listener, file) = bind_unix(path)?;
     let mut sockets = vec![listener];
     while sockets.len() < workers {

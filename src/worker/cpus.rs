@@ -12,7 +12,9 @@ pub fn available() -> usize {
 /// Cores in this process's affinity mask. The standard library's count also knows the quota, but rounds it down.
 fn allowed_cores() -> Option<usize> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+    let list = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
     count_list(list.trim())
 }
 
@@ -45,7 +47,9 @@ fn parse_cgroups(text: &str) -> Groups {
         text.lines().find_map(|line| {
             let mut parts = line.splitn(3, ':').skip(1);
             let controllers = parts.next()?;
-            matches(controllers).then(|| parts.next().map(str::to_owned)).flatten()
+            matches(controllers)
+                .then(|| parts.next().map(str::to_owned))
+                .flatten()
         })
     };
     Groups {
@@ -63,10 +67,15 @@ fn quota(root: &Path, groups: &Groups) -> Option<usize> {
         cores(quota, period)
     });
     let roots = ["cpu", "cpu,cpuacct"].map(|name| root.join(name));
-    let cpu = roots.iter().flat_map(|root| groups.cpu.iter().flat_map(|group| up_from(root, group)));
+    let cpu = roots
+        .iter()
+        .flat_map(|root| groups.cpu.iter().flat_map(|group| up_from(root, group)));
     let cpu = cpu.filter_map(|group| {
         let read = |name| std::fs::read_to_string(group.join(name)).ok();
-        cores(read("cpu.cfs_quota_us")?.trim(), read("cpu.cfs_period_us")?.trim())
+        cores(
+            read("cpu.cfs_quota_us")?.trim(),
+            read("cpu.cfs_period_us")?.trim(),
+        )
     });
     unified.chain(cpu).min()
 }
@@ -76,7 +85,10 @@ fn quota(root: &Path, groups: &Groups) -> Option<usize> {
 fn up_from(root: &Path, group: &str) -> Vec<PathBuf> {
     let mut folders = vec![root.to_owned()];
     let mut folder = root.to_owned();
-    for part in group.split('/').filter(|part| !part.is_empty() && *part != "..") {
+    for part in group
+        .split('/')
+        .filter(|part| !part.is_empty() && *part != "..")
+    {
         folder.push(part);
         folders.push(folder.clone());
     }
