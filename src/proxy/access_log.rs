@@ -186,6 +186,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::headers::Spans;
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -328,7 +329,9 @@ mod tests {
             let mut received = value.clone();
             received.splice(0..0, *b"x-any");
             let end = received.len();
-            let headers = Headers::from_received(received.into(), [(0..5, 5..end)].into_iter());
+            let mut spans = Spans::with_capacity(1);
+            spans.push(0, 5, 5, end - 5);
+            let headers = Headers::from_received(received.into(), spans);
             log.write(&Record {
                 path: &path,
                 host: Some(&host),
