@@ -26,4 +26,5 @@ pub mod telemetry;
 pub mod timer;
 pub mod upstream;
 pub mod value;
+pub mod watch;
 pub mod worker;
