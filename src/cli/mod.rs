@@ -9,10 +9,12 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::app::End;
 use crate::config::Report;
 
 mod check;
 mod completions;
+mod demo;
 mod run;
 mod version;
 
@@ -41,9 +43,7 @@ enum Command {
     /// Print the JSON Schema of the config, for editors (not built yet)
     #[command(after_help = "Example:\n  outrigger schema > outrigger.schema.json")]
     Schema(NotBuilt),
-    /// Proxy for a built-in upstream, ready to curl (not built yet)
-    #[command(after_help = "Example:\n  outrigger demo")]
-    Demo(NotBuilt),
+    Demo(demo::Demo),
     /// Watch a running proxy (not built yet)
     #[command(after_help = "Example:\n  outrigger top")]
     Top(NotBuilt),
@@ -82,7 +82,7 @@ impl Command {
             Command::Explain(_) => not_built("explain"),
             Command::Diff(_) => not_built("diff"),
             Command::Schema(_) => not_built("schema"),
-            Command::Demo(_) => not_built("demo"),
+            Command::Demo(demo) => demo.run(),
             Command::Top(_) => not_built("top"),
             Command::Redirect(_) => not_built("redirect"),
             Command::Completions(completions) => completions.run(),
@@ -96,6 +96,18 @@ fn not_built(command: &str) -> ExitCode {
         "error: `{command}` is known, but not built yet in this version"
     ));
     ExitCode::from(BAD_USAGE)
+}
+
+/// The exit code of a proxy that has ended.
+fn finish(end: io::Result<End>) -> ExitCode {
+    match end {
+        Ok(End::Drained) => ExitCode::SUCCESS,
+        Ok(End::Cut) => ExitCode::FAILURE,
+        Err(error) => {
+            say_wrong(format_args!("error: {error}"));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Shows a report to the person at the terminal, or to whatever reads standard error.

@@ -5,8 +5,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{BAD_USAGE, CONFIG_DEFAULT, CONFIG_VARIABLE, not_built, show};
+use super::{BAD_USAGE, CONFIG_DEFAULT, CONFIG_VARIABLE, finish, show};
+use crate::app;
 use crate::config::{self, Loaded};
+use crate::reload::Source;
 
 /// Serve
 #[derive(Args)]
@@ -21,7 +23,10 @@ pub(super) struct Run {
 impl Run {
     pub fn run(&self) -> ExitCode {
         match self.load() {
-            Ok(_) => not_built("run"),
+            Ok(loaded) => {
+                let source = Source::Path(self.config.clone());
+                finish(app::run(source, loaded, |_| ()))
+            }
             Err(code) => code,
         }
     }
