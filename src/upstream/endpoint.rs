@@ -1,42 +1,109 @@
-//! One address of an upstream.
+//! One address of an upstream, and the facts that all workers share about it.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
-use crate::value::text_or_table;
+use tokio::time::Instant;
 
-/// An entry of `endpoints`.
-#[derive(Clone, Debug, Serialize, PartialEq)]
-pub struct EndpointConfig {
-    /// `host:port`
-    pub address: String,
-    /// Share of the requests, relative to the other endpoints.
-    pub weight: u32,
+use super::connector::Address;
+use super::hash_key;
+use super::load::Load;
+use super::pool::Pool;
+
+/// One address of an upstream. It is the same, with all its facts, as long as some list names it.
+pub struct Endpoint {
+    pub address: Address,
+    /// As it was configured, `host:port`: what `Host` says when a route rewrites it to the upstream's.
+    pub name: Arc<str>,
+    pub pool: Arc<Pool>,
+    pub load: Load,
+    /// The same for the same endpoint in every process.
+    pub(super) hash: u64,
+    /// One bit for each [`Suspension`] that holds.
+    suspensions: AtomicU8,
+    /// Number of lists that name it.
+    listed: AtomicUsize,
 }
 
-impl<'de> Deserialize<'de> for EndpointConfig {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Table {
-            address: String,
-            #[serde(default = "one")]
-            weight: u32,
-        }
+/// Why an endpoint takes no requests for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Suspension {
+    /// Its health check fails.
+    Unhealthy = 1,
+    /// It failed too many requests.
+    Ejected = 2,
+}
 
-        text_or_table(
-            deserializer,
-            "\"host:port\" or `{ address = \"host:port\", weight = 2 }`",
-            |address| {
-                Ok(EndpointConfig {
-                    address: address.to_owned(),
-                    weight: one(),
-                })
-            },
-            |Table { address, weight }| EndpointConfig { address, weight },
-        )
+impl Endpoint {
+    pub fn new(address: Address, name: Arc<str>) -> Self {
+        let hash = hash_key::hash(format!("{name} {address}").as_bytes());
+        Endpoint {
+            pool: Arc::new(Pool::new(address.clone())),
+            address,
+            name,
+            load: Load::new(Instant::now()),
+            hash,
+            suspensions: AtomicU8::new(0),
+            listed: AtomicUsize::new(0),
+        }
+    }
+
+    /// Whether it may be picked.
+    pub fn is_available(&self) -> bool {
+        self.suspensions.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether no list names it any more: its name resolves elsewhere now, or the config changed.
+    pub fn is_retired(&self) -> bool {
+        self.listed.load(Ordering::Acquire) == 0
+    }
+
+    pub fn is_suspended(&self, why: Suspension) -> bool {
+        self.suspensions.load(Ordering::Relaxed) & why as u8 != 0
+    }
+
+    pub fn suspend(&self, why: Suspension) {
+        self.suspensions.fetch_or(why as u8, Ordering::Relaxed);
+    }
+
+    pub fn resume(&self, why: Suspension) {
+        self.suspensions.fetch_and(!(why as u8), Ordering::Relaxed);
+    }
+
+    pub(super) fn enlist(&self) {
+        self.listed.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn delist(&self) {
+        if self.listed.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.pool.close();
+        }
     }
 }
 
-fn one() -> u32 {
-    1
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Endpoint({} at {})", self.name, self.address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::endpoint;
+    use super::*;
+
+    #[test]
+    fn every_suspension_must_end_before_it_is_available() {
+        let endpoint = endpoint(1);
+        assert!(endpoint.is_available());
+        endpoint.suspend(Suspension::Unhealthy);
+        endpoint.suspend(Suspension::Ejected);
+        endpoint.resume(Suspension::Unhealthy);
+        assert!(!endpoint.is_available());
+        assert!(endpoint.is_suspended(Suspension::Ejected));
+        endpoint.resume(Suspension::Ejected);
+        assert!(endpoint.is_available());
+    }
 }
