@@ -6,18 +6,16 @@
 //! 1998; weights as in Schindelhauer and Schomaker, 2005): only the callers of an endpoint that goes move, and
 //! those of one that is unavailable spread over the others.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use serde::de::value::{MapAccessDeserializer, StrDeserializer};
-use serde::de::{self, Deserializer, MapAccess, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use tokio::time::Instant;
 
 use super::endpoint::Endpoint;
 use super::endpoint_set::{EndpointList, Listed};
 use super::hash_key::{HashKey, mix};
+use crate::value::text_or_table;
 
 /// `balancer`
 #[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
@@ -237,52 +235,30 @@ impl<U: Fn(&Listed) -> bool> Choice<'_, U> {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Word {
-    PeakEwma,
-    LeastRequest,
-    RoundRobin,
-    Random,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Table {
-    hash: HashKey,
-}
-
 impl<'de> Deserialize<'de> for BalancerConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct BalancerVisitor;
-
-        impl<'de> Visitor<'de> for BalancerVisitor {
-            type Value = BalancerConfig;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(
-                    "\"peak-ewma\", \"least-request\", \"round-robin\", \"random\" or { hash = \"header:NAME\" }",
-                )
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(match Word::deserialize(StrDeserializer::new(text))? {
-                    Word::PeakEwma => BalancerConfig::PeakEwma,
-                    Word::LeastRequest => BalancerConfig::LeastRequest,
-                    Word::RoundRobin => BalancerConfig::RoundRobin,
-                    Word::Random => BalancerConfig::Random,
-                })
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                let Table { hash } = Table::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(BalancerConfig::Hash(hash))
-            }
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Table {
+            hash: HashKey,
         }
 
-        deserializer.deserialize_any(BalancerVisitor)
+        text_or_table(
+            deserializer,
+            WORDS,
+            |text| match text {
+                "peak-ewma" => Ok(BalancerConfig::PeakEwma),
+                "least-request" => Ok(BalancerConfig::LeastRequest),
+                "round-robin" => Ok(BalancerConfig::RoundRobin),
+                "random" => Ok(BalancerConfig::Random),
+                _ => Err(format!("`{text}` is not a balancer; write {WORDS}")),
+            },
+            |Table { hash }| BalancerConfig::Hash(hash),
+        )
     }
 }
+
+const WORDS: &str = "\"peak-ewma\", \"least-request\", \"round-robin\", \"random\" or `{ hash = \"header:NAME\" }`";
 
 #[cfg(test)]
 #[path = "balancer_tests.rs"]

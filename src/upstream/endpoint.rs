@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::connector::Address;
 use super::hash_key;
 use super::load::Load;
+use super::multiplexed::Multiplexed;
 use super::pool::Pool;
 
 /// One address of an upstream. It is the same, with all its facts, as long as some list names it.
@@ -17,6 +18,7 @@ pub struct Endpoint {
     /// As it was configured, `host:port`: what `Host` says when a route rewrites it to the upstream's.
     pub name: Arc<str>,
     pub pool: Arc<Pool>,
+    pub multiplexed: Multiplexed,
     pub load: Load,
     /// The same for the same endpoint in every process.
     pub(super) hash: u64,
@@ -41,6 +43,7 @@ impl Endpoint {
         let hash = hash_key::hash(format!("{name} {address}").as_bytes());
         Endpoint {
             pool: Arc::new(Pool::new(address.clone())),
+            multiplexed: Multiplexed::new(address.clone()),
             address,
             name,
             load: Load::new(Instant::now()),
@@ -72,6 +75,13 @@ impl Endpoint {
         self.suspensions.fetch_and(!(why as u8), Ordering::Relaxed);
     }
 
+    /// HTTP/1.1 and HTTP/2 connections that exist, and those of them that are idle.
+    pub fn connections(&self) -> (usize, usize) {
+        let (open, idle) = self.pool.counts();
+        let (open2, idle2) = self.multiplexed.counts();
+        (open + open2, idle + idle2)
+    }
+
     pub(super) fn enlist(&self) {
         self.listed.fetch_add(1, Ordering::AcqRel);
     }
@@ -79,6 +89,7 @@ impl Endpoint {
     pub(super) fn delist(&self) {
         if self.listed.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.pool.close();
+            self.multiplexed.close();
         }
     }
 }

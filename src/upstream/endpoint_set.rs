@@ -104,13 +104,18 @@ impl EndpointSet {
         self.settled.send_replace(true);
     }
 
-    /// Waits until there are endpoints, or until it is known that there are none for now.
+    /// Whether there are endpoints, or it is known that there are none for now.
+    pub fn is_ready(&self) -> bool {
+        !self.list.load().entries.is_empty() || *self.settled.borrow()
+    }
+
+    /// Waits until [`EndpointSet::is_ready`].
     pub async fn ready(&self) {
-        if !self.list.load().entries.is_empty() {
-            return;
+        if !self.is_ready() {
+            let mut settled = self.settled.subscribe();
+            // The sender lives in `self`, so the wait cannot fail.
+            let _ = settled.wait_for(|settled| *settled).await;
         }
-        // The sender lives in `self`, so the wait cannot fail.
-        let _ = self.settled.subscribe().wait_for(|settled| *settled).await;
     }
 }
 

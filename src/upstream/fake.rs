@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::connector::Address;
 use super::endpoint::Endpoint;
 use super::endpoint_set::{EndpointList, Listed};
+use super::load::LoadGuard;
 use super::resolve::{Answer, Failure, Resolve, Service};
 use crate::body::Body;
 use crate::headers::Headers;
@@ -26,6 +27,11 @@ pub fn endpoint(last: u8) -> Arc<Endpoint> {
     let address = Address::Tcp(([10, 0, 0, last], 80).into());
     let name = address.to_string().into();
     Arc::new(Endpoint::new(address, name))
+}
+
+/// A request that began at `start` and had its head `after` that.
+pub fn answered(endpoint: &Arc<Endpoint>, start: Instant, after: Duration) {
+    LoadGuard::new(endpoint.clone(), start).waited_until(start + after, Duration::ZERO);
 }
 
 /// Endpoints 10.0.0.0 and on, with these weights.
@@ -58,6 +64,7 @@ pub fn request() -> Request {
             request_id: RequestId::new(),
             received: Instant::now(),
             deadline: None,
+            host_from_endpoint: false,
             interim: None,
         },
     }

@@ -1,5 +1,6 @@
 //! How busy an endpoint is, and how fast it answers.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -126,15 +127,15 @@ fn unpack(packed: u64) -> (f32, u32) {
     (f32::from_bits((packed >> 32) as u32), packed as u32)
 }
 
-/// One request at an endpoint: counts as in flight until it is dropped.
+/// One request at an endpoint: counts as in flight until it is dropped, which is to be at the end of the body.
 ///
-/// Dropped before the head, it stands for a caller that went away: the time waited counts as the least that the
-/// answer would have taken. Whoever sees the request fail says so by [`LoadGuard::failed`].
+/// Dropped before the head arrived, it stands for a failure: a connection that was refused or broke, or an answer
+/// that took longer than somebody would wait. That counts as a latency of at least a second.
 #[derive(Debug)]
 pub struct LoadGuard {
     endpoint: Arc<Endpoint>,
     started: Instant,
-    waiting: bool,
+    waiting: Cell<bool>,
 }
 
 impl LoadGuard {
@@ -143,52 +144,44 @@ impl LoadGuard {
         LoadGuard {
             endpoint,
             started,
-            waiting: true,
+            waiting: Cell::new(true),
         }
     }
 
-    /// The response head is here. The request stays in flight to the end of the body.
-    pub fn head_arrived(&mut self, now: Instant) {
-        if std::mem::take(&mut self.waiting) {
-            let latency = now.saturating_duration_since(self.started);
-            self.endpoint.load.latency.observe(latency, now);
-        }
+    /// The response head is here: the latency is known. The request stays in flight.
+    pub fn head_arrived(&self) {
+        self.waited_until(Instant::now(), Duration::ZERO);
     }
 
-    /// No head will come: connecting failed, or the connection broke, or the answer took too long. Counts as a
-    /// latency of at least a second. After the head it changes nothing.
-    pub fn failed(&mut self, now: Instant) {
-        if std::mem::take(&mut self.waiting) {
+    pub(super) fn waited_until(&self, now: Instant, least: Duration) {
+        if self.waiting.take() {
             let waited = now.saturating_duration_since(self.started);
-            self.endpoint.load.latency.observe(waited.max(FAILURE), now);
+            let latency = &self.endpoint.load.latency;
+            latency.observe(waited.max(least), now);
         }
     }
 }
 
 impl Drop for LoadGuard {
     fn drop(&mut self) {
-        if self.waiting {
-            self.head_arrived(Instant::now());
+        if self.waiting.get() {
+            self.waited_until(Instant::now(), FAILURE);
         }
         self.endpoint.load.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Guard for LoadGuard {
-    fn end(self: Box<Self>, _: End<'_>) {}
+    fn end(self: Box<Self>, _: End<'_>, _: u64) {}
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::fake::endpoint;
+    use super::super::fake::{answered, endpoint};
     use super::*;
     use proptest::prelude::*;
 
     const MS: Duration = Duration::from_millis(1);
-
-    fn answered(endpoint: &Arc<Endpoint>, started: Instant, after: Duration) {
-        LoadGuard::new(endpoint.clone(), started).head_arrived(started + after);
-    }
 
     fn millis(endpoint: &Endpoint, now: Instant) -> f32 {
         endpoint.load.latency(now).unwrap_or_default().as_secs_f32() * 1000.0
@@ -197,10 +190,10 @@ mod tests {
     #[test]
     fn a_request_is_in_flight_to_its_end() {
         let endpoint = endpoint(1);
-        let mut guard = LoadGuard::new(endpoint.clone(), Instant::now());
-        guard.head_arrived(Instant::now());
+        let guard = LoadGuard::new(endpoint.clone(), Instant::now());
+        guard.head_arrived();
         assert_eq!(endpoint.load.in_flight(), 1);
-        Box::new(guard).end(End::Complete);
+        Box::new(guard).end(End::Complete, 0);
         assert_eq!(endpoint.load.in_flight(), 0);
     }
 
@@ -218,20 +211,26 @@ mod tests {
         assert_eq!(endpoint.load.latency(later + 200 * DECAY), None);
     }
 
-    #[test]
-    fn a_failure_is_no_fast_answer() {
-        let (endpoint, start) = (endpoint(1), Instant::now());
-        LoadGuard::new(endpoint.clone(), start).failed(start + MS);
-        assert!((millis(&endpoint, start + MS) - 1000.0).abs() < 0.1);
+    #[tokio::test(start_paused = true)]
+    async fn the_body_is_no_part_of_the_latency() {
+        let endpoint = endpoint(1);
+        let guard = LoadGuard::new(endpoint.clone(), Instant::now());
+        tokio::time::advance(30 * MS).await;
+        guard.head_arrived();
+        tokio::time::advance(100 * MS).await;
+        drop(guard);
+        assert!((29.0..30.1).contains(&millis(&endpoint, Instant::now())));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_caller_that_leaves_tells_how_long_it_waited() {
-        let (endpoint, start) = (endpoint(1), Instant::now());
-        let guard = LoadGuard::new(endpoint.clone(), start);
-        tokio::time::advance(300 * MS).await;
+    async fn a_failure_is_no_fast_answer() {
+        let endpoint = endpoint(1);
+        drop(LoadGuard::new(endpoint.clone(), Instant::now()));
+        assert!((millis(&endpoint, Instant::now()) - 1000.0).abs() < 0.1);
+        let guard = LoadGuard::new(endpoint.clone(), Instant::now());
+        tokio::time::advance(3000 * MS).await;
         drop(guard);
-        assert!((millis(&endpoint, Instant::now()) - 300.0).abs() < 0.1);
+        assert!((millis(&endpoint, Instant::now()) - 3000.0).abs() < 0.1);
     }
 
     #[test]
@@ -239,12 +238,11 @@ mod tests {
         let (known, unknown, now) = (endpoint(1), endpoint(2), Instant::now());
         answered(&known, now, MS);
         assert!(unknown.load.cost(now, 1.0) < known.load.cost(now, 1.0));
-        let first = LoadGuard::new(unknown.clone(), now);
+        let _first = LoadGuard::new(unknown.clone(), now);
         assert!(unknown.load.cost(now, 1.0) > known.load.cost(now, 1.0));
         let one = unknown.load.cost(now, 1.0);
-        let second = LoadGuard::new(unknown.clone(), now);
+        let _second = LoadGuard::new(unknown.clone(), now);
         assert!(unknown.load.cost(now, 1.0) > one);
-        drop((first, second));
     }
 
     proptest! {

@@ -12,10 +12,13 @@ mod connector;
 mod discovery;
 mod endpoint;
 mod endpoint_set;
+mod exchange;
 #[cfg(test)]
 mod fake;
 mod hash_key;
 mod load;
+mod metrics;
+mod multiplexed;
 mod pool;
 mod report;
 mod resolve;
@@ -41,6 +44,7 @@ use crate::value::{Duration, Limit, Name, NotBuilt, Toggle};
 use admission::InFlight;
 use balancer::Balancer;
 use discovery::Follower;
+use metrics::UpstreamMetrics;
 use report::Gauges;
 
 /// `[upstreams.NAME]`
@@ -84,7 +88,7 @@ impl Config {
         if self.endpoints.is_empty() {
             problems.error(&["endpoints"], "an upstream needs at least one endpoint");
         }
-        let mut first = HashMap::new();
+        let mut first: HashMap<&str, String> = HashMap::new();
         for (place, entry) in self.endpoints.iter().enumerate() {
             let place = place.to_string();
             let at = ["endpoints", &place];
@@ -167,11 +171,12 @@ fn max_in_flight() -> usize {
 
 /// A named group of endpoints: this config's limits over facts that outlive it.
 pub struct Upstream {
-    name: Name,
+    name: Arc<str>,
     config: Config,
     balancer: Balancer,
     follower: Arc<Follower>,
     in_flight: Arc<InFlight>,
+    metrics: UpstreamMetrics,
     gauges: Gauges,
 }
 
@@ -194,25 +199,42 @@ impl Upstream {
             }
         };
         Arc::new(Upstream {
-            name: name.clone(),
+            name: name.shared(),
             config: config.clone(),
             balancer: Balancer::new(config.balancer.clone()),
             follower,
             in_flight: old.map(|old| old.in_flight.clone()).unwrap_or_default(),
+            metrics: UpstreamMetrics::new(name.as_str()),
             gauges: Gauges::new(name),
         })
     }
 
-    pub fn name(&self) -> &Name {
+    pub fn name(&self) -> &Arc<str> {
         &self.name
     }
 
-    pub fn config(&self) -> &Config {
-        &self.config
+    pub fn protocol(&self) -> Protocol {
+        self.config.protocol
     }
 
-    /// Waits until the endpoints are known, or it is known that none is for now. Over at once but just after a
-    /// start.
+    pub fn connect_timeout(&self) -> std::time::Duration {
+        self.config.connect_timeout.0
+    }
+
+    pub fn pool_limits(&self) -> &PoolConfig {
+        &self.config.pool
+    }
+
+    pub fn metrics(&self) -> &UpstreamMetrics {
+        &self.metrics
+    }
+
+    /// Whether [`Upstream::ready`] would be over at once, as it is nearly always.
+    pub fn is_ready(&self) -> bool {
+        self.follower.set().is_ready()
+    }
+
+    /// Waits until the endpoints are known, or it is known that none is for now.
     pub async fn ready(&self) {
         self.follower.set().ready().await;
     }
@@ -225,7 +247,14 @@ impl Upstream {
         self.in_flight.admit(self.config.max_in_flight)
     }
 
-    /// Picks the endpoint for `request`, another than `avoid` where there is one. The guard counts from `now`.
+    /// Whether a request that failed at one endpoint could be sent to another.
+    pub fn has_alternative(&self) -> bool {
+        let list = self.follower.set().load();
+        let mut available = list.entries().iter().filter(|e| e.endpoint.is_available());
+        available.nth(1).is_some()
+    }
+
+    /// Picks the endpoint for `request`, another than `avoid` where there is one.
     ///
     /// # Errors
     /// `no_healthy_endpoint` when there is none, or none is available.
@@ -233,8 +262,8 @@ impl Upstream {
         &self,
         request: &Request,
         avoid: Option<&Endpoint>,
-        now: Instant,
     ) -> Result<(Arc<Endpoint>, LoadGuard), Error> {
+        let now = Instant::now();
         let key = match &self.config.balancer {
             BalancerConfig::Hash(key) => key.of(request),
             _ => None,
@@ -254,11 +283,12 @@ impl Upstream {
         Ok((endpoint.clone(), guard))
     }
 
-    /// The endpoints that it has now.
-    pub fn endpoints(&self) -> Vec<Arc<Endpoint>> {
-        let list = self.follower.set().load();
-        let endpoints = list.entries().iter();
-        endpoints.map(|entry| entry.endpoint.clone()).collect()
+    /// Closes the connections of this worker that were idle for too long, or are too old.
+    pub fn sweep(&self) {
+        for entry in self.follower.set().load_full().entries() {
+            entry.endpoint.pool.sweep(&self.config.pool);
+            entry.endpoint.multiplexed.sweep(&self.config.pool);
+        }
     }
 
     /// For the admin API.
@@ -266,7 +296,7 @@ impl Upstream {
         let now = Instant::now();
         let list = self.follower.set().load_full();
         Description {
-            name: self.name.clone(),
+            name: self.name.to_string(),
             in_flight: self.in_flight.count(),
             max_in_flight: self.config.max_in_flight,
             balancer: self.config.balancer.clone(),
@@ -281,8 +311,14 @@ impl Upstream {
     /// Sets the gauges to what is true now. To be called for the upstreams of the config that serves, before the
     /// metrics are rendered: an earlier config may live on for as long as a request of it does.
     pub fn set_gauges(&self) {
-        let list = self.follower.set().load();
+        let list = self.follower.set().load_full();
         self.gauges.set(&list);
+        let mut connections = (0, 0);
+        for entry in list.entries() {
+            let (open, idle) = entry.endpoint.connections();
+            connections = (connections.0 + open, connections.1 + idle);
+        }
+        self.metrics.connections(connections.0, connections.1);
     }
 }
 

@@ -15,7 +15,7 @@ const ENDPOINTS: &str = "outrigger_upstream_endpoints";
 /// An upstream, as `GET /upstreams/{name}` shows it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Description {
-    pub name: Name,
+    pub name: String,
     pub in_flight: usize,
     pub max_in_flight: usize,
     pub balancer: BalancerConfig,
@@ -35,7 +35,7 @@ pub struct EndpointDescription {
     pub connections: Connections,
 }
 
-/// HTTP/1.1 connections to an endpoint.
+/// How many connections there are to an endpoint, and how many of them have nothing to do.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Connections {
     pub open: usize,
@@ -65,7 +65,7 @@ impl State {
 
 impl EndpointDescription {
     pub fn of(endpoint: &Endpoint, weight: u32, now: Instant) -> Self {
-        let (open, idle) = endpoint.pool.counts();
+        let (open, idle) = endpoint.connections();
         EndpointDescription {
             name: endpoint.name.to_string(),
             address: endpoint.address.to_string(),

@@ -5,12 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::ser::SerializeStruct;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::discovery::Discovery;
+use crate::value::text_or_table;
 
 /// The largest `weight` of an endpoint.
 pub const MAX_WEIGHT: u32 = 1000;
@@ -165,45 +164,32 @@ fn check_host(host: &str) -> Result<(), String> {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Table {
-    address: String,
-    #[serde(default = "one")]
-    weight: u32,
+impl<'de> Deserialize<'de> for EndpointConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Table {
+            address: String,
+            #[serde(default = "one")]
+            weight: u32,
+        }
+
+        text_or_table(
+            deserializer,
+            "\"host:port\" or `{ address = \"host:port\", weight = 2 }`",
+            |address| {
+                Ok(EndpointConfig {
+                    address: address.to_owned(),
+                    weight: one(),
+                })
+            },
+            |Table { address, weight }| EndpointConfig { address, weight },
+        )
+    }
 }
 
 fn one() -> u32 {
     1
-}
-
-impl<'de> Deserialize<'de> for EndpointConfig {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EntryVisitor;
-
-        impl<'de> Visitor<'de> for EntryVisitor {
-            type Value = EndpointConfig;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("\"host:port\" or { address = \"host:port\", weight = 2 }")
-            }
-
-            fn visit_str<E: de::Error>(self, address: &str) -> Result<Self::Value, E> {
-                Ok(EndpointConfig {
-                    address: address.to_owned(),
-                    weight: 1,
-                })
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                let Table { address, weight } =
-                    Table::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(EndpointConfig { address, weight })
-            }
-        }
-
-        deserializer.deserialize_any(EntryVisitor)
-    }
 }
 
 impl Serialize for EndpointConfig {
