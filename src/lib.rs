@@ -15,6 +15,9 @@ pub mod policy;
 pub mod problem;
 pub mod route;
 pub mod telemetry;
+pub mod template;
+#[cfg(test)]
+mod testing;
 pub mod upstream;
 pub mod value;
 pub mod worker;
