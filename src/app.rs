@@ -16,7 +16,7 @@ use crate::proxy::Proxy;
 use crate::reload::{self, Reloader, Source, Status};
 use crate::snapshot::{Snapshot, Tools};
 use crate::telemetry::Telemetry;
-use crate::upstream;
+use crate::upstream::SystemResolver;
 use crate::watch::Watch;
 use crate::worker::Workers;
 
@@ -72,7 +72,7 @@ async fn serve(
     let mut watch = Watching::new(&source, &loaded.watched);
     let log = telemetry.clone();
     let tools = Tools {
-        resolver: upstream::system_resolver(),
+        resolver: Arc::new(SystemResolver::new()),
         access_writer: Box::new(move || log.log().access_writer().ok()),
     };
     let first = Snapshot::next(loaded, None, &tools)

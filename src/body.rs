@@ -93,6 +93,11 @@ impl Body {
         matches!(self.content, Content::Empty)
     }
 
+    /// Whether its pieces come from a source that may have to be waited for.
+    pub fn is_stream(&self) -> bool {
+        matches!(self.content, Content::Stream(_))
+    }
+
     /// The whole content, when it is already here: nothing is left to wait for. Ends the body.
     pub fn take_full(&mut self) -> Option<Bytes> {
         match &mut self.content {

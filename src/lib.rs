@@ -23,6 +23,9 @@ pub mod reload;
 pub mod route;
 pub mod snapshot;
 pub mod telemetry;
+pub mod template;
+#[cfg(test)]
+mod testing;
 pub mod timer;
 pub mod upstream;
 pub mod value;

@@ -85,7 +85,7 @@ impl admin::Proxy for Control {
     fn listeners(&self) -> Value {
         let describe = |listener: &Arc<crate::listener::Listener>| {
             json!({
-                "name": listener.name,
+                "name": &*listener.name,
                 "address": listener.address,
                 "connections": listener.drain.live(),
             })
@@ -118,7 +118,7 @@ impl admin::Proxy for Control {
             .load()
             .upstreams
             .values()
-            .map(|upstream| upstream.describe())
+            .map(|upstream| json!(upstream.describe()))
             .collect()
     }
 
@@ -128,7 +128,7 @@ impl admin::Proxy for Control {
             .load()
             .upstreams
             .get(&name)
-            .map(|upstream| upstream.describe())
+            .map(|upstream| json!(upstream.describe()))
     }
 
     fn reload(&self) -> BoxFuture<'static, Result<ReloadOutcome, String>> {
@@ -155,7 +155,7 @@ impl admin::Proxy for Control {
 
     fn metrics(&self) -> String {
         for upstream in self.snapshot.load().upstreams.values() {
-            upstream.observe();
+            upstream.set_gauges();
         }
         self.telemetry.render()
     }

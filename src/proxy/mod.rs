@@ -8,7 +8,7 @@ use http::{HeaderValue, Method, Version, header};
 use tokio::time::Instant;
 
 use crate::body::Body;
-use crate::error::{Error, METHOD_NOT_ALLOWED, NO_ROUTE};
+use crate::error::{BAD_PATH, Error, METHOD_NOT_ALLOWED, NO_ROUTE};
 use crate::headers::Headers;
 use crate::listener;
 use crate::message::{Context, Interim, Request, RequestId, Response};
@@ -146,23 +146,27 @@ impl Proxy {
 
     /// Normalises the path, and finds the route.
     fn route(&self, request: &mut Request) -> Result<Arc<Route>, Error> {
-        let normalised = route::path::normalise(&request.target)?;
+        let normalised = route::path::normalise(request.target.clone())?;
+        request.target = normalised.target;
         let snapshot = self.snapshot.load();
         let found = snapshot.table.find(&Lookup {
             listener: &request.context.peer.listener,
             host: request.authority.as_ref().map(Authority::host),
             method: &request.method,
-            path: &normalised,
+            path: request.target.path(),
+            encoded_separators: normalised.encoded_separators,
+            query: request.target.query(),
             headers: &request.headers,
         });
         match found {
             Found::Route { value, captures } => {
-                let route = value.clone();
                 request.context.captures = captures;
-                request.target = normalised.into_target();
-                Ok(route)
+                Ok(value.clone())
             }
-            Found::BadPath(error) => Err(error),
+            Found::BadPath => Err(Error::new(
+                BAD_PATH,
+                "the path has an encoded slash, backslash or NUL, which no route here allows",
+            )),
             Found::MethodNotAllowed { allow } => {
                 let names: Vec<&str> = allow.iter().map(Method::as_str).collect();
                 let error = Error::new(
