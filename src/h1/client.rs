@@ -319,6 +319,7 @@ fn answer<L: Loan>(
         headers: head.headers,
         body: Body::empty(),
         upgrade: None,
+        served_by: None,
         refused: None,
     };
     let tunnel = request.method == Method::CONNECT && head.status.is_success();
@@ -328,6 +329,7 @@ fn answer<L: Loan>(
             early: std::mem::take(&mut connection.reader.buffer).freeze(),
             io: connection.io,
             protocol: head.upgrade,
+            idle_limit: None,
         });
         return response;
     }

@@ -41,6 +41,43 @@ pub struct Config {
 }
 
 impl Config {
+    /// These policies, and the defaults for what is not set here. `false` counts as set.
+    pub fn or(self, defaults: &Config) -> Config {
+        // Without `..`, so that a forgotten policy does not compile.
+        let Config {
+            cors,
+            authorize,
+            jwt,
+            rate_limit,
+            concurrency_limit,
+            request,
+            response,
+            timeout,
+            idle_timeout,
+            deadline,
+            retry,
+            circuit_breaker,
+            credentials,
+            graphql,
+        } = defaults.clone();
+        Config {
+            cors: self.cors.or(cors),
+            authorize: self.authorize.or(authorize),
+            jwt: self.jwt.or(jwt),
+            rate_limit: self.rate_limit.or(rate_limit),
+            concurrency_limit: self.concurrency_limit.or(concurrency_limit),
+            request: self.request.or(request),
+            response: self.response.or(response),
+            timeout: self.timeout.or(timeout),
+            idle_timeout: self.idle_timeout.or(idle_timeout),
+            deadline: self.deadline.or(deadline),
+            retry: self.retry.or(retry),
+            circuit_breaker: self.circuit_breaker.or(circuit_breaker),
+            credentials: self.credentials.or(credentials),
+            graphql: self.graphql.or(graphql),
+        }
+    }
+
     /// What deserializing alone cannot see.
     pub fn check(&self, _problems: &mut Problems) {}
 }
