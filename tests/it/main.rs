@@ -1,6 +1,13 @@
 //! Behaviour of the whole proxy, seen from outside: one file per behaviour, each test a sentence.
 //!
 //! Every test starts its own proxy as a process, on free ports, with its own origins; see `support`.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and shows the proxy's log when it does"
+)]
 
 mod support;
 mod support_itself;

@@ -32,7 +32,7 @@ pub struct Response {
 #[derive(Debug)]
 pub struct Cut {
     /// What had arrived, when its head had.
-    pub partial: Option<Response>,
+    pub partial: Option<Box<Response>>,
     pub error: io::Error,
 }
 
@@ -163,7 +163,7 @@ impl Client {
                 Ok(response)
             }
             Err(error) => Err(Cut {
-                partial: Some(response),
+                partial: Some(Box::new(response)),
                 error,
             }),
         }

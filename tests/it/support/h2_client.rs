@@ -40,7 +40,7 @@ pub struct H2Answer {
 /// One stream, whose request body the test sends piece by piece.
 pub struct H2Exchange {
     runtime: Handle,
-    pieces: Option<mpsc::UnboundedSender<Frame<Bytes>>>,
+    pieces: Option<mpsc::Sender<Frame<Bytes>>>,
     answer: Answer,
 }
 
@@ -94,7 +94,7 @@ impl H2Client {
 
     /// Sends a request's head and leaves its body open.
     pub fn open(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> H2Exchange {
-        let (pieces, receiver) = mpsc::unbounded_channel();
+        let (pieces, receiver) = mpsc::channel(16);
         let body = StreamBody::new(stream::unfold(receiver, |mut receiver| async move {
             let frame = receiver.recv().await?;
             Some((Ok::<_, Infallible>(frame), receiver))
@@ -209,7 +209,7 @@ impl H2Exchange {
     fn frame(&self, frame: Frame<Bytes>) {
         let pieces = self.pieces.as_ref().expect("an open request body");
         // A receiver that is gone is an answer that came early.
-        let _answered_early = pieces.send(frame);
+        let _answered_early = pieces.blocking_send(frame);
     }
 }
 

@@ -153,7 +153,7 @@ async fn answer(request: Request<Incoming>, shared: &Arc<Shared>) -> Response<Bo
 }
 
 fn echo(mut body: Incoming, grpc: bool, cut: bool, open: Open) -> Body {
-    let (pieces, receiver) = mpsc::unbounded_channel();
+    let (pieces, receiver) = mpsc::channel(16);
     tokio::spawn(async move {
         let _open = open;
         let mut trailers = HeaderMap::new();
@@ -161,11 +161,13 @@ fn echo(mut body: Incoming, grpc: bool, cut: bool, open: Open) -> Body {
             match frame.into_trailers() {
                 Ok(last) => trailers = last,
                 Err(data) => {
-                    if pieces.send(Ok(data)).is_err() {
+                    if pieces.send(Ok(data)).await.is_err() {
                         return;
                     }
                     if cut {
-                        let _gone = pieces.send(Err(io::ErrorKind::ConnectionAborted.into()));
+                        let _gone = pieces
+                            .send(Err(io::ErrorKind::ConnectionAborted.into()))
+                            .await;
                         return;
                     }
                 }
@@ -175,7 +177,7 @@ fn echo(mut body: Incoming, grpc: bool, cut: bool, open: Open) -> Body {
             trailers.insert("grpc-status", http::HeaderValue::from_static("0"));
         }
         if !trailers.is_empty() {
-            let _gone = pieces.send(Ok(Frame::trailers(trailers)));
+            let _gone = pieces.send(Ok(Frame::trailers(trailers))).await;
         }
     });
     StreamBody::new(stream::unfold(receiver, |mut receiver| async move {
