@@ -11,3 +11,8 @@
 
 mod support;
 mod support_itself;
+
+mod forwarding;
+mod framing;
+mod headers;
+mod upgrade;
