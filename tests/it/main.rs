@@ -12,7 +12,13 @@
 mod support;
 mod support_itself;
 
+mod cancellation;
 mod forwarding;
 mod framing;
 mod headers;
+mod http2;
+mod refusals;
+mod routing;
+mod timeouts;
 mod upgrade;
+mod upstreams;

@@ -3,9 +3,10 @@
 //! Everything here blocks, on threads of its own, so that a test reads from top to bottom. Nothing sleeps but
 //! [`wait::eventually`]: an origin that must pause waits for a [`Gate`] that the test opens.
 
+mod black_hole;
 mod client;
 mod config;
-mod frames;
+pub mod frames;
 mod h2_client;
 mod h2_origin;
 mod launch;
@@ -20,16 +21,14 @@ mod volume;
 mod wait;
 mod wire;
 
-pub use client::{Client, Cut, Response};
+pub use black_hole::{BlackHole, refusing_address};
+pub use client::Client;
 pub use config::Setup;
-pub use frames::FrameClient;
-pub use h2_client::{H2Answer, H2Client};
+pub use h2_client::H2Client;
 pub use h2_origin::H2Origin;
-pub use launch::{Exited, Launch};
-pub use metrics::Metrics;
+pub use launch::Launch;
 pub use origin::Origin;
 pub use proxy::Proxy;
 pub use record::Recorded;
 pub use script::{Gate, Script};
-pub use wait::{LIMIT, SOON, eventually, stays};
-pub use wire::Head;
+pub use wait::{SOON, eventually, stays};

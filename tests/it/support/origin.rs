@@ -30,7 +30,11 @@ struct Shared {
 
 impl Origin {
     pub fn start() -> Origin {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Origin::start_at(([127, 0, 0, 1], 0).into())
+    }
+
+    pub fn start_at(address: SocketAddr) -> Origin {
+        let listener = TcpListener::bind(address).expect("a free port");
         let address = listener.local_addr().expect("a bound listener");
         let shared = Arc::new(Shared::default());
         let accepting = shared.clone();
