@@ -18,7 +18,7 @@ fn assert_refused_before_forwarding(
         let answer = client
             .send(request)
             .try_answer()
-            .unwrap_or_else(|cut| panic!("{name}: no answer: {cut:?}"));
+            .unwrap_or_else(|cut| panic!("{name}: no answer: {cut}"));
         assert_eq!(
             (answer.status, answer.reason()),
             (status, Some(reason)),

@@ -2,7 +2,7 @@
 
 use crate::support::frames::{FrameClient, SETTINGS};
 use crate::support::{
-    Client, Gate, H2Client, H2Origin, Origin, Proxy, SOON, Script, Setup, eventually,
+    Client, Gate, H2Client, H2Origin, Origin, Proxy, Refusing, SOON, Script, Setup, eventually,
 };
 
 fn to_h2(origin: &H2Origin) -> Setup {
@@ -93,13 +93,14 @@ fn a_grpc_call_streams_both_ways_and_ends_with_its_status() {
 #[test]
 fn a_grpc_caller_is_refused_in_its_own_words() {
     let stalling = H2Origin::start();
-    let refusing = crate::support::refusing_address();
+    let refusing = Refusing::bind();
     let proxy = Proxy::with(
         &to_h2(&stalling)
             .route(r#"match = { path = "/stall" }"#)
             .route(r#"timeout = "100ms""#)
             .also(format!(
-                "[upstreams.down]\nendpoints = [\"{refusing}\"]\n[routes.down]\nmatch = {{ path = \"/down\" }}\nupstream = \"down\"\n"
+                "[upstreams.down]\nendpoints = [\"{}\"]\n[routes.down]\nmatch = {{ path = \"/down\" }}\nupstream = \"down\"\n",
+                refusing.address()
             )),
     );
     let client = H2Client::connect(proxy.address());

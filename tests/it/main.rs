@@ -12,13 +12,20 @@
 mod support;
 mod support_itself;
 
+mod admin;
 mod cancellation;
+mod documents;
+mod drain;
 mod forwarding;
 mod framing;
 mod headers;
 mod http2;
+mod layering;
 mod refusals;
+mod reload;
+mod resources;
 mod routing;
+mod tidy;
 mod timeouts;
 mod upgrade;
 mod upstreams;

@@ -1,6 +1,6 @@
 //! Answers that the proxy makes itself.
 
-use crate::support::{Origin, Proxy, Script, Setup, refusing_address};
+use crate::support::{Origin, Proxy, Refusing, Script, Setup};
 
 #[test]
 fn a_refusal_is_a_problem_document_that_names_its_reason() {
@@ -29,7 +29,8 @@ fn a_refusal_is_a_problem_document_that_names_its_reason() {
 
 #[test]
 fn a_failure_names_its_route_and_not_an_address() {
-    let address = refusing_address();
+    let refusing = Refusing::bind();
+    let address = refusing.address();
     let proxy = Proxy::with(&Setup::to_address(address));
     let answer = proxy.get("/");
     answer.assert_refused(502, "connect_failed");

@@ -1,8 +1,7 @@
 //! Connections to upstreams: made, shared, limited, lost.
 
 use crate::support::{
-    BlackHole, Client, Gate, Launch, Origin, Proxy, SOON, Script, Setup, eventually,
-    refusing_address,
+    BlackHole, Client, Gate, Launch, Origin, Proxy, Refusing, SOON, Script, Setup, eventually,
 };
 
 /// One worker, where connections are counted: each worker has its own.
@@ -12,7 +11,8 @@ fn on_one_worker(setup: &Setup) -> Proxy {
 
 #[test]
 fn a_refused_connection_is_told_apart() {
-    let proxy = Proxy::with(&Setup::to_address(refusing_address()));
+    let refusing = Refusing::bind();
+    let proxy = Proxy::with(&Setup::to_address(refusing.address()));
     proxy.get("/").assert_refused(502, "connect_failed");
 }
 
@@ -168,7 +168,8 @@ fn requests_beyond_those_in_flight_are_refused_at_once() {
 #[test]
 fn an_endpoint_that_refuses_connections_is_not_noticed_beside_one_that_serves() {
     let origin = Origin::start();
-    let list = format!("[\"{}\", \"{}\"]", refusing_address(), origin.address());
+    let refusing = Refusing::bind();
+    let list = format!("[\"{}\", \"{}\"]", refusing.address(), origin.address());
     let proxy = Proxy::with(&Setup::to(&origin).endpoints(list));
     for _ in 0..20 {
         assert_eq!(proxy.get("/").status, 200);
@@ -236,10 +237,10 @@ fn every_balancer_serves() {
 
 #[test]
 fn an_endpoint_that_returns_is_used_again() {
-    let address = refusing_address();
-    let proxy = Proxy::with(&Setup::to_address(address));
+    let refusing = Refusing::bind();
+    let proxy = Proxy::with(&Setup::to_address(refusing.address()));
     proxy.get("/").assert_refused(502, "connect_failed");
-    let _origin = Origin::start_at(address);
+    let _origin = Origin::on_listener(refusing.listen());
     eventually(SOON, "the endpoint is used again", || {
         proxy.get("/").status == 200
     });

@@ -40,10 +40,13 @@ const KEPT: usize = 1 << 20;
 
 impl Client {
     pub fn tcp(address: SocketAddr) -> Client {
-        let socket = TcpStream::connect(address)
-            .unwrap_or_else(|error| panic!("connecting to {address}: {error}"));
-        socket.set_nodelay(true).expect("a connected socket");
-        Client::new(Socket::Tcp(socket))
+        Client::try_tcp(address).unwrap_or_else(|error| panic!("connecting to {address}: {error}"))
+    }
+
+    pub fn try_tcp(address: SocketAddr) -> io::Result<Client> {
+        let socket = TcpStream::connect(address)?;
+        socket.set_nodelay(true)?;
+        Ok(Client::new(Socket::Tcp(socket)))
     }
 
     pub fn unix(path: &Path) -> Client {
@@ -123,7 +126,7 @@ impl Client {
     /// The next answer, to a request with this method.
     pub fn read_answer_to(&mut self, method: &str) -> Response {
         self.try_answer_to(method)
-            .unwrap_or_else(|cut| panic!("a whole answer to {method}: {cut:?}"))
+            .unwrap_or_else(|cut| panic!("a whole answer to {method}: {cut}"))
     }
 
     /// The next answer, which may be cut.
@@ -298,6 +301,19 @@ impl Cut {
         Cut {
             partial: None,
             error,
+        }
+    }
+}
+
+impl std::fmt::Display for Cut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.partial {
+            None => write!(f, "{} before its head was whole", self.error),
+            Some(partial) => write!(
+                f,
+                "{} after {} bytes of the body of {:?}",
+                self.error, partial.length, partial.head.start
+            ),
         }
     }
 }

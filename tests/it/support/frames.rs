@@ -57,17 +57,16 @@ impl FrameClient {
 
     /// Starts a GET and gives back its stream.
     pub fn get(&mut self, path: &str) -> u32 {
-        self.headers("GET", path, END_HEADERS | END_STREAM)
-    }
-
-    /// Starts a POST whose body is still to come.
-    pub fn post(&mut self, path: &str) -> u32 {
-        self.headers("POST", path, END_HEADERS)
-    }
-
-    /// The last piece of a request's body.
-    pub fn finish(&mut self, stream: u32, body: &[u8]) {
-        self.send(DATA, END_STREAM, stream, body);
+        let stream = self.next_stream;
+        self.next_stream += 2;
+        // HPACK (RFC 7541): GET and http from the static table, the others as literals with a name from it.
+        let mut block = vec![0x82, 0x86];
+        for (name, value) in [(4, path), (1, "localhost")] {
+            block.extend_from_slice(&[name, u8::try_from(value.len()).expect("a short value")]);
+            block.extend_from_slice(value.as_bytes());
+        }
+        self.send(HEADERS, END_HEADERS | END_STREAM, stream, &block);
+        stream
     }
 
     /// Gives the stream up (CANCEL, RFC 9113 section 7).
@@ -91,34 +90,6 @@ impl FrameClient {
                 return Some(frame);
             }
         }
-    }
-
-    /// Waits for the end of the stream's answer; false when it was reset or the connection closed first.
-    pub fn completes(&mut self, stream: u32) -> bool {
-        while let Some(frame) = self.read_frame() {
-            if frame.stream != stream {
-                continue;
-            }
-            match frame.kind {
-                RST_STREAM => return false,
-                HEADERS | DATA if frame.flags & END_STREAM != 0 => return true,
-                _ => {}
-            }
-        }
-        false
-    }
-
-    fn headers(&mut self, method: &str, path: &str, flags: u8) -> u32 {
-        let stream = self.next_stream;
-        self.next_stream += 2;
-        // HPACK (RFC 7541): `:scheme: http` from the static table, the others as literals with a name from it.
-        let mut block = vec![0x86];
-        for (name, value) in [(2, method), (4, path), (1, "localhost")] {
-            block.extend_from_slice(&[name, u8::try_from(value.len()).expect("a short value")]);
-            block.extend_from_slice(value.as_bytes());
-        }
-        self.send(HEADERS, flags, stream, &block);
-        stream
     }
 
     fn read_frame(&mut self) -> Option<Frame> {

@@ -25,7 +25,6 @@ type Body = UnsyncBoxBody<Bytes, Infallible>;
 pub struct H2Client {
     runtime: Runtime,
     sender: SendRequest<Body>,
-    connection: JoinHandle<hyper::Result<()>>,
 }
 
 /// A whole answer.
@@ -65,12 +64,8 @@ impl H2Client {
                 .await
                 .expect("the HTTP/2 handshake")
         });
-        let connection = runtime.spawn(connection);
-        H2Client {
-            runtime,
-            sender,
-            connection,
-        }
+        runtime.spawn(connection);
+        H2Client { runtime, sender }
     }
 
     pub fn get(&self, path: &str) -> H2Answer {
@@ -116,11 +111,6 @@ impl H2Client {
             pieces: Some(pieces),
             answer: Answer::Pending(answer),
         }
-    }
-
-    /// Whether the connection has ended.
-    pub fn is_closed(&self) -> bool {
-        self.connection.is_finished()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Starting the proxy.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
@@ -7,6 +8,7 @@ use tempfile::TempDir;
 
 use super::process::Process;
 use super::proxy::Proxy;
+use super::unreachable::Refusing;
 use super::volume::{Layout, write};
 use super::wait::{LIMIT, poll};
 
@@ -15,7 +17,8 @@ pub struct Launch {
     pub(super) text: String,
     pub(super) layout: Layout,
     pub(super) whole_directory: bool,
-    pub(super) probe: &'static str,
+    pub(super) admin: Option<SocketAddr>,
+    pub(super) probe: Option<SocketAddr>,
     workers: usize,
 }
 
@@ -23,10 +26,12 @@ pub struct Launch {
 #[derive(Debug)]
 pub struct Exited {
     pub code: Option<i32>,
-    pub stderr: String,
+    /// Both streams.
+    pub output: String,
 }
 
 pub(super) const FILE: &str = "main.toml";
+pub(super) const ADMIN_SOCKET: &str = "admin.sock";
 
 impl Launch {
     pub fn new(text: impl Into<String>) -> Launch {
@@ -34,7 +39,8 @@ impl Launch {
             text: text.into(),
             layout: Layout::Renamed,
             whole_directory: false,
-            probe: "none",
+            admin: None,
+            probe: None,
             workers: 2,
         }
     }
@@ -53,10 +59,17 @@ impl Launch {
         self
     }
 
-    /// Also serves the probes, on a free port.
+    /// The admin API is on a port of its own, not on a unix socket.
+    #[must_use]
+    pub fn admin_on_tcp(mut self) -> Launch {
+        self.admin = Some(free_address());
+        self
+    }
+
+    /// Also serves the probes.
     #[must_use]
     pub fn probes(mut self) -> Launch {
-        self.probe = "127.0.0.1:0";
+        self.probe = Some(free_address());
         self
     }
 
@@ -98,7 +111,7 @@ impl Launch {
         match exited {
             Some(status) => Err(Exited {
                 code: status.code(),
-                stderr: proxy.log(),
+                output: proxy.log(),
             }),
             None if ready => Ok(proxy),
             None => panic!("the proxy was not ready within {LIMIT:?}:\n{}", proxy.log()),
@@ -107,16 +120,26 @@ impl Launch {
 
     /// The test's own text comes first, so that its line numbers hold.
     pub(super) fn whole_text(&self, home: &Path) -> String {
-        let Launch {
-            text,
-            probe,
-            workers,
-            ..
-        } = self;
-        let admin = home.join("admin.sock");
-        format!(
-            "{text}\n[admin]\nlisten = \"unix:{}\"\nprobe_listen = \"{probe}\"\n\n[process]\nworkers = {workers}\n",
-            admin.display()
-        )
+        let admin = match self.admin {
+            Some(address) => address.to_string(),
+            None => format!("unix:{}", home.join(ADMIN_SOCKET).display()),
+        };
+        let probe = match self.probe {
+            Some(address) => address.to_string(),
+            None => "none".to_owned(),
+        };
+        let mut text = format!(
+            "{}\n[admin]\nlisten = \"{admin}\"\nprobe_listen = \"{probe}\"\n",
+            self.text
+        );
+        if !self.text.contains("[process]") {
+            text.push_str(&format!("\n[process]\nworkers = {}\n", self.workers));
+        }
+        text
     }
+}
+
+/// Free a moment ago; the kernel gives ports at random, so that nobody else is likely to get it now.
+fn free_address() -> SocketAddr {
+    Refusing::bind().address()
 }

@@ -3,7 +3,6 @@
 //! Everything here blocks, on threads of its own, so that a test reads from top to bottom. Nothing sleeps but
 //! [`wait::eventually`]: an origin that must pause waits for a [`Gate`] that the test opens.
 
-mod black_hole;
 mod client;
 mod config;
 pub mod frames;
@@ -17,11 +16,12 @@ mod proxy;
 mod record;
 mod script;
 mod socket;
+pub mod sources;
+mod unreachable;
 mod volume;
 mod wait;
 mod wire;
 
-pub use black_hole::{BlackHole, refusing_address};
 pub use client::Client;
 pub use config::Setup;
 pub use h2_client::H2Client;
@@ -31,4 +31,5 @@ pub use origin::Origin;
 pub use proxy::Proxy;
 pub use record::Recorded;
 pub use script::{Gate, Script};
-pub use wait::{SOON, eventually, stays};
+pub use unreachable::{BlackHole, Refusing};
+pub use wait::{LIMIT, SOON, eventually, stays};

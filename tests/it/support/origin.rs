@@ -30,11 +30,10 @@ struct Shared {
 
 impl Origin {
     pub fn start() -> Origin {
-        Origin::start_at(([127, 0, 0, 1], 0).into())
+        Origin::on_listener(TcpListener::bind("127.0.0.1:0").expect("a free port"))
     }
 
-    pub fn start_at(address: SocketAddr) -> Origin {
-        let listener = TcpListener::bind(address).expect("a free port");
+    pub fn on_listener(listener: TcpListener) -> Origin {
         let address = listener.local_addr().expect("a bound listener");
         let shared = Arc::new(Shared::default());
         let accepting = shared.clone();

@@ -1,5 +1,6 @@
 //! The proxy as its users run it: a process with a config file and an admin socket.
 
+use std::io;
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 
@@ -9,7 +10,7 @@ use tempfile::TempDir;
 
 use super::client::{Client, Response};
 use super::config::Setup;
-use super::launch::{FILE, Launch};
+use super::launch::{ADMIN_SOCKET, FILE, Launch};
 use super::metrics::Metrics;
 use super::process::Process;
 use super::volume::write;
@@ -74,7 +75,19 @@ impl Proxy {
     }
 
     pub fn admin_client(&self) -> Client {
-        Client::unix(&self.home.path().join("admin.sock"))
+        self.try_admin_client().expect("the admin API listens")
+    }
+
+    fn try_admin_client(&self) -> io::Result<Client> {
+        match self.launch.admin {
+            Some(address) => Client::try_tcp(address),
+            None => Client::try_unix(&self.home.path().join(ADMIN_SOCKET)),
+        }
+    }
+
+    /// A new connection to the probes' own listener.
+    pub fn probe_client(&self) -> Client {
+        Client::tcp(self.launch.probe.expect("Launch::probes"))
     }
 
     /// A path in the proxy's own directory, which is also where it runs.
@@ -82,14 +95,14 @@ impl Proxy {
         self.home.path().join(name)
     }
 
-    pub(super) fn is_ready(&self) -> bool {
-        match Client::try_unix(&self.home.path().join("admin.sock")) {
-            Err(_not_listening_yet) => false,
-            Ok(mut admin) => admin
-                .send("GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    /// Whether it says that it wants traffic.
+    pub fn is_ready(&self) -> bool {
+        self.try_admin_client().is_ok_and(|mut admin| {
+            admin
+                .send_request("GET", "/readyz", &[], "")
                 .try_answer()
-                .is_ok_and(|answer| answer.status == 200),
-        }
+                .is_ok_and(|answer| answer.status == 200)
+        })
     }
 
     pub fn config(&self) -> Value {
@@ -122,6 +135,16 @@ impl Proxy {
             &self.home.path().join("config"),
             FILE,
             &text,
+        );
+    }
+
+    /// Writes another file beside the config, in the same way.
+    pub fn write_file(&self, name: &str, text: &str) {
+        write(
+            self.launch.layout,
+            &self.home.path().join("config"),
+            name,
+            text,
         );
     }
 

@@ -85,11 +85,6 @@ impl Script {
         self.then(Step::Send(bytes))
     }
 
-    /// The rest of the request's body.
-    pub fn read_body(self) -> Script {
-        self.then(Step::ReadBody)
-    }
-
     /// At least so many raw bytes behind the head.
     pub fn read_at_least(self, length: usize) -> Script {
         self.then(Step::ReadAtLeast(length))
