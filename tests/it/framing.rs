@@ -1,6 +1,6 @@
 //! A message that two programs could read differently goes no further.
 
-use crate::support::{Origin, Proxy, SOON, Script, Setup, eventually};
+use crate::support::{Origin, Proxy, Response, SOON, Script, Setup, eventually};
 
 const HOST: &str = "Host: localhost\r\n";
 
@@ -13,23 +13,16 @@ fn assert_refused_before_forwarding(
 ) {
     let origin = Origin::start();
     let proxy = Proxy::with(&setup(Setup::to(&origin)));
-    for (name, request) in cases {
+    assert_none_wrong(cases, |request: &String| {
+        let before = origin.connections();
         let mut client = proxy.client();
-        let answer = client
-            .send(request)
-            .try_answer()
-            .unwrap_or_else(|cut| panic!("{name}: no answer: {cut}"));
-        assert_eq!(
-            (answer.status, answer.reason()),
-            (status, Some(reason)),
-            "{name}"
-        );
-        assert!(
-            client.closes_within(SOON),
-            "{name}: the connection stays open"
-        );
-        assert_eq!(origin.connections(), 0, "{name}: something went upstream");
-    }
+        match client.send(request).try_answer() {
+            Err(cut) => Err(format!("no answer: {cut}")),
+            Ok(answer) => is(&answer, status, Some(reason)),
+        }?;
+        holds(client.closes_within(SOON), "the connection stays open")?;
+        holds(origin.connections() == before, "something went upstream")
+    });
     assert_eq!(proxy.get("/").status, 200, "and the proxy goes on");
 }
 
@@ -44,6 +37,24 @@ fn post(lines: &str) -> String {
 
 fn get(lines: &str) -> String {
     format!("GET / HTTP/1.1\r\n{HOST}{lines}\r\n")
+}
+
+/// Checks every case and names all that are wrong, not the first only.
+fn assert_none_wrong<T>(cases: &[(&str, T)], check: impl Fn(&T) -> Result<(), String>) {
+    let wrong: Vec<String> = cases
+        .iter()
+        .filter_map(|(name, case)| check(case).err().map(|what| format!("{name}: {what}")))
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+fn is(answer: &Response, status: u16, reason: Option<&str>) -> Result<(), String> {
+    let found = (answer.status, answer.reason());
+    holds(found == (status, reason), &format!("answered {found:?}"))
+}
+
+fn holds(condition: bool, what: &str) -> Result<(), String> {
+    condition.then_some(()).ok_or_else(|| what.to_owned())
 }
 
 #[test]
@@ -268,27 +279,20 @@ fn chunks_that_are_not_exact_never_complete_a_request() {
         ),
         ("folded trailer", "3\r\nabc\r\n0\r\nX-A: 1\r\n 2\r\n\r\n"),
     ];
-    for (name, body) in cases {
+    assert_none_wrong(&cases, |body| {
         let mut client = proxy.client();
         client.send(post("Transfer-Encoding: chunked\r\n").trim_end_matches("0\r\n\r\n"));
-        let answer = client.send(body).try_answer();
-        if let Ok(answer) = answer {
-            assert_eq!(
-                (answer.status, answer.reason()),
-                (400, Some("bad_request")),
-                "{name}"
-            );
+        if let Ok(answer) = client.send(body).try_answer() {
+            is(&answer, 400, Some("bad_request"))?;
         }
-        assert!(
-            client.closes_within(SOON),
-            "{name}: the connection stays open"
-        );
-        eventually(SOON, name, || origin.open_connections() == 0);
-        assert!(
-            !origin.requests().iter().any(|request| request.complete),
-            "{name}"
-        );
-    }
+        holds(client.closes_within(SOON), "the connection stays open")?;
+        eventually(SOON, body, || origin.open_connections() == 0);
+        let complete = origin
+            .requests()
+            .last()
+            .is_some_and(|request| request.complete);
+        holds(!complete, "it was ended well upstream")
+    });
 }
 
 #[test]
@@ -326,13 +330,12 @@ fn what_is_unusual_but_exact_is_forwarded() {
             post("Transfer-Encoding: chunked\r\n").replace("\r\n0\r\n", "\r\n0001\r\nx\r\n000\r\n"),
         ),
     ];
-    for (name, request) in cases {
-        assert_eq!(
-            proxy.client().send(request).read_answer().status,
-            200,
-            "{name}"
-        );
-    }
+    assert_none_wrong(&cases, |request| {
+        match proxy.client().send(request).try_answer() {
+            Err(cut) => Err(format!("no answer: {cut}")),
+            Ok(answer) => is(&answer, 200, None),
+        }
+    });
 }
 
 #[test]
@@ -387,14 +390,9 @@ fn an_answer_that_is_ambiguous_is_not_passed_on() {
             origin.on(path, Script::new().send(bytes).close())
         });
     let proxy = Proxy::with(&Setup::to(&origin));
-    for (path, _) in cases {
-        let answer = proxy.get(path);
-        assert_eq!(
-            (answer.status, answer.reason()),
-            (502, Some("upstream_protocol_error")),
-            "{path}"
-        );
-    }
+    assert_none_wrong(&cases.map(|(path, _)| (path, path)), |path| {
+        is(&proxy.get(path), 502, Some("upstream_protocol_error"))
+    });
 }
 
 #[test]

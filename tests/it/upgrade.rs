@@ -36,11 +36,15 @@ fn a_websocket_handshake_passes_and_then_raw_bytes_both_ways() {
 #[test]
 fn bytes_right_behind_the_101_are_not_lost() {
     let origin = Origin::start().on(
-        "/chat",
-        Script::at_head().send("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nfirst").tunnel(),
+        "/",
+        Script::at_head()
+            .send("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nfirst")
+            .tunnel(),
     );
     let proxy = Proxy::with(&Setup::to(&origin));
-    let mut client = upgraded(&proxy);
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+    assert_eq!(client.read_head().word(1), "101");
     assert_eq!(client.read_bytes(5), b"first");
 }
 

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -12,7 +13,7 @@ use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
-use tokio::runtime::{Handle, Runtime};
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -21,9 +22,9 @@ use super::wait::LIMIT;
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
-/// One connection. Its streams may outlive the test's interest in them, not the client.
+/// One connection; it lasts as long as somebody holds it or one of its streams.
 pub struct H2Client {
-    runtime: Runtime,
+    runtime: Arc<Runtime>,
     sender: SendRequest<Body>,
 }
 
@@ -38,7 +39,7 @@ pub struct H2Answer {
 
 /// One stream, whose request body the test sends piece by piece.
 pub struct H2Exchange {
-    runtime: Handle,
+    runtime: Arc<Runtime>,
     pieces: Option<mpsc::Sender<Frame<Bytes>>>,
     answer: Answer,
 }
@@ -65,7 +66,10 @@ impl H2Client {
                 .expect("the HTTP/2 handshake")
         });
         runtime.spawn(connection);
-        H2Client { runtime, sender }
+        H2Client {
+            runtime: Arc::new(runtime),
+            sender,
+        }
     }
 
     pub fn get(&self, path: &str) -> H2Answer {
@@ -107,7 +111,7 @@ impl H2Client {
             sender.send_request(request).await
         });
         H2Exchange {
-            runtime: self.runtime.handle().clone(),
+            runtime: self.runtime.clone(),
             pieces: Some(pieces),
             answer: Answer::Pending(answer),
         }

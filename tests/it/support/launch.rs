@@ -109,10 +109,13 @@ impl Launch {
             exited.is_some() || proxy.is_ready()
         });
         match exited {
-            Some(status) => Err(Exited {
-                code: status.code(),
-                output: proxy.log(),
-            }),
+            Some(status) => {
+                proxy.wait_output();
+                Err(Exited {
+                    code: status.code(),
+                    output: proxy.log(),
+                })
+            }
             None if ready => Ok(proxy),
             None => panic!("the proxy was not ready within {LIMIT:?}:\n{}", proxy.log()),
         }

@@ -22,7 +22,7 @@ mod volume;
 mod wait;
 mod wire;
 
-pub use client::Client;
+pub use client::{Client, Response};
 pub use config::Setup;
 pub use h2_client::H2Client;
 pub use h2_origin::H2Origin;

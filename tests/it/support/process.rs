@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::wait::poll;
+use super::wait::{SOON, poll};
 
 /// Killed when dropped.
 pub struct Process {
@@ -58,7 +58,17 @@ impl Process {
             status = self.exited();
             status.is_some()
         });
-        status.unwrap_or_else(|| panic!("the process did not end within {limit:?}"))
+        let status = status.unwrap_or_else(|| panic!("the process did not end within {limit:?}"));
+        self.wait_output();
+        status
+    }
+
+    /// Waits for the rest of what an ended process has printed.
+    pub fn wait_output(&self) {
+        // Each collecting thread holds one of the two handles until its pipe ends.
+        poll(SOON, &mut || {
+            Arc::strong_count(&self.stdout) == 1 && Arc::strong_count(&self.stderr) == 1
+        });
     }
 
     /// Resident memory, in bytes.

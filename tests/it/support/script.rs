@@ -62,12 +62,15 @@ impl Script {
     }
 
     /// Switches to `protocol`, then sends back whatever comes; when the peer has ended its side, says
-    /// `[end]` and ends its own.
+    /// `[end]` and ends its own. The accept key of a WebSocket is that of RFC 6455's sample, section 1.3.
     pub fn upgrade(protocol: &str) -> Script {
+        let accept = match protocol {
+            "websocket" => "sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n",
+            _ => "",
+        };
+        let head = "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\n";
         Script::at_head()
-            .send(format!(
-                "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: {protocol}\r\n\r\n"
-            ))
+            .send(format!("{head}upgrade: {protocol}\r\n{accept}\r\n"))
             .tunnel()
     }
 
