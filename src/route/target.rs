@@ -30,7 +30,8 @@ pub struct Forward {
 }
 
 impl Target {
-    /// `None` when the config names no target, or an upstream that is not there: its check says which.
+    /// `resend`: send once more what certainly was not processed. `None` when the config names no target, or an
+    /// upstream that is not there: its check says which.
     pub fn new(
         config: &Config,
         upstreams: &BTreeMap<Name, Arc<Upstream>>,
@@ -44,7 +45,11 @@ impl Target {
         if let Some(name) = &config.upstream {
             Some(Target::Upstream(forward, upstream(name)?))
         } else if let Some(sides) = &config.split {
-            Some(Target::Split(forward, Split::new(sides, config.sticky.as_ref(), upstream)?))
+            let sides: Option<Vec<_>> = sides
+                .iter()
+                .map(|side| Some((side.upstream.as_str(), side.weight, upstream(&side.upstream)?)))
+                .collect();
+            Some(Target::Split(forward, Split::new(sides?, config.sticky.clone())?))
         } else if let Some(respond) = &config.respond {
             Some(Target::Respond(Respond::new(respond)))
         } else {
