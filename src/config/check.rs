@@ -22,7 +22,10 @@ pub(super) fn check(blocks: &Blocks, problems: &mut Problems) {
             .error(&[], "there is no listener, so nothing would be served")
             .help("add one: `[listeners.web]` with `listen = \"127.0.0.1:15001\"`");
     }
-    let routes = blocks.routes.iter().map(|(name, (route, _))| (name.clone(), route));
+    let routes = blocks
+        .routes
+        .iter()
+        .map(|(name, (route, _))| (name.clone(), route));
     route::check(&routes.collect(), problems);
 }
 
