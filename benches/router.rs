@@ -7,7 +7,7 @@ use divan::Bencher;
 use http::Method;
 use http::uri::PathAndQuery;
 use outrigger::headers::Headers;
-use outrigger::route::{Config, Lookup, Table, normalise};
+use outrigger::route::{Config, Found, Lookup, Table, normalise};
 use outrigger::value::Name;
 
 const SIZES: [usize; 3] = [10, 1_000, 10_000];
@@ -40,7 +40,12 @@ fn table(size: usize) -> Table<usize> {
     .unwrap_or_else(|_| unreachable!("no two of these routes tie"))
 }
 
-fn search(bencher: Bencher, size: usize, host: &str, path: &str) {
+/// An index in the middle of the table, of the kind that `digit` stands for in [`table`].
+fn middle(size: usize, digit: usize) -> usize {
+    size / 20 * 10 + digit
+}
+
+fn search(bencher: Bencher, size: usize, host: &str, path: &str, expected: Option<usize>) {
     let table = table(size);
     let headers = Headers::new();
     let lookup = Lookup {
@@ -52,36 +57,45 @@ fn search(bencher: Bencher, size: usize, host: &str, path: &str) {
         query: None,
         headers: &headers,
     };
+    let found = match table.find(&lookup) {
+        Found::Route { value, .. } => Some(*value),
+        _ => None,
+    };
+    assert_eq!(found, expected);
     bencher.bench(|| table.find(divan::black_box(&lookup)));
 }
 
 #[divan::bench(args = SIZES)]
 fn literal(bencher: Bencher, size: usize) {
-    let path = format!("/api/v1/things-{}/list", size / 2 - 1 + size / 2 % 2);
-    search(bencher, size, "localhost", &path);
+    let index = middle(size, 4);
+    let path = format!("/api/v1/things-{index}/list");
+    search(bencher, size, "localhost", &path, Some(index));
 }
 
 #[divan::bench(args = SIZES)]
 fn captured(bencher: Bencher, size: usize) {
-    let path = format!("/api/v1/things-{}/42/a/b", size / 2 + 4);
-    search(bencher, size, "localhost", &path);
+    let index = middle(size, 5);
+    let path = format!("/api/v1/things-{index}/42/a/b");
+    search(bencher, size, "localhost", &path, Some(index));
 }
 
 #[divan::bench(args = SIZES)]
 fn host(bencher: Bencher, size: usize) {
-    let host = format!("H{}.example:8080", size / 2 / 10 * 10);
-    search(bencher, size, &host, "/anything");
+    let index = middle(size, 0);
+    let host = format!("H{index}.example:8080");
+    search(bencher, size, &host, "/anything", Some(index));
 }
 
 #[divan::bench(args = SIZES)]
 fn suffix(bencher: Bencher, size: usize) {
-    let host = format!("a.b.h{}.example", size / 2 / 10 * 10 + 1);
-    search(bencher, size, &host, "/anything");
+    let index = middle(size, 1);
+    let host = format!("a.b.h{index}.example");
+    search(bencher, size, &host, "/anything", Some(index));
 }
 
 #[divan::bench(args = SIZES)]
 fn none(bencher: Bencher, size: usize) {
-    search(bencher, size, "localhost", "/api/v2/nothing/here");
+    search(bencher, size, "localhost", "/api/v2/nothing/here", None);
 }
 
 #[divan::bench(args = ["/api/v1/things-7/42/list?page=2", "/api//v1/./things-7/%34%32/../list"])]

@@ -27,12 +27,12 @@ enum Content {
 }
 
 /// What a protocol supplies as a body that is still arriving.
-pub trait Stream: http_body::Body<Data = Bytes, Error = Error> + Send {}
+pub trait Stream: http_body::Body<Data = Bytes, Error = Error> + Send + Sync {}
 
-impl<T: http_body::Body<Data = Bytes, Error = Error> + Send> Stream for T {}
+impl<T: http_body::Body<Data = Bytes, Error = Error> + Send + Sync> Stream for T {}
 
 /// Something that must last as long as a body, and learns how it ended.
-pub trait Guard: Send {
+pub trait Guard: Send + Sync {
     /// `passed` counts the bytes of content that were handed on.
     fn end(self: Box<Self>, end: End<'_>, passed: u64);
 }

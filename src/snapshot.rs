@@ -68,7 +68,8 @@ impl Snapshot {
         let mut routes = Vec::with_capacity(config.routes.len());
         let mut problems = Problems::default();
         for (name, route) in &config.routes {
-            let Some(target) = Target::new(&route.route, &upstreams, &route.policies) else {
+            let Some(target) = Target::new(&route.route, &upstreams, route.policies.resends())
+            else {
                 problems.error(
                     &["routes", name.as_str()],
                     "a route needs a target that exists",

@@ -21,6 +21,7 @@ pub(crate) fn request(method: &str, target: &str) -> Request {
         version: Version::HTTP_11,
         headers: Headers::new(),
         body: Body::empty(),
+        upgrade: None,
         context: Context {
             peer: Arc::new(Peer {
                 address: PeerAddress::Unix,
@@ -34,6 +35,7 @@ pub(crate) fn request(method: &str, target: &str) -> Request {
             received: Instant::now(),
             deadline: None,
             interim: None,
+            host_from_endpoint: false,
         },
     }
 }

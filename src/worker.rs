@@ -27,7 +27,9 @@ impl Config {
     /// What deserializing alone cannot see.
     pub fn check(&self, problems: &mut Problems) {
         if self.workers == Some(0) {
-            problems.error(&["workers"], "there must be at least one worker");
+            problems
+                .error(&["workers"], "there must be at least one worker")
+                .help("leave it out to have as many as the CPU quota allows");
         }
     }
 

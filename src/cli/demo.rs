@@ -63,15 +63,21 @@ fn start_upstream() -> io::Result<std::net::SocketAddr> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    std::thread::Builder::new().name("demo-upstream".into()).spawn(move || {
-        runtime.block_on(async {
-            let serving = async { axum::serve(tokio::net::TcpListener::from_std(listener)?, upstream()).await };
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "the demo's upstream ended");
-            }
-        });
-    })?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    std::thread::Builder::new()
+        .name("demo-upstream".into())
+        .spawn(move || {
+            runtime.block_on(async {
+                let serving = async {
+                    axum::serve(tokio::net::TcpListener::from_std(listener)?, upstream()).await
+                };
+                if let Err(error) = serving.await {
+                    tracing::error!(%error, "the demo's upstream ended");
+                }
+            });
+        })?;
     Ok(address)
 }
 
@@ -88,7 +94,12 @@ async fn echo(method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> impl
     let headers: serde_json::Map<String, serde_json::Value> = headers
         .iter()
         .map(|(name, value)| {
-            (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned().into())
+            (
+                name.to_string(),
+                String::from_utf8_lossy(value.as_bytes())
+                    .into_owned()
+                    .into(),
+            )
         })
         .collect();
     let told = json!({
@@ -127,5 +138,9 @@ async fn events() -> Response {
         let event = Bytes::from(format!("data: event {number}\n\n"));
         Some((Ok::<_, io::Error>(event), number + 1))
     });
-    ([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(events)).into_response()
+    (
+        [(header::CONTENT_TYPE, "text/event-stream")],
+        Body::from_stream(events),
+    )
+        .into_response()
 }

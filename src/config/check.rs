@@ -22,15 +22,11 @@ pub(super) fn check(blocks: &Blocks, problems: &mut Problems) {
             .error(&[], "there is no listener, so nothing would be served")
             .help("add one: `[listeners.web]` with `listen = \"127.0.0.1:15001\"`");
     }
-    if blocks
-        .process
-        .as_ref()
-        .is_some_and(|p| p.workers == Some(0))
-    {
-        problems
-            .error(&["process", "workers"], "there must be at least one worker")
-            .help("leave it out to have as many as the CPU quota allows");
-    }
+    let routes = blocks
+        .routes
+        .iter()
+        .map(|(name, (route, _))| (name.clone(), route));
+    route::check(&routes.collect(), problems);
 }
 
 /// Parts that nothing leads to. Only for a config without errors, where a route that could not be read might
@@ -55,6 +51,9 @@ pub(super) fn check_use(blocks: &Blocks, problems: &mut Problems) {
 
 /// Each block's own check.
 fn blocks_alone(blocks: &Blocks, problems: &mut Problems) {
+    if let Some(process) = &blocks.process {
+        problems.within(&["process"], |p| process.check(p));
+    }
     for (name, listener) in &blocks.listeners {
         problems.within(&["listeners", name.as_str()], |p| listener.check(p));
     }

@@ -85,6 +85,11 @@ impl Config {
         }
     }
 
+    /// Whether a request that certainly was not processed is sent once more: `retry = false` says never.
+    pub fn resends(&self) -> bool {
+        !matches!(self.retry, Some(Toggle::Off))
+    }
+
     /// What deserializing alone cannot see.
     pub fn check(&self, problems: &mut Problems) {
         if let Some(authorize) = on(&self.authorize) {

@@ -129,13 +129,9 @@ async fn serve_http1(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
         idle_timeout: config.idle_timeout.0,
         body_timeout: config.body_timeout.0,
     };
+    // What is not taken out, such as the count of connections, lives to the end of this function.
     let Accepted {
-        io,
-        peer,
-        ticket,
-        listener: _listener,
-        _counted,
-        ..
+        io, peer, ticket, ..
     } = accepted;
     let mut connection = h1::server::Connection::new(io, early, settings);
     loop {

@@ -19,6 +19,7 @@ mod rewrite;
 mod rule;
 mod split;
 mod table;
+pub mod target;
 mod trie;
 
 pub use captures::Captures;

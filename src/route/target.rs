@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::Config;
 use super::redirect::Redirect;
 use super::respond::Respond;
 use super::rewrite::Rewrite;
 use super::split::Split;
-use super::Config;
 use crate::error::Error;
 use crate::message::{Request, Response};
 use crate::policy::stack::{Answer, Handler};
@@ -30,7 +30,8 @@ pub struct Forward {
 }
 
 impl Target {
-    /// `None` when the config names no target, or an upstream that is not there: its check says which.
+    /// `resend`: send once more what certainly was not processed. `None` when the config names no target, or an
+    /// upstream that is not there: its check says which.
     pub fn new(
         config: &Config,
         upstreams: &BTreeMap<Name, Arc<Upstream>>,
@@ -44,11 +45,27 @@ impl Target {
         if let Some(name) = &config.upstream {
             Some(Target::Upstream(forward, upstream(name)?))
         } else if let Some(sides) = &config.split {
-            Some(Target::Split(forward, Split::new(sides, config.sticky.as_ref(), upstream)?))
+            let sides: Option<Vec<_>> = sides
+                .iter()
+                .map(|side| {
+                    Some((
+                        side.upstream.as_str(),
+                        side.weight,
+                        upstream(&side.upstream)?,
+                    ))
+                })
+                .collect();
+            Some(Target::Split(
+                forward,
+                Split::new(sides?, config.sticky.clone())?,
+            ))
         } else if let Some(respond) = &config.respond {
             Some(Target::Respond(Respond::new(respond)))
         } else {
-            config.redirect.as_ref().map(|redirect| Target::Redirect(Redirect::new(redirect)))
+            config
+                .redirect
+                .as_ref()
+                .map(|redirect| Target::Redirect(Redirect::new(redirect)))
         }
     }
 }
@@ -62,7 +79,9 @@ impl Handler for Target {
                 Box::pin(forward.send(upstream, request))
             }
             Target::Respond(respond) => Box::pin(std::future::ready(Ok(respond.answer(&request)))),
-            Target::Redirect(redirect) => Box::pin(std::future::ready(Ok(redirect.answer(&request)))),
+            Target::Redirect(redirect) => {
+                Box::pin(std::future::ready(Ok(redirect.answer(&request))))
+            }
         }
     }
 }

@@ -258,7 +258,8 @@ impl<'de> Deserialize<'de> for BalancerConfig {
     }
 }
 
-const WORDS: &str = "\"peak-ewma\", \"least-request\", \"round-robin\", \"random\" or `{ hash = \"header:NAME\" }`";
+const WORDS: &str =
+    "\"peak-ewma\", \"least-request\", \"round-robin\", \"random\" or `{ hash = \"header:NAME\" }`";
 
 #[cfg(test)]
 #[path = "balancer_tests.rs"]

@@ -59,7 +59,12 @@ impl Upstream {
         Ok(response)
     }
 
-    async fn attempt(&self, endpoint: &Arc<Endpoint>, request: &mut Request, fresh: bool) -> Attempt {
+    async fn attempt(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        request: &mut Request,
+        fresh: bool,
+    ) -> Attempt {
         if request.context.host_from_endpoint {
             name_endpoint(request, &endpoint.name);
         }
@@ -68,11 +73,17 @@ impl Upstream {
             true => self.attempt_http2(endpoint, request, fresh).await,
             false => self.attempt_http1(endpoint, request, fresh).await,
         };
-        self.metrics().finished(attempt.outcome.as_ref(), start.elapsed());
+        self.metrics()
+            .finished(attempt.outcome.as_ref(), start.elapsed());
         attempt
     }
 
-    async fn attempt_http1(&self, endpoint: &Endpoint, request: &mut Request, fresh: bool) -> Attempt {
+    async fn attempt_http1(
+        &self,
+        endpoint: &Endpoint,
+        request: &mut Request,
+        fresh: bool,
+    ) -> Attempt {
         let careful = !is_idempotent(&request.method);
         let (limits, timeout) = (self.pool_limits(), self.connect_timeout());
         let lease = match endpoint.pool.lend(limits, timeout, careful, fresh).await {
@@ -89,7 +100,12 @@ impl Upstream {
         }
     }
 
-    async fn attempt_http2(&self, endpoint: &Endpoint, request: &mut Request, fresh: bool) -> Attempt {
+    async fn attempt_http2(
+        &self,
+        endpoint: &Endpoint,
+        request: &mut Request,
+        fresh: bool,
+    ) -> Attempt {
         let asked = Instant::now();
         let (limits, timeout) = (self.pool_limits(), self.connect_timeout());
         let mut connection = match endpoint.multiplexed.lend(limits, timeout, fresh).await {
@@ -132,9 +148,7 @@ impl Upstream {
         match self.protocol() {
             Protocol::Http1 => false,
             Protocol::Http2 => true,
-            Protocol::Auto => {
-                request.version == Version::HTTP_2 && request.is_grpc()
-            }
+            Protocol::Auto => request.version == Version::HTTP_2 && request.is_grpc(),
         }
     }
 }

@@ -1,8 +1,7 @@
 //! How busy an endpoint is, and how fast it answers.
 
-use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -135,7 +134,7 @@ fn unpack(packed: u64) -> (f32, u32) {
 pub struct LoadGuard {
     endpoint: Arc<Endpoint>,
     started: Instant,
-    waiting: Cell<bool>,
+    waiting: AtomicBool,
 }
 
 impl LoadGuard {
@@ -144,7 +143,7 @@ impl LoadGuard {
         LoadGuard {
             endpoint,
             started,
-            waiting: Cell::new(true),
+            waiting: AtomicBool::new(true),
         }
     }
 
@@ -154,7 +153,7 @@ impl LoadGuard {
     }
 
     pub(super) fn waited_until(&self, now: Instant, least: Duration) {
-        if self.waiting.take() {
+        if self.waiting.swap(false, Ordering::Relaxed) {
             let waited = now.saturating_duration_since(self.started);
             let latency = &self.endpoint.load.latency;
             latency.observe(waited.max(least), now);
@@ -164,7 +163,7 @@ impl LoadGuard {
 
 impl Drop for LoadGuard {
     fn drop(&mut self) {
-        if self.waiting.get() {
+        if *self.waiting.get_mut() {
             self.waited_until(Instant::now(), FAILURE);
         }
         self.endpoint.load.in_flight.fetch_sub(1, Ordering::Relaxed);

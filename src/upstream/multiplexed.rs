@@ -35,7 +35,9 @@ impl Multiplexed {
         Multiplexed {
             address,
             connections: (0..worker::count()).map(|_| Mutex::default()).collect(),
-            connecting: (0..worker::count()).map(|_| tokio::sync::Mutex::default()).collect(),
+            connecting: (0..worker::count())
+                .map(|_| tokio::sync::Mutex::default())
+                .collect(),
         }
     }
 
@@ -64,7 +66,10 @@ impl Multiplexed {
             Connection::new(connector::connect(&self.address, connect_timeout).await?).await
         });
         let connection = made.await.unwrap_or_else(|_| {
-            Err(Error::new(crate::error::CONNECT_TIMEOUT, "connecting to the upstream took too long"))
+            Err(Error::new(
+                crate::error::CONNECT_TIMEOUT,
+                "connecting to the upstream took too long",
+            ))
         })?;
         self.mine().push(Shared {
             connection: connection.clone(),
@@ -81,7 +86,10 @@ impl Multiplexed {
             if shared.connection.in_flight() > 0 {
                 shared.used = now;
             }
-            let idle = limits.idle_timeout.0.is_some_and(|limit| now - shared.used >= limit);
+            let idle = limits
+                .idle_timeout
+                .0
+                .is_some_and(|limit| now - shared.used >= limit);
             !idle && !is_over(&shared.connection, limits, now)
         });
     }
@@ -89,7 +97,10 @@ impl Multiplexed {
     /// The endpoint is gone: lets go of all connections.
     pub fn close(&self) {
         for connections in &self.connections {
-            connections.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            connections
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clear();
         }
     }
 
@@ -110,7 +121,9 @@ impl Multiplexed {
         let mut mine = self.mine();
         mine.retain(|shared| !is_over(&shared.connection, limits, now));
         let most = mine.len() >= limits.max_connections;
-        let least = mine.iter_mut().min_by_key(|shared| shared.connection.in_flight())?;
+        let least = mine
+            .iter_mut()
+            .min_by_key(|shared| shared.connection.in_flight())?;
         if least.connection.in_flight() >= BUSY && !most {
             return None;
         }
@@ -119,10 +132,16 @@ impl Multiplexed {
     }
 
     fn mine(&self) -> MutexGuard<'_, Vec<Shared>> {
-        self.connections[worker::current()].lock().unwrap_or_else(PoisonError::into_inner)
+        self.connections[worker::current()]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn is_over(connection: &Connection, limits: &PoolConfig, now: Instant) -> bool {
-    connection.is_closed() || limits.max_age.0.is_some_and(|limit| now - connection.made >= limit)
+    connection.is_closed()
+        || limits
+            .max_age
+            .0
+            .is_some_and(|limit| now - connection.made >= limit)
 }
