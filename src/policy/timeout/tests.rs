@@ -1,3 +1,5 @@
+//! The three limits, with a paused clock.
+
 use http::StatusCode;
 use http_body_util::{BodyExt, StreamBody};
 use tokio::sync::mpsc;
