@@ -327,8 +327,9 @@ mod tests {
             let log = AccessLog::new(&["x-any".to_owned()], lines.clone());
             let mut received = value.clone();
             received.splice(0..0, *b"x-any");
-            let end = received.len();
-            let headers = Headers::from_received(received.into(), [(0..5, 5..end)].into_iter());
+            let mut spans = crate::headers::Spans::with_capacity(1);
+            spans.push(0, 5, 5, value.len());
+            let headers = Headers::from_received(received.into(), spans);
             log.write(&Record {
                 path: &path,
                 host: Some(&host),
