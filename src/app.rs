@@ -24,6 +24,9 @@ mod control;
 
 use control::{Control, Order};
 
+/// Orders of the admin API that may wait while a reload is under way.
+const ORDERS: usize = 64;
+
 /// How the process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -82,7 +85,7 @@ async fn serve(
     let mut reloader = Reloader::start(source, tools, workers, snapshot.clone(), taken);
     let status = reloader.status();
 
-    let (orders, mut received) = mpsc::unbounded_channel();
+    let (orders, mut received) = mpsc::channel(ORDERS);
     let draining = Arc::new(AtomicBool::new(false));
     let control: Arc<dyn admin::Proxy> = Arc::new(Control::new(
         snapshot.clone(),

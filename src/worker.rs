@@ -58,13 +58,16 @@ pub fn count() -> usize {
 /// Idle connections are looked through so often.
 const SWEEP: Duration = Duration::from_secs(1);
 
+/// Orders that may wait for a busy worker: more than one reload can give.
+const ORDERS: usize = 4096;
+
 /// The workers of this process. They end when this drops.
 pub struct Workers {
     threads: Vec<Worker>,
 }
 
 struct Worker {
-    orders: Option<mpsc::UnboundedSender<Order>>,
+    orders: Option<mpsc::Sender<Order>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -90,7 +93,7 @@ impl Workers {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
-            let (orders, received) = mpsc::unbounded_channel();
+            let (orders, received) = mpsc::channel(ORDERS);
             let proxy = proxy.clone();
             let thread = std::thread::Builder::new()
                 .name(format!("worker-{index}"))
@@ -110,8 +113,8 @@ impl Workers {
     pub fn listen(&self, listener: &Arc<Listener>, sockets: Vec<ListenSocket>) {
         for (worker, socket) in self.threads.iter().zip(sockets) {
             if let Some(orders) = &worker.orders {
-                // A worker that is gone has panicked, and has said so.
-                let _ = orders.send(Order::Listen(listener.clone(), socket));
+                // A worker that is gone has panicked, and has said so; one that is behind by so many is stuck.
+                let _ = orders.try_send(Order::Listen(listener.clone(), socket));
             }
         }
     }
@@ -131,7 +134,7 @@ impl Drop for Workers {
 }
 
 /// A worker's life: it ends when nobody can give it orders any more, and cuts what is still under way.
-async fn work(proxy: Arc<Proxy>, mut orders: mpsc::UnboundedReceiver<Order>) {
+async fn work(proxy: Arc<Proxy>, mut orders: mpsc::Receiver<Order>) {
     let mut sweep = tokio::time::interval(SWEEP);
     sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

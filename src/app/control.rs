@@ -29,7 +29,7 @@ pub struct Control {
     snapshot: Arc<ArcSwap<Snapshot>>,
     status: Arc<Status>,
     draining: Arc<AtomicBool>,
-    orders: mpsc::UnboundedSender<Order>,
+    orders: mpsc::Sender<Order>,
     telemetry: Arc<Telemetry>,
 }
 
@@ -38,7 +38,7 @@ impl Control {
         snapshot: Arc<ArcSwap<Snapshot>>,
         status: Arc<Status>,
         draining: Arc<AtomicBool>,
-        orders: mpsc::UnboundedSender<Order>,
+        orders: mpsc::Sender<Order>,
         telemetry: Arc<Telemetry>,
     ) -> Self {
         Control {
@@ -51,8 +51,8 @@ impl Control {
     }
 
     fn order(&self, order: Order) {
-        // The loop is gone only when the process ends, which is what is asked for.
-        let _ = self.orders.send(order);
+        // The loop is gone only when the process ends; it is full only behind a crowd that asks for the same.
+        let _ = self.orders.try_send(order);
     }
 }
 
@@ -135,7 +135,7 @@ impl admin::Proxy for Control {
         let (answer, answered) = oneshot::channel();
         self.order(Order::Reload(answer));
         async move {
-            let ends = |_| Err("the proxy is ending\n".to_owned());
+            let ends = |_| Err("the proxy is ending, or busy with other reloads\n".to_owned());
             answered.await.unwrap_or_else(ends)
         }
         .boxed()

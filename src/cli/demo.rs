@@ -38,6 +38,7 @@ outrigger demo: listening on http://127.0.0.1:15001, admin API on http://127.0.0
   curl -i http://127.0.0.1:15001/status           answered by the proxy itself
   curl -i http://127.0.0.1:15001/old/page         redirected
   curl -i -X DELETE http://127.0.0.1:15001/hello  405: only the method does not match
+  curl -i http://127.0.0.1:15001/elsewhere        404: no route matches
   curl -s http://127.0.0.1:15000/routes           what is configured
   curl -s http://127.0.0.1:15000/metrics          what was counted
 

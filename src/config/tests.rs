@@ -128,7 +128,7 @@ fn a_broken_block_raises_no_further_doubts() {
 #[test]
 fn the_report_shows_the_line() {
     let text = format!(
-        "{}timout = \"1s\"\n[upstreams.ap]\nendpoints = 1\n[routes.x]\nupstream = \"appp\"\n",
+        "{}timout = \"1s\"\n[upstreams.ap]\nendpoints = 1\n[routes.x]\nupstream = \"appp\"\nmatch.path = \"/x\"\n",
         &GOOD[1..]
     );
     let report = parse("conf/x.toml", &text).unwrap_err();

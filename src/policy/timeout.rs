@@ -68,6 +68,9 @@ impl Policy for Timeout {
         let waiting = self.head.map(|length| Waiting::watch(&mut request, length));
         let mut response = head(next.call(request), waiting, deadline).await?;
 
+        if let Some(upgraded) = &mut response.upgrade {
+            upgraded.idle_limit = self.idle;
+        }
         let waits = response.body.is_stream() && !response.body.is_end_stream();
         if waits && (self.idle.is_some() || deadline.is_some()) {
             response.body = Body::stream(Limited {

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Poll, ready};
+use std::task::Poll;
 
 use bytes::BytesMut;
 use http::Version;
@@ -13,7 +13,7 @@ use super::upgrade::{Side, tunnel};
 use super::{Arrival, Proxy};
 use crate::body::Body;
 use crate::buffer;
-use crate::error::{CALLER_GONE, Error, REQUEST_TIMEOUT};
+use crate::error::{BAD_REQUEST, CALLER_GONE, Error, REQUEST_TIMEOUT};
 use crate::h1::{self, head::Limits};
 use crate::h2;
 use crate::listener::{Accepted, Config, Protocol};
@@ -22,6 +22,8 @@ use crate::timer::Deadline;
 
 /// What an HTTP/2 connection begins with (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Bytes of the smallest frame, such as empty settings.
+const FRAME_HEAD: usize = 9;
 
 /// Serves a connection to its end.
 pub async fn serve(proxy: Arc<Proxy>, mut accepted: Accepted) {
@@ -31,50 +33,63 @@ pub async fn serve(proxy: Arc<Proxy>, mut accepted: Accepted) {
     })
     .await;
     let config = accepted.listener.config.load_full();
-    let Some((http2, early)) = detect(&accepted, &config).await else {
-        return;
-    };
-    match http2 {
-        true => serve_http2(proxy, accepted, config, early).await,
-        false => serve_http1(proxy, accepted, config, early).await,
+    match detect(&accepted, &config).await {
+        Some((Spoken::Http2, early)) => serve_http2(proxy, accepted, config, early).await,
+        Some((Spoken::Http1, early)) => serve_http1(proxy, accepted, config, early).await,
+        None => {}
     }
 }
 
-/// Whether the caller speaks HTTP/2, and the bytes that told. `None` when the connection ended first.
-async fn detect(accepted: &Accepted, config: &Config) -> Option<(bool, BytesMut)> {
-    let speaks = |protocol| config.protocols.contains(&protocol);
-    if !speaks(Protocol::Http2) {
-        return Some((false, BytesMut::new()));
+/// Which protocol a caller speaks.
+enum Spoken {
+    Http1,
+    Http2,
+}
+
+/// Finds out what the caller speaks, and hands on the bytes that told. `None` when the connection is over.
+async fn detect(accepted: &Accepted, config: &Config) -> Option<(Spoken, BytesMut)> {
+    if !config.protocols.contains(&Protocol::Http2) {
+        return Some((Spoken::Http1, BytesMut::new()));
     }
     let mut early = BytesMut::new();
+    let mut begun = false;
     let mut deadline = Deadline::new();
     deadline.set(Instant::now() + config.idle_timeout.0);
-    let told = poll_fn(|cx| {
-        loop {
-            match accepted.io.poll_read_ready(cx) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(_)) => return Poll::Ready(None),
-                Poll::Pending => {
-                    if accepted.ticket.is_draining() && early.is_empty() {
-                        return Poll::Ready(None);
-                    }
-                    return deadline.poll_passed(cx).map(|()| None);
-                }
-            }
-            if early.is_empty() {
+    let spoken = poll_fn(|cx| {
+        while accepted.io.poll_read_ready(cx).is_ready() {
+            if early.capacity() == 0 {
                 early = buffer::take_read();
-                deadline.set(Instant::now() + config.header_timeout.0);
             }
-            match ready!(accepted.io.poll_read(cx, &mut early)) {
-                Ok(0) | Err(_) => return Poll::Ready(None),
-                Ok(_) if early.starts_with(PREFACE) => return Poll::Ready(Some(true)),
-                Ok(_) if !PREFACE.starts_with(&early) => return Poll::Ready(Some(false)),
-                Ok(_) => {}
+            match accepted.io.poll_read(cx, &mut early) {
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(None),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Pending => break,
+            }
+            if let Some(spoken) = spoken(&early) {
+                return Poll::Ready(Some(spoken));
             }
         }
+        if early.is_empty() {
+            buffer::give_read(std::mem::take(&mut early));
+            if accepted.ticket.is_draining() {
+                return Poll::Ready(None);
+            }
+        } else if !begun {
+            begun = true;
+            deadline.set(Instant::now() + config.header_timeout.0);
+        }
+        deadline.poll_passed(cx).map(|()| None)
     })
     .await?;
-    Some((told, early))
+    Some((spoken, early))
+}
+
+/// What these first bytes say, once they say it. An HTTP/2 caller sends its settings with the preface.
+fn spoken(early: &[u8]) -> Option<Spoken> {
+    if early.starts_with(PREFACE) {
+        return (early.len() >= PREFACE.len() + FRAME_HEAD).then_some(Spoken::Http2);
+    }
+    (!PREFACE.starts_with(early)).then_some(Spoken::Http1)
 }
 
 async fn serve_http2(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>, early: BytesMut) {
@@ -134,16 +149,16 @@ async fn serve_http1(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
         io, peer, ticket, ..
     } = accepted;
     let mut connection = h1::server::Connection::new(io, early, settings);
+    if !config.protocols.contains(&Protocol::Http1) {
+        let error = Error::new(BAD_REQUEST, "this listener speaks HTTP/2 only");
+        return end_with(connection, proxy.refuse(&error, &peer)).await;
+    }
     loop {
         let (head, body) = match connection.next(|| ticket.is_draining()).await {
             Ok(Some(request)) => request,
             Ok(None) => return,
             Err(error) => {
-                let refusal = proxy.refuse(&error, &peer);
-                if connection.respond(refusal, false).await.is_ok() {
-                    connection.close().await;
-                }
-                return;
+                return end_with(connection, proxy.refuse(&error, &peer)).await;
             }
         };
         let arrival = Arrival {
@@ -182,6 +197,13 @@ async fn serve_http1(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
                 return;
             }
         }
+    }
+}
+
+/// Gives a last answer.
+async fn end_with(mut connection: h1::server::Connection, answer: Response) {
+    if connection.respond(answer, false).await.is_ok() {
+        connection.close().await;
     }
 }
 

@@ -9,16 +9,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::endpoint::Endpoint;
-use super::endpoint_set::{EndpointList, Listed};
+use super::endpoint_list::{EndpointList, Listed};
 use super::hash_key::{HashKey, mix};
-use crate::value::text_or_table;
 
 /// `balancer`
-#[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub enum BalancerConfig {
     /// The one that promises the fastest answer, by its latency and what it has to do already.
@@ -234,32 +233,6 @@ impl<U: Fn(&Listed) -> bool> Choice<'_, U> {
         entries.filter(|(_, entry)| (self.usable)(entry))
     }
 }
-
-impl<'de> Deserialize<'de> for BalancerConfig {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Table {
-            hash: HashKey,
-        }
-
-        text_or_table(
-            deserializer,
-            WORDS,
-            |text| match text {
-                "peak-ewma" => Ok(BalancerConfig::PeakEwma),
-                "least-request" => Ok(BalancerConfig::LeastRequest),
-                "round-robin" => Ok(BalancerConfig::RoundRobin),
-                "random" => Ok(BalancerConfig::Random),
-                _ => Err(format!("`{text}` is not a balancer; write {WORDS}")),
-            },
-            |Table { hash }| BalancerConfig::Hash(hash),
-        )
-    }
-}
-
-const WORDS: &str =
-    "\"peak-ewma\", \"least-request\", \"round-robin\", \"random\" or `{ hash = \"header:NAME\" }`";
 
 #[cfg(test)]
 #[path = "balancer_tests.rs"]

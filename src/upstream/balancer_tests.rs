@@ -1,3 +1,5 @@
+//! Shares, avoidance and stability of every balancer.
+
 use super::super::fake::{answered, list};
 use super::super::load::LoadGuard;
 use super::*;

@@ -1,3 +1,5 @@
+//! Names that resolve, change, fail and come back, by a paused clock.
+
 use super::super::fake::Names;
 use super::*;
 

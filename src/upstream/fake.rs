@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::connector::Address;
 use super::endpoint::Endpoint;
-use super::endpoint_set::{EndpointList, Listed};
+use super::endpoint_list::{EndpointList, Listed};
 use super::load::LoadGuard;
 use super::resolve::{Answer, Failure, Resolve, Service};
 use crate::body::Body;

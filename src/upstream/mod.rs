@@ -11,6 +11,7 @@ mod balancer;
 mod connector;
 mod discovery;
 mod endpoint;
+mod endpoint_list;
 mod endpoint_set;
 mod exchange;
 #[cfg(test)]
@@ -32,7 +33,6 @@ pub use discovery::Discovery;
 pub use endpoint::{Endpoint, Suspension};
 pub use hash_key::HashKey;
 pub use load::LoadGuard;
-pub use report::{Description, EndpointDescription};
 pub use resolve::{Answer, Failure, Resolve, Service};
 pub use system_resolver::SystemResolver;
 pub use target::EndpointConfig;
@@ -45,7 +45,7 @@ use admission::InFlight;
 use balancer::Balancer;
 use discovery::Follower;
 use metrics::UpstreamMetrics;
-use report::Gauges;
+use report::{Description, Gauges};
 
 /// `[upstreams.NAME]`
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
@@ -291,21 +291,17 @@ impl Upstream {
         }
     }
 
-    /// For the admin API.
-    pub fn describe(&self) -> Description {
-        let now = Instant::now();
-        let list = self.follower.set().load_full();
-        Description {
+    /// What the admin API shows.
+    pub fn describe(&self) -> serde_json::Value {
+        let description = Description {
             name: self.name.to_string(),
             in_flight: self.in_flight.count(),
             max_in_flight: self.config.max_in_flight,
             balancer: self.config.balancer.clone(),
-            endpoints: list
-                .entries()
-                .iter()
-                .map(|entry| EndpointDescription::of(&entry.endpoint, entry.weight, now))
-                .collect(),
-        }
+            endpoints: report::endpoints(&self.follower.set().load_full()),
+        };
+        // Nothing in it can fail to be written as JSON.
+        serde_json::to_value(description).unwrap_or_default()
     }
 
     /// Sets the gauges to what is true now. To be called for the upstreams of the config that serves, before the

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::balancer::BalancerConfig;
 use super::endpoint::{Endpoint, Suspension};
-use super::endpoint_set::EndpointList;
+use super::endpoint_list::EndpointList;
 use crate::value::Name;
 
 /// Endpoints of an upstream, by the state that they are in.
@@ -63,8 +63,17 @@ impl State {
     }
 }
 
+/// Describes the endpoints of `list`.
+pub fn endpoints(list: &EndpointList) -> Vec<EndpointDescription> {
+    let now = Instant::now();
+    list.entries()
+        .iter()
+        .map(|entry| EndpointDescription::of(&entry.endpoint, entry.weight, now))
+        .collect()
+}
+
 impl EndpointDescription {
-    pub fn of(endpoint: &Endpoint, weight: u32, now: Instant) -> Self {
+    fn of(endpoint: &Endpoint, weight: u32, now: Instant) -> Self {
         let (open, idle) = endpoint.connections();
         EndpointDescription {
             name: endpoint.name.to_string(),
@@ -98,11 +107,12 @@ impl Gauges {
 
     /// Counts the endpoints of `list`.
     pub fn set(&self, list: &EndpointList) {
-        for (state, gauge) in [
+        let gauges = [
             (State::Available, &self.available),
             (State::Unhealthy, &self.unhealthy),
             (State::Ejected, &self.ejected),
-        ] {
+        ];
+        for (state, gauge) in gauges {
             let endpoints = list.entries().iter();
             let count = endpoints
                 .filter(|e| State::of(&e.endpoint) == state)

@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::future::BoxFuture;
-use hickory_resolver::config::LookupIpStrategy;
-use hickory_resolver::config::ResolveHosts;
+use hickory_resolver::config::{LookupIpStrategy, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::op::Query;
@@ -25,9 +24,15 @@ pub struct SystemResolver {
     dns: Reread<TokioResolver>,
 }
 
+impl Default for SystemResolver {
+    fn default() -> Self {
+        Self::of(Path::new("/etc/hosts"), Path::new("/etc/resolv.conf"))
+    }
+}
+
 impl SystemResolver {
     pub fn new() -> Self {
-        Self::of(Path::new("/etc/hosts"), Path::new("/etc/resolv.conf"))
+        Self::default()
     }
 
     fn of(hosts: &Path, resolv_conf: &Path) -> Self {
@@ -66,12 +71,6 @@ impl SystemResolver {
         self.dns
             .get()
             .ok_or_else(|| "no name server is configured".into())
-    }
-}
-
-impl Default for SystemResolver {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -124,6 +123,10 @@ fn read_hosts(path: &Path) -> Result<Hosts, Failure> {
 
 fn read_resolv_conf(path: &Path) -> Result<TokioResolver, Failure> {
     let (config, options) = system_conf::parse_resolv_conf(std::fs::read(path)?)?;
+    client(config, options)
+}
+
+fn client(config: ResolverConfig, options: ResolverOpts) -> Result<TokioResolver, Failure> {
     let provider = TokioRuntimeProvider::default();
     let mut builder = TokioResolver::builder_with_config(config, provider);
     *builder.options_mut() = options;
@@ -184,59 +187,5 @@ impl<T> Reread<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn resolver(hosts: Option<&str>) -> (tempfile::TempDir, SystemResolver) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("hosts");
-        if let Some(text) = hosts {
-            std::fs::write(&path, text).unwrap();
-        }
-        let resolver = SystemResolver::of(&path, &dir.path().join("resolv.conf"));
-        (dir, resolver)
-    }
-
-    async fn found(resolver: &SystemResolver, host: &str) -> Vec<String> {
-        match resolver.addresses(host).await {
-            Ok(answer) => answer.records.iter().map(IpAddr::to_string).collect(),
-            Err(failure) => vec![failure.to_string()],
-        }
-    }
-
-    #[tokio::test]
-    async fn localhost_needs_no_name_server() {
-        let (_dir, resolver) = resolver(None);
-        let both = ["127.0.0.1", "::1"];
-        for host in ["localhost", "LocalHost.", "pay.localhost"] {
-            assert_eq!(found(&resolver, host).await, both, "{host}");
-        }
-        let nobody = ["no name server is configured"];
-        assert_eq!(found(&resolver, "notlocalhost").await, nobody);
-        assert!(resolver.services("_http._tcp.app").await.is_err());
-    }
-
-    #[tokio::test]
-    async fn the_hosts_file_comes_first_and_is_read_again() {
-        let (dir, resolver) = resolver(Some("127.0.0.1 localhost # me\n10.0.0.1 App other\n"));
-        assert_eq!(found(&resolver, "localhost").await, ["127.0.0.1"]);
-        assert_eq!(found(&resolver, "app").await, ["10.0.0.1"]);
-        std::fs::write(
-            dir.path().join("hosts"),
-            "10.0.0.1 app\n10.0.0.2 app\nfd00::1 app\n",
-        )
-        .unwrap();
-        let all = ["10.0.0.1", "10.0.0.2", "fd00::1"];
-        assert_eq!(found(&resolver, "app.").await, all);
-        std::fs::remove_file(dir.path().join("hosts")).unwrap();
-        assert_eq!(found(&resolver, "app").await, all);
-    }
-
-    #[tokio::test]
-    async fn a_name_server_is_used_as_soon_as_there_is_one() {
-        let (dir, resolver) = resolver(None);
-        assert!(resolver.dns().is_err());
-        std::fs::write(dir.path().join("resolv.conf"), "nameserver 127.0.0.1\n").unwrap();
-        assert!(resolver.dns().is_ok());
-    }
-}
+#[path = "system_resolver_tests.rs"]
+mod tests;

@@ -1,3 +1,5 @@
+//! The block, and an upstream over a reload.
+
 use super::fake::{Names, request};
 use super::*;
 use crate::problem::Severity;
@@ -155,7 +157,7 @@ async fn it_describes_its_endpoints() {
     let (endpoint, _load) = upstream.pick(&request(), None).unwrap();
     endpoint.suspend(Suspension::Ejected);
     assert_eq!(
-        serde_json::to_value(upstream.describe()).unwrap(),
+        upstream.describe(),
         serde_json::json!({
             "name": "app",
             "in_flight": 1,

@@ -1,5 +1,6 @@
 //! How long a caller and an upstream may take.
 
+use crate::support::frames::{FrameClient, GOAWAY};
 use crate::support::{Gate, H2Client, Origin, Proxy, SOON, Script, Setup, eventually, stays};
 use std::time::Duration;
 
@@ -31,11 +32,19 @@ fn a_connection_without_a_request_is_closed_when_idle() {
     let mut fresh = proxy.client();
     let mut used = proxy.client();
     assert_eq!(used.get("/").status, 200);
-    let mut http2 = proxy.client();
-    http2.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0");
     assert!(used.closes_within(SOON), "one that had a request");
-    assert!(http2.closes_within(SOON), "HTTP/2 without a stream");
     assert!(fresh.closes_within(SOON), "one that said nothing");
+}
+
+#[test]
+fn an_http2_connection_without_a_stream_is_closed_when_idle() {
+    let origin = Origin::start();
+    let proxy = Proxy::with(&Setup::to(&origin).listener(r#"idle_timeout = "150ms""#));
+    let mut fresh = FrameClient::connect(proxy.address());
+    let mut used = FrameClient::connect(proxy.address());
+    used.get("/");
+    assert!(used.next(GOAWAY).is_some(), "one that had a stream");
+    assert!(fresh.next(GOAWAY).is_some(), "one that had none");
 }
 
 #[test]
