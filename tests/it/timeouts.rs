@@ -48,6 +48,20 @@ fn an_http2_connection_without_a_stream_is_closed_when_idle() {
 }
 
 #[test]
+fn an_idle_http2_connection_is_closed_though_its_caller_answers_nothing() {
+    let origin = Origin::start();
+    let proxy = Proxy::with(
+        &Setup::to(&origin)
+            .listener(r#"idle_timeout = "150ms""#)
+            .listener(r#"header_timeout = "150ms""#),
+    );
+    let mut silent = proxy.client();
+    // The preface with empty settings; neither settings nor pings are ever acknowledged.
+    silent.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0");
+    assert!(silent.closes_within(SOON));
+}
+
+#[test]
 fn an_idle_connection_outlives_the_header_timeout() {
     let origin = Origin::start().on("/never", Script::new().stall());
     let proxy = Proxy::with(
