@@ -7,14 +7,15 @@ use std::cell::RefCell;
 use bytes::BytesMut;
 
 /// A fresh buffer's capacity: room for a usual head and a body of 16 KiB in one read. Only the pages that are
-/// read into take memory.
-pub const SMALL: usize = 32 << 10;
+/// read into take memory. It is no multiple of a page, or the beginnings of all buffers would compete for the
+/// same few lines of the cache.
+pub const SMALL: usize = (18 << 10) + 576;
 /// The largest capacity to which a buffer grows for a body: what one read takes at most.
 pub const LARGE: usize = 64 << 10;
 /// Capacity of a fresh buffer to write from: several heads.
 const WRITE: usize = 2 << 10;
 /// Capacity that a worker keeps at most, over all its spare buffers.
-const KEPT: usize = 512 << 10;
+const KEPT: usize = 2 << 20;
 
 #[derive(Default)]
 struct Spare {
