@@ -16,6 +16,8 @@ use crate::error::Error;
 pub struct Body {
     content: Content,
     guard: Option<Box<dyn Guard>>,
+    /// Bytes handed out so far.
+    passed: u64,
 }
 
 enum Content {
@@ -25,13 +27,14 @@ enum Content {
 }
 
 /// What a protocol supplies as a body that is still arriving.
-pub trait Stream: http_body::Body<Data = Bytes, Error = Error> + Send {}
+pub trait Stream: http_body::Body<Data = Bytes, Error = Error> + Send + Sync {}
 
-impl<T: http_body::Body<Data = Bytes, Error = Error> + Send> Stream for T {}
+impl<T: http_body::Body<Data = Bytes, Error = Error> + Send + Sync> Stream for T {}
 
 /// Something that must last as long as a body, and learns how it ended.
-pub trait Guard: Send {
-    fn end(self: Box<Self>, end: End<'_>);
+pub trait Guard: Send + Sync {
+    /// `passed` counts the bytes of content that were handed on.
+    fn end(self: Box<Self>, end: End<'_>, passed: u64);
 }
 
 /// How a body ended.
@@ -50,6 +53,7 @@ impl Body {
         Body {
             content: Content::Empty,
             guard: None,
+            passed: 0,
         }
     }
 
@@ -62,6 +66,7 @@ impl Body {
                 Content::Full(bytes)
             },
             guard: None,
+            passed: 0,
         }
     }
 
@@ -69,6 +74,7 @@ impl Body {
         Body {
             content: Content::Stream(Box::pin(stream)),
             guard: None,
+            passed: 0,
         }
     }
 
@@ -87,6 +93,11 @@ impl Body {
         matches!(self.content, Content::Empty)
     }
 
+    /// Whether its pieces come from a source that may have to be waited for.
+    pub fn is_stream(&self) -> bool {
+        matches!(self.content, Content::Stream(_))
+    }
+
     /// The whole content, when it is already here: nothing is left to wait for. Ends the body.
     pub fn take_full(&mut self) -> Option<Bytes> {
         match &mut self.content {
@@ -96,6 +107,7 @@ impl Body {
                     Content::Full(bytes) => bytes,
                     _ => Bytes::new(),
                 };
+                self.passed += bytes.len() as u64;
                 self.end(End::Complete);
                 Some(bytes)
             }
@@ -104,7 +116,7 @@ impl Body {
 
     fn end(&mut self, end: End<'_>) {
         if let Some(guard) = self.guard.take() {
-            guard.end(end);
+            guard.end(end, self.passed);
         }
     }
 }
@@ -125,6 +137,7 @@ impl http_body::Body for Body {
             Content::Full(bytes) => {
                 let bytes = std::mem::take(bytes);
                 self.content = Content::Empty;
+                self.passed += bytes.len() as u64;
                 self.end(End::Complete);
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
@@ -136,9 +149,14 @@ impl http_body::Body for Body {
                         self.end(End::Complete);
                     }
                     Some(Err(error)) => self.end(End::Failed(error)),
-                    // The consumer may stop here, so the guard must not wait for another poll.
-                    Some(Ok(_)) if stream.is_end_stream() => self.end(End::Complete),
-                    Some(Ok(_)) => {}
+                    Some(Ok(frame)) => {
+                        // The consumer may stop here, so the guard must not wait for another poll.
+                        let ended = stream.is_end_stream();
+                        self.passed += frame.data_ref().map_or(0, |data| data.len() as u64);
+                        if ended {
+                            self.end(End::Complete);
+                        }
+                    }
                 }
                 Poll::Ready(polled)
             }
@@ -187,9 +205,9 @@ impl std::fmt::Debug for Body {
 struct Both<G>(G, Box<dyn Guard>);
 
 impl<G: Guard> Guard for Both<G> {
-    fn end(self: Box<Self>, end: End<'_>) {
-        Box::new(self.0).end(end);
-        self.1.end(end);
+    fn end(self: Box<Self>, end: End<'_>, passed: u64) {
+        Box::new(self.0).end(end, passed);
+        self.1.end(end, passed);
     }
 }
 
@@ -203,8 +221,8 @@ mod tests {
     struct Ends(Arc<Mutex<Vec<String>>>);
 
     impl Guard for Ends {
-        fn end(self: Box<Self>, end: End<'_>) {
-            self.0.lock().unwrap().push(format!("{end:?}"));
+        fn end(self: Box<Self>, end: End<'_>, passed: u64) {
+            self.0.lock().unwrap().push(format!("{end:?} {passed}"));
         }
     }
 
@@ -224,7 +242,7 @@ mod tests {
         assert!(ends.0.lock().unwrap().is_empty());
         while body.frame().await.is_some() {}
         drop(body);
-        assert_eq!(*ends.0.lock().unwrap(), ["Complete"]);
+        assert_eq!(*ends.0.lock().unwrap(), ["Complete 2"]);
     }
 
     #[tokio::test]
@@ -235,7 +253,7 @@ mod tests {
                 .with_guard(ends.clone())
                 .with_guard(ends.clone()),
         );
-        assert_eq!(*ends.0.lock().unwrap(), ["Dropped", "Dropped"]);
+        assert_eq!(*ends.0.lock().unwrap(), ["Dropped 0", "Dropped 0"]);
     }
 
     #[tokio::test]
@@ -254,7 +272,7 @@ mod tests {
         let ends = Ends::default();
         let mut body = Body::full("abc").with_guard(ends.clone());
         assert_eq!(body.take_full().unwrap(), "abc");
-        assert_eq!(*ends.0.lock().unwrap(), ["Complete"]);
+        assert_eq!(*ends.0.lock().unwrap(), ["Complete 3"]);
         assert_eq!(Body::empty().take_full().unwrap(), "");
         assert!(pieces(vec![]).take_full().is_none());
     }

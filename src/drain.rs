@@ -1,6 +1,15 @@
 //! Ending without losing a request.
+//!
+//! Each listener has a [`Drain`]; each of its connections holds a [`Ticket`] while it lives. Starting the drain
+//! wakes every connection's task, which then asks [`Ticket::is_draining`] and ends when it has nothing to do.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
 
 use serde::{Deserialize, Serialize};
+use slab::Slab;
+use tokio::sync::Notify;
 
 use crate::value::Duration;
 
@@ -20,5 +29,151 @@ impl Default for Config {
             drain_timeout: Duration::from_secs(25),
             delay: Duration::from_secs(0),
         }
+    }
+}
+
+/// Starts a drain, and waits for its end.
+#[derive(Clone, Default)]
+pub struct Drain(Arc<State>);
+
+#[derive(Default)]
+struct State {
+    draining: AtomicBool,
+    tasks: Mutex<Slab<Option<Waker>>>,
+    /// A connection has ended.
+    left: Notify,
+    started: Notify,
+}
+
+impl Drain {
+    /// A ticket for a connection.
+    pub fn ticket(&self) -> Ticket {
+        Ticket {
+            state: self.0.clone(),
+            key: self.0.tasks().insert(None),
+            registered: false,
+        }
+    }
+
+    /// Asks every connection to end.
+    pub fn start(&self) {
+        self.0.draining.store(true, Ordering::SeqCst);
+        self.0.started.notify_waiters();
+        let wakers: Vec<Waker> = self
+            .0
+            .tasks()
+            .iter()
+            .filter_map(|(_, task)| task.clone())
+            .collect();
+        for waker in wakers {
+            waker.wake();
+        }
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::SeqCst)
+    }
+
+    /// Completes when the drain starts.
+    pub async fn started(&self) {
+        let notified = self.0.started.notified();
+        if !self.is_draining() {
+            notified.await;
+        }
+    }
+
+    /// Connections that live.
+    pub fn live(&self) -> usize {
+        self.0.tasks().len()
+    }
+
+    /// Completes when no connection lives.
+    pub async fn ended(&self) {
+        self.below(1).await;
+    }
+
+    /// Completes when fewer connections live than `limit`.
+    pub async fn below(&self, limit: usize) {
+        loop {
+            let notified = self.0.left.notified();
+            if self.live() < limit {
+                return;
+            }
+            notified.await;
+        }
+    }
+}
+
+impl State {
+    fn tasks(&self) -> MutexGuard<'_, Slab<Option<Waker>>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection's part in the drain of its listener.
+pub struct Ticket {
+    state: Arc<State>,
+    key: usize,
+    registered: bool,
+}
+
+impl Ticket {
+    /// Has the connection's task woken when the drain starts. It must be polled by this same task from then on.
+    pub fn register(&mut self, cx: &mut Context<'_>) {
+        if !self.registered {
+            self.registered = true;
+            if let Some(slot) = self.state.tasks().get_mut(self.key) {
+                *slot = Some(cx.waker().clone());
+            }
+        }
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.state.draining.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.state.tasks().remove(self.key);
+        self.state.left.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use std::task::Poll;
+
+    #[tokio::test]
+    async fn wakes_every_connection_and_waits_for_its_end() {
+        let drain = Drain::default();
+        let connections: Vec<_> = (0..3)
+            .map(|_| {
+                let mut ticket = drain.ticket();
+                tokio::spawn(poll_fn(move |cx| {
+                    ticket.register(cx);
+                    if ticket.is_draining() {
+                        Poll::Ready(())
+                    } else {
+                        Poll::Pending
+                    }
+                }))
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        assert_eq!(drain.live(), 3);
+        drain.start();
+        drain.ended().await;
+        for connection in connections {
+            connection.await.unwrap();
+        }
+        assert_eq!(drain.live(), 0);
+    }
+
+    #[tokio::test]
+    async fn one_without_connections_has_ended() {
+        Drain::default().ended().await;
     }
 }

@@ -2,8 +2,10 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod app;
 pub mod body;
 pub mod buffer;
+pub mod cli;
 pub mod config;
 pub mod drain;
 pub mod error;
@@ -17,9 +19,15 @@ pub mod peer;
 pub mod policy;
 pub mod problem;
 pub mod proxy;
+pub mod reload;
 pub mod route;
+pub mod snapshot;
 pub mod telemetry;
+pub mod template;
+#[cfg(test)]
+mod testing;
 pub mod timer;
 pub mod upstream;
 pub mod value;
+pub mod watch;
 pub mod worker;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::uri::{Authority, PathAndQuery};
-use http::{Method, StatusCode, Version};
+use http::{Method, StatusCode, Version, header};
 use tokio::time::Instant;
 
 use crate::body::Body;
@@ -47,6 +47,18 @@ pub struct Context {
     pub deadline: Option<Instant>,
     /// Takes interim answers (103 and its like) to the caller, where its protocol can carry them.
     pub interim: Option<Arc<dyn Interim>>,
+    /// `Host` is to be the name of the endpoint that is picked.
+    pub host_from_endpoint: bool,
+}
+
+impl Request {
+    /// Whether the caller speaks gRPC: it reads its status from headers of its own.
+    pub fn is_grpc(&self) -> bool {
+        self.headers.get(&header::CONTENT_TYPE).is_some_and(|kind| {
+            kind.strip_prefix(b"application/grpc")
+                .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
+        })
+    }
 }
 
 /// The way of a 1xx answer back to the caller.
@@ -69,6 +81,8 @@ pub struct Response {
     pub body: Body,
     /// After a 101, or a 2xx to CONNECT: the connection whose raw bytes follow.
     pub upgrade: Option<Upgraded>,
+    /// Who answered, when an upstream did.
+    pub served_by: Option<ServedBy>,
     /// Names why, when the proxy itself made this answer out of a failure.
     pub refused: Option<crate::error::Reason>,
 }
@@ -81,6 +95,8 @@ pub struct Upgraded {
     pub early: bytes::Bytes,
     /// The protocol that the upstream switched to; `None` behind CONNECT.
     pub protocol: Option<http::HeaderValue>,
+    /// How long neither side may send anything.
+    pub idle_limit: Option<std::time::Duration>,
 }
 
 impl Response {
@@ -91,9 +107,17 @@ impl Response {
             headers: Headers::new(),
             body,
             upgrade: None,
+            served_by: None,
             refused: None,
         }
     }
+}
+
+/// Where an answer comes from.
+#[derive(Clone, Debug)]
+pub struct ServedBy {
+    pub upstream: Arc<str>,
+    pub endpoint: Arc<str>,
 }
 
 /// `X-Request-Id`: the caller's, or a UUIDv7 made here (RFC 9562, section 5.7).

@@ -11,6 +11,8 @@ pub struct Problem {
     pub help: Option<String>,
     /// Other places that belong to it, each with a few words.
     pub related: Vec<(Vec<String>, String)>,
+    /// How many keys of `at` lead to the block that was being checked.
+    depth: usize,
 }
 
 /// Whether a config with this problem can serve.
@@ -55,6 +57,7 @@ impl Problems {
 
     fn add(&mut self, severity: Severity, keys: &[&str], message: String) -> &mut Problem {
         let mut at = self.prefix.clone();
+        let depth = at.len();
         at.extend(keys.iter().map(|key| (*key).to_owned()));
         self.found.push(Problem {
             severity,
@@ -62,6 +65,7 @@ impl Problems {
             message,
             help: None,
             related: Vec::new(),
+            depth,
         });
         let last = self.found.len() - 1;
         &mut self.found[last]
@@ -74,9 +78,33 @@ impl Problem {
         self
     }
 
-    pub fn related(&mut self, at: &[&str], label: impl Into<String>) -> &mut Self {
-        let at = at.iter().map(|key| (*key).to_owned()).collect();
+    /// Names another place; like the problem's own path, `keys` start at the block that is being checked.
+    pub fn related(&mut self, keys: &[&str], label: impl Into<String>) -> &mut Self {
+        let mut at = self.at[..self.depth].to_vec();
+        at.extend(keys.iter().map(|key| (*key).to_owned()));
         self.related.push((at, label.into()));
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_start_at_the_block() {
+        let mut problems = Problems::default();
+        problems.within(&["routes", "pay"], |problems| {
+            problems
+                .error(&["timeout"], "wrong")
+                .related(&["deadline"], "this");
+        });
+        problems
+            .error(&["routes", "pay"], "wrong")
+            .related(&["routes", "ship"], "this");
+        let found = problems.into_vec();
+        assert_eq!(found[0].at, ["routes", "pay", "timeout"]);
+        assert_eq!(found[0].related[0].0, ["routes", "pay", "deadline"]);
+        assert_eq!(found[1].related[0].0, ["routes", "ship"]);
     }
 }

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::str::FromStr;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// A length of time, written `"250ms"`, `"2s"`, `"5m"` or `"1h"`.
@@ -26,9 +26,9 @@ impl FromStr for Duration {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        humantime::parse_duration(text)
-            .map(Duration)
-            .map_err(|e| format!("`{text}` is not a duration ({e}); write it like \"250ms\", \"2s\", \"5m\" or \"1h\""))
+        humantime::parse_duration(text).map(Duration).map_err(|_| {
+            format!("`{text}` is not a duration; write it like \"250ms\", \"2s\", \"5m\" or \"1h\"")
+        })
     }
 }
 
@@ -121,7 +121,7 @@ impl FromStr for Name {
             Ok(Name(text.into()))
         } else {
             Err(format!(
-                "`{text}` is not a name: 1 to 63 of a-z, 0-9, `_` and `-`, starting with a letter or digit"
+                "`{text}` is not a name; write 1 to 63 of a-z, 0-9, `_` and `-`, starting with a letter or digit"
             ))
         }
     }
@@ -176,6 +176,18 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Toggle<T> {
                 }
             }
 
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+                T::deserialize(number.into_deserializer()).map(Toggle::On)
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+                T::deserialize(number.into_deserializer()).map(Toggle::On)
+            }
+
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
+                T::deserialize(number.into_deserializer()).map(Toggle::On)
+            }
+
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
                 T::deserialize(de::value::StrDeserializer::new(text)).map(Toggle::On)
             }
@@ -214,6 +226,18 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
                 f.write_str("one value or a list")
             }
 
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+                T::deserialize(number.into_deserializer()).map(|v| OneOrMany(vec![v]))
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+                T::deserialize(number.into_deserializer()).map(|v| OneOrMany(vec![v]))
+            }
+
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
+                T::deserialize(number.into_deserializer()).map(|v| OneOrMany(vec![v]))
+            }
+
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
                 T::deserialize(de::value::StrDeserializer::new(text)).map(|v| OneOrMany(vec![v]))
             }
@@ -231,16 +255,69 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
     }
 }
 
+/// Reads a value that may be written as text for short, or as a table `B` in full.
+///
+/// Unlike serde's untagged enums it says what is wrong inside the table, and where.
+///
+/// # Errors
+/// What `from_text` says about the text, what `B` says about the table; `expecting` for anything else.
+pub fn text_or_table<'de, D, B, T>(
+    deserializer: D,
+    expecting: &'static str,
+    from_text: impl FnOnce(&str) -> Result<T, String>,
+    from_table: impl FnOnce(B) -> T,
+) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    B: Deserialize<'de>,
+{
+    struct EitherVisitor<B, T, F, G> {
+        expecting: &'static str,
+        from_text: F,
+        from_table: G,
+        result: PhantomData<(B, T)>,
+    }
+
+    impl<'de, B, T, F, G> Visitor<'de> for EitherVisitor<B, T, F, G>
+    where
+        B: Deserialize<'de>,
+        F: FnOnce(&str) -> Result<T, String>,
+        G: FnOnce(B) -> T,
+    {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.expecting)
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+            (self.from_text)(text).map_err(E::custom)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            B::deserialize(MapAccessDeserializer::new(map)).map(self.from_table)
+        }
+    }
+
+    deserializer.deserialize_any(EitherVisitor {
+        expecting,
+        from_text,
+        from_table,
+        result: PhantomData,
+    })
+}
+
 /// A key that belongs to the config's contract and that this version does not have yet: setting it is an error,
 /// so that nobody relies on something that is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotBuilt {}
 
+/// What [`NotBuilt`] answers, word for word, so that the config can tell it from other mistakes.
+pub const NOT_BUILT: &str = "known, but not built yet in this version";
+
 impl<'de> Deserialize<'de> for NotBuilt {
     fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
-        Err(de::Error::custom(
-            "known, but not built yet in this version: remove it",
-        ))
+        Err(de::Error::custom(NOT_BUILT))
     }
 }
 

@@ -1,16 +1,42 @@
 //! One thread with its own runtime, listening sockets and upstream connections.
 
 use std::cell::Cell;
-use std::sync::OnceLock;
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use crate::listener::{self, ListenSocket, Listener};
+use crate::problem::Problems;
+use crate::proxy::{self, Proxy};
+
+mod cpus;
 
 /// `[process]`
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Worker threads. Default: the cgroup's CPU quota rounded up, at most the cores.
+    /// Worker threads. Default: the cgroup's CPU quota rounded up, at most the cores. Changing it needs a restart.
     pub workers: Option<usize>,
+}
+
+impl Config {
+    /// What deserializing alone cannot see.
+    pub fn check(&self, problems: &mut Problems) {
+        if self.workers == Some(0) {
+            problems
+                .error(&["workers"], "there must be at least one worker")
+                .help("leave it out to have as many as the CPU quota allows");
+        }
+    }
+
+    /// How many workers there are to be.
+    pub fn workers(&self) -> usize {
+        self.workers.unwrap_or_else(cpus::available)
+    }
 }
 
 thread_local! {
@@ -27,4 +53,104 @@ pub fn current() -> usize {
 /// How many workers there are: the length of what is kept by worker.
 pub fn count() -> usize {
     COUNT.get().copied().unwrap_or(1)
+}
+
+/// Idle connections are looked through so often.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// Orders that may wait for a busy worker: more than one reload can give.
+const ORDERS: usize = 4096;
+
+/// The workers of this process. They end when this drops.
+pub struct Workers {
+    threads: Vec<Worker>,
+}
+
+struct Worker {
+    orders: Option<mpsc::Sender<Order>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+enum Order {
+    Listen(Arc<Listener>, ListenSocket),
+}
+
+impl Workers {
+    /// Fixes the number of workers; to be called once, before anything is kept by worker.
+    pub fn fix_count(count: usize) {
+        COUNT.get_or_init(|| count);
+    }
+
+    /// Starts them.
+    ///
+    /// # Errors
+    /// When the kernel gives no thread or no event queue.
+    pub fn start(proxy: &Arc<Proxy>) -> io::Result<Self> {
+        let mut workers = Workers {
+            threads: Vec::with_capacity(count()),
+        };
+        for index in 0..count() {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            let (orders, received) = mpsc::channel(ORDERS);
+            let proxy = proxy.clone();
+            let thread = std::thread::Builder::new()
+                .name(format!("worker-{index}"))
+                .spawn(move || {
+                    CURRENT.set(index);
+                    runtime.block_on(work(proxy, received));
+                })?;
+            workers.threads.push(Worker {
+                orders: Some(orders),
+                thread: Some(thread),
+            });
+        }
+        Ok(workers)
+    }
+
+    /// Has every worker accept from its socket, until the listener drains.
+    pub fn listen(&self, listener: &Arc<Listener>, sockets: Vec<ListenSocket>) {
+        for (worker, socket) in self.threads.iter().zip(sockets) {
+            if let Some(orders) = &worker.orders {
+                // A worker that is gone has panicked, and has said so; one that is behind by so many is stuck.
+                let _ = orders.try_send(Order::Listen(listener.clone(), socket));
+            }
+        }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        for worker in &mut self.threads {
+            worker.orders = None;
+        }
+        for worker in &mut self.threads {
+            if let Some(thread) = worker.thread.take() {
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+/// A worker's life: it ends when nobody can give it orders any more, and cuts what is still under way.
+async fn work(proxy: Arc<Proxy>, mut orders: mpsc::Receiver<Order>) {
+    let mut sweep = tokio::time::interval(SWEEP);
+    sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            order = orders.recv() => match order {
+                Some(Order::Listen(listener, socket)) => {
+                    let proxy = proxy.clone();
+                    // It ends when its listener drains; each connection ends with its listener's drain, or with
+                    // this runtime.
+                    tokio::spawn(listener::accept(listener, socket, move |accepted| {
+                        tokio::spawn(proxy::serve(proxy.clone(), accepted));
+                    }));
+                }
+                None => return,
+            },
+            _ = sweep.tick() => proxy.snapshot.load().sweep(),
+        }
+    }
 }

@@ -1,14 +1,12 @@
 //! Taking the admin API's address: before serving, so that a start that cannot have it fails and says so.
 
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
 use tokio::net::{TcpListener, UnixListener};
 
 use super::AdminAddress;
-use crate::listener::ListenAddress;
+use crate::listener::{ListenAddress, SocketFile};
 
 /// A bound address. Dropping it lets go of the address and removes the socket file.
 pub struct Bound {
@@ -60,15 +58,7 @@ fn bind_tcp(address: std::net::SocketAddr) -> io::Result<Bound> {
 }
 
 fn bind_unix(path: &Path) -> io::Result<Bound> {
-    let listener = match StdUnixListener::bind(path) {
-        Err(e) if e.kind() == ErrorKind::AddrInUse && is_stale(path) => {
-            std::fs::remove_file(path)?;
-            StdUnixListener::bind(path)?
-        }
-        bound => bound?,
-    };
-    let file = SocketFile::at(path)?;
-    listener.set_nonblocking(true)?;
+    let (listener, file) = crate::listener::bind_unix(path)?;
     Ok(Bound {
         address: ListenAddress::Unix(path.to_owned()),
         socket: Socket::Unix {
@@ -78,45 +68,10 @@ fn bind_unix(path: &Path) -> io::Result<Bound> {
     })
 }
 
-/// Whether the file is a socket on which nobody listens any more.
-fn is_stale(path: &Path) -> bool {
-    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    is_socket
-        && StdUnixStream::connect(path).is_err_and(|e| e.kind() == ErrorKind::ConnectionRefused)
-}
-
-/// The file that a unix socket is reached by.
-pub(super) struct SocketFile {
-    path: PathBuf,
-    device: u64,
-    inode: u64,
-}
-
-impl SocketFile {
-    fn at(path: &Path) -> io::Result<Self> {
-        let file = std::fs::symlink_metadata(path)?;
-        Ok(SocketFile {
-            path: path.to_owned(),
-            device: file.dev(),
-            inode: file.ino(),
-        })
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        // By now the path may belong to a process that was started to follow this one.
-        let still_ours = std::fs::symlink_metadata(&self.path)
-            .is_ok_and(|file| (file.dev(), file.ino()) == (self.device, self.inode));
-        if still_ours {
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
 
     fn unix(path: &Path) -> AdminAddress {
         AdminAddress(Some(ListenAddress::Unix(path.to_owned())))

@@ -1,1 +1,178 @@
-//! The root block.
+//! The root block: from files to one [`Config`], or to everything that is wrong with them.
+//!
+//! Files are read ([`files`]) and parsed into one tree that remembers where each key and value stands
+//! ([`parse`], [`tree`]). The rooms' blocks are read from it by a deserializer of our own ([`de`], [`read`]),
+//! which goes on behind a mistake; then they are checked against each other ([`check`]). What was found on the
+//! way is a [`Report`].
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::problem::Problems;
+use crate::value::Name;
+use crate::{admin, drain, listener, policy, route, telemetry, upstream, worker};
+
+mod check;
+mod de;
+mod files;
+mod fingerprint;
+mod mistake;
+mod mount;
+mod parse;
+mod read;
+mod redact;
+mod report;
+mod suggest;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+pub use crate::problem::Severity;
+pub use report::{Diagnostic, Position, Report};
+
+use files::Files;
+use read::{Blocks, Reader};
+use report::{At, Finding};
+
+/// A config that is fit to serve, defaults filled in. It serializes as the operator would write it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Config {
+    pub admin: admin::Config,
+    pub process: worker::Config,
+    pub log: telemetry::log::Config,
+    pub shutdown: drain::Config,
+    pub listeners: BTreeMap<Name, listener::Config>,
+    pub upstreams: BTreeMap<Name, upstream::Config>,
+    pub routes: BTreeMap<Name, RouteConfig>,
+}
+
+/// `[routes.NAME]`, one table for both.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RouteConfig {
+    #[serde(flatten)]
+    pub route: route::Config,
+    /// What the route asks for, `[defaults]` included.
+    #[serde(flatten)]
+    pub policies: policy::Config,
+}
+
+/// A config and what is known about where it came from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub config: Config,
+    /// Doubts that do not keep it from serving.
+    pub warnings: Report,
+    /// The same for the same files with the same content, in hexadecimal.
+    pub hash: String,
+    /// The path that was given, and every file that was read.
+    pub watched: Vec<PathBuf>,
+}
+
+/// Reads a file or a directory of `*.toml` files.
+///
+/// # Errors
+/// Everything that is wrong with it, warnings included. A path where nothing is found is an error too.
+pub fn load(path: &Path) -> Result<Loaded, Report> {
+    assemble(&path.display().to_string(), files::read(path))
+}
+
+/// Reads a config from text that stands in no file. `name` is shown where a file's name would be.
+///
+/// # Errors
+/// Everything that is wrong with it, warnings included.
+pub fn parse(name: &str, text: &str) -> Result<Loaded, Report> {
+    assemble(name, Files::from_text(name, text))
+}
+
+fn assemble(name: &str, files: Files) -> Result<Loaded, Report> {
+    let hash = files.fingerprint();
+    let mut findings: Vec<_> = files.failures.iter().map(unreadable).collect();
+    findings.extend(mounted_alone(&files));
+    let blocks = match files.sources.is_empty() {
+        true => Blocks::default(),
+        false => read_all(name, &files, &mut findings),
+    };
+    let report = report::report(findings, Arc::from(files.sources), hash.clone());
+    match (report.errors(), blocks.finish()) {
+        (0, Some(config)) => Ok(Loaded {
+            config,
+            warnings: report,
+            hash,
+            watched: files.watched,
+        }),
+        _ => Err(report),
+    }
+}
+
+fn read_all(name: &str, files: &Files, findings: &mut Vec<Finding>) -> Blocks {
+    let parsed = parse::parse(&files.sources);
+    let incomplete = !parsed.findings.is_empty() || !files.failures.is_empty();
+    let mut reader = Reader::new(parsed.root, name, incomplete);
+    let blocks = reader.blocks();
+    // Half a config would raise doubts that the whole one does not.
+    if !incomplete {
+        let mut problems = Problems::default();
+        check::check(&blocks, &mut problems);
+        if !problems.has_errors() && !reader.has_findings() {
+            check::check_use(&blocks, &mut problems);
+        }
+        reader.add(problems);
+    }
+    let readable = |finding: &Finding| match &finding.at {
+        At::Place(place) => {
+            let line = files.sources[place.source].position(place.span.start).0;
+            !parsed.broken_lines.contains(&(place.source, line))
+        }
+        At::File(_) => true,
+    };
+    findings.extend(reader.into_findings().into_iter().filter(readable));
+    findings.extend(parsed.findings);
+    blocks
+}
+
+fn unreadable(failure: &files::Failure) -> Finding {
+    Finding {
+        help: failure.help.clone(),
+        ..Finding::error(
+            At::File(failure.path.display().to_string()),
+            failure.message.clone(),
+        )
+    }
+}
+
+fn mounted_alone(files: &Files) -> impl Iterator<Item = Finding> {
+    files
+        .watched
+        .iter()
+        .filter(|path| mount::is_mounted_alone(path))
+        .map(|path| {
+            Finding::warning(
+                At::File(path.display().to_string()),
+                "this path is a mount of its own, so changes to the file may never arrive here",
+            )
+            .help("mount the directory that holds it, in Kubernetes without `subPath`")
+        })
+}
+
+impl Blocks {
+    /// The whole, when every part of it could be read.
+    fn finish(self) -> Option<Config> {
+        let defaults = self.defaults?;
+        let routes = self.routes.into_iter().map(|(name, (route, own))| {
+            let policies = own.or(&defaults);
+            (name, RouteConfig { route, policies })
+        });
+        Some(Config {
+            admin: self.admin?,
+            process: self.process?,
+            log: self.log?,
+            shutdown: self.shutdown?,
+            listeners: self.listeners,
+            upstreams: self.upstreams,
+            routes: routes.collect(),
+        })
+    }
+}

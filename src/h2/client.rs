@@ -107,7 +107,7 @@ impl Drop for UnderWay {
 }
 
 impl Guard for UnderWay {
-    fn end(self: Box<Self>, _: End<'_>) {}
+    fn end(self: Box<Self>, _: End<'_>, _: u64) {}
 }
 
 fn to_http(request: &mut Request) -> Result<http::Request<Body>, Error> {
@@ -157,6 +157,7 @@ fn from_http(response: http::Response<hyper::body::Incoming>, under_way: UnderWa
         body: super::body(incoming, |error| failed(error).at(Progress::Answering))
             .with_guard(under_way),
         upgrade: None,
+        served_by: None,
         refused: None,
     }
 }

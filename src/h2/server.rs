@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -120,7 +120,7 @@ impl Drop for UnderWay {
 }
 
 impl Guard for UnderWay {
-    fn end(self: Box<Self>, _: End<'_>) {}
+    fn end(self: Box<Self>, _: End<'_>, _: u64) {}
 }
 
 /// `Host` and `:authority` must not contradict each other (RFC 9113, section 8.3.1).
@@ -158,8 +158,24 @@ fn check(head: http::request::Parts) -> Result<RequestHead, Error> {
         target: uri
             .path_and_query
             .unwrap_or_else(|| PathAndQuery::from_static("/")),
-        headers: Headers::from(head.headers),
+        headers: Headers::from(join_cookies(head.headers)),
     })
+}
+
+/// HTTP/2 may cut `Cookie` into crumbs; whoever does not speak it must see one field (RFC 9113, section 8.2.3).
+fn join_cookies(mut headers: HeaderMap) -> HeaderMap {
+    let mut crumbs = headers.get_all(header::COOKIE).iter();
+    if let (Some(_), Some(_)) = (crumbs.next(), crumbs.next()) {
+        let crumbs: Vec<&[u8]> = headers
+            .get_all(header::COOKIE)
+            .iter()
+            .map(HeaderValue::as_bytes)
+            .collect();
+        if let Ok(whole) = HeaderValue::from_maybe_shared(Bytes::from(crumbs.join(&b"; "[..]))) {
+            headers.insert(header::COOKIE, whole);
+        }
+    }
+    headers
 }
 
 fn to_http(response: Response, under_way: UnderWay) -> http::Response<Body> {

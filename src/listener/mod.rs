@@ -6,9 +6,13 @@ use serde::{Deserialize, Serialize};
 use crate::problem::Problems;
 use crate::value::{ByteSize, Duration, NotBuilt};
 
+mod accept;
 mod address;
+mod socket;
 
+pub use accept::{Accepted, Listener, accept};
 pub use address::ListenAddress;
+pub use socket::{ListenSocket, SocketFile, Taken, bind_unix, take};
 
 /// `[listeners.NAME]`
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]

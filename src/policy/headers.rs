@@ -2,17 +2,28 @@
 
 use std::collections::BTreeMap;
 
+use http::{HeaderName, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 
+use super::stack::{Handler, Policy};
+use crate::error::Error;
+use crate::headers::Headers;
+use crate::message::{Request, Response};
+use crate::problem::Problems;
+use crate::template::{FieldName, HeaderTemplate};
 use crate::value::NotBuilt;
 
 /// `request`
+///
+/// Values are made from the request as it came; then headers are removed, set and added, in that order.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct RequestConfig {
-    pub set_headers: BTreeMap<String, String>,
-    pub add_headers: BTreeMap<String, String>,
-    pub remove_headers: Vec<String>,
+    /// In place of all values under that name.
+    pub set_headers: BTreeMap<FieldName, HeaderTemplate>,
+    /// Beside the values that are there.
+    pub add_headers: BTreeMap<FieldName, HeaderTemplate>,
+    pub remove_headers: Vec<FieldName>,
     #[serde(skip_serializing)]
     pub validate: Option<NotBuilt>,
     #[serde(skip_serializing)]
@@ -22,16 +33,305 @@ pub struct RequestConfig {
 }
 
 /// `response`
+///
+/// Variables stand for facts of the request, as it was before `request` changed it. Answers that the proxy
+/// makes out of a failure are not touched.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct ResponseConfig {
-    pub set_headers: BTreeMap<String, String>,
-    pub add_headers: BTreeMap<String, String>,
-    pub remove_headers: Vec<String>,
+    /// In place of all values under that name.
+    pub set_headers: BTreeMap<FieldName, HeaderTemplate>,
+    /// Beside the values that are there.
+    pub add_headers: BTreeMap<FieldName, HeaderTemplate>,
+    pub remove_headers: Vec<FieldName>,
     #[serde(skip_serializing)]
     pub validate: Option<NotBuilt>,
     #[serde(skip_serializing)]
     pub body: Option<NotBuilt>,
     #[serde(skip_serializing)]
     pub envelope: Option<NotBuilt>,
+}
+
+impl RequestConfig {
+    pub(super) fn check(&self, problems: &mut Problems) {
+        let changes = self.changes();
+        changes.check(problems);
+        for (place, name) in changes.names() {
+            if *name.name() == header::HOST {
+                problems
+                    .error(
+                        &[place[0].as_str(), place[1].as_str()],
+                        "`Host` is not a header to change here",
+                    )
+                    .help("set `rewrite.host` on the route");
+            }
+        }
+    }
+
+    fn changes(&self) -> Changes {
+        let RequestConfig {
+            set_headers,
+            add_headers,
+            remove_headers,
+            validate: _,
+            body: _,
+            max_body: _,
+        } = self.clone();
+        Changes {
+            set: set_headers,
+            add: add_headers,
+            remove: remove_headers,
+        }
+    }
+}
+
+impl ResponseConfig {
+    pub(super) fn check(&self, problems: &mut Problems) {
+        self.changes().check(problems);
+    }
+
+    fn changes(&self) -> Changes {
+        let ResponseConfig {
+            set_headers,
+            add_headers,
+            remove_headers,
+            validate: _,
+            body: _,
+            envelope: _,
+        } = self.clone();
+        Changes {
+            set: set_headers,
+            add: add_headers,
+            remove: remove_headers,
+        }
+    }
+}
+
+/// Changes headers on the way in and on the way back.
+pub(super) struct ChangeHeaders {
+    request: Changes,
+    response: Changes,
+}
+
+impl ChangeHeaders {
+    /// None when nothing is to be changed.
+    pub(super) fn new(
+        request: Option<&RequestConfig>,
+        response: Option<&ResponseConfig>,
+    ) -> Option<Self> {
+        let policy = ChangeHeaders {
+            request: request.map(RequestConfig::changes).unwrap_or_default(),
+            response: response.map(ResponseConfig::changes).unwrap_or_default(),
+        };
+        (!policy.request.is_empty() || !policy.response.is_empty()).then_some(policy)
+    }
+}
+
+impl Policy for ChangeHeaders {
+    async fn apply(&self, mut request: Request, next: &dyn Handler) -> Result<Response, Error> {
+        // Rendered now: the request is gone when the answer comes.
+        let on_the_way_back = self.response.render(&request);
+        let on_the_way_in = self.request.render(&request);
+        self.request.apply(on_the_way_in, &mut request.headers);
+        let mut response = next.call(request).await?;
+        self.response.apply(on_the_way_back, &mut response.headers);
+        Ok(response)
+    }
+}
+
+#[derive(Default)]
+struct Changes {
+    set: BTreeMap<FieldName, HeaderTemplate>,
+    add: BTreeMap<FieldName, HeaderTemplate>,
+    remove: Vec<FieldName>,
+}
+
+/// The values of one message's changes, in the order of the config.
+struct Rendered {
+    set: Vec<HeaderValue>,
+    add: Vec<HeaderValue>,
+}
+
+impl Changes {
+    fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.add.is_empty() && self.remove.is_empty()
+    }
+
+    fn render(&self, request: &Request) -> Rendered {
+        let values = |templates: &BTreeMap<_, HeaderTemplate>| {
+            templates
+                .values()
+                .map(|value| value.render(request))
+                .collect()
+        };
+        Rendered {
+            set: values(&self.set),
+            add: values(&self.add),
+        }
+    }
+
+    fn apply(&self, values: Rendered, headers: &mut Headers) {
+        for name in &self.remove {
+            headers.remove(name.name());
+        }
+        for (name, value) in names(&self.set).zip(&values.set) {
+            headers.insert(name, value);
+        }
+        for (name, value) in names(&self.add).zip(&values.add) {
+            headers.append(name, value);
+        }
+    }
+
+    fn check(&self, problems: &mut Problems) {
+        for (place, name) in self.names().filter(|(_, name)| name.is_framing()) {
+            problems
+                .error(
+                    &[place[0].as_str(), place[1].as_str()],
+                    format!(
+                        "`{}` describes the connection, and is written by the protocol",
+                        name.as_str()
+                    ),
+                )
+                .help("remove it: these headers are never forwarded as they come");
+        }
+    }
+
+    /// Every name with its place in the block.
+    fn names(&self) -> impl Iterator<Item = ([String; 2], &FieldName)> {
+        let of = |key: &'static str, at: &str| [key.to_owned(), at.to_owned()];
+        let set = self
+            .set
+            .keys()
+            .map(move |name| (of("set_headers", name.as_str()), name));
+        let add = self
+            .add
+            .keys()
+            .map(move |name| (of("add_headers", name.as_str()), name));
+        let remove = self
+            .remove
+            .iter()
+            .enumerate()
+            .map(move |(index, name)| (of("remove_headers", &index.to_string()), name));
+        set.chain(add).chain(remove)
+    }
+}
+
+fn names(templates: &BTreeMap<FieldName, HeaderTemplate>) -> impl Iterator<Item = &HeaderName> {
+    templates.keys().map(FieldName::name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::UPSTREAM_RESET;
+    use crate::policy::stack::Answer;
+    use crate::testing::{Echo, headers, request};
+
+    fn policy(request: &str, response: &str) -> ChangeHeaders {
+        ChangeHeaders::new(
+            Some(&toml::from_str(request).unwrap()),
+            Some(&toml::from_str(response).unwrap()),
+        )
+        .unwrap()
+    }
+
+    fn shown(headers: &Headers) -> Vec<String> {
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        let mut all: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| format!("{}: {}", text(name).to_lowercase(), text(value)))
+            .collect();
+        all.sort();
+        all
+    }
+
+    #[tokio::test]
+    async fn headers_are_removed_set_and_added_in_that_order() {
+        let policy = policy(
+            r#"
+            remove_headers = ["x-secret", "X-Both"]
+            set_headers = { x-both = "new", x-old = "was ${header.x-old}" }
+            add_headers = { accept = "b", x-copy = "${header.x-secret}" }"#,
+            "",
+        );
+        let mut request = request("GET", "/");
+        request.headers = headers(&[
+            ("x-secret", "s"),
+            ("x-both", "1"),
+            ("x-both", "2"),
+            ("x-old", "1"),
+            ("x-old", "2"),
+            ("accept", "a"),
+        ]);
+        let response = policy.apply(request, &Echo).await.unwrap();
+        assert_eq!(
+            shown(&response.headers),
+            [
+                "accept: a",
+                "accept: b",
+                "x-both: new",
+                "x-copy: s",
+                "x-old: was 1"
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn the_answer_s_headers_may_speak_of_the_request() {
+        let policy = policy(
+            "remove_headers = [\"x-user\"]",
+            "set_headers = { x-asked-by = \"${header.x-user}\" }",
+        );
+        let mut request = request("GET", "/");
+        request.headers = headers(&[("x-user", "ann")]);
+        let response = policy.apply(request, &Echo).await.unwrap();
+        assert_eq!(shown(&response.headers), ["x-asked-by: ann"]);
+    }
+
+    #[tokio::test]
+    async fn a_failure_passes_untouched() {
+        struct Fails;
+        impl Handler for Fails {
+            fn call<'a>(&'a self, _: Request) -> Answer<'a> {
+                Box::pin(std::future::ready(Err(Error::new(UPSTREAM_RESET, "cut"))))
+            }
+        }
+        let policy = policy("", "set_headers = { a = \"b\" }");
+        let error = policy.apply(request("GET", "/"), &Fails).await.unwrap_err();
+        assert!(error.headers().is_empty());
+    }
+
+    #[test]
+    fn nothing_to_change_is_no_policy() {
+        assert!(ChangeHeaders::new(None, None).is_none());
+        assert!(ChangeHeaders::new(Some(&RequestConfig::default()), None).is_none());
+    }
+
+    #[test]
+    fn headers_of_the_connection_are_out_of_reach() {
+        let config: RequestConfig = toml::from_str(
+            r#"
+            set_headers = { Host = "x", x-fine = "1", Content-Length = "3" }
+            add_headers = { connection = "close" }
+            remove_headers = ["ok", "transfer-encoding"]"#,
+        )
+        .unwrap();
+        let mut problems = Problems::default();
+        config.check(&mut problems);
+        let mut places: Vec<_> = problems
+            .into_vec()
+            .into_iter()
+            .map(|p| p.at.join("."))
+            .collect();
+        places.sort();
+        assert_eq!(
+            places,
+            [
+                "add_headers.connection",
+                "remove_headers.1",
+                "set_headers.Content-Length",
+                "set_headers.Host"
+            ]
+        );
+    }
 }

@@ -4,14 +4,17 @@
 //! module, its field in [`Config`] and its layer in [`stack`].
 
 use serde::{Deserialize, Serialize};
+use tower::ServiceBuilder;
 
 use crate::problem::Problems;
-use crate::value::{NotBuilt, Toggle};
+use crate::value::{Limit, NotBuilt, Toggle};
 
 pub mod authorize;
 pub mod headers;
 pub mod stack;
 pub mod timeout;
+
+use stack::{Build, Handler, WithLayer};
 
 /// The policy keys of `[routes.NAME]` and `[defaults]`, in the order in which a request meets them.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
@@ -28,9 +31,13 @@ pub struct Config {
     pub concurrency_limit: Option<Toggle<NotBuilt>>,
     pub request: Option<Toggle<headers::RequestConfig>>,
     pub response: Option<Toggle<headers::ResponseConfig>>,
-    pub timeout: Option<Toggle<crate::value::Limit>>,
-    pub idle_timeout: Option<Toggle<crate::value::Limit>>,
-    pub deadline: Option<Toggle<crate::value::Limit>>,
+    /// Until the head of the response, from when the upstream has all of the request that has arrived.
+    /// Default: 15 s.
+    pub timeout: Option<Toggle<Limit>>,
+    /// The longest wait for the next piece of a response's body. Default: 5 min.
+    pub idle_timeout: Option<Toggle<Limit>>,
+    /// The whole exchange, its bodies included. Default: none.
+    pub deadline: Option<Toggle<Limit>>,
     pub retry: Option<Toggle<NotBuilt>>,
     #[serde(skip_serializing)]
     pub circuit_breaker: Option<Toggle<NotBuilt>>,
@@ -41,6 +48,183 @@ pub struct Config {
 }
 
 impl Config {
+    /// These policies, and the defaults for what is not set here. `false` counts as set.
+    pub fn or(self, defaults: &Config) -> Config {
+        // Without `..`, so that a forgotten policy does not compile.
+        let Config {
+            cors,
+            authorize,
+            jwt,
+            rate_limit,
+            concurrency_limit,
+            request,
+            response,
+            timeout,
+            idle_timeout,
+            deadline,
+            retry,
+            circuit_breaker,
+            credentials,
+            graphql,
+        } = defaults.clone();
+        Config {
+            cors: self.cors.or(cors),
+            authorize: self.authorize.or(authorize),
+            jwt: self.jwt.or(jwt),
+            rate_limit: self.rate_limit.or(rate_limit),
+            concurrency_limit: self.concurrency_limit.or(concurrency_limit),
+            request: self.request.or(request),
+            response: self.response.or(response),
+            timeout: self.timeout.or(timeout),
+            idle_timeout: self.idle_timeout.or(idle_timeout),
+            deadline: self.deadline.or(deadline),
+            retry: self.retry.or(retry),
+            circuit_breaker: self.circuit_breaker.or(circuit_breaker),
+            credentials: self.credentials.or(credentials),
+            graphql: self.graphql.or(graphql),
+        }
+    }
+
+    /// Whether a request that certainly was not processed is sent once more: `retry = false` says never.
+    pub fn resends(&self) -> bool {
+        !matches!(self.retry, Some(Toggle::Off))
+    }
+
     /// What deserializing alone cannot see.
-    pub fn check(&self, _problems: &mut Problems) {}
+    pub fn check(&self, problems: &mut Problems) {
+        if let Some(authorize) = on(&self.authorize) {
+            problems.within(&["authorize"], |problems| authorize.check(problems));
+        }
+        if let Some(request) = on(&self.request) {
+            problems.within(&["request"], |problems| request.check(problems));
+        }
+        if let Some(response) = on(&self.response) {
+            problems.within(&["response"], |problems| response.check(problems));
+        }
+        for (key, limit) in [
+            ("timeout", &self.timeout),
+            ("idle_timeout", &self.idle_timeout),
+            ("deadline", &self.deadline),
+        ] {
+            timeout::check(key, on(limit), problems);
+        }
+    }
+}
+
+/// Lays the policies that `config` asks for over `target`: the first line is met first.
+pub fn stack(
+    config: &Config,
+    _build: &mut Build<'_>,
+    target: Box<dyn Handler>,
+) -> Box<dyn Handler> {
+    // Without `..`, so that a policy that is not laid does not compile. Of those not built, only `false` exists.
+    let Config {
+        cors: _,
+        authorize,
+        jwt: _,
+        rate_limit: _,
+        concurrency_limit: _,
+        request,
+        response,
+        timeout,
+        idle_timeout,
+        deadline,
+        retry: _,
+        circuit_breaker: _,
+        credentials: _,
+        graphql: _,
+    } = config;
+    ServiceBuilder::new()
+        .layer(WithLayer::new(on(authorize).map(authorize::Authorize::new)))
+        .layer(WithLayer::new(headers::ChangeHeaders::new(
+            on(request),
+            on(response),
+        )))
+        .layer(WithLayer::new(timeout::Timeout::new(
+            timeout,
+            idle_timeout,
+            deadline,
+        )))
+        .service(target)
+}
+
+fn on<T>(policy: &Option<Toggle<T>>) -> Option<&T> {
+    policy.as_ref().and_then(Toggle::on)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::UPSTREAM_TIMEOUT;
+    use crate::message::Request;
+    use crate::testing::{Echo, request};
+    use stack::{Answer, Kept};
+
+    fn stacked(config: &str, target: Box<dyn Handler>) -> Box<dyn Handler> {
+        let mut kept = Kept::default();
+        let config: Config = toml::from_str(config).unwrap();
+        let old = Kept::default();
+        stack(
+            &config,
+            &mut Build::new("r".into(), &old, &mut kept),
+            target,
+        )
+    }
+
+    struct Never;
+
+    impl Handler for Never {
+        fn call<'a>(&'a self, _: Request) -> Answer<'a> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_route_without_policies_has_the_default_timeout() {
+        let answer = stacked("", Box::new(Never)).call(request("GET", "/")).await;
+        assert_eq!(answer.unwrap_err().reason(), UPSTREAM_TIMEOUT);
+    }
+
+    #[tokio::test]
+    async fn who_may_not_call_is_refused_before_all_else() {
+        let config = "authorize.cidrs = [\"10.0.0.0/8\"]\nrequest.set_headers = { a = \"b\" }";
+        let stack = stacked(config, Box::new(Echo));
+        let refused = stack.call(request("GET", "/")).await.unwrap_err();
+        assert_eq!(refused.reason(), authorize::FORBIDDEN);
+        let mut allowed = request("GET", "/");
+        allowed.context.client = Some([10, 0, 0, 1].into());
+        let answer = stack.call(allowed).await.unwrap();
+        assert_eq!(answer.headers.get(&"a".parse().unwrap()), Some(&b"b"[..]));
+    }
+
+    #[test]
+    fn problems_stand_at_their_keys() {
+        let config: Config = toml::from_str(
+            r#"
+            timeout = "0s"
+            authorize = { cidrs = [] }
+            request = { set_headers = { host = "a" } }
+            response = { remove_headers = ["connection"] }
+            cors = false"#,
+        )
+        .unwrap();
+        let mut problems = Problems::default();
+        config.check(&mut problems);
+        let places: Vec<_> = problems.into_vec().iter().map(|p| p.at.join(".")).collect();
+        let expected = [
+            "authorize.cidrs",
+            "request.set_headers.host",
+            "response.remove_headers.0",
+            "timeout",
+        ];
+        assert_eq!(places, expected);
+    }
+
+    #[test]
+    fn what_is_not_built_is_an_error() {
+        for text in ["cors = {}", "jwt = { issuer = \"a\" }", "retry = {}"] {
+            let error = toml::from_str::<Config>(text).unwrap_err().to_string();
+            assert!(error.contains("not built yet"), "{text}: {error}");
+        }
+    }
 }

@@ -1,1 +1,315 @@
 //! `timeout`, `idle_timeout` and `deadline`: how long an exchange may take.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+
+use super::stack::{Answer, Handler, Policy};
+use crate::body::Body;
+use crate::error::{DEADLINE_EXCEEDED, Error, Progress, UPSTREAM_TIMEOUT};
+use crate::message::{Request, Response};
+use crate::problem::Problems;
+use crate::value::{Limit, Toggle};
+
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
+const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+
+pub(super) fn check(key: &str, limit: Option<&Limit>, problems: &mut Problems) {
+    if limit.is_some_and(|limit| limit.0 == Some(Duration::ZERO)) {
+        problems
+            .error(&[key], "no exchange can be that fast")
+            .help("write \"none\" for no limit");
+    }
+}
+
+/// Limits the wait for the response's head, for each piece of its body, and the whole exchange.
+pub(super) struct Timeout {
+    head: Option<Duration>,
+    idle: Option<Duration>,
+    whole: Option<Duration>,
+}
+
+impl Timeout {
+    /// None when all three are off.
+    pub(super) fn new(
+        timeout: &Option<Toggle<Limit>>,
+        idle_timeout: &Option<Toggle<Limit>>,
+        deadline: &Option<Toggle<Limit>>,
+    ) -> Option<Self> {
+        let length = |setting: &Option<Toggle<Limit>>, default| match setting {
+            None => default,
+            Some(Toggle::Off) => None,
+            Some(Toggle::On(limit)) => limit.0,
+        };
+        let policy = Timeout {
+            head: length(timeout, Some(DEFAULT_TIMEOUT)),
+            idle: length(idle_timeout, Some(DEFAULT_IDLE_TIMEOUT)),
+            whole: length(deadline, None),
+        };
+        let any = policy.head.or(policy.idle).or(policy.whole);
+        any.map(|_| policy)
+    }
+}
+
+impl Policy for Timeout {
+    async fn apply(&self, mut request: Request, next: &dyn Handler) -> Result<Response, Error> {
+        let received = request.context.received;
+        let own = self.whole.and_then(|length| received.checked_add(length));
+        let deadline = earliest(own, request.context.deadline);
+        request.context.deadline = deadline;
+
+        let waiting = self.head.map(|length| Waiting::watch(&mut request, length));
+        let mut response = head(next.call(request), waiting, deadline).await?;
+
+        if let Some(upgraded) = &mut response.upgrade {
+            upgraded.idle_limit = self.idle;
+        }
+        let waits = response.body.is_stream() && !response.body.is_end_stream();
+        if waits && (self.idle.is_some() || deadline.is_some()) {
+            response.body = Body::stream(Limited {
+                body: response.body,
+                idle: self.idle,
+                deadline,
+                waiting_since: None,
+                alarm: None,
+            });
+        }
+        Ok(response)
+    }
+}
+
+/// The answer, if its head comes in time.
+async fn head(
+    mut answer: Answer<'_>,
+    waiting: Option<Waiting>,
+    deadline: Option<Instant>,
+) -> Result<Response, Error> {
+    let head_by = || waiting.as_ref().and_then(Waiting::until);
+    loop {
+        let Some(until) = earliest(head_by(), deadline) else {
+            return answer.await;
+        };
+        if let Ok(result) = timeout_at(until, &mut answer).await {
+            return result;
+        }
+        let now = Instant::now();
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            return Err(deadline_exceeded().at(Progress::Sent));
+        }
+        // The request's body may have moved on meanwhile, and the limit with it.
+        if head_by().is_some_and(|head_by| head_by <= now) {
+            let detail = "the upstream took too long to answer";
+            return Err(Error::new(UPSTREAM_TIMEOUT, detail).at(Progress::Sent));
+        }
+    }
+}
+
+fn deadline_exceeded() -> Error {
+    Error::new(DEADLINE_EXCEEDED, "the exchange took too long")
+}
+
+fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// The wait for a response's head. It begins when the upstream has all of the request that has arrived, so that
+/// neither a long upload nor a slow caller counts as a slow upstream.
+struct Waiting {
+    length: Duration,
+    start: Instant,
+    /// None when the whole request was here from the start.
+    upload: Option<Arc<Upload>>,
+}
+
+impl Waiting {
+    fn watch(request: &mut Request, length: Duration) -> Self {
+        let start = Instant::now();
+        let upload = request.body.is_stream().then(|| {
+            let upload = Arc::new(Upload {
+                start,
+                last_piece: AtomicU64::new(0),
+            });
+            let body = std::mem::replace(&mut request.body, Body::empty());
+            request.body = Body::stream(Watched {
+                body,
+                upload: upload.clone(),
+            });
+            upload
+        });
+        Waiting {
+            length,
+            start,
+            upload,
+        }
+    }
+
+    /// When it has lasted too long, as things stand.
+    fn until(&self) -> Option<Instant> {
+        let since = match &self.upload {
+            Some(upload) => upload.handed_over(),
+            None => self.start,
+        };
+        since.checked_add(self.length)
+    }
+}
+
+/// How far a request's body has got.
+struct Upload {
+    start: Instant,
+    /// Nanoseconds from `start` to the last piece of the body; [`AWAITED`] while the caller owes one.
+    last_piece: AtomicU64,
+}
+
+const AWAITED: u64 = u64::MAX;
+
+impl Upload {
+    fn handed_over(&self) -> Instant {
+        match self.last_piece.load(Ordering::Relaxed) {
+            AWAITED => Instant::now(),
+            nanos => self.start + Duration::from_nanos(nanos),
+        }
+    }
+
+    fn piece_handed_over(&self) {
+        let nanos = self.start.elapsed().as_nanos() as u64;
+        self.last_piece.store(nanos, Ordering::Relaxed);
+    }
+
+    fn piece_awaited(&self) {
+        self.last_piece.store(AWAITED, Ordering::Relaxed);
+    }
+}
+
+/// A request's body that tells how it gets on.
+struct Watched {
+    body: Body,
+    upload: Arc<Upload>,
+}
+
+impl http_body::Body for Watched {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        match polled {
+            Poll::Pending => self.upload.piece_awaited(),
+            Poll::Ready(_) => self.upload.piece_handed_over(),
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        // Nobody waits for the caller any more, so what follows is the upstream's time.
+        if self.upload.last_piece.load(Ordering::Relaxed) == AWAITED {
+            self.upload.piece_handed_over();
+        }
+    }
+}
+
+/// A response's body that fails when a piece, or its end, comes too late.
+///
+/// Only the wait for a piece counts, not the time that its reader takes. One timer serves the whole body: it
+/// is made at the first wait, and set again only when it fires too early, so a piece costs no timer operation.
+struct Limited {
+    body: Body,
+    idle: Option<Duration>,
+    deadline: Option<Instant>,
+    waiting_since: Option<Instant>,
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+impl Limited {
+    /// Fails when the wait has lasted too long.
+    fn poll_limits(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        let since = *self.waiting_since.get_or_insert_with(Instant::now);
+        let idle_until = self.idle.and_then(|length| since.checked_add(length));
+        let Some(until) = earliest(idle_until, self.deadline) else {
+            return Poll::Pending;
+        };
+        let alarm = self
+            .alarm
+            .get_or_insert_with(|| Box::pin(sleep_until(until)));
+        loop {
+            ready!(alarm.as_mut().poll(cx));
+            let now = Instant::now();
+            if self.deadline.is_some_and(|deadline| deadline <= now) {
+                return Poll::Ready(deadline_exceeded());
+            }
+            if until <= now {
+                let detail = "the upstream stopped in the middle of its answer";
+                return Poll::Ready(Error::new(UPSTREAM_TIMEOUT, detail));
+            }
+            alarm.as_mut().reset(until);
+        }
+    }
+
+    /// Lets go of the source at once, so that what it holds upstream is freed.
+    fn cut(&mut self, error: Error) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        self.body = Body::empty();
+        self.deadline = None;
+        Poll::Ready(Some(Err(error.at(Progress::Answering))))
+    }
+}
+
+impl http_body::Body for Limited {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        // A body whose pieces are always ready never waits, and must end in time all the same.
+        if self
+            .deadline
+            .is_some_and(|deadline| deadline <= Instant::now())
+        {
+            return self.cut(deadline_exceeded());
+        }
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(polled) => {
+                self.waiting_since = None;
+                Poll::Ready(polled)
+            }
+            Poll::Pending => {
+                let error = ready!(self.poll_limits(cx));
+                self.cut(error)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests;

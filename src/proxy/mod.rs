@@ -1,3 +1,194 @@
-//! What every request gets.
+//! What every request gets: a route, its policies, and an answer, whatever happens.
 
-pub mod access_log;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderValue, Method, Version, header};
+use tokio::time::Instant;
+
+use crate::body::Body;
+use crate::error::{BAD_PATH, Error, METHOD_NOT_ALLOWED, NO_ROUTE};
+use crate::headers::Headers;
+use crate::listener;
+use crate::message::{Context, Interim, Request, RequestId, Response};
+use crate::peer::Peer;
+use crate::route::{self, Captures, Found, Lookup};
+use crate::snapshot::{Route, Snapshot};
+use crate::telemetry::request_metrics::{NO_ROUTE as NO_ROUTE_LABEL, RouteMetrics};
+
+mod access_log;
+mod answer;
+mod connection;
+mod finish;
+mod forwarding;
+mod upgrade;
+
+pub use access_log::AccessLog;
+use answer::About;
+pub use connection::serve;
+use finish::Finish;
+
+/// The proxy as its connections see it.
+pub struct Proxy {
+    /// Loaded once a request; no connection holds on to one.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Of requests that no route takes.
+    unrouted: Arc<RouteMetrics>,
+    unnamed: Arc<str>,
+}
+
+/// A request as it came, whatever protocol brought it.
+pub struct Arrival {
+    pub method: Method,
+    pub authority: Option<Authority>,
+    pub target: PathAndQuery,
+    pub version: Version,
+    pub headers: Headers,
+    pub body: Body,
+    pub upgrade: Option<HeaderValue>,
+    pub interim: Option<Arc<dyn Interim>>,
+}
+
+impl Proxy {
+    pub fn new(snapshot: Arc<ArcSwap<Snapshot>>) -> Self {
+        Proxy {
+            snapshot,
+            unrouted: Arc::new(RouteMetrics::new(NO_ROUTE_LABEL)),
+            unnamed: "".into(),
+        }
+    }
+
+    /// Answers a request. Dropping the future ends what is under way for it.
+    pub async fn handle(
+        &self,
+        arrival: Arrival,
+        peer: &Arc<Peer>,
+        listener: &listener::Config,
+    ) -> Response {
+        let mut request = self.receive(arrival, peer, listener);
+        let is_grpc = request.is_grpc();
+        let access_log = self.snapshot.load().access_log.clone();
+        let mut finish = Finish::new(&mut request, peer, &self.unrouted, access_log);
+        let request_id = request.context.request_id.clone();
+
+        let (route, outcome) = match self.route(&mut request) {
+            Ok(route) => {
+                finish.routed(&route);
+                request.context.route = route.name.clone();
+                let outcome = route.stack.call(request).await;
+                (Some(route), outcome)
+            }
+            Err(error) => (None, Err(error)),
+        };
+        let mut response = match outcome {
+            Ok(mut response) => {
+                forwarding::send_back(&mut response.headers, listener);
+                response
+            }
+            Err(error) => {
+                let about = About {
+                    route: route.as_ref().map_or("", |route| &*route.name),
+                    request_id: request_id.as_str(),
+                    is_grpc,
+                };
+                log_failure(&error, &about);
+                answer::refuse(&error, &about)
+            }
+        };
+        finish.answered(&response);
+        let body = std::mem::replace(&mut response.body, Body::empty());
+        response.body = body.with_guard(finish);
+        response
+    }
+
+    /// The answer to what is no request.
+    pub fn refuse(&self, error: &Error, peer: &Arc<Peer>) -> Response {
+        let id = RequestId::new();
+        let about = About {
+            route: "",
+            request_id: id.as_str(),
+            is_grpc: false,
+        };
+        log_failure(error, &about);
+        let response = answer::refuse(error, &about);
+        let status = response.status.as_u16();
+        self.unrouted
+            .finished(&peer.listener, status, response.refused, 0.0, 0, 0);
+        response
+    }
+
+    fn receive(&self, arrival: Arrival, peer: &Arc<Peer>, listener: &listener::Config) -> Request {
+        let client = forwarding::client_address(peer, &arrival.headers, &listener.trusted_proxies);
+        let mut request = Request {
+            method: arrival.method,
+            authority: arrival.authority,
+            target: arrival.target,
+            version: arrival.version,
+            body: arrival.body,
+            upgrade: arrival.upgrade,
+            context: Context {
+                peer: peer.clone(),
+                client,
+                route: self.unnamed.clone(),
+                captures: Captures::default(),
+                request_id: forwarding::request_id(&arrival.headers),
+                received: Instant::now(),
+                deadline: None,
+                interim: arrival.interim,
+                host_from_endpoint: false,
+            },
+            headers: arrival.headers,
+        };
+        forwarding::receive(&mut request, listener);
+        request
+    }
+
+    /// Normalises the path, and finds the route.
+    fn route(&self, request: &mut Request) -> Result<Arc<Route>, Error> {
+        let normalised = route::path::normalise(request.target.clone())?;
+        request.target = normalised.target;
+        let snapshot = self.snapshot.load();
+        let found = snapshot.table.find(&Lookup {
+            listener: &request.context.peer.listener,
+            host: request.authority.as_ref().map(Authority::host),
+            method: &request.method,
+            path: request.target.path(),
+            encoded_separators: normalised.encoded_separators,
+            query: request.target.query(),
+            headers: &request.headers,
+        });
+        match found {
+            Found::Route { value, captures } => {
+                request.context.captures = captures;
+                Ok(value.clone())
+            }
+            Found::BadPath => Err(Error::new(
+                BAD_PATH,
+                "the path has an encoded slash, backslash or NUL, which no route here allows",
+            )),
+            Found::MethodNotAllowed { allow } => {
+                let names: Vec<&str> = allow.iter().map(Method::as_str).collect();
+                let error = Error::new(
+                    METHOD_NOT_ALLOWED,
+                    "a route matches, but not for this method",
+                );
+                Err(match HeaderValue::from_str(&names.join(", ")) {
+                    Ok(allow) => error.with_header(header::ALLOW, allow),
+                    Err(_) => error,
+                })
+            }
+            Found::NoRoute => Err(Error::new(NO_ROUTE, "no route matches this request")),
+        }
+    }
+}
+
+/// What an operator must look into is a warning; what callers do to themselves is not.
+fn log_failure(error: &Error, about: &About<'_>) {
+    let (route, request_id) = (about.route, about.request_id);
+    if error.status().is_server_error() {
+        tracing::warn!(route, request_id, %error, "a request failed");
+    } else {
+        tracing::debug!(route, request_id, %error, "a request was refused");
+    }
+}

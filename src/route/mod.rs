@@ -8,11 +8,30 @@ use crate::problem::Problems;
 use crate::value::{Name, NotBuilt, OneOrMany};
 
 mod captures;
+mod conditions;
+mod host;
 pub mod matching;
 pub mod path;
+mod pattern;
+mod redirect;
+mod respond;
+mod rewrite;
+mod rule;
+mod split;
+mod table;
+pub mod target;
+mod trie;
 
 pub use captures::Captures;
+pub use host::HostPattern;
 pub use matching::MatchConfig;
+pub use path::{Normalised, normalise};
+pub use pattern::PathPattern;
+pub use redirect::{Redirect, RedirectConfig};
+pub use respond::{Respond, RespondConfig};
+pub use rewrite::{HostRewrite, PathTemplate, Rewrite, RewriteConfig};
+pub use split::{Split, SplitConfig, Sticky};
+pub use table::{Found, Lookup, Table};
 
 /// The keys of `[routes.NAME]` that choose a request and say where it goes; the others are its policies.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
@@ -20,7 +39,7 @@ pub use matching::MatchConfig;
 pub struct Config {
     #[serde(default, rename = "match")]
     pub matches: MatchConfig,
-    /// Only for callers of these listeners.
+    /// Only for callers of these listeners. May stand under `match` instead.
     pub listener: Option<OneOrMany<Name>>,
     /// Let a path with an encoded slash, backslash or NUL pass.
     #[serde(default)]
@@ -30,7 +49,7 @@ pub struct Config {
     /// Forward to one of several upstreams, by weight.
     pub split: Option<Vec<SplitConfig>>,
     /// Keep a caller on one side of the split: `"header:NAME"`, `"cookie:NAME"` or `"client-ip"`.
-    pub sticky: Option<String>,
+    pub sticky: Option<Sticky>,
     /// Answer here.
     pub respond: Option<RespondConfig>,
     /// Send the caller elsewhere.
@@ -47,68 +66,134 @@ pub struct Config {
     pub mirror: Option<NotBuilt>,
 }
 
+/// Reports what only all routes together show: those that tie (errors) and those that can never match
+/// (warnings), at paths from the config's root.
+pub fn check(routes: &BTreeMap<Name, &Config>, problems: &mut Problems) {
+    let rules: Vec<_> = routes
+        .iter()
+        .map(|(name, config)| rule::Rule::new(name.clone(), config))
+        .collect();
+    rule::check_together(&rules, problems);
+}
+
 impl Config {
+    /// The listeners whose callers it takes; none: every listener's.
+    pub fn listeners(&self) -> Option<&[Name]> {
+        let listener = self.listener.as_ref().or(self.matches.listener.as_ref());
+        listener.map(|names| names.0.as_slice())
+    }
+
     /// What deserializing alone cannot see, except what concerns other rooms or other routes.
     pub fn check(&self, problems: &mut Problems) {
-        let targets = [
-            self.upstream.is_some(),
-            self.split.is_some(),
-            self.respond.is_some(),
-            self.redirect.is_some(),
-        ];
-        if targets.iter().filter(|set| **set).count() != 1 {
+        problems.within(&["match"], |problems| {
+            self.matches.check(self.allow_encoded_slashes, problems);
+        });
+        self.check_listeners(problems);
+        self.check_target(problems);
+        self.check_names(problems);
+        if let Some(sides) = &self.split {
+            problems.within(&["split"], |problems| split::check(sides, problems));
+        }
+        if let Some(respond) = &self.respond {
+            problems.within(&["respond"], |problems| respond.check(problems));
+        }
+        if let Some(redirect) = &self.redirect {
+            problems.within(&["redirect"], |problems| redirect.check(problems));
+        }
+    }
+
+    fn check_listeners(&self, problems: &mut Problems) {
+        if self.listener.is_some() && self.matches.listener.is_some() {
             problems
-                .error(&[], "a route needs exactly one target")
-                .help("set one of `upstream`, `split`, `respond` or `redirect`");
+                .error(&["listener"], "`listener` stands here and under `match`")
+                .help("keep one of the two");
+        }
+        if self.listeners().is_some_and(<[Name]>::is_empty) {
+            let place: &[&str] = match self.listener {
+                Some(_) => &["listener"],
+                None => &["match", "listener"],
+            };
+            problems
+                .error(place, "a route without listeners matches nothing")
+                .help("leave `listener` out to match on every listener");
+        }
+    }
+
+    fn check_target(&self, problems: &mut Problems) {
+        let targets = [
+            ("upstream", self.upstream.is_some()),
+            ("split", self.split.is_some()),
+            ("respond", self.respond.is_some()),
+            ("redirect", self.redirect.is_some()),
+        ];
+        let set: Vec<_> = targets.iter().filter(|t| t.1).map(|t| t.0).collect();
+        match set[..] {
+            [_] => {}
+            [] => {
+                problems
+                    .error(&[], "a route needs a target")
+                    .help("set one of `upstream`, `split`, `respond` or `redirect`");
+            }
+            [first, second, ..] => {
+                problems
+                    .error(
+                        &[second],
+                        format!("a route has one target, and this one has `{first}` already"),
+                    )
+                    .help("keep one of them");
+            }
+        }
+        let forwards = self.upstream.is_some() || self.split.is_some();
+        if self.rewrite.is_some() && !forwards && !set.is_empty() {
+            problems.error(
+                &["rewrite"],
+                "`rewrite` changes what an upstream sees, and this route has none",
+            );
+        }
+        if self.sticky.is_some() && self.split.is_none() {
+            problems.error(
+                &["sticky"],
+                "`sticky` keeps a caller on one side of a `split`, and this route has none",
+            );
+        }
+    }
+
+    /// Names of captures that are used must stand in the path.
+    fn check_names(&self, problems: &mut Problems) {
+        let everything = PathPattern::everything();
+        let pattern = self.matches.path.as_ref().unwrap_or(&everything);
+        let mut check = |place: &[&str], used: &mut dyn Iterator<Item = &str>| {
+            for name in used.filter(|used| !pattern.names().any(|known| known == *used)) {
+                problems
+                    .error(
+                        place,
+                        format!("the path of `match` captures nothing under the name `{name}`"),
+                    )
+                    .help(match pattern.names().next() {
+                        None => "name a part of it there, like `{id}` or `{*rest}`".to_owned(),
+                        Some(_) => {
+                            let known: Vec<_> = pattern.names().map(|n| format!("`{n}`")).collect();
+                            format!("it captures {}", known.join(", "))
+                        }
+                    });
+            }
+        };
+        if let Some(path) = self.rewrite.as_ref().and_then(|r| r.path.as_ref()) {
+            check(&["rewrite", "path"], &mut path.captures());
+        }
+        if let Some(redirect) = &self.redirect {
+            check(&["redirect", "location"], &mut redirect.location.captures());
+        }
+        if let Some(respond) = &self.respond {
+            for (name, value) in &respond.headers {
+                check(
+                    &["respond", "headers", name.as_str()],
+                    &mut value.captures(),
+                );
+            }
         }
     }
 }
 
-/// One side of a `split`.
-#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
-#[serde(deny_unknown_fields)]
-pub struct SplitConfig {
-    pub upstream: String,
-    /// Share of the requests, relative to the other sides. 0 takes none.
-    pub weight: u32,
-}
-
-/// `respond`: an answer made here.
-#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
-#[serde(deny_unknown_fields)]
-pub struct RespondConfig {
-    #[serde(default = "ok")]
-    pub status: u16,
-    #[serde(default)]
-    pub body: String,
-    #[serde(default)]
-    pub headers: BTreeMap<String, String>,
-}
-
-/// `redirect`: where the caller is sent.
-#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
-#[serde(deny_unknown_fields)]
-pub struct RedirectConfig {
-    #[serde(default = "permanent_redirect")]
-    pub status: u16,
-    /// May use `{name}` of the path and `${...}` variables.
-    pub location: String,
-}
-
-/// `rewrite`: what the upstream sees instead.
-#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
-#[serde(deny_unknown_fields)]
-pub struct RewriteConfig {
-    /// A new path; `{name}` stands for what the match found under that name. The query stays.
-    pub path: Option<String>,
-    /// A new `Host`; `"upstream"` sends the endpoint's name.
-    pub host: Option<String>,
-}
-
-fn ok() -> u16 {
-    200
-}
-
-fn permanent_redirect() -> u16 {
-    308
-}
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! From an address to a connected socket.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,9 @@ use crate::io::Io;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Address {
     Tcp(SocketAddr),
+    /// This port on the loopback, which a server may have opened by either version of IP: 127.0.0.1, and if
+    /// nobody listens there, ::1.
+    Localhost(u16),
     Unix(Arc<Path>),
 }
 
@@ -21,6 +24,7 @@ impl std::fmt::Display for Address {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Address::Tcp(address) => address.fmt(f),
+            Address::Localhost(port) => write!(f, "localhost:{port}"),
             Address::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -34,11 +38,13 @@ impl std::fmt::Display for Address {
 pub async fn connect(address: &Address, limit: Duration) -> Result<Io, Error> {
     let connecting = async {
         match address {
-            Address::Tcp(address) => {
-                let socket = TcpStream::connect(address).await?;
-                // A head must not wait for the acknowledgement of an earlier piece of body.
-                socket.set_nodelay(true)?;
-                Ok(Io::Tcp(socket))
+            Address::Tcp(address) => tcp(&[*address]).await,
+            Address::Localhost(port) => {
+                tcp(&[
+                    (Ipv4Addr::LOCALHOST, *port).into(),
+                    (Ipv6Addr::LOCALHOST, *port).into(),
+                ])
+                .await
             }
             Address::Unix(path) => UnixStream::connect(path).await.map(Io::Unix),
         }
@@ -53,4 +59,12 @@ pub async fn connect(address: &Address, limit: Duration) -> Result<Io, Error> {
             ),
         ),
     }
+}
+
+/// Connects to the first of `addresses` that accepts.
+async fn tcp(addresses: &[SocketAddr]) -> std::io::Result<Io> {
+    let socket = TcpStream::connect(addresses).await?;
+    // A head must not wait for the acknowledgement of an earlier piece of body.
+    socket.set_nodelay(true)?;
+    Ok(Io::Tcp(socket))
 }

@@ -1,19 +1,51 @@
 //! `[upstreams.*]`: the groups of endpoints that requests go to.
 
-use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+mod admission;
 mod balancer;
 mod connector;
 mod discovery;
 mod endpoint;
+mod endpoint_list;
+mod endpoint_set;
+mod exchange;
+#[cfg(test)]
+mod fake;
+mod hash_key;
+mod load;
+mod metrics;
+mod multiplexed;
 mod pool;
+mod report;
+mod resolve;
+mod system_resolver;
+mod target;
 
+pub use admission::Admission;
 pub use balancer::BalancerConfig;
+pub use connector::Address;
 pub use discovery::Discovery;
-pub use endpoint::EndpointConfig;
+pub use endpoint::{Endpoint, Suspension};
+pub use hash_key::HashKey;
+pub use load::LoadGuard;
+pub use resolve::{Answer, Failure, Resolve, Service};
+pub use system_resolver::SystemResolver;
+pub use target::EndpointConfig;
 
+use crate::error::{Error, NO_HEALTHY_ENDPOINT};
+use crate::message::Request;
 use crate::problem::Problems;
-use crate::value::{Duration, Limit, NotBuilt, Toggle};
+use crate::value::{Duration, Limit, Name, NotBuilt, Toggle};
+use admission::InFlight;
+use balancer::Balancer;
+use discovery::Follower;
+use metrics::UpstreamMetrics;
+use report::{Description, Gauges};
 
 /// `[upstreams.NAME]`
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
@@ -55,6 +87,40 @@ impl Config {
     pub fn check(&self, problems: &mut Problems) {
         if self.endpoints.is_empty() {
             problems.error(&["endpoints"], "an upstream needs at least one endpoint");
+        }
+        let mut first: HashMap<&str, String> = HashMap::new();
+        for (place, entry) in self.endpoints.iter().enumerate() {
+            let place = place.to_string();
+            let at = ["endpoints", &place];
+            if let Err(mistake) = entry.target(self.discovery) {
+                problems.error(&at, mistake);
+            }
+            if !(1..=target::MAX_WEIGHT).contains(&entry.weight) {
+                let at = ["endpoints", &place, "weight"];
+                problems.error(&at, format!("must be from 1 to {}", target::MAX_WEIGHT));
+            }
+            if let Some(first) = first.get(entry.address.as_str()) {
+                problems
+                    .error(&at, format!("`{}` is named twice", entry.address))
+                    .help("name it once, with a weight")
+                    .related(&["endpoints", first], "first here");
+            } else {
+                first.insert(entry.address.as_str(), place);
+            }
+        }
+        if self.connect_timeout.0.is_zero() {
+            problems.error(&["connect_timeout"], "must be longer than 0");
+        }
+        for (key, limit) in [
+            ("max_connections", self.pool.max_connections),
+            ("max_pending", self.pool.max_pending),
+        ] {
+            if limit == 0 {
+                problems.error(&["pool", key], "must be at least 1");
+            }
+        }
+        if self.max_in_flight == 0 {
+            problems.error(&["max_in_flight"], "must be at least 1");
         }
     }
 }
@@ -102,3 +168,155 @@ fn connect_timeout() -> Duration {
 fn max_in_flight() -> usize {
     1024
 }
+
+/// A named group of endpoints: this config's limits over facts that outlive it.
+pub struct Upstream {
+    name: Arc<str>,
+    config: Config,
+    balancer: Balancer,
+    follower: Arc<Follower>,
+    in_flight: Arc<InFlight>,
+    metrics: UpstreamMetrics,
+    gauges: Gauges,
+}
+
+impl Upstream {
+    /// The upstream by this config, with the facts of `old`: the upstream of the same name before the reload. `old`
+    /// is not disturbed, so the result may be thrown away. Must be called within a runtime that lives as long: it
+    /// resolves names there.
+    pub fn next(
+        name: &Name,
+        config: &Config,
+        old: Option<&Arc<Upstream>>,
+        resolver: &Arc<dyn Resolve>,
+    ) -> Arc<Upstream> {
+        let (endpoints, discovery) = (&config.endpoints, config.discovery);
+        let follower = match old {
+            Some(old) if old.follower.follows(endpoints, discovery) => old.follower.clone(),
+            old => {
+                let old = old.map(|old| &*old.follower);
+                Arc::new(Follower::start(name, endpoints, discovery, old, resolver))
+            }
+        };
+        Arc::new(Upstream {
+            name: name.shared(),
+            config: config.clone(),
+            balancer: Balancer::new(config.balancer.clone()),
+            follower,
+            in_flight: old.map(|old| old.in_flight.clone()).unwrap_or_default(),
+            metrics: UpstreamMetrics::new(name.as_str()),
+            gauges: Gauges::new(name),
+        })
+    }
+
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub fn protocol(&self) -> Protocol {
+        self.config.protocol
+    }
+
+    pub fn connect_timeout(&self) -> std::time::Duration {
+        self.config.connect_timeout.0
+    }
+
+    pub fn pool_limits(&self) -> &PoolConfig {
+        &self.config.pool
+    }
+
+    pub fn metrics(&self) -> &UpstreamMetrics {
+        &self.metrics
+    }
+
+    /// Whether [`Upstream::ready`] would be over at once, as it is nearly always.
+    pub fn is_ready(&self) -> bool {
+        self.follower.set().is_ready()
+    }
+
+    /// Waits until the endpoints are known, or it is known that none is for now.
+    pub async fn ready(&self) {
+        self.follower.set().ready().await;
+    }
+
+    /// Lets a request in. The admission is to be held to the end of the exchange.
+    ///
+    /// # Errors
+    /// `overloaded` when `max_in_flight` requests are in.
+    pub fn admit(&self) -> Result<Admission, Error> {
+        self.in_flight.admit(self.config.max_in_flight)
+    }
+
+    /// Whether a request that failed at one endpoint could be sent to another.
+    pub fn has_alternative(&self) -> bool {
+        let list = self.follower.set().load();
+        let mut available = list.entries().iter().filter(|e| e.endpoint.is_available());
+        available.nth(1).is_some()
+    }
+
+    /// Picks the endpoint for `request`, another than `avoid` where there is one.
+    ///
+    /// # Errors
+    /// `no_healthy_endpoint` when there is none, or none is available.
+    pub fn pick(
+        &self,
+        request: &Request,
+        avoid: Option<&Endpoint>,
+    ) -> Result<(Arc<Endpoint>, LoadGuard), Error> {
+        let now = Instant::now();
+        let key = match &self.config.balancer {
+            BalancerConfig::Hash(key) => key.of(request),
+            _ => None,
+        };
+        let list = self.follower.set().load();
+        let Some(endpoint) = self.balancer.pick(&list, key, avoid, now) else {
+            let cause = match list.entries().len() {
+                0 => "it has no addresses".to_owned(),
+                count => format!("none of its {count} endpoints is available"),
+            };
+            return Err(
+                Error::new(NO_HEALTHY_ENDPOINT, "the upstream has no healthy endpoint")
+                    .because(format!("upstream `{}`: {cause}", self.name)),
+            );
+        };
+        let guard = LoadGuard::new(endpoint.clone(), now);
+        Ok((endpoint.clone(), guard))
+    }
+
+    /// Closes the connections of this worker that were idle for too long, or are too old.
+    pub fn sweep(&self) {
+        for entry in self.follower.set().load_full().entries() {
+            entry.endpoint.pool.sweep(&self.config.pool);
+            entry.endpoint.multiplexed.sweep(&self.config.pool);
+        }
+    }
+
+    /// What the admin API shows.
+    pub fn describe(&self) -> serde_json::Value {
+        let description = Description {
+            name: self.name.to_string(),
+            in_flight: self.in_flight.count(),
+            max_in_flight: self.config.max_in_flight,
+            balancer: self.config.balancer.clone(),
+            endpoints: report::endpoints(&self.follower.set().load_full()),
+        };
+        // Nothing in it can fail to be written as JSON.
+        serde_json::to_value(description).unwrap_or_default()
+    }
+
+    /// Sets the gauges to what is true now. To be called for the upstreams of the config that serves, before the
+    /// metrics are rendered: an earlier config may live on for as long as a request of it does.
+    pub fn set_gauges(&self) {
+        let list = self.follower.set().load_full();
+        self.gauges.set(&list);
+        let mut connections = (0, 0);
+        for entry in list.entries() {
+            let (open, idle) = entry.endpoint.connections();
+            connections = (connections.0 + open, connections.1 + idle);
+        }
+        self.metrics.connections(connections.0, connections.1);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -34,6 +34,7 @@ pub(super) fn answer<L: Loan>(
         headers: head.headers,
         body: Body::empty(),
         upgrade: None,
+        served_by: None,
         refused: None,
     };
     let tunnel = request.method == Method::CONNECT && head.status.is_success();
@@ -50,6 +51,7 @@ pub(super) fn answer<L: Loan>(
             early: std::mem::take(&mut connection.reader.buffer).freeze(),
             io: connection.io,
             protocol: head.upgrade,
+            idle_limit: None,
         });
         return Ok(response);
     }

@@ -39,7 +39,7 @@ pub struct Connection {
 }
 
 /// Whoever lends a connection for one exchange; dropping the loan closes it.
-pub trait Loan: Send + Unpin + 'static {
+pub trait Loan: Send + Sync + Unpin + 'static {
     fn connection(&mut self) -> &mut Connection;
     /// The exchange is over and the connection can take another.
     fn give_back(self);

@@ -181,6 +181,7 @@ fn request(method: Method, target: &str, body: Body) -> Request {
             received: tokio::time::Instant::now(),
             deadline: None,
             interim: None,
+            host_from_endpoint: false,
         },
     }
 }

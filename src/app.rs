@@ -1,0 +1,230 @@
+//! The composition root: builds everything once, then waits for reloads and for the end.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::admin;
+use crate::config::Loaded;
+use crate::listener::Listener;
+use crate::proxy::Proxy;
+use crate::reload::{self, Reloader, Source, Status};
+use crate::snapshot::{Snapshot, Tools};
+use crate::telemetry::Telemetry;
+use crate::upstream::SystemResolver;
+use crate::watch::Watch;
+use crate::worker::Workers;
+
+mod control;
+
+use control::{Control, Order};
+
+/// Orders of the admin API that may wait while a reload is under way.
+const ORDERS: usize = 64;
+
+/// How the process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Everything under way was finished, or had its time.
+    Drained,
+    /// A second signal cut what was under way.
+    Cut,
+}
+
+/// Runs the proxy until it is told to end. `ready` is called once it serves.
+///
+/// # Errors
+/// What kept it from starting.
+pub fn run(
+    source: Source,
+    loaded: Loaded,
+    ready: impl FnOnce(&[Arc<Listener>]),
+) -> io::Result<End> {
+    let telemetry = Arc::new(Telemetry::start(&loaded.config.log).map_err(io::Error::other)?);
+    Workers::fix_count(loaded.config.process.workers());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let end = runtime.block_on(serve(source, loaded, &telemetry, ready));
+    // Its tasks hold on to the telemetry, which writes out its last lines when it goes.
+    drop(runtime);
+    end
+}
+
+async fn serve(
+    source: Source,
+    loaded: Loaded,
+    telemetry: &Arc<Telemetry>,
+    ready: impl FnOnce(&[Arc<Listener>]),
+) -> io::Result<End> {
+    let mut ends = Ends::new()?;
+    let mut hangups = signal(SignalKind::hangup())?;
+    tokio::spawn(telemetry.upkeep());
+    for warning in loaded.warnings.diagnostics() {
+        tracing::warn!("{}", warning.message);
+    }
+    let taken = reload::take_all(&loaded.config)?;
+    let api = admin::bind(&loaded.config.admin.listen)?;
+    let probes = admin::bind(&loaded.config.admin.probe_listen)?;
+
+    let mut watch = Watching::new(&source, &loaded.watched);
+    let log = telemetry.clone();
+    let tools = Tools {
+        resolver: Arc::new(SystemResolver::new()),
+        access_writer: Box::new(move || log.log().access_writer().ok()),
+    };
+    let first = Snapshot::next(loaded, None, &tools)
+        .map_err(|problems| io::Error::other(format!("{:?}", problems.into_vec())))?;
+    let snapshot = Arc::new(ArcSwap::from_pointee(first));
+    let workers = Workers::start(&Arc::new(Proxy::new(snapshot.clone())))?;
+    let mut reloader = Reloader::start(source, tools, workers, snapshot.clone(), taken);
+    let status = reloader.status();
+
+    let (orders, mut received) = mpsc::channel(ORDERS);
+    let draining = Arc::new(AtomicBool::new(false));
+    let control: Arc<dyn admin::Proxy> = Arc::new(Control::new(
+        snapshot.clone(),
+        status.clone(),
+        draining.clone(),
+        orders,
+        telemetry.clone(),
+    ));
+    if let Some(bound) = api {
+        let router = admin::api(control.clone(), bound.address());
+        tokio::spawn(admin::serve(bound, router, std::future::pending()));
+    }
+    if let Some(bound) = probes {
+        tokio::spawn(admin::serve(
+            bound,
+            admin::probes(control),
+            std::future::pending(),
+        ));
+    }
+    ready(&status.listeners());
+
+    loop {
+        let reload = tokio::select! {
+            () = ends.received() => break,
+            _ = hangups.recv() => None,
+            () = watch.changed() => None,
+            order = received.recv() => match order {
+                Some(Order::Reload(answer)) => Some(answer),
+                Some(Order::Drain) => {
+                    if !draining.swap(true, Ordering::SeqCst) {
+                        tokio::spawn(drain(snapshot.clone(), status.clone()));
+                    }
+                    continue;
+                }
+                Some(Order::Quit) | None => break,
+            },
+        };
+        let outcome = if draining.load(Ordering::SeqCst) {
+            Err("the proxy is draining and takes no new config\n".to_owned())
+        } else {
+            let (outcome, watched) = reloader.reload();
+            if let Some(watched) = watched {
+                watch.set_paths(&watched);
+            }
+            telemetry.log().apply(&snapshot.load().config.log);
+            outcome
+        };
+        if let Some(answer) = reload {
+            // Whoever asked may be gone.
+            let _ = answer.send(outcome);
+        }
+    }
+    let drained = async {
+        if draining.swap(true, Ordering::SeqCst) {
+            wait_for_end(&snapshot, &status).await;
+        } else {
+            drain(snapshot.clone(), status.clone()).await;
+        }
+    };
+    let end = tokio::select! {
+        () = drained => End::Drained,
+        () = ends.received() => End::Cut,
+    };
+    tracing::info!(?end, "the proxy ends");
+    Ok(end)
+}
+
+/// Readiness fails already; serves on for `delay`, then lets everything under way finish.
+async fn drain(snapshot: Arc<ArcSwap<Snapshot>>, status: Arc<Status>) {
+    let config = snapshot.load().config.shutdown.clone();
+    tracing::info!(delay = %config.delay, limit = %config.drain_timeout, "draining");
+    tokio::time::sleep(config.delay.0).await;
+    for listener in status.listeners() {
+        listener.drain.start();
+    }
+    wait_for_end(&snapshot, &status).await;
+}
+
+async fn wait_for_end(snapshot: &ArcSwap<Snapshot>, status: &Status) {
+    let limit = snapshot.load().config.shutdown.drain_timeout.0;
+    let listeners = status.listeners();
+    let ended = async {
+        for listener in &listeners {
+            listener.drain.started().await;
+            listener.drain.ended().await;
+        }
+    };
+    if tokio::time::timeout(limit, ended).await.is_err() {
+        let left: usize = listeners.iter().map(|listener| listener.drain.live()).sum();
+        tracing::warn!(
+            connections = left,
+            "the drain timeout has passed: what is left is cut"
+        );
+    }
+}
+
+/// The watch on the config's files, where it has any.
+struct Watching(Option<Watch>);
+
+impl Watching {
+    fn new(source: &Source, watched: &[PathBuf]) -> Self {
+        Watching(match source {
+            Source::Path(_) => Some(Watch::new(watched)),
+            Source::BuiltIn => None,
+        })
+    }
+
+    fn set_paths(&mut self, paths: &[PathBuf]) {
+        if let Some(watch) = &mut self.0 {
+            watch.set_paths(paths);
+        }
+    }
+
+    async fn changed(&mut self) {
+        match &mut self.0 {
+            Some(watch) => watch.changed().await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// The signals that end the process.
+struct Ends {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Ends {
+    fn new() -> io::Result<Self> {
+        Ok(Ends {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

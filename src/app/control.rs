@@ -1,0 +1,176 @@
+//! The proxy as the admin API sees it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::admin::{self, ReloadOutcome};
+use crate::reload::Status;
+use crate::snapshot::Snapshot;
+use crate::telemetry::Telemetry;
+use crate::telemetry::log::Level;
+use crate::value::Name;
+
+/// What the admin API asks of the control loop.
+pub enum Order {
+    Reload(oneshot::Sender<Result<ReloadOutcome, String>>),
+    Drain,
+    Quit,
+}
+
+/// What serves, as JSON, and a way to the control loop.
+pub struct Control {
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    status: Arc<Status>,
+    draining: Arc<AtomicBool>,
+    orders: mpsc::Sender<Order>,
+    telemetry: Arc<Telemetry>,
+}
+
+impl Control {
+    pub fn new(
+        snapshot: Arc<ArcSwap<Snapshot>>,
+        status: Arc<Status>,
+        draining: Arc<AtomicBool>,
+        orders: mpsc::Sender<Order>,
+        telemetry: Arc<Telemetry>,
+    ) -> Self {
+        Control {
+            snapshot,
+            status,
+            draining,
+            orders,
+            telemetry,
+        }
+    }
+
+    fn order(&self, order: Order) {
+        // The loop is gone only when the process ends; it is full only behind a crowd that asks for the same.
+        let _ = self.orders.try_send(order);
+    }
+}
+
+impl admin::Proxy for Control {
+    fn readiness(&self) -> Result<(), &'static str> {
+        match self.draining.load(Ordering::SeqCst) {
+            true => Err("draining"),
+            false => Ok(()),
+        }
+    }
+
+    fn config(&self) -> Value {
+        let snapshot = self.snapshot.load();
+        let last_error = self.status.last_error().map(|error| {
+            json!({
+                "at": timestamp(error.at),
+                "summary": error.summary,
+                "report": error.report,
+            })
+        });
+        json!({
+            "generation": snapshot.generation,
+            "hash": snapshot.hash,
+            "loaded_at": timestamp(snapshot.loaded_at),
+            "last_error": last_error,
+            "config": snapshot.config,
+        })
+    }
+
+    fn listeners(&self) -> Value {
+        let describe = |listener: &Arc<crate::listener::Listener>| {
+            json!({
+                "name": &*listener.name,
+                "address": listener.address,
+                "connections": listener.drain.live(),
+            })
+        };
+        self.status.listeners().iter().map(describe).collect()
+    }
+
+    fn routes(&self) -> Value {
+        let snapshot = self.snapshot.load();
+        snapshot
+            .config
+            .routes
+            .iter()
+            .map(|(name, route)| describe_route(name, route))
+            .collect()
+    }
+
+    fn route(&self, name: &str) -> Option<Value> {
+        let name: Name = name.parse().ok()?;
+        let snapshot = self.snapshot.load();
+        snapshot
+            .config
+            .routes
+            .get(&name)
+            .map(|route| describe_route(&name, route))
+    }
+
+    fn upstreams(&self) -> Value {
+        self.snapshot
+            .load()
+            .upstreams
+            .values()
+            .map(|upstream| json!(upstream.describe()))
+            .collect()
+    }
+
+    fn upstream(&self, name: &str) -> Option<Value> {
+        let name: Name = name.parse().ok()?;
+        self.snapshot
+            .load()
+            .upstreams
+            .get(&name)
+            .map(|upstream| json!(upstream.describe()))
+    }
+
+    fn reload(&self) -> BoxFuture<'static, Result<ReloadOutcome, String>> {
+        let (answer, answered) = oneshot::channel();
+        self.order(Order::Reload(answer));
+        async move {
+            let ends = |_| Err("the proxy is ending, or busy with other reloads\n".to_owned());
+            answered.await.unwrap_or_else(ends)
+        }
+        .boxed()
+    }
+
+    fn drain(&self) {
+        self.order(Order::Drain);
+    }
+
+    fn quit(&self) {
+        self.order(Order::Quit);
+    }
+
+    fn set_log_level(&self, level: Level) {
+        self.telemetry.log().set_level(level);
+    }
+
+    fn metrics(&self) -> String {
+        for upstream in self.snapshot.load().upstreams.values() {
+            upstream.set_gauges();
+        }
+        self.telemetry.render()
+    }
+}
+
+fn describe_route(name: &Name, route: &crate::config::RouteConfig) -> Value {
+    let mut described = json!({ "name": name });
+    if let (Value::Object(into), Ok(Value::Object(keys))) =
+        (&mut described, serde_json::to_value(route))
+    {
+        into.extend(keys.into_iter().filter(|(_, value)| !value.is_null()));
+    }
+    described
+}
+
+fn timestamp(time: SystemTime) -> String {
+    humantime::format_rfc3339_millis(time).to_string()
+}

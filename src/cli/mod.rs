@@ -1,0 +1,162 @@
+//! The command line: one file for each command.
+//!
+//! Exit code 0 means done, 1 a failure at run time, 2 a bad command line or config.
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::app::End;
+use crate::config::Report;
+
+mod check;
+mod completions;
+mod demo;
+mod run;
+mod version;
+
+/// A sidecar proxy that routes, protects and explains an application's HTTP, gRPC and WebSocket traffic.
+#[derive(Parser)]
+#[command(name = "outrigger", version = version::line(), arg_required_else_help = true)]
+#[command(after_help = "Examples:
+  outrigger check config/outrigger.toml
+  outrigger run --config config/outrigger.toml")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Run(run::Run),
+    Check(check::Check),
+    /// Say which route a request would take, and why (not built yet)
+    #[command(after_help = "Example:
+  outrigger explain config.toml GET http://payments.localhost/v1/charges/7")]
+    Explain(NotBuilt),
+    /// Show what changes from one config to another (not built yet)
+    #[command(after_help = "Example:\n  outrigger diff old.toml new.toml")]
+    Diff(NotBuilt),
+    /// Print the JSON Schema of the config, for editors (not built yet)
+    #[command(after_help = "Example:\n  outrigger schema > outrigger.schema.json")]
+    Schema(NotBuilt),
+    Demo(demo::Demo),
+    /// Watch a running proxy (not built yet)
+    #[command(after_help = "Example:\n  outrigger top")]
+    Top(NotBuilt),
+    /// Install the iptables rules of the transparent mode (not built yet)
+    #[command(after_help = "Example:\n  outrigger redirect install")]
+    Redirect(NotBuilt),
+    Completions(completions::Completions),
+    Version(version::Version),
+}
+
+/// Takes whatever comes, so that the answer is that the command is not built, not that its flags are unknown.
+#[derive(Args)]
+struct NotBuilt {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    arguments: Vec<OsString>,
+}
+
+const BAD_USAGE: u8 = 2;
+
+/// Names the config when the command line does not.
+const CONFIG_VARIABLE: &str = "OUTRIGGER_CONFIG";
+
+/// Where the config is when nobody says.
+const CONFIG_DEFAULT: &str = "/etc/outrigger";
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    Cli::parse().command.run()
+}
+
+impl Command {
+    fn run(self) -> ExitCode {
+        match self {
+            Command::Run(run) => run.run(),
+            Command::Check(check) => check.run(),
+            Command::Explain(_) => not_built("explain"),
+            Command::Diff(_) => not_built("diff"),
+            Command::Schema(_) => not_built("schema"),
+            Command::Demo(demo) => demo.run(),
+            Command::Top(_) => not_built("top"),
+            Command::Redirect(_) => not_built("redirect"),
+            Command::Completions(completions) => completions.run(),
+            Command::Version(version) => version.run(),
+        }
+    }
+}
+
+fn not_built(command: &str) -> ExitCode {
+    say_wrong(format_args!(
+        "error: `{command}` is known, but not built yet in this version"
+    ));
+    ExitCode::from(BAD_USAGE)
+}
+
+/// The exit code of a proxy that has ended.
+fn finish(end: io::Result<End>) -> ExitCode {
+    match end {
+        Ok(End::Drained) => ExitCode::SUCCESS,
+        Ok(End::Cut) => ExitCode::FAILURE,
+        Err(error) => {
+            say_wrong(format_args!("error: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Shows a report to the person at the terminal, or to whatever reads standard error.
+fn show(report: &Report) {
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    match !plain && io::stderr().is_terminal() {
+        true => say_wrong(format_args!("{}\n", report.coloured())),
+        false => say_wrong(format_args!("{report}\n")),
+    }
+}
+
+/// A line on standard output. A reader that went away is no reason to fail.
+fn say(line: impl Display) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// A line on standard error.
+fn say_wrong(line: impl Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_help_shows_an_example() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string);
+            let line = format!("outrigger {}", command.get_name());
+            assert!(help.is_some_and(|help| help.contains(&line)), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_is_not_built_takes_any_flags() {
+        for line in [
+            "explain a.toml GET http://x -H a:b",
+            "top --admin x",
+            "diff a b",
+        ] {
+            let words = ["outrigger"].into_iter().chain(line.split(' '));
+            assert!(Cli::try_parse_from(words).is_ok(), "{line}");
+        }
+    }
+}

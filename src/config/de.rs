@@ -1,0 +1,277 @@
+//! Serde over a config's tree: rooms' blocks stay plain structs, and every mistake arrives with its key path.
+
+use std::cell::Cell;
+
+use serde::de::{
+    self, DeserializeSeed, Deserializer, EnumAccess, Error, IntoDeserializer, MapAccess, SeqAccess,
+    Unexpected, VariantAccess, Visitor,
+};
+use serde::forward_to_deserialize_any;
+
+use super::mistake::{Kind, Mistake};
+use super::suggest::any_of;
+use super::tree::{Node, Table, Value};
+
+/// Reads one block.
+pub(super) fn read<T: de::DeserializeOwned>(node: &Node) -> Result<T, Mistake> {
+    T::deserialize(From::whole(node)).map_err(Mistake::arrived)
+}
+
+/// Reads a block that shares its table with another one: keys that it does not know are left alone. `known`
+/// becomes the keys that it knows.
+pub(super) fn read_part<T: de::DeserializeOwned>(
+    node: &Node,
+    known: &Cell<&'static [&'static str]>,
+) -> Result<T, Mistake> {
+    let part = From {
+        node,
+        known: Some(known),
+    };
+    T::deserialize(part).map_err(Mistake::arrived)
+}
+
+struct From<'a> {
+    node: &'a Node,
+    /// Set where only the keys that the struct knows are handed out.
+    known: Option<&'a Cell<&'static [&'static str]>>,
+}
+
+impl<'a> From<'a> {
+    fn whole(node: &'a Node) -> Self {
+        From { node, known: None }
+    }
+}
+
+impl<'de> Deserializer<'de> for From<'_> {
+    type Error = Mistake;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+        match &self.node.value {
+            Value::Text(text) => visitor.visit_str(text),
+            Value::Integer(Some(number)) => {
+                let number = *number;
+                match (i64::try_from(number), u64::try_from(number)) {
+                    (Ok(number), _) => visitor.visit_i64(number),
+                    (_, Ok(number)) => visitor.visit_u64(number),
+                    _ => Err(Mistake::invalid_type(TOO_LARGE, &visitor)),
+                }
+            }
+            Value::Integer(None) => Err(Mistake::invalid_type(TOO_LARGE, &visitor)),
+            Value::Float(number) => visitor.visit_f64(*number),
+            Value::Boolean(value) => visitor.visit_bool(*value),
+            Value::Date => Err(Mistake::invalid_type(Unexpected::Other("a date"), &visitor)),
+            Value::List(items) => visitor.visit_seq(Items(items.iter().enumerate())),
+            Value::Table(table) => visitor.visit_map(Entries::new(table, None)),
+        }
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        keys: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Mistake> {
+        match (&self.node.value, self.known) {
+            (Value::Table(table), Some(known)) => {
+                known.set(keys);
+                visitor.visit_map(Entries::new(table, Some(keys)))
+            }
+            // A derived struct would accept a list of its fields; nobody writes that on purpose.
+            (Value::List(_), _) => Err(Mistake::invalid_type(Unexpected::Seq, &visitor)),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Mistake> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        choices: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Mistake> {
+        let choice = match &self.node.value {
+            Value::Text(name) => Choice {
+                name,
+                content: None,
+            },
+            Value::Table(table) => {
+                let mut live = table.iter().filter(|(_, entry)| !entry.node.removed);
+                match (live.next(), live.next()) {
+                    (Some((name, entry)), None) => Choice {
+                        name,
+                        content: Some(&entry.node),
+                    },
+                    (None, _) => return Err(not_one_of(choices, "an empty table")),
+                    _ => return Err(not_one_of(choices, "a table of several keys")),
+                }
+            }
+            _ => return Err(not_one_of(choices, self.node.words())),
+        };
+        visitor.visit_enum(choice)
+    }
+
+    /// Serde asks for this when a struct takes any key. None of ours may: a key is never passed over.
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Mistake> {
+        Err(Mistake {
+            at_key: true,
+            ..Mistake::unknown_key("", &[])
+        })
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
+        unit_struct seq tuple tuple_struct map identifier
+    }
+}
+
+const TOO_LARGE: Unexpected<'static> = Unexpected::Other("a number that is too large");
+
+fn not_one_of(choices: &'static [&'static str], found: &str) -> Mistake {
+    Mistake::new(Kind::Unfit {
+        found: found.to_owned(),
+        expected: any_of(choices.iter().copied()),
+    })
+}
+
+struct Entries<'a> {
+    rest: std::collections::btree_map::Iter<'a, String, super::tree::Entry>,
+    only: Option<&'static [&'static str]>,
+    current: Option<(&'a str, &'a Node)>,
+}
+
+impl<'a> Entries<'a> {
+    fn new(table: &'a Table, only: Option<&'static [&'static str]>) -> Self {
+        Entries {
+            rest: table.iter(),
+            only,
+            current: None,
+        }
+    }
+
+    fn wanted(&self, key: &str, node: &Node) -> bool {
+        !node.removed && self.only.is_none_or(|only| only.contains(&key))
+    }
+}
+
+impl<'de> MapAccess<'de> for Entries<'_> {
+    type Error = Mistake;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Mistake> {
+        while let Some((key, entry)) = self.rest.next() {
+            if self.wanted(key, &entry.node) {
+                self.current = Some((key, &entry.node));
+                let key: &str = key;
+                return seed
+                    .deserialize(IntoDeserializer::<Mistake>::into_deserializer(key))
+                    .map(Some)
+                    .map_err(|mistake| mistake.in_key(key));
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Mistake> {
+        let (key, node) = self
+            .current
+            .take()
+            .ok_or_else(|| Mistake::custom("a value was asked for before its key"))?;
+        seed.deserialize(From::whole(node))
+            .map_err(|mistake| mistake.under(key))
+    }
+}
+
+struct Items<'a>(std::iter::Enumerate<std::slice::Iter<'a, Node>>);
+
+impl<'de> SeqAccess<'de> for Items<'_> {
+    type Error = Mistake;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, Mistake> {
+        match self.0.find(|(_, node)| !node.removed) {
+            None => Ok(None),
+            Some((index, node)) => seed
+                .deserialize(From::whole(node))
+                .map(Some)
+                .map_err(|mistake| mistake.under(&index.to_string())),
+        }
+    }
+}
+
+/// `"peak-ewma"`, or `{ hash = "header:x-user" }`.
+struct Choice<'a> {
+    name: &'a str,
+    content: Option<&'a Node>,
+}
+
+impl<'de> EnumAccess<'de> for Choice<'_> {
+    type Error = Mistake;
+    type Variant = Self;
+
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), Mistake> {
+        seed.deserialize(IntoDeserializer::<Mistake>::into_deserializer(self.name))
+            .map(|chosen| (chosen, Choice { ..self }))
+            .map_err(|mistake| match self.content {
+                Some(_) => mistake.in_key(self.name),
+                None => mistake,
+            })
+    }
+}
+
+impl Choice<'_> {
+    /// Lets `read` have what stands under the name.
+    fn content<T>(self, read: impl FnOnce(From<'_>) -> Result<T, Mistake>) -> Result<T, Mistake> {
+        match self.content {
+            Some(node) => read(From::whole(node)).map_err(|mistake| mistake.under(self.name)),
+            None => Err(Mistake::custom(format!(
+                "`{0}` needs a value: write `{{ {0} = ... }}`",
+                self.name
+            ))),
+        }
+    }
+}
+
+impl<'de> VariantAccess<'de> for Choice<'_> {
+    type Error = Mistake;
+
+    fn unit_variant(self) -> Result<(), Mistake> {
+        match self.content {
+            None => Ok(()),
+            Some(_) => Err(Mistake::custom(format!(
+                "`{0}` takes no value: write `\"{0}\"`",
+                self.name
+            ))),
+        }
+    }
+
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Mistake> {
+        self.content(|from| seed.deserialize(from))
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Mistake> {
+        self.content(|from| from.deserialize_any(visitor))
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        keys: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Mistake> {
+        self.content(|from| from.deserialize_struct("", keys, visitor))
+    }
+}

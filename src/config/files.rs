@@ -1,0 +1,280 @@
+//! From a path to the text of the files that make up a config.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::fingerprint::Fingerprint;
+use super::redact::redact;
+
+/// The text of one file.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// The file as the operator would name it.
+    pub name: String,
+    pub text: String,
+    /// The text as it may be shown: secrets struck out, every byte at its place.
+    pub shown: String,
+    /// Where the file stops being UTF-8, if it does; `text` has replacement characters from there on.
+    pub not_text_at: Option<usize>,
+}
+
+/// Everything that was read, and what could not be.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    pub sources: Vec<Source>,
+    pub failures: Vec<Failure>,
+    /// The config path and every file that was read.
+    pub watched: Vec<PathBuf>,
+}
+
+/// A path that could not be read.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub path: PathBuf,
+    pub message: String,
+    pub help: Option<String>,
+}
+
+/// How often a directory is read again when Kubernetes swaps its content in the middle.
+const ATTEMPTS: usize = 5;
+
+/// Reads one file, or all `*.toml` of a directory, sorted by name. Names that begin with a dot are skipped, as
+/// a shell's `*.toml` would: they are Kubernetes' own entries (`..data`) and editors' lock files.
+pub(super) fn read(path: &Path) -> Files {
+    let mut files = match fs::metadata(path) {
+        Ok(found) if found.is_dir() => read_directory_at_rest(path),
+        Ok(_) => {
+            let mut files = Files::default();
+            files.read_file(path);
+            files
+        }
+        Err(e) => Files::failed(Failure {
+            path: path.to_owned(),
+            message: match e.kind() {
+                io::ErrorKind::NotFound => "there is no config at this path".to_owned(),
+                _ => format!("cannot read the config: {e}"),
+            },
+            help: Some(
+                "name a file or a directory on the command line, or in `OUTRIGGER_CONFIG`"
+                    .to_owned(),
+            ),
+        }),
+    };
+    if !files.watched.iter().any(|watched| watched == path) {
+        files.watched.insert(0, path.to_owned());
+    }
+    files
+}
+
+/// A ConfigMap volume shows its files through the link `..data`, which the kubelet points elsewhere to update
+/// them all at once. Reading across that moment would mix two versions.
+fn read_directory_at_rest(path: &Path) -> Files {
+    let version = || fs::read_link(path.join("..data")).ok();
+    let mut before = version();
+    let mut files = read_directory(path);
+    for _ in 1..ATTEMPTS {
+        let after = version();
+        if after == before {
+            break;
+        }
+        before = after;
+        files = read_directory(path);
+    }
+    files
+}
+
+fn read_directory(path: &Path) -> Files {
+    let mut names = match config_names(path) {
+        Ok(names) => names,
+        Err(e) => {
+            return Files::failed(Failure {
+                path: path.to_owned(),
+                message: format!("cannot read the directory: {e}"),
+                help: None,
+            });
+        }
+    };
+    names.sort();
+    let mut files = Files::default();
+    for name in &names {
+        files.read_file(&path.join(name));
+    }
+    if names.is_empty() {
+        files.failures.push(Failure {
+            path: path.to_owned(),
+            message: "there is no `*.toml` file in this directory".to_owned(),
+            help: Some("put the config there, or name another path".to_owned()),
+        });
+    }
+    files
+}
+
+fn config_names(directory: &Path) -> io::Result<Vec<std::ffi::OsString>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let hidden = name.as_encoded_bytes().starts_with(b".");
+        let toml = Path::new(&name).extension().is_some_and(|e| e == "toml");
+        if toml && !hidden && !entry.path().is_dir() {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+impl Files {
+    pub fn from_text(name: &str, text: &str) -> Self {
+        Files {
+            sources: vec![Source::new(name.to_owned(), text.as_bytes())],
+            ..Files::default()
+        }
+    }
+
+    /// The same for the same files with the same content.
+    pub fn fingerprint(&self) -> String {
+        let mut print = Fingerprint::new();
+        for source in &self.sources {
+            print.add(source.name.as_bytes());
+            print.add(source.text.as_bytes());
+        }
+        for failure in &self.failures {
+            print.add(failure.path.as_os_str().as_encoded_bytes());
+            print.add(failure.message.as_bytes());
+        }
+        print.hex()
+    }
+
+    fn failed(failure: Failure) -> Self {
+        Files {
+            failures: vec![failure],
+            ..Files::default()
+        }
+    }
+
+    fn read_file(&mut self, path: &Path) {
+        self.watched.push(path.to_owned());
+        match fs::read(path) {
+            Ok(bytes) => {
+                let name = path.display().to_string();
+                self.sources.push(Source::new(name, &bytes));
+            }
+            Err(e) => self.failures.push(Failure {
+                path: path.to_owned(),
+                message: format!("cannot read this file: {e}"),
+                help: None,
+            }),
+        }
+    }
+}
+
+impl Source {
+    fn new(name: String, bytes: &[u8]) -> Self {
+        // A byte order mark is no text; without it columns count from the first letter.
+        let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        Source {
+            name,
+            shown: redact(&text),
+            text,
+            not_text_at: std::str::from_utf8(bytes).err().map(|e| e.valid_up_to()),
+        }
+    }
+
+    /// Line and column, both from 1; a column is a character.
+    pub fn position(&self, offset: usize) -> (usize, usize) {
+        let before = &self.text[..boundary(&self.text, offset)];
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        (
+            before.bytes().filter(|b| *b == b'\n').count() + 1,
+            before[line_start..].chars().count() + 1,
+        )
+    }
+}
+
+/// The nearest boundary of a character at `offset` or before it.
+pub(super) fn boundary(text: &str, offset: usize) -> usize {
+    let start = offset.min(text.len());
+    // A character has at most four bytes, and 0 is a boundary.
+    (0..=start)
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn names(files: &Files) -> Vec<&str> {
+        let file_name = |s: &str| s.rfind('/').map_or(0, |slash| slash + 1);
+        files
+            .sources
+            .iter()
+            .map(|s| &s.name[file_name(&s.name)..])
+            .collect()
+    }
+
+    #[test]
+    fn a_directory_is_its_toml_files_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["b.toml", "a.toml", "c.txt", ".d.toml", "..e.toml"] {
+            fs::write(dir.path().join(name), name).unwrap();
+        }
+        fs::create_dir(dir.path().join("f.toml")).unwrap();
+        let files = read(dir.path());
+        assert_eq!(names(&files), ["a.toml", "b.toml"]);
+        assert_eq!(files.watched[0], dir.path());
+        assert_eq!(files.watched.len(), 3);
+        assert!(files.failures.is_empty());
+    }
+
+    #[test]
+    fn a_config_map_volume_is_read_through_its_links() {
+        let dir = tempfile::tempdir().unwrap();
+        let version = dir.path().join("..2026_01_01");
+        fs::create_dir(&version).unwrap();
+        fs::write(version.join("a.toml"), "x = 1").unwrap();
+        symlink("..2026_01_01", dir.path().join("..data")).unwrap();
+        symlink("..data/a.toml", dir.path().join("a.toml")).unwrap();
+        let files = read(dir.path());
+        assert_eq!(names(&files), ["a.toml"]);
+        assert_eq!(files.sources[0].text, "x = 1");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(read(dir.path()).failures[0].message.contains("no `*.toml`"));
+        assert!(
+            read(&dir.path().join("x")).failures[0]
+                .message
+                .contains("no config at this path")
+        );
+        symlink("nowhere", dir.path().join("a.toml")).unwrap();
+        let files = read(dir.path());
+        assert!(files.failures[0].message.contains("cannot read this file"));
+        assert!(files.failures[0].path.ends_with("a.toml"));
+    }
+
+    #[test]
+    fn positions_count_lines_and_characters() {
+        let source = Source::new("x".into(), "\u{feff}aé\nb".as_bytes());
+        assert_eq!(source.position(0), (1, 1));
+        assert_eq!(source.position(3), (1, 3));
+        assert_eq!(source.position(4), (2, 1));
+        assert_eq!(source.position(99), (2, 2));
+        let broken = Source::new("x".into(), b"ab\xff");
+        assert_eq!(broken.not_text_at, Some(2));
+    }
+
+    #[test]
+    fn the_fingerprint_follows_name_and_content() {
+        let print = |name, text| Files::from_text(name, text).fingerprint();
+        assert_eq!(print("a", "x"), print("a", "x"));
+        assert_ne!(print("a", "x"), print("a", "y"));
+        assert_ne!(print("a", "x"), print("b", "x"));
+    }
+}

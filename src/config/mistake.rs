@@ -1,0 +1,215 @@
+//! What serde finds wrong with a value, with the key path that leads to it.
+
+use std::fmt;
+
+use serde::de::{self, Expected, Unexpected};
+
+use super::suggest::{any_of, nearest};
+use crate::value::NOT_BUILT;
+
+/// The error of our deserializer.
+#[derive(Debug)]
+pub(super) struct Mistake {
+    /// From the outside in. While the mistake travels up it is kept the other way round.
+    pub path: Vec<String>,
+    /// It is the last key of the path that is wrong, not its value.
+    pub at_key: bool,
+    pub kind: Kind,
+}
+
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// No key of its table has this name. `known` is empty when nobody told which ones there are; then `key` may
+    /// be empty as well, and the path says it.
+    UnknownKey {
+        key: String,
+        known: Vec<&'static str>,
+    },
+    MissingKey(&'static str),
+    /// One of a set of words was expected.
+    UnknownChoice {
+        found: String,
+        choices: &'static [&'static str],
+    },
+    Unfit {
+        found: String,
+        expected: String,
+    },
+    NotBuilt,
+    /// The words of the type that refused the value: what is wrong, and after a semicolon how to mend it.
+    Other(String),
+}
+
+impl Mistake {
+    pub fn new(kind: Kind) -> Self {
+        Mistake {
+            path: Vec::new(),
+            at_key: false,
+            kind,
+        }
+    }
+
+    pub fn unknown_key(key: &str, known: &[&'static str]) -> Self {
+        Mistake::new(Kind::UnknownKey {
+            key: key.to_owned(),
+            known: known.to_vec(),
+        })
+    }
+
+    /// The mistake as the value under `key` passes it on.
+    pub fn under(mut self, key: &str) -> Self {
+        self.path.push(key.to_owned());
+        self
+    }
+
+    /// The mistake, when it was the name `key` itself that is wrong.
+    pub fn in_key(mut self, key: &str) -> Self {
+        self.at_key = true;
+        self.under(key)
+    }
+
+    /// The mistake at the end of its way up.
+    pub fn arrived(mut self) -> Self {
+        self.path.reverse();
+        self
+    }
+
+    /// What is wrong, and how to mend it.
+    pub fn words(&self) -> (String, Option<String>) {
+        match &self.kind {
+            Kind::UnknownKey { key, known } => {
+                let key = match (key.as_str(), self.path.last()) {
+                    ("", Some(last)) => last,
+                    (key, _) => key,
+                };
+                match nearest(key, known.iter().copied()) {
+                    Some(meant) => (
+                        format!("unknown key `{key}`, did you mean `{meant}`?"),
+                        None,
+                    ),
+                    None => (format!("unknown key `{key}`"), known_keys(known)),
+                }
+            }
+            Kind::MissingKey(key) => (
+                format!("missing key `{key}`"),
+                Some(format!("add `{key} = ...` here")),
+            ),
+            Kind::UnknownChoice { found, choices } => {
+                let meant = nearest(found, choices.iter().copied());
+                let did_you_mean =
+                    meant.map_or(String::new(), |m| format!(", did you mean `{m}`?"));
+                (
+                    format!("unknown value `{found}`{did_you_mean}"),
+                    Some(format!("write {}", any_of(choices.iter().copied()))),
+                )
+            }
+            Kind::Unfit { found, expected } => {
+                (format!("expected {expected}, found {found}"), None)
+            }
+            Kind::NotBuilt => {
+                let key = self.path.last().map_or("this", String::as_str);
+                (
+                    format!("`{key}` is known, but not built yet in this version"),
+                    Some("remove it".to_owned()),
+                )
+            }
+            Kind::Other(message) => match message.split_once("; ") {
+                Some((wrong, mend)) => (wrong.to_owned(), Some(mend.to_owned())),
+                None => (message.clone(), None),
+            },
+        }
+    }
+}
+
+fn known_keys(known: &[&'static str]) -> Option<String> {
+    let mut known = known.to_vec();
+    known.sort_unstable();
+    (!known.is_empty()).then(|| format!("known keys: {}", known.join(", ")))
+}
+
+impl de::Error for Mistake {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        let message = message.to_string();
+        Mistake::new(match message == NOT_BUILT {
+            true => Kind::NotBuilt,
+            false => Kind::Other(message),
+        })
+    }
+
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Mistake::new(Kind::Unfit {
+            found: found_words(found),
+            expected: expected_words(&expected.to_string()),
+        })
+    }
+
+    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::invalid_type(found, expected)
+    }
+
+    fn unknown_variant(found: &str, choices: &'static [&'static str]) -> Self {
+        Mistake::new(Kind::UnknownChoice {
+            found: found.to_owned(),
+            choices,
+        })
+    }
+
+    fn unknown_field(key: &str, known: &'static [&'static str]) -> Self {
+        Mistake::unknown_key(key, known)
+    }
+
+    fn missing_field(key: &'static str) -> Self {
+        Mistake::new(Kind::MissingKey(key))
+    }
+
+    fn duplicate_field(key: &'static str) -> Self {
+        Mistake::new(Kind::Other(format!("`{key}` is given twice; remove one")))
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words().0)
+    }
+}
+
+impl std::error::Error for Mistake {}
+
+/// Text is not repeated: where a table was expected it may well be a secret.
+fn found_words(found: Unexpected<'_>) -> String {
+    match found {
+        Unexpected::Bool(value) => format!("`{value}`"),
+        Unexpected::Unsigned(value) => format!("`{value}`"),
+        Unexpected::Signed(value) => format!("`{value}`"),
+        Unexpected::Float(value) => format!("`{value}`"),
+        Unexpected::Str(_) | Unexpected::Char(_) => "text".to_owned(),
+        Unexpected::Seq => "a list".to_owned(),
+        Unexpected::Map => "a table".to_owned(),
+        Unexpected::Other(other) => other.to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// Serde's words for what a type wants, in the words of somebody who writes TOML.
+fn expected_words(expected: &str) -> String {
+    let whole =
+        |least: &str, most: &dyn fmt::Display| format!("a whole number from {least} to {most}");
+    match expected {
+        "a string" | "string" | "str" => "text".to_owned(),
+        "a boolean" | "bool" => "`true` or `false`".to_owned(),
+        "a sequence" => "a list".to_owned(),
+        "a map" => "a table".to_owned(),
+        "u8" => whole("0", &u8::MAX),
+        "u16" => whole("0", &u16::MAX),
+        "u32" => whole("0", &u32::MAX),
+        "u64" | "usize" => "a whole number, 0 or more".to_owned(),
+        "a nonzero u16" => whole("1", &u16::MAX),
+        "a nonzero u32" => whole("1", &u32::MAX),
+        "a nonzero u64" | "a nonzero usize" => "a whole number, 1 or more".to_owned(),
+        "i32" => whole(&i32::MIN.to_string(), &i32::MAX),
+        "i64" | "isize" => "a whole number".to_owned(),
+        "f32" | "f64" => "a number".to_owned(),
+        other if other.starts_with("struct ") => "a table".to_owned(),
+        other => other.to_owned(),
+    }
+}

@@ -1,0 +1,306 @@
+//! From the tree to the blocks, past every mistake on the way.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::de::DeserializeOwned;
+
+use super::de;
+use super::mistake::{Kind, Mistake};
+use super::report::{At, Finding};
+use super::tree::{Node, Place, Value};
+use crate::problem::{Problem, Problems};
+use crate::value::Name;
+use crate::{admin, drain, listener, policy, route, telemetry, upstream, worker};
+
+/// The root keys that this version knows.
+const BLOCKS: &[&str] = &[
+    "admin",
+    "process",
+    "log",
+    "shutdown",
+    "listeners",
+    "upstreams",
+    "routes",
+    "defaults",
+];
+
+/// Root keys of the contract that are not built yet.
+const NOT_BUILT: &[&str] = &["tracing", "rollback"];
+
+/// The blocks as far as they could be read.
+#[derive(Default)]
+pub(super) struct Blocks {
+    pub admin: Option<admin::Config>,
+    pub process: Option<worker::Config>,
+    pub log: Option<telemetry::log::Config>,
+    pub shutdown: Option<drain::Config>,
+    pub defaults: Option<policy::Config>,
+    pub listeners: BTreeMap<Name, listener::Config>,
+    pub upstreams: BTreeMap<Name, upstream::Config>,
+    pub routes: BTreeMap<Name, (route::Config, policy::Config)>,
+    /// Every name that is in use, also of blocks that could not be read.
+    pub listener_names: BTreeSet<String>,
+    pub upstream_names: BTreeSet<String>,
+}
+
+/// Reads blocks and gathers what is wrong with them.
+pub(super) struct Reader {
+    root: Node,
+    /// The config as a whole, for what is wrong with no place in it.
+    name: String,
+    /// Part of the config could not be parsed: what is missing may be there.
+    incomplete: bool,
+    /// Paths of what was reported and passed over.
+    removed: Vec<Vec<String>>,
+    findings: Vec<Finding>,
+}
+
+impl Reader {
+    pub fn new(root: Node, name: &str, incomplete: bool) -> Self {
+        Reader {
+            root,
+            name: name.to_owned(),
+            incomplete,
+            removed: Vec::new(),
+            findings: Vec::new(),
+        }
+    }
+
+    pub fn blocks(&mut self) -> Blocks {
+        self.root_keys();
+        let mut blocks = Blocks {
+            admin: self.block("admin"),
+            process: self.block("process"),
+            log: self.block("log"),
+            shutdown: self.block("shutdown"),
+            defaults: self.block("defaults"),
+            ..Blocks::default()
+        };
+        blocks.listeners = self.named("listeners", Self::whole, &mut blocks.listener_names);
+        blocks.upstreams = self.named("upstreams", Self::whole, &mut blocks.upstream_names);
+        blocks.routes = self.named("routes", Self::route, &mut BTreeSet::new());
+        blocks
+    }
+
+    /// Puts what the rooms found at its place. A problem that touches something already reported is only its
+    /// echo.
+    pub fn add(&mut self, problems: Problems) {
+        for problem in problems.into_vec() {
+            let echo = |removed: &Vec<String>| {
+                removed.starts_with(&problem.at) || problem.at.starts_with(removed)
+            };
+            if !self.removed.iter().any(echo) {
+                self.findings.push(self.problem(problem));
+            }
+        }
+    }
+
+    pub fn has_findings(&self) -> bool {
+        !self.findings.is_empty()
+    }
+
+    pub fn into_findings(self) -> Vec<Finding> {
+        self.findings
+    }
+
+    fn root_keys(&mut self) {
+        for key in keys_of(&self.root) {
+            let mistake = match () {
+                () if BLOCKS.contains(&key.as_str()) => continue,
+                () if NOT_BUILT.contains(&key.as_str()) => Mistake::new(Kind::NotBuilt),
+                () => Mistake::unknown_key(&key, BLOCKS),
+            };
+            self.report(mistake.in_key(&key));
+        }
+    }
+
+    /// A table that stands once. Left out, it is as if it were empty.
+    fn block<T: DeserializeOwned + Default>(&mut self, key: &str) -> Option<T> {
+        match self.root.child(key) {
+            None => Some(T::default()),
+            Some(_) => self.whole(&[key.to_owned()]),
+        }
+    }
+
+    /// The tables `[key.NAME]`.
+    fn named<T>(
+        &mut self,
+        key: &str,
+        read: fn(&mut Self, &[String]) -> Option<T>,
+        names: &mut BTreeSet<String>,
+    ) -> BTreeMap<Name, T> {
+        let Some(node) = self.root.child(key) else {
+            return BTreeMap::new();
+        };
+        if !matches!(node.value, Value::Table(_)) {
+            let mistake = Mistake::new(Kind::Unfit {
+                found: node.words().to_owned(),
+                expected: format!("tables `[{key}.NAME]`"),
+            });
+            self.report(mistake.under(key));
+            return BTreeMap::new();
+        }
+        let mut blocks = BTreeMap::new();
+        for text in keys_of(node) {
+            let name = text.parse::<Name>();
+            if let Err(message) = &name {
+                let mistake = Mistake::new(Kind::Other(message.clone()));
+                let at = mistake.in_key(&text).under(key).arrived();
+                self.findings.push(self.finding(&at));
+            }
+            let block = read(self, &[key.to_owned(), text.clone()]);
+            if let (Ok(name), Some(block)) = (name, block) {
+                blocks.insert(name, block);
+            }
+            names.insert(text);
+        }
+        blocks
+    }
+
+    fn whole<T: DeserializeOwned>(&mut self, path: &[String]) -> Option<T> {
+        self.until_read(path, |node| de::read(node))
+    }
+
+    /// A route's table holds two blocks. Each is read without the keys of the other; what neither knows is
+    /// unknown.
+    fn route(&mut self, path: &[String]) -> Option<(route::Config, policy::Config)> {
+        let (own, policies) = (Cell::new(&[][..]), Cell::new(&[][..]));
+        let route = self.until_read(path, |node| de::read_part(node, &own));
+        let policy = self.until_read(path, |node| de::read_part(node, &policies));
+        if !own.get().is_empty() && !policies.get().is_empty() {
+            self.remove_unknown(path, &[own.get(), policies.get()].concat());
+        }
+        route.zip(policy)
+    }
+
+    /// Tries until it works, each time without what was wrong the last time.
+    fn until_read<T>(
+        &mut self,
+        path: &[String],
+        read: impl Fn(&Node) -> Result<T, Mistake>,
+    ) -> Option<T> {
+        loop {
+            let node = path
+                .iter()
+                .try_fold(&self.root, |node, key| node.child(key))?;
+            let mut mistake = match read(node) {
+                Ok(block) => return Some(block),
+                Err(mistake) => mistake,
+            };
+            mistake.path.splice(0..0, path.iter().cloned());
+            if !self.pass_over(&mistake, path.len()) {
+                return None;
+            }
+        }
+    }
+
+    /// Reports a mistake and takes it out of the way. Answers whether something below the first `depth` keys
+    /// was taken.
+    fn pass_over(&mut self, mistake: &Mistake, depth: usize) -> bool {
+        if let (Kind::UnknownKey { known, .. }, true, [table @ .., _]) =
+            (&mistake.kind, mistake.at_key, mistake.path.as_slice())
+            && !known.is_empty()
+            && self.remove_unknown(table, known)
+        {
+            return true;
+        }
+        if !self.is_echo(mistake) {
+            self.findings.push(self.finding(mistake));
+        }
+        self.remove(&mistake.path)
+            .is_some_and(|removed| removed.len() > depth)
+    }
+
+    /// All unknown keys of a table at once, so that a table of many is not read as often.
+    fn remove_unknown(&mut self, table: &[String], known: &[&'static str]) -> bool {
+        let node = table
+            .iter()
+            .try_fold(&self.root, |node, key| node.child(key));
+        let unknown: Vec<_> = node
+            .map(keys_of)
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|key| !known.contains(&key.as_str()))
+            .collect();
+        let mut removed = false;
+        for key in unknown {
+            let mistake = Mistake {
+                path: [table, std::slice::from_ref(&key)].concat(),
+                at_key: true,
+                ..Mistake::unknown_key(&key, known)
+            };
+            self.findings.push(self.finding(&mistake));
+            removed |= self.remove(&mistake.path).is_some();
+        }
+        removed
+    }
+
+    /// Whether it only says that something is missing which was passed over.
+    fn is_echo(&self, mistake: &Mistake) -> bool {
+        let gone = |path: &[String]| self.removed.iter().any(|removed| removed.starts_with(path));
+        match mistake.kind {
+            Kind::MissingKey(key) => {
+                let missing = [mistake.path.as_slice(), &[key.to_owned()]].concat();
+                self.incomplete || gone(&missing)
+            }
+            _ => gone(&mistake.path),
+        }
+    }
+
+    fn report(&mut self, mistake: Mistake) {
+        let mistake = mistake.arrived();
+        self.findings.push(self.finding(&mistake));
+        self.remove(&mistake.path);
+    }
+
+    fn remove(&mut self, path: &[String]) -> Option<Vec<String>> {
+        let removed = self.root.remove(path)?;
+        self.removed.push(removed.clone());
+        Some(removed)
+    }
+
+    fn finding(&self, mistake: &Mistake) -> Finding {
+        let place = match mistake.at_key || matches!(mistake.kind, Kind::NotBuilt) {
+            true => self.root.key_place(&mistake.path),
+            false => self.root.value_place(&mistake.path),
+        };
+        let (message, help) = mistake.words();
+        Finding {
+            help,
+            ..Finding::error(self.at(place), message)
+        }
+    }
+
+    fn problem(&self, problem: Problem) -> Finding {
+        let related = |(path, label): (Vec<String>, String)| {
+            Some((self.root.key_place(&path)?.clone(), label))
+        };
+        Finding {
+            severity: problem.severity,
+            at: self.at(self.root.value_place(&problem.at)),
+            message: problem.message,
+            help: problem.help,
+            related: problem.related.into_iter().filter_map(related).collect(),
+        }
+    }
+
+    fn at(&self, place: Option<&Place>) -> At {
+        match place {
+            Some(place) => At::Place(place.clone()),
+            None => At::File(self.name.clone()),
+        }
+    }
+}
+
+/// The keys that were not passed over.
+fn keys_of(node: &Node) -> Vec<String> {
+    match &node.value {
+        Value::Table(table) => table
+            .iter()
+            .filter(|(_, entry)| !entry.node.removed)
+            .map(|(key, _)| key.clone())
+            .collect(),
+        _ => Vec::new(),
+    }
+}

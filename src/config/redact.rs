@@ -1,0 +1,69 @@
+//! Source lines are shown where they are wrong; a secret written in them is not.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// Keys under which people write secrets, followed by a quoted value. It works on the text and not on what was
+/// parsed, because a line is also shown when it does not parse.
+static SECRET: LazyLock<Regex> = LazyLock::new(|| {
+    let keys = "value|bearer|password|client_secret|secret|token|api_key|basic";
+    let quoted = r#""""(?s:.*?)(?:"""|$)|'''(?s:.*?)(?:'''|$)|"(?:\\.|[^"\\\n])*|'[^'\n]*"#;
+    #[expect(clippy::expect_used, reason = "a constant, compiled by every test")]
+    Regex::new(&format!(
+        r#"(?i)(?:^|[^a-z0-9_-])(?:{keys})["']?[ \t]*=[ \t]*({quoted})"#
+    ))
+    .expect("the pattern is well formed")
+});
+
+/// The same text, byte for byte as long, with the values of secrets struck out.
+pub(super) fn redact(text: &str) -> String {
+    let mut shown = text.to_owned();
+    for found in SECRET.captures_iter(text) {
+        let Some(value) = found.get(1) else { continue };
+        let struck: String = value
+            .as_str()
+            .chars()
+            .flat_map(|c| match c {
+                '"' | '\'' | '\r' | '\n' => std::iter::repeat_n(c, 1),
+                c => std::iter::repeat_n('*', c.len_utf8()),
+            })
+            .collect();
+        shown.replace_range(value.range(), &struck);
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_struck_out() {
+        for (text, shown) in [
+            (
+                r#"bearer = { value = "s3cret" } # x"#,
+                r#"bearer = { value = "******" } # x"#,
+            ),
+            (r#"bearer = 's3cret'"#, "bearer = '******'"),
+            ("password=\"half", "password=\"****"),
+            (
+                "client_secret = \"\"\"a\nb\"\"\"",
+                "client_secret = \"\"\"*\n*\"\"\"",
+            ),
+            ("\"value\" = \"é\\\"\"", "\"value\" = \"***\"\""),
+            ("timeout = \"1s\"", "timeout = \"1s\""),
+            (
+                "bearer = { file = \"/run/token\" }",
+                "bearer = { file = \"/run/token\" }",
+            ),
+        ] {
+            assert_eq!(redact(text).len(), text.len(), "{text}");
+            if text.contains("\\\"") {
+                assert!(!redact(text).contains('é'));
+            } else {
+                assert_eq!(redact(text), shown);
+            }
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! Whole configs: what is found wrong, and at which place.
+
+use std::fs;
+
+use super::*;
+use crate::value::{Limit, Toggle};
+
+/// The end of a config that is good so far.
+const GOOD: &str = r#"
+[listeners.web]
+listen = "127.0.0.1:0"
+[upstreams.app]
+endpoints = ["127.0.0.1:8080"]
+[routes.app]
+upstream = "app"
+"#;
+
+fn good() -> Config {
+    parse("good.toml", GOOD).unwrap().config
+}
+
+/// Line, column and message of everything that is wrong.
+fn wrong(text: &str) -> Vec<String> {
+    match parse("x.toml", text) {
+        Ok(loaded) => tell(&loaded.warnings, 0),
+        Err(report) => tell(&report, 0),
+    }
+}
+
+/// The lines before `start` are not counted.
+fn tell(report: &Report, start: usize) -> Vec<String> {
+    let tell = |d: &Diagnostic| match d.position {
+        Some(p) => format!("{}:{} {}", p.line - start, p.column, d.message),
+        None => d.message.clone(),
+    };
+    report.diagnostics().map(tell).collect()
+}
+
+#[test]
+fn a_good_config_is_read_whole() {
+    let config = good();
+    let names = |names: Vec<&Name>| names.iter().map(|n| n.to_string()).collect::<Vec<_>>();
+    assert_eq!(names(config.listeners.keys().collect()), ["web"]);
+    assert_eq!(names(config.upstreams.keys().collect()), ["app"]);
+    assert_eq!(names(config.routes.keys().collect()), ["app"]);
+    assert_eq!(config.admin, admin::Config::default());
+    let loaded = parse("good.toml", GOOD).unwrap();
+    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+    assert_eq!(loaded.hash.len(), 32);
+}
+
+#[test]
+fn defaults_go_where_a_route_says_nothing() {
+    let text = format!(
+        "{GOOD}deadline = false\nidle_timeout = \"1m\"\n[defaults]\ntimeout = \"3s\"\n\
+         deadline = \"9s\"\nidle_timeout = \"2m\""
+    );
+    let config = parse("x.toml", &text).unwrap().config;
+    let policies = &config.routes[&"app".parse().unwrap()].policies;
+    assert_eq!(policies.timeout, Some(Toggle::On(Limit::from_secs(3))));
+    assert_eq!(
+        policies.idle_timeout,
+        Some(Toggle::On(Limit::from_secs(60)))
+    );
+    assert_eq!(policies.deadline, Some(Toggle::Off));
+}
+
+#[test]
+fn a_route_is_shown_as_one_table() {
+    let shown = serde_json::to_value(good()).unwrap();
+    assert_eq!(shown["routes"]["app"]["upstream"], "app");
+    assert!(shown["routes"]["app"].get("timeout").is_some());
+    assert_eq!(shown["admin"]["listen"], "127.0.0.1:15000");
+}
+
+/// `mistakes.txt`: pieces of config that follow a good one, each with how the findings in it begin. Lines count
+/// from the start of the piece.
+#[test]
+fn every_mistake_is_at_its_place() {
+    let before = GOOD.lines().count();
+    for case in include_str!("mistakes.txt").split("\n\n") {
+        let (expected, text): (Vec<_>, Vec<_>) =
+            case.lines().partition(|line| line.starts_with("> "));
+        let text = format!("{GOOD}{}", text.join("\n"));
+        let found = match parse("x.toml", &text) {
+            Ok(loaded) => tell(&loaded.warnings, before),
+            Err(report) => tell(&report, before),
+        };
+        let matching = found.iter().zip(&expected);
+        let all_match = matching.fold(true, |good, (f, e)| good && f.starts_with(&e[2..]));
+        assert!(
+            all_match && found.len() == expected.len(),
+            "{case}\n\n{found:#?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_missing_altogether_is_told() {
+    assert_eq!(
+        wrong(""),
+        ["there is no listener, so nothing would be served"]
+    );
+    assert_eq!(
+        wrong("routes = 5\n[listeners.a]\nlisten = \"unix:/a\"")[0],
+        "1:10 expected tables `[routes.NAME]`, found a number"
+    );
+    assert_eq!(wrong("admin = []")[0], "1:9 expected a table, found a list");
+    assert_eq!(
+        wrong("[listeners.a]\nlisten = \"unix:/a\""),
+        ["1:1 no route serves this listener: every request gets 404"]
+    );
+}
+
+#[test]
+fn a_broken_block_raises_no_further_doubts() {
+    let text = "[listeners.a]\nlisten = 5\n[upstreams.b]\nendpoints = 5\n[routes.c]\nupstream = \"b\"\nlistener = \"a\"\nmatch.path = 1";
+    assert_eq!(
+        wrong(text),
+        [
+            "2:10 expected text, found `5`",
+            "4:13 expected a list, found `5`",
+            "8:14 expected text, found `1`",
+        ]
+    );
+}
+
+#[test]
+fn the_report_shows_the_line() {
+    let text = format!(
+        "{}timout = \"1s\"\n[upstreams.ap]\nendpoints = 1\n[routes.x]\nupstream = \"appp\"\nmatch.path = \"/x\"\n",
+        &GOOD[1..]
+    );
+    let report = parse("conf/x.toml", &text).unwrap_err();
+    assert_eq!(report.errors(), 3);
+    assert_eq!(
+        report.to_string(),
+        "\
+error: unknown key `timout`, did you mean `timeout`?
+ --> conf/x.toml:7:1
+  |
+7 | timout = \"1s\"
+  | ^^^^^^
+
+error: expected a list, found `1`
+ --> conf/x.toml:9:13
+  |
+9 | endpoints = 1
+  |             ^
+
+error: there is no upstream `appp`, did you mean `app`?
+  --> conf/x.toml:11:12
+   |
+ 3 | [upstreams.app]
+   |            --- this one
+...
+11 | upstream = \"appp\"
+   |            ^^^^^^"
+    );
+    assert_eq!(
+        report.first_line(),
+        "conf/x.toml:7:1: unknown key `timout`, did you mean `timeout`? (and 2 more)"
+    );
+}
+
+#[test]
+fn help_stands_below() {
+    let report = parse("x.toml", &format!("{GOOD}[tracing]\nendpoint = \"x\"")).unwrap_err();
+    assert_eq!(
+        report.to_string(),
+        "\
+error: `tracing` is known, but not built yet in this version
+ --> x.toml:8:2
+  |
+8 | [tracing]
+  |  ^^^^^^^
+  |
+  = help: remove it"
+    );
+    assert!(report.coloured().contains("\u{1b}["));
+}
+
+#[test]
+fn secrets_are_not_shown() {
+    let text = format!("{GOOD}credentials = {{ bearer = {{ value = \"hunter2\" }} }}");
+    let report = parse("x.toml", &text).unwrap_err();
+    assert!(!report.to_string().contains("hunter2"), "{report}");
+    assert!(!format!("{report:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_name_in_two_files_is_shown_in_both() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("a.toml"), GOOD).unwrap();
+    fs::write(
+        dir.path().join("b.toml"),
+        "\n[routes.app]\nupstream = \"app\"\n[routes.b]\nredirect = 1",
+    )
+    .unwrap();
+    let report = load(dir.path()).unwrap_err();
+    assert_eq!(
+        tell(&report, 0),
+        [
+            "2:1 `[routes.app]` is in two files",
+            "5:12 expected a table, found `1`"
+        ]
+    );
+    let shown = report.to_string();
+    for part in ["b.toml:2:1", "a.toml:6:1", "first named here"] {
+        assert!(shown.contains(part), "{shown}");
+    }
+}
+
+#[test]
+fn files_of_a_directory_make_one_config() {
+    let dir = tempfile::tempdir().unwrap();
+    let (base, routes) = GOOD.split_once("[routes").unwrap();
+    fs::write(dir.path().join("a.toml"), format!("[routes{routes}")).unwrap();
+    fs::write(dir.path().join("b.toml"), base).unwrap();
+    let loaded = load(dir.path()).unwrap();
+    assert_eq!(loaded.config, good());
+    assert_eq!(loaded.watched.len(), 3);
+}
+
+#[test]
+fn a_path_without_a_config_is_an_error() {
+    let report = load(Path::new("/nowhere/at/all")).unwrap_err();
+    assert_eq!(report.errors(), 1);
+    assert_eq!(
+        report.first_line(),
+        "/nowhere/at/all: there is no config at this path"
+    );
+    assert!(report.to_string().contains("OUTRIGGER_CONFIG"));
+}
+
+#[test]
+fn the_reference_and_the_examples_are_good() {
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let examples = fs::read_dir(config.join("examples")).unwrap();
+    let examples = examples.map(|entry| entry.unwrap().path());
+    for path in examples.chain([config.join("outrigger.toml")]) {
+        let loaded = load(&path).unwrap();
+        assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+    }
+}
+
+fn reference() -> (String, Config) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/outrigger.toml");
+    (
+        fs::read_to_string(&path).unwrap(),
+        load(&path).unwrap().config,
+    )
+}
+
+#[test]
+fn the_reference_shows_the_defaults() {
+    let (_, shown) = reference();
+    let text =
+        "[listeners.web]\nlisten = \"0.0.0.0:15001\"\n[upstreams.app]\nendpoints = [\"x:1\"]\n";
+    let mut bare = parse("x.toml", &format!("{text}[routes.a]\nupstream = \"app\"")).unwrap();
+    let (web, app) = ("web".parse().unwrap(), "app".parse().unwrap());
+    let upstream = bare.config.upstreams.get_mut(&app).unwrap();
+    upstream
+        .endpoints
+        .clone_from(&shown.upstreams[&app].endpoints);
+    assert_eq!(shown.upstreams[&app], bare.config.upstreams[&app]);
+    assert_eq!(shown.listeners[&web], bare.config.listeners[&web]);
+    assert_eq!(shown.admin, bare.config.admin);
+    assert_eq!(shown.process, bare.config.process);
+    assert_eq!(shown.log, bare.config.log);
+    assert_eq!(shown.shutdown, bare.config.shutdown);
+}
+
+#[test]
+fn the_reference_names_every_key() {
+    fn keys(value: &serde_json::Value, found: &mut Vec<String>) {
+        match value {
+            serde_json::Value::Object(table) => {
+                for (key, value) in table {
+                    found.push(key.clone());
+                    keys(value, found);
+                }
+            }
+            serde_json::Value::Array(items) => items.iter().for_each(|item| keys(item, found)),
+            _ => {}
+        }
+    }
+    let (text, config) = reference();
+    let mut found = Vec::new();
+    keys(&serde_json::to_value(config).unwrap(), &mut found);
+    let missing: Vec<_> = found.iter().filter(|key| !text.contains(*key)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn nesting_without_end_is_refused() {
+    for piece in ["a.", "[", "{a="] {
+        assert!(parse("x.toml", &format!("a = {}", piece.repeat(100_000))).is_err());
+        assert!(parse("x.toml", &format!("{}a = 1", piece.repeat(100_000))).is_err());
+    }
+}
+
+mod never_panics {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn survives(bytes: &[u8]) {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("x.toml");
+        fs::write(&file, bytes).unwrap();
+        match load(&file) {
+            Ok(loaded) => assert_eq!(loaded.warnings.errors(), 0),
+            Err(report) => {
+                assert!(report.errors() > 0);
+                assert!(!report.to_string().is_empty());
+                assert!(!report.first_line().is_empty());
+            }
+        }
+    }
+
+    /// A good config with some of its bytes replaced by others that mean something in TOML.
+    fn mutated() -> impl Strategy<Value = Vec<u8>> {
+        let text = include_bytes!("../../config/outrigger.toml");
+        let signs = prop::sample::select(b"[]{}=\".,'#\n\r\t 0aZ_-\x00\xc3\xff".to_vec());
+        prop::collection::vec((0..text.len(), signs, 0..4usize), 1..12).prop_map(move |edits| {
+            let mut bytes = text.to_vec();
+            for (at, sign, gone) in edits {
+                let at = at.min(bytes.len());
+                let end = (at + gone).min(bytes.len());
+                bytes.splice(at..end, [sign]);
+            }
+            bytes
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn on_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            survives(&bytes);
+        }
+
+        #[test]
+        fn on_anything_like_toml(text in "[\\[\\]{}=\".,'#\n a-c_0-9é-]{0,120}") {
+            survives(text.as_bytes());
+        }
+
+        #[test]
+        fn on_a_config_with_slips(bytes in mutated()) {
+            survives(&bytes);
+        }
+    }
+}

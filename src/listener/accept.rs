@@ -1,0 +1,161 @@
+//! A listener at work: its accept loop on each worker, and the limit on its connections.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use metrics::{Gauge, gauge};
+use tokio::net::{TcpListener, UnixListener};
+
+use super::{Config, ListenAddress, ListenSocket, SocketFile};
+use crate::drain::{Drain, Ticket};
+use crate::io::Io;
+use crate::peer::{Peer, PeerAddress};
+
+const CONNECTIONS: &str = "outrigger_downstream_connections";
+/// How long accepting rests when the kernel is out of descriptors or memory.
+const REST: Duration = Duration::from_millis(100);
+
+/// A listener, as long as its address stays in the config.
+pub struct Listener {
+    pub name: Arc<str>,
+    /// As bound.
+    pub address: ListenAddress,
+    /// What the config says of it now; a connection takes what it finds when it begins.
+    pub config: ArcSwap<Config>,
+    pub drain: Drain,
+    connections: Gauge,
+    _file: Option<SocketFile>,
+}
+
+/// A connection that a caller has opened.
+pub struct Accepted {
+    pub io: Io,
+    pub peer: Arc<Peer>,
+    pub listener: Arc<Listener>,
+    pub ticket: Ticket,
+    _counted: Counted,
+}
+
+impl Listener {
+    pub fn new(
+        name: Arc<str>,
+        address: ListenAddress,
+        config: Config,
+        file: Option<SocketFile>,
+    ) -> Self {
+        Listener {
+            connections: gauge!(CONNECTIONS, "listener" => name.clone()),
+            name,
+            address,
+            config: ArcSwap::from_pointee(config),
+            drain: Drain::default(),
+            _file: file,
+        }
+    }
+}
+
+/// Accepts connections until the listener drains; then those that wait in the kernel's queue, and ends. Closing
+/// with some in the queue would reset them.
+pub async fn accept(listener: Arc<Listener>, socket: ListenSocket, serve: impl Fn(Accepted)) {
+    let socket = match Socket::new(socket) {
+        Ok(socket) => socket,
+        Err(error) => {
+            tracing::error!(listener = %listener.name, %error, "the listening socket cannot be used");
+            return;
+        }
+    };
+    let drained = listener.drain.clone();
+    let mut drained = std::pin::pin!(drained.started());
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            accepted = socket.accept() => accepted,
+            () = &mut drained => break,
+        };
+        match accepted {
+            Ok((io, address)) => {
+                // At the limit the connection waits here, and those behind it in the kernel's queue.
+                let limit = listener.config.load().max_connections;
+                listener.drain.below(limit).await;
+                serve(Accepted::new(io, address, &listener));
+            }
+            Err(error) => rest(&listener.name, error).await,
+        }
+    }
+    while let Some(Ok((io, address))) = futures_util::FutureExt::now_or_never(socket.accept()) {
+        serve(Accepted::new(io, address, &listener));
+    }
+}
+
+/// A connection that ended before it was accepted is nothing to rest for.
+async fn rest(listener: &str, error: io::Error) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    if !matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | Interrupted
+    ) {
+        tracing::warn!(listener, %error, "connections cannot be accepted for now");
+        tokio::time::sleep(REST).await;
+    }
+}
+
+impl Accepted {
+    fn new(io: Io, address: PeerAddress, listener: &Arc<Listener>) -> Self {
+        Accepted {
+            io,
+            peer: Arc::new(Peer {
+                address,
+                listener: listener.name.clone(),
+                encrypted: false,
+            }),
+            ticket: listener.drain.ticket(),
+            _counted: Counted::new(&listener.connections),
+            listener: listener.clone(),
+        }
+    }
+}
+
+enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Socket {
+    fn new(socket: ListenSocket) -> io::Result<Self> {
+        Ok(match socket {
+            ListenSocket::Tcp(socket) => Socket::Tcp(TcpListener::from_std(socket)?),
+            ListenSocket::Unix(socket) => Socket::Unix(UnixListener::from_std(socket)?),
+        })
+    }
+
+    async fn accept(&self) -> io::Result<(Io, PeerAddress)> {
+        match self {
+            Socket::Tcp(socket) => {
+                let (stream, address) = socket.accept().await?;
+                Ok((Io::Tcp(stream), PeerAddress::Tcp(address)))
+            }
+            Socket::Unix(socket) => {
+                let (stream, _) = socket.accept().await?;
+                Ok((Io::Unix(stream), PeerAddress::Unix))
+            }
+        }
+    }
+}
+
+/// Counts a connection while it lives.
+struct Counted(Gauge);
+
+impl Counted {
+    fn new(connections: &Gauge) -> Self {
+        connections.increment(1);
+        Counted(connections.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.decrement(1);
+    }
+}

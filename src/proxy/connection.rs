@@ -1,0 +1,235 @@
+//! One connection of a caller: which protocol it speaks, and its requests one by one.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::BytesMut;
+use http::Version;
+use tokio::time::Instant;
+
+use super::upgrade::{Side, tunnel};
+use super::{Arrival, Proxy};
+use crate::body::Body;
+use crate::buffer;
+use crate::error::{BAD_REQUEST, CALLER_GONE, Error, REQUEST_TIMEOUT};
+use crate::h1::{self, head::Limits};
+use crate::h2;
+use crate::listener::{Accepted, Config, Protocol};
+use crate::message::Response;
+use crate::timer::Deadline;
+
+/// What an HTTP/2 connection begins with (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Bytes of the smallest frame, such as empty settings.
+const FRAME_HEAD: usize = 9;
+
+/// Serves a connection to its end.
+pub async fn serve(proxy: Arc<Proxy>, mut accepted: Accepted) {
+    poll_fn(|cx| {
+        accepted.ticket.register(cx);
+        Poll::Ready(())
+    })
+    .await;
+    let config = accepted.listener.config.load_full();
+    match detect(&accepted, &config).await {
+        Some((Spoken::Http2, early)) => serve_http2(proxy, accepted, config, early).await,
+        Some((Spoken::Http1, early)) => serve_http1(proxy, accepted, config, early).await,
+        None => {}
+    }
+}
+
+/// Which protocol a caller speaks.
+enum Spoken {
+    Http1,
+    Http2,
+}
+
+/// Finds out what the caller speaks, and hands on the bytes that told. `None` when the connection is over.
+async fn detect(accepted: &Accepted, config: &Config) -> Option<(Spoken, BytesMut)> {
+    if !config.protocols.contains(&Protocol::Http2) {
+        return Some((Spoken::Http1, BytesMut::new()));
+    }
+    let mut early = BytesMut::new();
+    let mut begun = false;
+    let mut deadline = Deadline::new();
+    deadline.set(Instant::now() + config.idle_timeout.0);
+    let spoken = poll_fn(|cx| {
+        while accepted.io.poll_read_ready(cx).is_ready() {
+            if early.capacity() == 0 {
+                early = buffer::take_read();
+            }
+            match accepted.io.poll_read(cx, &mut early) {
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(None),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Pending => break,
+            }
+            if let Some(spoken) = spoken(&early) {
+                return Poll::Ready(Some(spoken));
+            }
+        }
+        if early.is_empty() {
+            buffer::give_read(std::mem::take(&mut early));
+            if accepted.ticket.is_draining() {
+                return Poll::Ready(None);
+            }
+        } else if !begun {
+            begun = true;
+            deadline.set(Instant::now() + config.header_timeout.0);
+        }
+        deadline.poll_passed(cx).map(|()| None)
+    })
+    .await?;
+    Some((spoken, early))
+}
+
+/// What these first bytes say, once they say it. An HTTP/2 caller sends its settings with the preface.
+fn spoken(early: &[u8]) -> Option<Spoken> {
+    if early.starts_with(PREFACE) {
+        return (early.len() >= PREFACE.len() + FRAME_HEAD).then_some(Spoken::Http2);
+    }
+    (!PREFACE.starts_with(early)).then_some(Spoken::Http1)
+}
+
+async fn serve_http2(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>, early: BytesMut) {
+    let settings = h2::server::Settings {
+        max_concurrent_streams: config.max_concurrent_streams,
+        max_header_bytes: u32::try_from(config.max_header_bytes.0).unwrap_or(u32::MAX),
+        idle_timeout: config.idle_timeout.0,
+    };
+    let Accepted {
+        io,
+        peer,
+        ticket,
+        listener,
+        ..
+    } = accepted;
+    let answer = |head: Result<h2::server::RequestHead, Error>, body: Body| {
+        let (proxy, peer, config) = (proxy.clone(), peer.clone(), config.clone());
+        async move {
+            match head {
+                Ok(head) => {
+                    let arrival = Arrival {
+                        method: head.method,
+                        authority: head.authority,
+                        target: head.target,
+                        version: Version::HTTP_2,
+                        headers: head.headers,
+                        body,
+                        upgrade: None,
+                        interim: None,
+                    };
+                    proxy.handle(arrival, &peer, &config).await
+                }
+                Err(error) => proxy.refuse(&error, &peer),
+            }
+        }
+    };
+    let draining = || ticket.is_draining();
+    if let Err(error) = h2::server::serve(io, early.freeze(), settings, draining, answer).await {
+        tracing::debug!(listener = %listener.name, peer = %peer.address, %error, "an HTTP/2 connection broke");
+    }
+}
+
+async fn serve_http1(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>, early: BytesMut) {
+    let settings = h1::server::Settings {
+        head: Limits {
+            bytes: usize::try_from(config.max_header_bytes.0)
+                .unwrap_or(usize::MAX)
+                .min(1 << 30),
+            fields: config.max_headers,
+        },
+        header_timeout: config.header_timeout.0,
+        idle_timeout: config.idle_timeout.0,
+        body_timeout: config.body_timeout.0,
+    };
+    // What is not taken out, such as the count of connections, lives to the end of this function.
+    let Accepted {
+        io, peer, ticket, ..
+    } = accepted;
+    let mut connection = h1::server::Connection::new(io, early, settings);
+    if !config.protocols.contains(&Protocol::Http1) {
+        let error = Error::new(BAD_REQUEST, "this listener speaks HTTP/2 only");
+        return end_with(connection, proxy.refuse(&error, &peer)).await;
+    }
+    loop {
+        let (head, body) = match connection.next(|| ticket.is_draining()).await {
+            Ok(Some(request)) => request,
+            Ok(None) => return,
+            Err(error) => {
+                return end_with(connection, proxy.refuse(&error, &peer)).await;
+            }
+        };
+        let arrival = Arrival {
+            // An HTTP/1.0 caller cannot read interim answers (RFC 9110, section 15.2).
+            interim: (head.version == Version::HTTP_11).then(|| connection.interim()),
+            method: head.method,
+            authority: head.authority,
+            target: head.target,
+            version: head.version,
+            headers: head.headers,
+            body,
+            upgrade: head.upgrade,
+        };
+        let answered = {
+            let mut answering = pin!(proxy.handle(arrival, &peer, &config));
+            poll_fn(|cx| match answering.as_mut().poll(cx) {
+                Poll::Ready(response) => Poll::Ready(Some(response)),
+                // Dropping the future ends the upstream request.
+                Poll::Pending => connection.poll_gone(cx).map(|()| None),
+            })
+            .await
+        };
+        let Some(mut response) = answered else {
+            return;
+        };
+        if let Some(upgraded) = response.upgrade.take() {
+            return switch(connection, response, upgraded).await;
+        }
+        match connection.respond(response, !ticket.is_draining()).await {
+            Ok(true) => {}
+            Ok(false) => return connection.close().await,
+            Err(error) => {
+                if error.reason() != CALLER_GONE && error.reason() != REQUEST_TIMEOUT {
+                    tracing::debug!(peer = %peer.address, %error, "an answer was cut");
+                }
+                return;
+            }
+        }
+    }
+}
+
+/// Gives a last answer.
+async fn end_with(mut connection: h1::server::Connection, answer: Response) {
+    if connection.respond(answer, false).await.is_ok() {
+        connection.close().await;
+    }
+}
+
+async fn switch(
+    connection: h1::server::Connection,
+    response: Response,
+    upgraded: crate::message::Upgraded,
+) {
+    let switched = connection
+        .switch(
+            response.status,
+            &response.headers,
+            upgraded.protocol.as_ref(),
+        )
+        .await;
+    let Ok((io, early)) = switched else {
+        return;
+    };
+    let caller = Side { io, early };
+    let upstream = Side {
+        io: upgraded.io,
+        early: upgraded.early,
+    };
+    if let Err(error) = tunnel(caller, upstream, upgraded.idle_limit).await {
+        tracing::debug!(%error, "an upgraded connection broke");
+    }
+    // The answer's guards, such as the count of requests in flight, live to the end of the tunnel.
+    drop(response.body);
+}

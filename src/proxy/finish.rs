@@ -1,0 +1,192 @@
+//! What is counted and logged of a request, once its answer has ended.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::StatusCode;
+use tokio::time::Instant;
+
+use super::access_log::{AccessLog, Captured, Record};
+use crate::body::{Body, End, Guard};
+use crate::error::{CALLER_GONE, Reason};
+use crate::message::{Request, Response, ServedBy};
+use crate::peer::Peer;
+use crate::snapshot::Route;
+use crate::telemetry::request_metrics::{InFlight, RouteMetrics};
+
+/// Counts a request, however it ends: it rides in the answer's body, and before that in the request's future.
+pub struct Finish {
+    metrics: Arc<RouteMetrics>,
+    in_flight: Option<InFlight>,
+    peer: Arc<Peer>,
+    received: Instant,
+    request_bytes: Sent,
+    status: StatusCode,
+    reason: Option<Reason>,
+    log: Option<Box<Line>>,
+    ended: bool,
+}
+
+/// Bytes of a request's body.
+enum Sent {
+    Known(u64),
+    Counted(Arc<AtomicU64>),
+}
+
+/// What the access log needs and would be gone by then.
+struct Line {
+    log: Arc<AccessLog>,
+    request: Logged,
+    route: Option<Arc<str>>,
+    served_by: Option<ServedBy>,
+}
+
+struct Logged {
+    method: http::Method,
+    target: http::uri::PathAndQuery,
+    host: Option<http::uri::Authority>,
+    client: Option<std::net::IpAddr>,
+    version: http::Version,
+    request_id: crate::message::RequestId,
+    headers: Captured,
+}
+
+impl Finish {
+    pub fn new(
+        request: &mut Request,
+        peer: &Arc<Peer>,
+        unrouted: &Arc<RouteMetrics>,
+        access_log: Option<Arc<AccessLog>>,
+    ) -> Self {
+        Finish {
+            metrics: unrouted.clone(),
+            in_flight: None,
+            peer: peer.clone(),
+            received: request.context.received,
+            request_bytes: count(request),
+            // Until there is an answer, its end is that of a caller who did not wait.
+            status: StatusCode::from_u16(CALLER_GONE.status).unwrap_or_default(),
+            reason: Some(CALLER_GONE),
+            log: access_log.map(|log| Box::new(Line::new(log, request))),
+            ended: false,
+        }
+    }
+
+    pub fn routed(&mut self, route: &Route) {
+        self.metrics = route.metrics.clone();
+        self.in_flight = Some(self.metrics.started());
+        if let Some(line) = &mut self.log {
+            line.route = Some(route.name.clone());
+        }
+    }
+
+    pub fn answered(&mut self, response: &Response) {
+        self.status = response.status;
+        self.reason = response.refused;
+        if let Some(line) = &mut self.log {
+            line.served_by.clone_from(&response.served_by);
+        }
+    }
+
+    fn finish(&mut self, response_bytes: u64) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        let seconds = self.received.elapsed().as_secs_f64();
+        let request_bytes = match &self.request_bytes {
+            Sent::Known(bytes) => *bytes,
+            Sent::Counted(bytes) => bytes.load(Ordering::Relaxed),
+        };
+        let status = self.status.as_u16();
+        self.in_flight = None;
+        self.metrics.finished(
+            &self.peer.listener,
+            status,
+            self.reason,
+            seconds,
+            request_bytes,
+            response_bytes,
+        );
+        if let Some(line) = &self.log {
+            let request = &line.request;
+            let served_by = line.served_by.as_ref();
+            line.log.write(&Record {
+                method: request.method.as_str(),
+                path: request.target.path(),
+                query: request.target.query(),
+                host: request.host.as_ref().map(|host| host.host()),
+                client: request.client,
+                version: request.version,
+                status,
+                request_bytes,
+                response_bytes,
+                seconds,
+                listener: &self.peer.listener,
+                route: line.route.as_deref(),
+                upstream: served_by.map(|by| &*by.upstream),
+                endpoint: served_by.map(|by| &*by.endpoint),
+                reason: self.reason.map(|reason| reason.name),
+                request_id: request.request_id.as_str(),
+                headers: &request.headers,
+            });
+        }
+    }
+}
+
+impl Guard for Finish {
+    fn end(mut self: Box<Self>, end: End<'_>, passed: u64) {
+        match end {
+            End::Complete => {}
+            End::Failed(error) => self.reason = Some(error.reason()),
+            End::Dropped => self.reason = self.reason.or(Some(CALLER_GONE)),
+        }
+        self.finish(passed);
+    }
+}
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        self.finish(0);
+    }
+}
+
+/// Has the bytes of a request's body counted as they pass.
+fn count(request: &mut Request) -> Sent {
+    if let Some(whole) = http_body::Body::size_hint(&request.body)
+        .exact()
+        .filter(|n| *n == 0)
+    {
+        return Sent::Known(whole);
+    }
+    let passed = Arc::new(AtomicU64::new(0));
+    let body = std::mem::replace(&mut request.body, Body::empty());
+    request.body = body.with_guard(Passed(passed.clone()));
+    Sent::Counted(passed)
+}
+
+struct Passed(Arc<AtomicU64>);
+
+impl Guard for Passed {
+    fn end(self: Box<Self>, _: End<'_>, passed: u64) {
+        self.0.store(passed, Ordering::Relaxed);
+    }
+}
+
+impl Line {
+    fn new(log: Arc<AccessLog>, request: &Request) -> Self {
+        Line {
+            request: Logged {
+                method: request.method.clone(),
+                target: request.target.clone(),
+                host: request.authority.clone(),
+                client: request.context.client,
+                version: request.version,
+                request_id: request.context.request_id.clone(),
+                headers: log.capture(&request.headers),
+            },
+            log,
+            route: None,
+            served_by: None,
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! What every request and answer goes through: hop-by-hop headers, `X-Forwarded-*`, `Via`, the request id.
+
+use std::net::IpAddr;
+
+use http::uri::Authority;
+use http::{HeaderName, HeaderValue, Method, header};
+use ipnet::IpNet;
+
+use crate::headers::Headers;
+use crate::listener::{Config, ForwardedHeaders};
+use crate::message::{Request, RequestId};
+use crate::peer::Peer;
+
+static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+static CLIENT_CERTIFICATE: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const VIA: HeaderValue = HeaderValue::from_static("1.1 outrigger");
+/// A longer request id is replaced by one of ours: it goes into every log line.
+const MAX_REQUEST_ID: usize = 128;
+
+/// The request's id: the caller's if it is fit to be logged, or a new one.
+pub fn request_id(headers: &Headers) -> RequestId {
+    match headers.get_str(&REQUEST_ID) {
+        Some(id)
+            if (1..=MAX_REQUEST_ID).contains(&id.len())
+                && id.bytes().all(|b| b.is_ascii_graphic()) =>
+        {
+            RequestId::Kept(id.into())
+        }
+        _ => RequestId::new(),
+    }
+}
+
+/// The caller's address: the peer's, unless the peer is a trusted proxy, which names the one before it.
+///
+/// `X-Forwarded-For` is read from the right, past every trusted proxy; what stands left of the first address that is
+/// not trusted may be invented.
+pub fn client_address(peer: &Peer, headers: &Headers, trusted: &[IpNet]) -> Option<IpAddr> {
+    let is_trusted = |ip: IpAddr| trusted.iter().any(|network| network.contains(&ip));
+    let mut client = peer.address.ip()?;
+    if trusted.is_empty() || !is_trusted(client) {
+        return Some(client);
+    }
+    let values: Vec<&[u8]> = headers.get_all(&FORWARDED_FOR).collect();
+    let hops = values
+        .iter()
+        .rev()
+        .flat_map(|value| value.rsplit(|b| *b == b','));
+    for hop in hops {
+        match parse_hop(hop) {
+            Some(address) => client = address,
+            None => break,
+        }
+        if !is_trusted(client) {
+            break;
+        }
+    }
+    Some(client)
+}
+
+fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(hop).ok()?.trim();
+    let address = text
+        .parse::<IpAddr>()
+        .or_else(|_| {
+            text.parse::<std::net::SocketAddr>()
+                .map(|address| address.ip())
+        })
+        .or_else(|_| text.trim_matches(['[', ']']).parse::<IpAddr>());
+    address.ok().map(|address| address.to_canonical())
+}
+
+/// Makes a caller's request ready for the policies: what was meant for this hop only is gone, what the proxy tells
+/// about the caller is there.
+pub fn receive(request: &mut Request, listener: &Config) {
+    let trailers = accepts_trailers(&request.headers);
+    remove_hop_by_hop(&mut request.headers);
+    if trailers {
+        request
+            .headers
+            .insert(&header::TE, &HeaderValue::from_static("trailers"));
+    }
+    // Only a verified identity may speak of a certificate.
+    request.headers.remove(&CLIENT_CERTIFICATE);
+    match listener.forwarded_headers() {
+        ForwardedHeaders::Pass => {}
+        ForwardedHeaders::Set => set_forwarded(request, listener),
+        ForwardedHeaders::Remove => {
+            for name in [
+                &FORWARDED_FOR,
+                &FORWARDED_PROTO,
+                &FORWARDED_HOST,
+                &header::FORWARDED,
+            ] {
+                request.headers.remove(name);
+            }
+        }
+    }
+    if listener.via {
+        request.headers.append(&header::VIA, &VIA);
+    }
+    if let RequestId::Made(id) = &request.context.request_id
+        && let Ok(value) = HeaderValue::from_bytes(id)
+    {
+        request.headers.insert(&REQUEST_ID, &value);
+    }
+    agree_on_host(request);
+}
+
+/// RFC 9112 section 3.2.2: a target with an authority overrules `Host`; the upstream sees one of them only.
+fn agree_on_host(request: &mut Request) {
+    let Some(authority) = &request.authority else {
+        return;
+    };
+    let same = request
+        .headers
+        .get(&header::HOST)
+        .is_some_and(|host| host == authority.as_str().as_bytes());
+    if !same && request.method != Method::CONNECT {
+        set_host(&mut request.headers, authority);
+    }
+}
+
+/// Writes `Host`.
+pub fn set_host(headers: &mut Headers, authority: &Authority) {
+    if let Ok(value) = HeaderValue::from_str(authority.as_str()) {
+        headers.insert(&header::HOST, &value);
+    }
+}
+
+/// Makes an upstream's answer ready for the caller.
+pub fn send_back(headers: &mut Headers, listener: &Config) {
+    remove_hop_by_hop(headers);
+    if listener.via {
+        headers.append(&header::VIA, &VIA);
+    }
+}
+
+fn set_forwarded(request: &mut Request, listener: &Config) {
+    let peer = &request.context.peer;
+    let headers = &mut request.headers;
+    let believed = peer.address.ip().is_some_and(|ip| {
+        listener
+            .trusted_proxies
+            .iter()
+            .any(|network| network.contains(&ip))
+    });
+    let mut chain = Vec::new();
+    if believed {
+        for value in headers.get_all(&FORWARDED_FOR) {
+            chain.extend_from_slice(value);
+            chain.extend_from_slice(b", ");
+        }
+    } else {
+        headers.remove(&FORWARDED_PROTO);
+        headers.remove(&FORWARDED_HOST);
+        headers.remove(&header::FORWARDED);
+    }
+    match peer.address.ip() {
+        Some(ip) => chain.extend_from_slice(ip.to_string().as_bytes()),
+        None => chain.extend_from_slice(b"unknown"),
+    }
+    if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(chain)) {
+        headers.insert(&FORWARDED_FOR, &value);
+    }
+    if !headers.contains(&FORWARDED_PROTO) {
+        let scheme = if peer.encrypted { "https" } else { "http" };
+        headers.insert(&FORWARDED_PROTO, &HeaderValue::from_static(scheme));
+    }
+    if !headers.contains(&FORWARDED_HOST)
+        && let Some(authority) = &request.authority
+        && let Ok(value) = HeaderValue::from_str(authority.as_str())
+    {
+        headers.insert(&FORWARDED_HOST, &value);
+    }
+}
+
+fn accepts_trailers(headers: &Headers) -> bool {
+    headers.get_all(&header::TE).any(|te| {
+        te.split(|b| *b == b',')
+            .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+    })
+}
+
+/// Removes what was meant for this connection only (RFC 9110, section 7.6.1), and all that `Connection` names.
+fn remove_hop_by_hop(headers: &mut Headers) {
+    let mut named: Vec<Vec<u8>> = Vec::new();
+    for options in headers.get_all(&header::CONNECTION) {
+        for option in options.split(|b| *b == b',') {
+            let option = option.trim_ascii();
+            let harmless = [&b"close"[..], b"keep-alive", b"upgrade", b"te"];
+            // Host is not the sender's to take away.
+            let kept = option.eq_ignore_ascii_case(b"host");
+            if !option.is_empty()
+                && !kept
+                && !harmless
+                    .iter()
+                    .any(|known| option.eq_ignore_ascii_case(known))
+            {
+                named.push(option.to_owned());
+            }
+        }
+    }
+    headers.retain(|name, _| {
+        !is_hop_by_hop(name) && !named.iter().any(|named| name.eq_ignore_ascii_case(named))
+    });
+}
+
+fn is_hop_by_hop(name: &[u8]) -> bool {
+    // The length settles nearly every comparison.
+    let other: &[u8] = match name.len() {
+        2 => b"te",
+        7 => b"upgrade",
+        10 if name.eq_ignore_ascii_case(b"keep-alive") => return true,
+        10 => b"connection",
+        14 => b"http2-settings",
+        16 => b"proxy-connection",
+        17 => b"transfer-encoding",
+        _ => return false,
+    };
+    name.eq_ignore_ascii_case(other)
+}

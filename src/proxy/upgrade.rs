@@ -1,0 +1,115 @@
+//! After a 101, or a 2xx to CONNECT: raw bytes both ways.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::time::Instant;
+
+use crate::buffer;
+use crate::io::Io;
+use crate::timer::Deadline;
+
+/// One end of a tunnel, and what arrived there before it was one.
+pub struct Side {
+    pub io: Io,
+    pub early: Bytes,
+}
+
+/// Copies bytes both ways until both directions have ended, or nothing has passed for `idle_limit`.
+///
+/// The end of one direction is passed on as such and leaves the other open. No buffer is held while nothing passes.
+///
+/// # Errors
+/// What broke either connection.
+pub async fn tunnel(caller: Side, upstream: Side, idle_limit: Option<Duration>) -> io::Result<()> {
+    let mut there = Direction::new(caller.early);
+    let mut back = Direction::new(upstream.early);
+    let (caller, upstream) = (caller.io, upstream.io);
+    let mut idle = Deadline::new();
+    poll_fn(|cx| {
+        let moved_there = there.poll_copy(&caller, &upstream, cx)?;
+        let moved_back = back.poll_copy(&upstream, &caller, cx)?;
+        if there.ended && back.ended {
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(limit) = idle_limit {
+            if moved_there || moved_back || !idle.is_set() {
+                idle.set(Instant::now() + limit);
+            }
+            ready!(idle.poll_passed(cx));
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+struct Direction {
+    early: Bytes,
+    buffer: BytesMut,
+    source_ended: bool,
+    ended: bool,
+}
+
+impl Direction {
+    fn new(early: Bytes) -> Self {
+        Direction {
+            early,
+            buffer: BytesMut::new(),
+            source_ended: false,
+            ended: false,
+        }
+    }
+
+    /// Copies what can be copied now; says whether anything moved.
+    fn poll_copy(&mut self, from: &Io, to: &Io, cx: &mut Context<'_>) -> io::Result<bool> {
+        let mut moved = false;
+        while !self.ended {
+            while self.early.has_remaining() {
+                match write(to, &self.early, cx)? {
+                    Some(written) => self.early.advance(written),
+                    None => return Ok(moved),
+                }
+                moved = true;
+            }
+            while !self.buffer.is_empty() {
+                match write(to, &self.buffer, cx)? {
+                    Some(written) => self.buffer.advance(written),
+                    None => return Ok(moved),
+                }
+                moved = true;
+            }
+            if self.source_ended {
+                // The other side may be gone already, which is as good.
+                let _ = to.shutdown_write();
+                self.ended = true;
+                moved = true;
+                break;
+            }
+            buffer::give_read(std::mem::take(&mut self.buffer));
+            if from.poll_read_ready(cx)?.is_pending() {
+                break;
+            }
+            self.buffer = buffer::take_read();
+            match from.poll_read(cx, &mut self.buffer) {
+                Poll::Ready(Ok(0)) => self.source_ended = true,
+                Poll::Ready(Ok(_)) => moved = true,
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => {}
+            }
+        }
+        Ok(moved)
+    }
+}
+
+fn write(to: &Io, bytes: &[u8], cx: &mut Context<'_>) -> io::Result<Option<usize>> {
+    match to.poll_write_vectored(cx, &[io::IoSlice::new(bytes)]) {
+        Poll::Ready(Ok(0)) => Err(io::ErrorKind::WriteZero.into()),
+        Poll::Ready(Ok(written)) => Ok(Some(written)),
+        Poll::Ready(Err(error)) => Err(error),
+        Poll::Pending => Ok(None),
+    }
+}

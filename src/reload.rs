@@ -1,0 +1,343 @@
+//! From a changed config to a new snapshot, or to a reason why the old one goes on serving.
+//!
+//! All or nothing: the config is read and checked exactly as `outrigger check` does it, new listeners are bound,
+//! the snapshot is built, and only then is anything put to use.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+use metrics::{Gauge, counter, gauge};
+
+use crate::admin::ReloadOutcome;
+use crate::config::{self, Config, Loaded};
+use crate::listener::{self, Listener, Taken};
+use crate::snapshot::{Snapshot, Tools};
+use crate::value::Name;
+use crate::worker::{self, Workers};
+
+const RELOADS: &str = "outrigger_config_reloads_total";
+const GENERATION: &str = "outrigger_config_generation";
+const LAST_SUCCESSFUL: &str = "outrigger_config_last_reload_successful";
+const LAST_TIMESTAMP: &str = "outrigger_config_last_reload_timestamp_seconds";
+
+/// Where the config comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    Path(PathBuf),
+    /// Built in: there is nothing to read again.
+    BuiltIn,
+}
+
+/// What the admin API tells about reloads and listeners.
+#[derive(Default)]
+pub struct Status(Mutex<Facts>);
+
+#[derive(Default)]
+struct Facts {
+    last_error: Option<LastError>,
+    listeners: BTreeMap<Name, Arc<Listener>>,
+}
+
+/// Why the newest config does not serve.
+#[derive(Clone, Debug)]
+pub struct LastError {
+    pub at: SystemTime,
+    /// One line: file, line, column and what is wrong.
+    pub summary: String,
+    /// All of it, as `outrigger check` shows it.
+    pub report: String,
+}
+
+impl Status {
+    pub fn last_error(&self) -> Option<LastError> {
+        self.facts().last_error.clone()
+    }
+
+    pub fn listeners(&self) -> Vec<Arc<Listener>> {
+        self.facts().listeners.values().cloned().collect()
+    }
+
+    fn facts(&self) -> MutexGuard<'_, Facts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Puts configs to use. It belongs to the control thread.
+pub struct Reloader {
+    source: Source,
+    tools: Tools,
+    workers: Workers,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    status: Arc<Status>,
+    gauges: Gauges,
+}
+
+struct Gauges {
+    generation: Gauge,
+    successful: Gauge,
+    timestamp: Gauge,
+}
+
+/// What is wrong, short and long.
+struct Refusal {
+    summary: String,
+    report: String,
+}
+
+impl Reloader {
+    /// Opens the listeners of the first config.
+    ///
+    /// # Errors
+    /// An address that cannot be bound.
+    pub fn start(
+        source: Source,
+        tools: Tools,
+        workers: Workers,
+        snapshot: Arc<ArcSwap<Snapshot>>,
+        taken: BTreeMap<Name, Taken>,
+    ) -> Self {
+        let reloader = Reloader {
+            source,
+            tools,
+            workers,
+            snapshot,
+            status: Arc::default(),
+            gauges: Gauges {
+                generation: gauge!(GENERATION),
+                successful: gauge!(LAST_SUCCESSFUL),
+                timestamp: gauge!(LAST_TIMESTAMP),
+            },
+        };
+        let first = reloader.snapshot.load_full();
+        reloader.open(&first.config, taken);
+        reloader.gauges.note(true, first.generation);
+        reloader
+    }
+
+    pub fn status(&self) -> Arc<Status> {
+        self.status.clone()
+    }
+
+    /// Reads the config again, and puts it to use if it is another and good. Also gives the paths to watch, when
+    /// they may have changed.
+    ///
+    /// # Errors
+    /// The whole report; the old config goes on serving.
+    pub fn reload(&mut self) -> (Result<ReloadOutcome, String>, Option<Vec<PathBuf>>) {
+        let Source::Path(path) = &self.source else {
+            return (
+                Err("this config is built in: there is nothing to read again\n".into()),
+                None,
+            );
+        };
+        let loaded = match config::load(path) {
+            Ok(loaded) => loaded,
+            Err(report) => {
+                let refusal = Refusal {
+                    summary: report.first_line(),
+                    report: report.to_string(),
+                };
+                return (Err(self.refused(refusal)), None);
+            }
+        };
+        let watched = loaded.watched.clone();
+        if loaded.hash == self.snapshot.load().hash {
+            self.status.facts().last_error = None;
+            self.gauges.successful.set(1);
+            let generation = self.snapshot.load().generation;
+            let unchanged = ReloadOutcome {
+                generation,
+                changed: false,
+            };
+            return (Ok(unchanged), Some(watched));
+        }
+        match self.apply(loaded) {
+            Ok(generation) => {
+                let changed = ReloadOutcome {
+                    generation,
+                    changed: true,
+                };
+                (Ok(changed), Some(watched))
+            }
+            Err(refusal) => (Err(self.refused(refusal)), Some(watched)),
+        }
+    }
+
+    fn apply(&mut self, loaded: Loaded) -> Result<u64, Refusal> {
+        let old = self.snapshot.load_full();
+        needs_restart(&old.config, &loaded.config)?;
+        let taken = self.take_new(&old.config, &loaded.config)?;
+        let next = Snapshot::next(loaded, Some(&old), &self.tools).map_err(|problems| {
+            let messages: Vec<String> = problems
+                .into_vec()
+                .into_iter()
+                .map(|problem| problem.message)
+                .collect();
+            Refusal::new(messages.join("\n"))
+        })?;
+        let generation = next.generation;
+        let next = Arc::new(next);
+        // From here on nothing can fail.
+        self.snapshot.store(next.clone());
+        self.open(&next.config, taken);
+        self.close_removed(&next.config);
+        self.status.facts().last_error = None;
+        self.gauges.note(true, generation);
+        counter!(RELOADS, "result" => "applied").increment(1);
+        tracing::info!(generation, hash = %next.hash, "a new config serves");
+        Ok(generation)
+    }
+
+    fn refused(&self, refusal: Refusal) -> String {
+        let generation = self.snapshot.load().generation;
+        tracing::error!(
+            serving_generation = generation,
+            "the new config is refused, the old one goes on serving: {}",
+            refusal.summary
+        );
+        counter!(RELOADS, "result" => "refused").increment(1);
+        self.gauges.note(false, generation);
+        self.status.facts().last_error = Some(LastError {
+            at: SystemTime::now(),
+            summary: refusal.summary,
+            report: refusal.report.clone(),
+        });
+        refusal.report
+    }
+
+    /// Binds what the new config adds or moves.
+    fn take_new(&self, old: &Config, new: &Config) -> Result<BTreeMap<Name, Taken>, Refusal> {
+        let mut taken = BTreeMap::new();
+        for (name, config) in &new.listeners {
+            if old
+                .listeners
+                .get(name)
+                .is_some_and(|old| old.listen == config.listen)
+            {
+                continue;
+            }
+            // An address that another name gives up is ours already.
+            let ours = old
+                .listeners
+                .values()
+                .any(|old| old.listen == config.listen);
+            match listener::take(&config.listen, worker::count(), ours) {
+                Ok(sockets) => taken.insert(name.clone(), sockets),
+                Err(error) => {
+                    return Err(Refusal::new(format!("listeners.{name}.listen: {error}")));
+                }
+            };
+        }
+        Ok(taken)
+    }
+
+    /// Starts what was bound, and tells the other listeners what the config says of them now.
+    fn open(&self, config: &Config, mut taken: BTreeMap<Name, Taken>) {
+        let mut facts = self.status.facts();
+        for (name, config) in &config.listeners {
+            match taken.remove(name) {
+                Some(taken) => {
+                    let listener = Arc::new(Listener::new(
+                        name.shared(),
+                        taken.address,
+                        config.clone(),
+                        taken.file,
+                    ));
+                    tracing::info!(listener = %name, address = %listener.address, "listening");
+                    self.workers.listen(&listener, taken.sockets);
+                    if let Some(moved) = facts.listeners.insert(name.clone(), listener) {
+                        moved.drain.start();
+                    }
+                }
+                None => {
+                    if let Some(listener) = facts.listeners.get(name) {
+                        listener.config.store(Arc::new(config.clone()));
+                    }
+                }
+            }
+        }
+    }
+
+    fn close_removed(&self, config: &Config) {
+        self.status.facts().listeners.retain(|name, listener| {
+            let stays = config.listeners.contains_key(name);
+            if !stays {
+                tracing::info!(listener = %name, "the listener is removed and drains");
+                listener.drain.start();
+            }
+            stays
+        });
+    }
+}
+
+/// What only a restart can change is refused by its name.
+fn needs_restart(old: &Config, new: &Config) -> Result<(), Refusal> {
+    let mut refused = Vec::new();
+    if old.process.workers() != new.process.workers() {
+        refused.push(format!(
+            "process.workers is {} and cannot become {} while the proxy runs",
+            old.process.workers(),
+            new.process.workers()
+        ));
+    }
+    for (key, same) in [
+        ("admin.listen", old.admin.listen == new.admin.listen),
+        (
+            "admin.probe_listen",
+            old.admin.probe_listen == new.admin.probe_listen,
+        ),
+        (
+            "admin.allow_remote",
+            old.admin.allow_remote == new.admin.allow_remote,
+        ),
+    ] {
+        if !same {
+            refused.push(format!("{key} cannot change while the proxy runs"));
+        }
+    }
+    match refused.is_empty() {
+        true => Ok(()),
+        false => Err(Refusal::new(format!(
+            "{}; restart it to apply this",
+            refused.join(", ")
+        ))),
+    }
+}
+
+impl Refusal {
+    fn new(message: String) -> Self {
+        Refusal {
+            report: format!("error: {message}\n"),
+            summary: message,
+        }
+    }
+}
+
+impl Gauges {
+    fn note(&self, successful: bool, generation: u64) {
+        self.generation.set(generation as f64);
+        self.successful.set(f64::from(u8::from(successful)));
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        self.timestamp.set(now.as_secs_f64());
+    }
+}
+
+/// Binds every listener of the first config.
+///
+/// # Errors
+/// Which listener could not have its address, and why.
+pub fn take_all(config: &Config) -> io::Result<BTreeMap<Name, Taken>> {
+    let take = |(name, config): (&Name, &listener::Config)| {
+        let taken = listener::take(&config.listen, worker::count(), false);
+        taken
+            .map(|taken| (name.clone(), taken))
+            .map_err(|error| io::Error::new(error.kind(), format!("listeners.{name}: {error}")))
+    };
+    config.listeners.iter().map(take).collect()
+}

@@ -1,0 +1,257 @@
+//! `path` of a `match`, read.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::Captures;
+use super::path;
+
+/// A `path`: literal segments, `{name}` for one segment that is not empty, and at the end `{*name}` for the
+/// rest, which may be empty: `/a/{*rest}` also takes `/a/` and `/a`.
+///
+/// Literals are held in the form in which paths are matched (see [`path`]): `/café` means `/caf%C3%A9`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PathPattern {
+    text: String,
+    pub(super) segments: Vec<Segment>,
+    pub(super) tail: Tail,
+    pub(super) encoded_separators: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Segment {
+    Literal(String),
+    Capture(Arc<str>),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Tail {
+    /// The path ends here.
+    End,
+    /// Whatever follows, under this name if it has one.
+    Rest(Option<Arc<str>>),
+}
+
+impl PathPattern {
+    /// The pattern of a route that says nothing of paths.
+    pub fn everything() -> Self {
+        PathPattern {
+            text: String::new(),
+            segments: Vec::new(),
+            tail: Tail::Rest(None),
+            encoded_separators: false,
+        }
+    }
+
+    /// Names of what it captures, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let segments = self.segments.iter().filter_map(|segment| match segment {
+            Segment::Literal(_) => None,
+            Segment::Capture(name) => Some(&**name),
+        });
+        let tail = match &self.tail {
+            Tail::Rest(Some(name)) => Some(&**name),
+            _ => None,
+        };
+        segments.chain(tail)
+    }
+
+    /// The only path that it takes, when there is but one.
+    pub fn only_path(&self) -> Option<String> {
+        let mut path = String::new();
+        for segment in &self.segments {
+            let Segment::Literal(text) = segment else {
+                return None;
+            };
+            path.push('/');
+            path.push_str(text);
+        }
+        (self.tail == Tail::End).then_some(path)
+    }
+
+    /// What its names stand for in `path`, which it takes.
+    ///
+    /// The text is that of the path in its one form, percent-encoded, so that a rewrite loses nothing.
+    pub(super) fn capture(&self, path: &str) -> Captures {
+        let mut captures = Captures::default();
+        let mut rest = path.strip_prefix('/');
+        for segment in &self.segments {
+            let Some((text, after)) = rest.map(next_segment) else {
+                break;
+            };
+            if let Segment::Capture(name) = segment {
+                captures.push(name.clone(), text);
+            }
+            rest = after;
+        }
+        if let Tail::Rest(Some(name)) = &self.tail {
+            captures.push(name.clone(), rest.unwrap_or_default());
+        }
+        captures
+    }
+}
+
+/// Splits the first segment from those that follow, if any do.
+pub(super) fn next_segment(path: &str) -> (&str, Option<&str>) {
+    match path.split_once('/') {
+        Some((segment, rest)) => (segment, Some(rest)),
+        None => (path, None),
+    }
+}
+
+impl TryFrom<String> for PathPattern {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let Some(inner) = text.strip_prefix('/') else {
+            return Err(format!("the path `{text}` must begin with `/`"));
+        };
+        if text.contains(['?', '#']) {
+            return Err(format!(
+                "`{text}` is more than a path; conditions on the query go under `query`"
+            ));
+        }
+        let mut pattern = PathPattern {
+            segments: Vec::new(),
+            tail: Tail::End,
+            encoded_separators: false,
+            text: String::new(),
+        };
+        let mut rest = Some(inner);
+        while let Some((segment, after)) = rest.map(next_segment) {
+            match placeholder(segment)? {
+                None => pattern.push_literal(segment, after.is_none())?,
+                Some(name) => match name.strip_prefix('*') {
+                    None => {
+                        let name = pattern.fresh_name(name)?;
+                        pattern.segments.push(Segment::Capture(name));
+                    }
+                    Some(name) if after.is_none() => {
+                        pattern.tail = Tail::Rest(Some(pattern.fresh_name(name)?));
+                    }
+                    Some(_) => return Err(format!("`{segment}` must be the end of the path")),
+                },
+            }
+            rest = after;
+        }
+        pattern.text = text;
+        Ok(pattern)
+    }
+}
+
+impl PathPattern {
+    fn push_literal(&mut self, segment: &str, last: bool) -> Result<(), String> {
+        if segment.is_empty() && !last {
+            return Err("`//` never matches: paths are normalised before matching".to_owned());
+        }
+        let slashed = format!("/{segment}");
+        let Some(canonical) = path::canonical(&slashed) else {
+            return Err(format!("`{segment}` has a malformed percent escape"));
+        };
+        let literal = &canonical.text[1..];
+        if literal.is_empty() && !segment.is_empty() {
+            return Err(format!(
+                "`{segment}` never matches: paths are normalised before matching"
+            ));
+        }
+        self.encoded_separators |= canonical.encoded_separators;
+        self.segments.push(Segment::Literal(literal.to_owned()));
+        Ok(())
+    }
+
+    fn fresh_name(&self, name: &str) -> Result<Arc<str>, String> {
+        let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+        if name.is_empty() || !name.bytes().all(inner) {
+            return Err(format!(
+                "`{name}` cannot name a part of the path: use letters, digits, `_` and `-`"
+            ));
+        }
+        if self.names().any(|known| known == name) {
+            return Err(format!("`{name}` stands twice in the path"));
+        }
+        Ok(name.into())
+    }
+}
+
+impl From<PathPattern> for String {
+    fn from(pattern: PathPattern) -> String {
+        pattern.text
+    }
+}
+
+/// What stands between the braces, when the segment is one placeholder.
+fn placeholder(segment: &str) -> Result<Option<&str>, String> {
+    let inner = segment.strip_prefix('{').and_then(|s| s.strip_suffix('}'));
+    if inner.unwrap_or(segment).contains(['{', '}']) {
+        return Err(format!(
+            "braces must span a whole segment, like `/{{name}}/`, not `{segment}`"
+        ));
+    }
+    Ok(inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn path(text: &str) -> Result<PathPattern, String> {
+        text.to_owned().try_into()
+    }
+
+    #[test]
+    fn mistakes_in_paths_are_named() {
+        for (text, part) in [
+            ("", "must begin with `/`"),
+            ("a", "must begin with `/`"),
+            ("/a?b=1", "under `query`"),
+            ("/a//b", "normalised"),
+            ("/a/../b", "normalised"),
+            ("/%2e/b", "normalised"),
+            ("/%zz", "malformed"),
+            ("/a{b}", "whole segment"),
+            ("/{a}{b}", "whole segment"),
+            ("/{a", "whole segment"),
+            ("/{*a}/b", "must be the end"),
+            ("/{*a}/", "must be the end"),
+            ("/{}", "cannot name"),
+            ("/{*}", "cannot name"),
+            ("/{a b}", "cannot name"),
+            ("/{a}/{a}", "twice"),
+            ("/{a}/{*a}", "twice"),
+        ] {
+            let error = path(text).unwrap_err();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn literals_take_the_form_of_paths() {
+        let pattern = path("/caf\u{e9}/%7euser/").unwrap();
+        assert_eq!(pattern.only_path().unwrap(), "/caf%C3%A9/~user/");
+        assert!(path("/a%2fb").unwrap().encoded_separators);
+        assert_eq!(path("/").unwrap().only_path().unwrap(), "/");
+    }
+
+    #[test]
+    fn captures_are_as_they_stand_in_the_path() {
+        let pattern = path("/a/{id}/{*rest}").unwrap();
+        let captures = pattern.capture("/a/x%20y/b/c/");
+        assert_eq!(captures.get("id"), Some("x%20y"));
+        assert_eq!(captures.get("rest"), Some("b/c/"));
+        assert_eq!(pattern.capture("/a/x").get("rest"), Some(""));
+        assert_eq!(pattern.capture("/a/x/").get("rest"), Some(""));
+        assert_eq!(PathPattern::everything().capture("/a"), Captures::default());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "/?[a-z{}*/.%é-]{0,20}") {
+            if let Ok(pattern) = path(&text) {
+                prop_assert_eq!(String::from(pattern), text.clone());
+            }
+        }
+    }
+}

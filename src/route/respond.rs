@@ -1,0 +1,152 @@
+//! `respond`: an answer made here.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use serde::{Deserialize, Serialize};
+
+use crate::body::Body;
+use crate::message::{Request, Response};
+use crate::policy::stack::{Answer, Handler};
+use crate::problem::Problems;
+use crate::template::{FieldName, HeaderTemplate};
+
+/// `respond`
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct RespondConfig {
+    /// 200 to 599.
+    #[serde(default = "ok")]
+    pub status: u16,
+    /// Sent as it stands, as `text/plain; charset=utf-8` unless `headers` say otherwise.
+    #[serde(default)]
+    pub body: String,
+    #[serde(default)]
+    pub headers: BTreeMap<FieldName, HeaderTemplate>,
+}
+
+impl RespondConfig {
+    pub(super) fn check(&self, problems: &mut Problems) {
+        if !(200..=599).contains(&self.status) {
+            problems.error(
+                &["status"],
+                format!("{} is not a status from 200 to 599", self.status),
+            );
+        }
+        // RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5.
+        if matches!(self.status, 204 | 205 | 304) && !self.body.is_empty() {
+            problems.error(
+                &["body"],
+                format!("an answer with status {} has no body", self.status),
+            );
+        }
+        for name in self.headers.keys().filter(|name| name.is_framing()) {
+            problems
+                .error(
+                    &["headers", name.as_str()],
+                    format!("`{}` is written by the protocol", name.as_str()),
+                )
+                .help("remove it: length and framing follow from the body");
+        }
+    }
+}
+
+/// The target of a route with `respond`.
+pub struct Respond {
+    status: StatusCode,
+    body: Bytes,
+    headers: BTreeMap<FieldName, HeaderTemplate>,
+}
+
+impl Respond {
+    pub fn new(config: &RespondConfig) -> Self {
+        Respond {
+            status: StatusCode::from_u16(config.status).unwrap_or_default(),
+            body: config.body.clone().into(),
+            headers: config.headers.clone(),
+        }
+    }
+
+    pub fn answer(&self, request: &Request) -> Response {
+        let mut response = Response::new(self.status, Body::full(self.body.clone()));
+        for (name, value) in &self.headers {
+            response.headers.append(name.name(), &value.render(request));
+        }
+        if !self.body.is_empty() && !response.headers.contains(&header::CONTENT_TYPE) {
+            let text = HeaderValue::from_static("text/plain; charset=utf-8");
+            response.headers.append(&header::CONTENT_TYPE, &text);
+        }
+        response
+    }
+}
+
+impl Handler for Respond {
+    fn call<'a>(&'a self, request: Request) -> Answer<'a> {
+        Box::pin(std::future::ready(Ok(self.answer(&request))))
+    }
+}
+
+fn ok() -> u16 {
+    200
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::request;
+
+    fn respond(text: &str) -> RespondConfig {
+        toml::from_str(text).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_answer_is_as_configured() {
+        let config =
+            respond("status = 503\nbody = \"later\"\nheaders = { x-route = \"${route}\" }");
+        let mut request = request("GET", "/");
+        request.context.route = "down".into();
+        let mut response = Respond::new(&config).call(request).await.unwrap();
+        assert_eq!(response.status, 503);
+        assert_eq!(response.body.take_full().unwrap(), "later");
+        let header = |name| response.headers.get_str(&name).map(str::to_owned);
+        assert_eq!(header("x-route".parse().unwrap()).unwrap(), "down");
+        assert_eq!(
+            header(header::CONTENT_TYPE).unwrap(),
+            "text/plain; charset=utf-8"
+        );
+    }
+
+    #[test]
+    fn a_content_type_given_is_the_only_one() {
+        let config = respond("body = \"{}\"\nheaders = { Content-Type = \"application/json\" }");
+        let response = Respond::new(&config).answer(&request("GET", "/"));
+        let types: Vec<_> = response.headers.get_all(&header::CONTENT_TYPE).collect();
+        assert_eq!(types, [b"application/json"]);
+        assert!(
+            Respond::new(&respond(""))
+                .answer(&request("GET", "/"))
+                .headers
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        for (text, expected) in [
+            ("", 0),
+            ("status = 199", 1),
+            ("status = 600", 1),
+            ("status = 204", 0),
+            ("status = 204\nbody = \"x\"", 1),
+            (
+                "headers = { content-length = \"3\", Connection = \"close\" }",
+                2,
+            ),
+        ] {
+            let mut problems = Problems::default();
+            respond(text).check(&mut problems);
+            assert_eq!(problems.into_vec().len(), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Where a route's requests end: at an upstream, or in an answer made here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Config;
+use super::redirect::Redirect;
+use super::respond::Respond;
+use super::rewrite::Rewrite;
+use super::split::Split;
+use crate::error::Error;
+use crate::message::{Request, Response};
+use crate::policy::stack::{Answer, Handler};
+use crate::upstream::Upstream;
+use crate::value::Name;
+
+/// The bottom of a route's stack.
+pub enum Target {
+    Upstream(Forward, Arc<Upstream>),
+    Split(Forward, Split<Arc<Upstream>>),
+    Respond(Respond),
+    Redirect(Redirect),
+}
+
+/// What happens to a request on its way to an upstream.
+pub struct Forward {
+    rewrite: Option<Rewrite>,
+    /// Send once more what certainly was not processed.
+    resend: bool,
+}
+
+impl Target {
+    /// `resend`: send once more what certainly was not processed. `None` when the config names no target, or an
+    /// upstream that is not there: its check says which.
+    pub fn new(
+        config: &Config,
+        upstreams: &BTreeMap<Name, Arc<Upstream>>,
+        resend: bool,
+    ) -> Option<Self> {
+        let forward = Forward {
+            rewrite: config.rewrite.as_ref().map(Rewrite::new),
+            resend,
+        };
+        let upstream = |name: &str| upstreams.get(&name.parse::<Name>().ok()?).cloned();
+        if let Some(name) = &config.upstream {
+            Some(Target::Upstream(forward, upstream(name)?))
+        } else if let Some(sides) = &config.split {
+            let sides: Option<Vec<_>> = sides
+                .iter()
+                .map(|side| {
+                    Some((
+                        side.upstream.as_str(),
+                        side.weight,
+                        upstream(&side.upstream)?,
+                    ))
+                })
+                .collect();
+            Some(Target::Split(
+                forward,
+                Split::new(sides?, config.sticky.clone())?,
+            ))
+        } else if let Some(respond) = &config.respond {
+            Some(Target::Respond(Respond::new(respond)))
+        } else {
+            config
+                .redirect
+                .as_ref()
+                .map(|redirect| Target::Redirect(Redirect::new(redirect)))
+        }
+    }
+}
+
+impl Handler for Target {
+    fn call<'a>(&'a self, request: Request) -> Answer<'a> {
+        match self {
+            Target::Upstream(forward, upstream) => Box::pin(forward.send(upstream, request)),
+            Target::Split(forward, split) => {
+                let upstream = split.choose(&request);
+                Box::pin(forward.send(upstream, request))
+            }
+            Target::Respond(respond) => Box::pin(std::future::ready(Ok(respond.answer(&request)))),
+            Target::Redirect(redirect) => {
+                Box::pin(std::future::ready(Ok(redirect.answer(&request))))
+            }
+        }
+    }
+}
+
+impl Forward {
+    async fn send(&self, upstream: &Upstream, mut request: Request) -> Result<Response, Error> {
+        if let Some(rewrite) = &self.rewrite {
+            rewrite.apply(&mut request)?;
+            request.context.host_from_endpoint = rewrite.sends_upstream_host();
+        }
+        upstream.send(request, self.resend).await
+    }
+}

@@ -1,0 +1,115 @@
+//! A config made good: names resolved, stacks built, state carried over.
+//!
+//! A request takes its route from the snapshot that serves when it begins, and keeps it to the end of its body.
+//! Making the next snapshot touches no live traffic; it either succeeds whole or leaves nothing behind.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::config::{Config, Loaded};
+use crate::policy::{self, stack};
+use crate::problem::Problems;
+use crate::proxy::AccessLog;
+use crate::route::target::Target;
+use crate::route::{self, Table};
+use crate::telemetry::request_metrics::RouteMetrics;
+use crate::upstream::{Resolve, Upstream};
+use crate::value::Name;
+
+/// Everything that serves requests now.
+pub struct Snapshot {
+    /// 1 for the first config of this process; one more for each that replaced another.
+    pub generation: u64,
+    pub hash: String,
+    pub loaded_at: SystemTime,
+    pub config: Config,
+    pub table: Table<Arc<Route>>,
+    pub upstreams: BTreeMap<Name, Arc<Upstream>>,
+    pub access_log: Option<Arc<AccessLog>>,
+    kept: stack::Kept,
+}
+
+/// A route, ready to be called.
+pub struct Route {
+    pub name: Arc<str>,
+    pub stack: Box<dyn stack::Handler>,
+    pub metrics: Arc<RouteMetrics>,
+}
+
+/// What a snapshot is made with, beside its config.
+pub struct Tools {
+    pub resolver: Arc<dyn Resolve>,
+    /// Opens the access log's way out.
+    pub access_writer: Box<dyn Fn() -> Option<tracing_appender::non_blocking::NonBlocking> + Send>,
+}
+
+impl Snapshot {
+    /// The snapshot of `loaded`, with the facts that `old` knows. Call it within the control runtime: names are
+    /// resolved by its tasks.
+    ///
+    /// # Errors
+    /// What only shows when routes are laid beside each other.
+    pub fn next(loaded: Loaded, old: Option<&Snapshot>, tools: &Tools) -> Result<Self, Problems> {
+        let Loaded { config, hash, .. } = loaded;
+        let old_upstream = |name| old.and_then(|old| old.upstreams.get(name));
+        let upstreams: BTreeMap<Name, Arc<Upstream>> = config
+            .upstreams
+            .iter()
+            .map(|(name, config)| {
+                let upstream = Upstream::next(name, config, old_upstream(name), &tools.resolver);
+                (name.clone(), upstream)
+            })
+            .collect();
+
+        let nothing = stack::Kept::default();
+        let old_kept = old.map_or(&nothing, |old| &old.kept);
+        let mut kept = stack::Kept::default();
+        let mut routes = Vec::with_capacity(config.routes.len());
+        let mut problems = Problems::default();
+        for (name, route) in &config.routes {
+            let Some(target) = Target::new(&route.route, &upstreams, route.policies.resends())
+            else {
+                problems.error(
+                    &["routes", name.as_str()],
+                    "a route needs a target that exists",
+                );
+                continue;
+            };
+            let mut build = stack::Build::new(name.shared(), old_kept, &mut kept);
+            let ready = Route {
+                name: name.shared(),
+                stack: policy::stack(&route.policies, &mut build, Box::new(target)),
+                metrics: Arc::new(RouteMetrics::new(name.as_str())),
+            };
+            routes.push((name.clone(), &route.route, Arc::new(ready)));
+        }
+        if problems.has_errors() {
+            return Err(problems);
+        }
+        let table = route::Table::build(routes)?;
+        let access_log = config
+            .log
+            .access_log
+            .then(|| (tools.access_writer)())
+            .flatten();
+        Ok(Snapshot {
+            generation: old.map_or(1, |old| old.generation + 1),
+            hash,
+            loaded_at: SystemTime::now(),
+            access_log: access_log
+                .map(|out| Arc::new(AccessLog::new(&config.log.access_log_headers, out))),
+            table,
+            upstreams,
+            config,
+            kept,
+        })
+    }
+
+    /// Closes what was idle for too long on the worker that calls this.
+    pub fn sweep(&self) {
+        for upstream in self.upstreams.values() {
+            upstream.sweep();
+        }
+    }
+}

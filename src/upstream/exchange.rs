@@ -1,0 +1,170 @@
+//! One request and its answer: admission, an endpoint, a connection, and the one resend that is always safe.
+
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue, Method, Version, header};
+use tokio::time::Instant;
+
+use super::endpoint::Endpoint;
+use super::{Protocol, Upstream};
+use crate::body::Body;
+use crate::error::{CONNECT_FAILED, CONNECT_TIMEOUT, Error, Progress, UPSTREAM_RESET};
+use crate::h1;
+use crate::message::{Request, Response, ServedBy};
+
+/// What one attempt came to.
+struct Attempt {
+    outcome: Result<Response, Error>,
+    /// Whether it went over a connection that had been used before.
+    reused: bool,
+}
+
+impl Upstream {
+    /// Sends a request to one of the endpoints.
+    ///
+    /// With `resend`, what certainly was not processed is sent once more: a request of which no byte was written,
+    /// and an idempotent one (RFC 9110, section 9.2.2) that met a kept-alive connection which the upstream was
+    /// just closing.
+    ///
+    /// # Errors
+    /// `overloaded`, `no_healthy_endpoint`, `connect_failed`, `connect_timeout`, `upstream_reset`,
+    /// `upstream_protocol_error`, and those of the request's own body.
+    pub async fn send(&self, mut request: Request, resend: bool) -> Result<Response, Error> {
+        let admission = self.admit()?;
+        if !self.is_ready() {
+            // Until its names are resolved for the first time; no longer than connecting may take.
+            let _ = tokio::time::timeout(self.connect_timeout(), self.ready()).await;
+        }
+        let had_body = !request.body.is_empty();
+        let (endpoint, load) = self.pick(&request, None)?;
+        let first = self.attempt(&endpoint, &mut request, false).await;
+        let (endpoint, load, outcome) = match first.outcome {
+            Err(error) if resend && self.may_resend(&error, &request, first.reused, had_body) => {
+                tracing::debug!(upstream = %self.name(), %error, "sending a request once more");
+                drop(load);
+                let (endpoint, load) = self.pick(&request, Some(&endpoint))?;
+                let second = self.attempt(&endpoint, &mut request, true).await;
+                (endpoint, load, second.outcome)
+            }
+            outcome => (endpoint, load, outcome),
+        };
+        let mut response = outcome?;
+        load.head_arrived();
+        response.served_by = Some(ServedBy {
+            upstream: self.name().clone(),
+            endpoint: endpoint.name.clone(),
+        });
+        let body = std::mem::replace(&mut response.body, Body::empty());
+        response.body = body.with_guard(load).with_guard(admission);
+        Ok(response)
+    }
+
+    async fn attempt(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        request: &mut Request,
+        fresh: bool,
+    ) -> Attempt {
+        if request.context.host_from_endpoint {
+            name_endpoint(request, &endpoint.name);
+        }
+        let start = Instant::now();
+        let attempt = match self.speaks_http2(request) {
+            true => self.attempt_http2(endpoint, request, fresh).await,
+            false => self.attempt_http1(endpoint, request, fresh).await,
+        };
+        self.metrics()
+            .finished(attempt.outcome.as_ref(), start.elapsed());
+        attempt
+    }
+
+    async fn attempt_http1(
+        &self,
+        endpoint: &Endpoint,
+        request: &mut Request,
+        fresh: bool,
+    ) -> Attempt {
+        let careful = !is_idempotent(&request.method);
+        let (limits, timeout) = (self.pool_limits(), self.connect_timeout());
+        let lease = match endpoint.pool.lend(limits, timeout, careful, fresh).await {
+            Ok(lease) => lease,
+            Err(error) => return self.not_connected(error),
+        };
+        let reused = lease.is_reused();
+        if !reused {
+            self.metrics().connected(Ok(()));
+        }
+        Attempt {
+            outcome: h1::client::exchange(lease, request).await,
+            reused,
+        }
+    }
+
+    async fn attempt_http2(
+        &self,
+        endpoint: &Endpoint,
+        request: &mut Request,
+        fresh: bool,
+    ) -> Attempt {
+        let asked = Instant::now();
+        let (limits, timeout) = (self.pool_limits(), self.connect_timeout());
+        let mut connection = match endpoint.multiplexed.lend(limits, timeout, fresh).await {
+            Ok(connection) => connection,
+            Err(error) => return self.not_connected(error),
+        };
+        let reused = connection.made < asked;
+        if !reused {
+            self.metrics().connected(Ok(()));
+        }
+        Attempt {
+            outcome: connection.exchange(request).await,
+            reused,
+        }
+    }
+
+    fn not_connected(&self, error: Error) -> Attempt {
+        if [CONNECT_FAILED, CONNECT_TIMEOUT].contains(&error.reason()) {
+            self.metrics().connected(Err(&error));
+        }
+        Attempt {
+            outcome: Err(error),
+            reused: false,
+        }
+    }
+
+    fn may_resend(&self, error: &Error, request: &Request, reused: bool, had_body: bool) -> bool {
+        let whole = !had_body || !request.body.is_empty();
+        match (error.reason(), error.progress()) {
+            // Another endpoint may take it; the same one would most likely refuse again.
+            (CONNECT_FAILED, _) => whole && self.has_alternative(),
+            (UPSTREAM_RESET, Progress::Unsent) => whole,
+            (UPSTREAM_RESET, Progress::Sent) => whole && reused && is_idempotent(&request.method),
+            _ => false,
+        }
+    }
+
+    /// `auto` is HTTP/1.1, except that gRPC stays HTTP/2 for a caller who spoke it: its trailers need it.
+    fn speaks_http2(&self, request: &Request) -> bool {
+        match self.protocol() {
+            Protocol::Http1 => false,
+            Protocol::Http2 => true,
+            Protocol::Auto => request.version == Version::HTTP_2 && request.is_grpc(),
+        }
+    }
+}
+
+fn is_idempotent(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
+    )
+}
+
+/// Writes the endpoint's own name as `Host`.
+fn name_endpoint(request: &mut Request, name: &str) {
+    if let (Ok(authority), Ok(value)) = (name.parse(), HeaderValue::from_str(name)) {
+        request.authority = Some(authority);
+        let host: HeaderName = header::HOST;
+        request.headers.insert(&host, &value);
+    }
+}

@@ -1,0 +1,131 @@
+//! Stand-ins for the tests of this room.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use http::uri::PathAndQuery;
+use http::{Method, Version};
+use tokio::time::Instant;
+
+use super::connector::Address;
+use super::endpoint::Endpoint;
+use super::endpoint_list::{EndpointList, Listed};
+use super::load::LoadGuard;
+use super::resolve::{Answer, Failure, Resolve, Service};
+use crate::body::Body;
+use crate::headers::Headers;
+use crate::message::{Context, Request, RequestId};
+use crate::peer::{Peer, PeerAddress};
+use crate::route::Captures;
+
+/// The endpoint 10.0.0.`last`.
+pub fn endpoint(last: u8) -> Arc<Endpoint> {
+    let address = Address::Tcp(([10, 0, 0, last], 80).into());
+    let name = address.to_string().into();
+    Arc::new(Endpoint::new(address, name))
+}
+
+/// A request that began at `start` and had its head `after` that.
+pub fn answered(endpoint: &Arc<Endpoint>, start: Instant, after: Duration) {
+    LoadGuard::new(endpoint.clone(), start).waited_until(start + after, Duration::ZERO);
+}
+
+/// Endpoints 10.0.0.0 and on, with these weights.
+pub fn list(weights: &[u32]) -> EndpointList {
+    let listed = |(last, &weight): (usize, &u32)| Listed {
+        endpoint: endpoint(last as u8),
+        weight,
+    };
+    EndpointList::new(weights.iter().enumerate().map(listed).collect())
+}
+
+pub fn request() -> Request {
+    Request {
+        method: Method::GET,
+        authority: None,
+        target: PathAndQuery::from_static("/"),
+        version: Version::HTTP_11,
+        headers: Headers::new(),
+        body: Body::empty(),
+        upgrade: None,
+        context: Context {
+            peer: Arc::new(Peer {
+                address: PeerAddress::Unix,
+                listener: "in".into(),
+                encrypted: false,
+            }),
+            client: None,
+            route: "".into(),
+            captures: Captures::default(),
+            request_id: RequestId::new(),
+            received: Instant::now(),
+            deadline: None,
+            host_from_endpoint: false,
+            interim: None,
+        },
+    }
+}
+
+/// Names that a test sets; each answer is good for [`Names::TTL`].
+#[derive(Default)]
+pub struct Names {
+    addresses: Mutex<HashMap<String, Vec<IpAddr>>>,
+    services: Mutex<HashMap<String, Vec<Service>>>,
+    asked: AtomicUsize,
+}
+
+impl Names {
+    pub const TTL: Duration = Duration::from_secs(20);
+
+    pub fn set(&self, host: &str, addresses: &[&str]) {
+        let addresses = addresses.iter().map(|ip| ip.parse().unwrap()).collect();
+        self.addresses
+            .lock()
+            .unwrap()
+            .insert(host.to_owned(), addresses);
+    }
+
+    pub fn fail(&self, host: &str) {
+        self.addresses.lock().unwrap().remove(host);
+    }
+
+    pub fn set_services(&self, name: &str, services: Vec<Service>) {
+        self.services
+            .lock()
+            .unwrap()
+            .insert(name.to_owned(), services);
+    }
+
+    /// How often addresses were asked for.
+    pub fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
+
+impl Resolve for Names {
+    fn addresses<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Result<Answer<IpAddr>, Failure>> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async { answer(&self.addresses, host) })
+    }
+
+    fn services<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Answer<Service>, Failure>> {
+        Box::pin(async { answer(&self.services, name) })
+    }
+}
+
+fn answer<T: Clone>(
+    records: &Mutex<HashMap<String, Vec<T>>>,
+    name: &str,
+) -> Result<Answer<T>, Failure> {
+    match records.lock().unwrap().get(name) {
+        Some(records) => Ok(Answer {
+            records: records.clone(),
+            ttl: Names::TTL,
+        }),
+        None => Err("no such name".into()),
+    }
+}

@@ -1,0 +1,266 @@
+//! How busy an endpoint is, and how fast it answers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::endpoint::Endpoint;
+use crate::body::{End, Guard};
+
+/// Within this time an earlier latency loses 63 % of its weight: Finagle's default.
+const DECAY: Duration = Duration::from_secs(10);
+
+/// What a request that failed counts as, at least. Without it a refused connection would look like the fastest
+/// answer of all, and draw every request.
+const FAILURE: Duration = Duration::from_secs(1);
+
+/// Cost in seconds of an endpoint that has not answered yet and is being tried: dearer than any that has answered,
+/// so that an unknown endpoint gets one request at a time until it is known.
+const UNKNOWN: f32 = 100_000.0;
+
+/// Facts shared by all workers, on a cache line of their own as every request writes them.
+#[repr(align(64))]
+pub struct Load {
+    in_flight: AtomicUsize,
+    latency: PeakEwma,
+}
+
+impl Load {
+    pub fn new(now: Instant) -> Self {
+        Load {
+            in_flight: AtomicUsize::new(0),
+            latency: PeakEwma::new(now),
+        }
+    }
+
+    /// Requests whose answer is not over.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Time to the response head as it is estimated at `now`; None when nothing was measured lately.
+    pub fn latency(&self, now: Instant) -> Option<Duration> {
+        match self.latency.at(now) {
+            0.0 => None,
+            seconds => Some(Duration::from_secs_f32(seconds)),
+        }
+    }
+
+    /// What one more request would cost: latency × (requests in flight + 1), as in Finagle's
+    /// `com.twitter.finagle.loadbalancer.PeakEwma`. `share` is the endpoint's weight relative to the mean: a
+    /// heavier one may have more in flight.
+    pub fn cost(&self, now: Instant, share: f32) -> f32 {
+        let in_flight = self.in_flight() as f32 / share;
+        match self.latency.at(now) {
+            0.0 if in_flight > 0.0 => UNKNOWN + in_flight,
+            latency => latency * (in_flight + 1.0),
+        }
+    }
+}
+
+/// A moving average of latency that believes a higher value at once and a lower one slowly.
+///
+/// It decays towards zero with time, so that an endpoint which was slow once is tried again.
+struct PeakEwma {
+    origin: Instant,
+    /// The high half is the average in seconds, an `f32`; the low half its time in milliseconds after `origin`.
+    packed: AtomicU64,
+}
+
+impl PeakEwma {
+    fn new(origin: Instant) -> Self {
+        PeakEwma {
+            origin,
+            packed: AtomicU64::new(0),
+        }
+    }
+
+    fn at(&self, now: Instant) -> f32 {
+        let (average, stamp) = unpack(self.packed.load(Ordering::Relaxed));
+        match average {
+            0.0 => 0.0,
+            average => average * remaining(stamp, self.millis(now)),
+        }
+    }
+
+    fn observe(&self, latency: Duration, now: Instant) {
+        let seconds = latency.as_secs_f32().max(f32::MIN_POSITIVE);
+        let now = self.millis(now);
+        let next = |packed| {
+            let (average, stamp) = unpack(packed);
+            let old = remaining(stamp, now);
+            let average = match seconds > average {
+                true => seconds,
+                false => average * old + seconds * (1.0 - old),
+            };
+            Some(pack(average, now))
+        };
+        let _ = self
+            .packed
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+    }
+
+    fn millis(&self, now: Instant) -> u32 {
+        // It wraps after 49 days; only differences count.
+        now.saturating_duration_since(self.origin).as_millis() as u32
+    }
+}
+
+/// The share of an average of time `stamp` that is left at `now`.
+fn remaining(stamp: u32, now: u32) -> f32 {
+    // Threads read the clock apart: a stamp may lie a little ahead.
+    let elapsed = now.wrapping_sub(stamp).cast_signed().max(0);
+    match elapsed {
+        0 => 1.0,
+        elapsed => (-(elapsed as f32) / DECAY.as_millis() as f32).exp(),
+    }
+}
+
+fn pack(average: f32, stamp: u32) -> u64 {
+    u64::from(average.to_bits()) << 32 | u64::from(stamp)
+}
+
+fn unpack(packed: u64) -> (f32, u32) {
+    (f32::from_bits((packed >> 32) as u32), packed as u32)
+}
+
+/// One request at an endpoint: counts as in flight until it is dropped, which is to be at the end of the body.
+///
+/// Dropped before the head arrived, it stands for a failure: a connection that was refused or broke, or an answer
+/// that took longer than somebody would wait. That counts as a latency of at least a second.
+#[derive(Debug)]
+pub struct LoadGuard {
+    endpoint: Arc<Endpoint>,
+    started: Instant,
+    waiting: AtomicBool,
+}
+
+impl LoadGuard {
+    pub fn new(endpoint: Arc<Endpoint>, started: Instant) -> Self {
+        endpoint.load.in_flight.fetch_add(1, Ordering::Relaxed);
+        LoadGuard {
+            endpoint,
+            started,
+            waiting: AtomicBool::new(true),
+        }
+    }
+
+    /// The response head is here: the latency is known. The request stays in flight.
+    pub fn head_arrived(&self) {
+        self.waited_until(Instant::now(), Duration::ZERO);
+    }
+
+    pub(super) fn waited_until(&self, now: Instant, least: Duration) {
+        if self.waiting.swap(false, Ordering::Relaxed) {
+            let waited = now.saturating_duration_since(self.started);
+            let latency = &self.endpoint.load.latency;
+            latency.observe(waited.max(least), now);
+        }
+    }
+}
+
+impl Drop for LoadGuard {
+    fn drop(&mut self) {
+        if *self.waiting.get_mut() {
+            self.waited_until(Instant::now(), FAILURE);
+        }
+        self.endpoint.load.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Guard for LoadGuard {
+    fn end(self: Box<Self>, _: End<'_>, _: u64) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::{answered, endpoint};
+    use super::*;
+    use proptest::prelude::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn millis(endpoint: &Endpoint, now: Instant) -> f32 {
+        endpoint.load.latency(now).unwrap_or_default().as_secs_f32() * 1000.0
+    }
+
+    #[test]
+    fn a_request_is_in_flight_to_its_end() {
+        let endpoint = endpoint(1);
+        let guard = LoadGuard::new(endpoint.clone(), Instant::now());
+        guard.head_arrived();
+        assert_eq!(endpoint.load.in_flight(), 1);
+        Box::new(guard).end(End::Complete, 0);
+        assert_eq!(endpoint.load.in_flight(), 0);
+    }
+
+    #[test]
+    fn peaks_count_at_once_and_calm_returns_slowly() {
+        let (endpoint, start) = (endpoint(1), Instant::now());
+        answered(&endpoint, start, MS);
+        answered(&endpoint, start, 100 * MS);
+        assert!((millis(&endpoint, start + 100 * MS) - 100.0).abs() < 0.1);
+        let later = start + DECAY + 100 * MS;
+        assert!((millis(&endpoint, later) - 100.0 / std::f32::consts::E).abs() < 0.1);
+        answered(&endpoint, later - MS, MS);
+        let expected = 100.0 / std::f32::consts::E + (1.0 - 1.0 / std::f32::consts::E);
+        assert!((millis(&endpoint, later) - expected).abs() < 0.1);
+        assert_eq!(endpoint.load.latency(later + 200 * DECAY), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_body_is_no_part_of_the_latency() {
+        let endpoint = endpoint(1);
+        let guard = LoadGuard::new(endpoint.clone(), Instant::now());
+        tokio::time::advance(30 * MS).await;
+        guard.head_arrived();
+        tokio::time::advance(100 * MS).await;
+        drop(guard);
+        assert!((29.0..30.1).contains(&millis(&endpoint, Instant::now())));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_is_no_fast_answer() {
+        let endpoint = endpoint(1);
+        drop(LoadGuard::new(endpoint.clone(), Instant::now()));
+        assert!((millis(&endpoint, Instant::now()) - 1000.0).abs() < 0.1);
+        let guard = LoadGuard::new(endpoint.clone(), Instant::now());
+        tokio::time::advance(3000 * MS).await;
+        drop(guard);
+        assert!((millis(&endpoint, Instant::now()) - 3000.0).abs() < 0.1);
+    }
+
+    #[test]
+    fn an_unknown_endpoint_is_free_once_and_then_dear() {
+        let (known, unknown, now) = (endpoint(1), endpoint(2), Instant::now());
+        answered(&known, now, MS);
+        assert!(unknown.load.cost(now, 1.0) < known.load.cost(now, 1.0));
+        let _first = LoadGuard::new(unknown.clone(), now);
+        assert!(unknown.load.cost(now, 1.0) > known.load.cost(now, 1.0));
+        let one = unknown.load.cost(now, 1.0);
+        let _second = LoadGuard::new(unknown.clone(), now);
+        assert!(unknown.load.cost(now, 1.0) > one);
+    }
+
+    proptest! {
+        #[test]
+        fn the_average_lies_within_what_was_measured(
+            steps in proptest::collection::vec((0u64..20_000, 0u64..5_000_000), 1..50),
+        ) {
+            let start = Instant::now();
+            let ewma = PeakEwma::new(start);
+            let (mut now, mut highest) = (start, 0.0f32);
+            for (gap, micros) in steps {
+                now += Duration::from_millis(gap);
+                let latency = Duration::from_micros(micros);
+                ewma.observe(latency, now);
+                highest = highest.max(latency.as_secs_f32());
+                let average = ewma.at(now);
+                prop_assert!(average.is_finite() && average >= latency.as_secs_f32() * 0.999_99);
+                prop_assert!(average <= highest.max(f32::MIN_POSITIVE) * 1.000_01);
+            }
+        }
+    }
+}

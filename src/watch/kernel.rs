@@ -1,0 +1,134 @@
+//! The kernel's word that something happened in a directory.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use notify::event::{AccessKind, AccessMode};
+use notify::{ErrorKind, Event, EventKind, RecursiveMode, Watcher};
+use tokio::sync::Notify;
+
+/// Makes what watches directories; it calls `notify_one` for each event that counts.
+pub(super) type Start =
+    Box<dyn Fn(Arc<Notify>) -> notify::Result<Box<dyn Watcher + Send + Sync>> + Send + Sync>;
+
+/// inotify on Linux. It has a thread of its own, which ends with it.
+pub(super) fn start(events: Arc<Notify>) -> notify::Result<Box<dyn Watcher + Send + Sync>> {
+    let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+        if counts(&event) {
+            events.notify_one();
+        }
+    })?;
+    Ok(Box::new(watcher))
+}
+
+/// Whether something may have changed. Who is told reads the files: if reading counted, it would never end.
+///
+/// An error counts, and so does a queue that overflowed: what happened meanwhile, nobody knows.
+fn counts(event: &notify::Result<Event>) -> bool {
+    match event {
+        Ok(event) => match event.kind {
+            // Of what was written through a memory map, closing the file is all that is told.
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
+            EventKind::Access(_) => false,
+            _ => true,
+        },
+        Err(_) => true,
+    }
+}
+
+pub(super) struct Kernel {
+    start: Start,
+    events: Arc<Notify>,
+    watcher: Option<Box<dyn Watcher + Send + Sync>>,
+    watched: BTreeSet<PathBuf>,
+    /// What was last logged to be wrong, so that it is logged once.
+    complaint: Option<String>,
+}
+
+impl Kernel {
+    pub(super) fn new(start: Start) -> Self {
+        Kernel {
+            start,
+            events: Arc::default(),
+            watcher: None,
+            watched: BTreeSet::new(),
+            complaint: None,
+        }
+    }
+
+    /// Completes when something has happened since it last completed.
+    pub(super) async fn happened(&self) {
+        self.events.notified().await;
+    }
+
+    /// Watches `directories` as they stand now, and nothing else. What cannot be watched is logged, and tried again
+    /// the next time.
+    ///
+    /// All are watched anew, also those that were watched already: a directory that was removed and made again is
+    /// another one to the kernel, and has only its name in common with the one that is watched.
+    pub(super) fn watch(&mut self, directories: &BTreeSet<PathBuf>) {
+        let complaint = self.try_watch(directories).err().map(|e| e.to_string());
+        if complaint == self.complaint {
+            return;
+        }
+        match &complaint {
+            Some(why) => tracing::warn!(
+                %why,
+                "some directories of the config cannot be watched: changes in them are found within {} s",
+                super::POLL.as_secs(),
+            ),
+            None => tracing::info!("all directories of the config are watched again"),
+        }
+        self.complaint = complaint;
+    }
+
+    fn try_watch(&mut self, directories: &BTreeSet<PathBuf>) -> notify::Result<()> {
+        let watcher = match &mut self.watcher {
+            Some(watcher) => watcher,
+            None => self.watcher.insert((self.start)(self.events.clone())?),
+        };
+        for directory in std::mem::take(&mut self.watched) {
+            // Fails for a directory that is gone: its watch went with it.
+            let _gone = watcher.unwatch(&directory);
+        }
+        let mut outcome = Ok(());
+        for directory in directories {
+            match watcher.watch(directory, RecursiveMode::NonRecursive) {
+                Ok(()) => {
+                    self.watched.insert(directory.clone());
+                }
+                // Removed since it was found: that is a change in the directory above, which is looked up again.
+                Err(error) if matches!(error.kind, ErrorKind::PathNotFound) => {}
+                Err(error) => outcome = Err(error),
+            }
+        }
+        outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use notify::event::{CreateKind, DataChange, Flag, ModifyKind};
+
+    #[test]
+    fn reading_does_not_count_and_doubt_does() {
+        let counts = |kind| counts(&Ok(Event::new(kind)));
+        assert!(!counts(EventKind::Access(AccessKind::Open(
+            AccessMode::Any
+        ))));
+        assert!(!counts(EventKind::Access(AccessKind::Close(
+            AccessMode::Read
+        ))));
+        assert!(counts(EventKind::Access(AccessKind::Close(
+            AccessMode::Write
+        ))));
+        assert!(counts(EventKind::Create(CreateKind::File)));
+        assert!(counts(EventKind::Modify(ModifyKind::Data(DataChange::Any))));
+
+        let overflow = Event::new(EventKind::Other).set_flag(Flag::Rescan);
+        assert!(super::counts(&Ok(overflow)));
+        assert!(super::counts(&Err(notify::Error::generic("lost"))));
+    }
+}

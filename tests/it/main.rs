@@ -1,0 +1,31 @@
+//! Behaviour of the whole proxy, seen from outside: one file per behaviour, each test a sentence.
+//!
+//! Every test starts its own proxy as a process, on free ports, with its own origins; see `support`.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and shows the proxy's log when it does"
+)]
+
+mod support;
+mod support_itself;
+
+mod admin;
+mod cancellation;
+mod documents;
+mod drain;
+mod forwarding;
+mod framing;
+mod headers;
+mod http2;
+mod layering;
+mod refusals;
+mod reload;
+mod resources;
+mod routing;
+mod tidy;
+mod timeouts;
+mod upgrade;
+mod upstreams;

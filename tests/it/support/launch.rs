@@ -1,0 +1,148 @@
+//! Starting the proxy.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::process::Process;
+use super::proxy::Proxy;
+use super::unreachable::Refusing;
+use super::volume::{Layout, write};
+use super::wait::{LIMIT, poll};
+
+/// How to start the proxy.
+pub struct Launch {
+    pub(super) text: String,
+    pub(super) layout: Layout,
+    pub(super) whole_directory: bool,
+    pub(super) admin: Option<SocketAddr>,
+    pub(super) probe: Option<SocketAddr>,
+    workers: usize,
+}
+
+/// A proxy that did not come up.
+#[derive(Debug)]
+pub struct Exited {
+    pub code: Option<i32>,
+    /// Both streams.
+    pub output: String,
+}
+
+pub(super) const FILE: &str = "main.toml";
+pub(super) const ADMIN_SOCKET: &str = "admin.sock";
+
+impl Launch {
+    pub fn new(text: impl Into<String>) -> Launch {
+        Launch {
+            text: text.into(),
+            layout: Layout::Renamed,
+            whole_directory: false,
+            admin: None,
+            probe: None,
+            workers: 2,
+        }
+    }
+
+    /// The config comes through a ConfigMap volume.
+    #[must_use]
+    pub fn config_map(mut self) -> Launch {
+        self.layout = Layout::ConfigMap;
+        self
+    }
+
+    /// `--config` names the directory, not the file.
+    #[must_use]
+    pub fn directory(mut self) -> Launch {
+        self.whole_directory = true;
+        self
+    }
+
+    /// The admin API is on a port of its own, not on a unix socket.
+    #[must_use]
+    pub fn admin_on_tcp(mut self) -> Launch {
+        self.admin = Some(free_address());
+        self
+    }
+
+    /// Also serves the probes.
+    #[must_use]
+    pub fn probes(mut self) -> Launch {
+        self.probe = Some(free_address());
+        self
+    }
+
+    /// One worker, where a test counts what each would do for itself.
+    #[must_use]
+    pub fn one_worker(mut self) -> Launch {
+        self.workers = 1;
+        self
+    }
+
+    /// Waits until the proxy is ready.
+    pub fn start(self) -> Proxy {
+        self.try_start()
+            .unwrap_or_else(|exited| panic!("the proxy starts: {exited:?}"))
+    }
+
+    pub fn try_start(self) -> Result<Proxy, Exited> {
+        let home = TempDir::new().expect("a temporary directory");
+        let config = home.path().join("config");
+        std::fs::create_dir(&config).expect("a temporary directory");
+        write(self.layout, &config, FILE, &self.whole_text(home.path()));
+        let named = match self.whole_directory {
+            true => config,
+            false => config.join(FILE),
+        };
+        let process = Process::spawn(
+            Command::new(env!("CARGO_BIN_EXE_outrigger"))
+                .arg("run")
+                .arg("--config")
+                .arg(named)
+                .current_dir(home.path()),
+        );
+        let mut proxy = Proxy::new(process, home, self);
+        let mut exited = None;
+        let ready = poll(LIMIT, &mut || {
+            exited = proxy.process.exited();
+            exited.is_some() || proxy.is_ready()
+        });
+        match exited {
+            Some(status) => {
+                proxy.wait_output();
+                Err(Exited {
+                    code: status.code(),
+                    output: proxy.log(),
+                })
+            }
+            None if ready => Ok(proxy),
+            None => panic!("the proxy was not ready within {LIMIT:?}:\n{}", proxy.log()),
+        }
+    }
+
+    /// The test's own text comes first, so that its line numbers hold.
+    pub(super) fn whole_text(&self, home: &Path) -> String {
+        let admin = match self.admin {
+            Some(address) => address.to_string(),
+            None => format!("unix:{}", home.join(ADMIN_SOCKET).display()),
+        };
+        let probe = match self.probe {
+            Some(address) => address.to_string(),
+            None => "none".to_owned(),
+        };
+        let mut text = format!(
+            "{}\n[admin]\nlisten = \"{admin}\"\nprobe_listen = \"{probe}\"\n",
+            self.text
+        );
+        if !self.text.contains("[process]") {
+            text.push_str(&format!("\n[process]\nworkers = {}\n", self.workers));
+        }
+        text
+    }
+}
+
+/// Free a moment ago; the kernel gives ports at random, so that nobody else is likely to get it now.
+fn free_address() -> SocketAddr {
+    Refusing::bind().address()
+}

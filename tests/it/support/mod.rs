@@ -1,0 +1,35 @@
+//! What the tests stand on: a scripted origin, exact clients, and the proxy as a real process.
+//!
+//! Everything here blocks, on threads of its own, so that a test reads from top to bottom. Nothing sleeps but
+//! [`wait::eventually`]: an origin that must pause waits for a [`Gate`] that the test opens.
+
+mod client;
+mod config;
+pub mod frames;
+mod h2_client;
+mod h2_origin;
+mod launch;
+mod metrics;
+mod origin;
+mod process;
+mod proxy;
+mod record;
+mod script;
+mod socket;
+pub mod sources;
+mod unreachable;
+mod volume;
+mod wait;
+mod wire;
+
+pub use client::{Client, Response};
+pub use config::Setup;
+pub use h2_client::H2Client;
+pub use h2_origin::H2Origin;
+pub use launch::Launch;
+pub use origin::Origin;
+pub use proxy::Proxy;
+pub use record::Recorded;
+pub use script::{Gate, Script};
+pub use unreachable::{BlackHole, Refusing};
+pub use wait::{LIMIT, SOON, eventually, stays};

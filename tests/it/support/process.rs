@@ -1,0 +1,114 @@
+//! A child process and what it printed.
+
+use std::fs;
+use std::io::Read;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::wait::{SOON, poll};
+
+/// Killed when dropped.
+pub struct Process {
+    child: Child,
+    stdout: Output,
+    stderr: Output,
+}
+
+type Output = Arc<Mutex<Vec<u8>>>;
+
+impl Process {
+    pub fn spawn(command: &mut Command) -> Process {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        Process {
+            stdout: collect(child.stdout.take()),
+            stderr: collect(child.stderr.take()),
+            child,
+        }
+    }
+
+    pub fn stdout(&self) -> String {
+        text(&self.stdout)
+    }
+
+    pub fn stderr(&self) -> String {
+        text(&self.stderr)
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).expect("the process can be signalled");
+    }
+
+    /// How it ended, if it has.
+    pub fn exited(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child can be waited for")
+    }
+
+    pub fn wait_exit(&mut self, limit: Duration) -> ExitStatus {
+        let mut status = None;
+        poll(limit, &mut || {
+            status = self.exited();
+            status.is_some()
+        });
+        let status = status.unwrap_or_else(|| panic!("the process did not end within {limit:?}"));
+        self.wait_output();
+        status
+    }
+
+    /// Waits for the rest of what an ended process has printed.
+    pub fn wait_output(&self) {
+        // Each collecting thread holds one of the two handles until its pipe ends.
+        poll(SOON, &mut || {
+            Arc::strong_count(&self.stdout) == 1 && Arc::strong_count(&self.stderr) == 1
+        });
+    }
+
+    /// Resident memory, in bytes.
+    pub fn resident(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = fs::read_to_string(path).expect("the process runs");
+        let kib = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .and_then(|rest| rest.split_whitespace().next())
+            .and_then(|kib| kib.parse::<u64>().ok());
+        kib.expect("VmRSS in kB") << 10
+    }
+
+    pub fn open_files(&self) -> usize {
+        let path = format!("/proc/{}/fd", self.child.id());
+        fs::read_dir(path).expect("the process runs").count()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _already_gone = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+fn collect(pipe: Option<impl Read + Send + 'static>) -> Output {
+    let output = Output::default();
+    let collected = output.clone();
+    let mut pipe = pipe.expect("a piped stream");
+    std::thread::spawn(move || {
+        let mut piece = [0; 4096];
+        while let Ok(read @ 1..) = pipe.read(&mut piece) {
+            collected.lock().unwrap().extend_from_slice(&piece[..read]);
+        }
+    });
+    output
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.lock().unwrap()).into_owned()
+}

@@ -1,0 +1,47 @@
+//! The repository's own files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+pub struct SourceFile {
+    /// From the repository's root.
+    pub path: PathBuf,
+    pub text: String,
+}
+
+/// Every Rust file below a folder.
+pub fn rust_files(folder: &Path) -> Vec<SourceFile> {
+    files(folder, "rs")
+}
+
+/// Every file below a folder whose name ends so; none when there is no such folder.
+pub fn files(folder: &Path, ending: &str) -> Vec<SourceFile> {
+    let mut found = Vec::new();
+    collect(&root().join(folder), ending, &mut found);
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found
+}
+
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn collect(folder: &Path, ending: &str, found: &mut Vec<SourceFile>) {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries {
+        let path = entry.expect("a readable folder").path();
+        if path.is_dir() {
+            collect(&path, ending, found);
+        } else if path.extension().is_some_and(|e| e == ending) {
+            found.push(SourceFile {
+                text: fs::read_to_string(&path).expect("a text file"),
+                path: path
+                    .strip_prefix(root())
+                    .expect("a file below the root")
+                    .to_owned(),
+            });
+        }
+    }
+}
