@@ -43,6 +43,19 @@ impl Io {
         }
     }
 
+    /// Whether a read might not block, as far as the event loop has heard. Asks nobody and waits for nothing.
+    pub fn may_have_bytes(&self) -> bool {
+        match self {
+            Io::Tcp(socket) => socket.try_io(Interest::READABLE, || Ok(())).is_ok(),
+            Io::Unix(socket) => socket.try_io(Interest::READABLE, || Ok(())).is_ok(),
+        }
+    }
+
+    /// Bytes that wait in the kernel, one at most; 0 is the end of the stream. Asks the kernel, not the event loop.
+    pub fn peek(&self) -> io::Result<usize> {
+        socket2::SockRef::from(self).peek(&mut [std::mem::MaybeUninit::uninit()])
+    }
+
     /// Reads what is there now into the room that `buffer` has.
     pub fn try_read(&self, buffer: &mut BytesMut) -> io::Result<usize> {
         debug_assert!(buffer.capacity() > buffer.len());

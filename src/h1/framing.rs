@@ -90,6 +90,11 @@ impl FramingHeaders {
         }
     }
 
+    /// Whether bytes of content are announced.
+    pub fn promises_content(self) -> bool {
+        self.chunked || self.length.is_some_and(|length| length > 0)
+    }
+
     /// Whether a `Content-Length` was given.
     pub fn has_length(self) -> bool {
         self.length.is_some()

@@ -8,6 +8,7 @@
 //! - [`framing`]: where a body ends.
 //! - [`chunked`]: the chunked coding.
 //! - [`reader`]: a socket, its buffer, and the body that is read from it.
+//! - [`pace`]: when a head that arrives in crumbs is worth another attempt to parse it.
 //! - [`outgoing`]: what is to be written, gathered for one system call.
 //! - [`server`]: the side that callers speak to.
 //! - [`client`]: the side that speaks to upstreams.
@@ -17,5 +18,9 @@ pub mod client;
 pub mod framing;
 pub mod head;
 pub mod outgoing;
+pub mod pace;
 pub mod reader;
 pub mod server;
+
+#[cfg(test)]
+mod tests;

@@ -16,8 +16,6 @@ use crate::io::Io;
 pub struct Reader {
     pub buffer: BytesMut,
     body: Progress,
-    /// Trailers that came with the last piece of data.
-    trailers: Option<HeaderMap>,
 }
 
 #[derive(Debug)]
@@ -29,7 +27,7 @@ enum Progress {
 }
 
 /// A part of a body.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Piece {
     Data(Bytes),
     Trailers(HeaderMap),
@@ -49,7 +47,6 @@ impl Reader {
         Reader {
             buffer: BytesMut::new(),
             body: Progress::Done,
-            trailers: None,
         }
     }
 
@@ -58,13 +55,11 @@ impl Reader {
         Reader {
             buffer,
             body: Progress::Done,
-            trailers: None,
         }
     }
 
     /// The body whose head was just taken.
     pub fn start_body(&mut self, framing: Framing) {
-        self.trailers = None;
         self.body = match framing {
             Framing::None => Progress::Done,
             Framing::Length(length) => Progress::Length(length),
@@ -75,13 +70,12 @@ impl Reader {
 
     /// Whether the last piece of the body was handed out.
     pub fn body_done(&self) -> bool {
-        self.trailers.is_none()
-            && match &self.body {
-                Progress::Done => true,
-                Progress::Chunked(decoder) => decoder.is_done(),
-                Progress::Length(left) => *left == 0,
-                Progress::UntilClose => false,
-            }
+        match &self.body {
+            Progress::Done => true,
+            Progress::Chunked(decoder) => decoder.is_done(),
+            Progress::Length(left) => *left == 0,
+            Progress::UntilClose => false,
+        }
     }
 
     /// Bytes of the body that are still to come, when that is known.
@@ -149,9 +143,6 @@ impl Reader {
     }
 
     fn next_piece(&mut self) -> Result<Option<Piece>, Ambiguous> {
-        if let Some(trailers) = self.trailers.take() {
-            return Ok(Some(Piece::Trailers(trailers)));
-        }
         match &mut self.body {
             Progress::Done => Ok(None),
             Progress::Length(left) => {

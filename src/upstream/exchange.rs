@@ -6,15 +6,15 @@ use http::{HeaderName, HeaderValue, Method, Version, header};
 use tokio::time::Instant;
 
 use super::endpoint::Endpoint;
-use super::{Protocol, Upstream};
-use crate::body::Body;
+use super::{Admission, LoadGuard, Protocol, Upstream};
+use crate::body::{Body, End, Guard};
 use crate::error::{CONNECT_FAILED, CONNECT_TIMEOUT, Error, Progress, UPSTREAM_RESET};
 use crate::h1;
 use crate::message::{Request, Response, ServedBy};
 
 /// What one attempt came to.
 struct Attempt {
-    outcome: Result<Response, Error>,
+    outcome: Result<Box<Response>, Error>,
     /// Whether it went over a connection that had been used before.
     reused: bool,
 }
@@ -29,7 +29,11 @@ impl Upstream {
     /// # Errors
     /// `overloaded`, `no_healthy_endpoint`, `connect_failed`, `connect_timeout`, `upstream_reset`,
     /// `upstream_protocol_error`, and those of the request's own body.
-    pub async fn send(&self, mut request: Request, resend: bool) -> Result<Response, Error> {
+    pub async fn send(
+        &self,
+        mut request: Box<Request>,
+        resend: bool,
+    ) -> Result<Box<Response>, Error> {
         let admission = self.admit()?;
         if !self.is_ready() {
             // Until its names are resolved for the first time; no longer than connecting may take.
@@ -55,7 +59,10 @@ impl Upstream {
             endpoint: endpoint.name.clone(),
         });
         let body = std::mem::replace(&mut response.body, Body::empty());
-        response.body = body.with_guard(load).with_guard(admission);
+        response.body = body.with_guard(UnderWay {
+            _load: load,
+            _admission: admission,
+        });
         Ok(response)
     }
 
@@ -74,7 +81,7 @@ impl Upstream {
             false => self.attempt_http1(endpoint, request, fresh).await,
         };
         self.metrics()
-            .finished(attempt.outcome.as_ref(), start.elapsed());
+            .finished(attempt.outcome.as_deref(), start.elapsed());
         attempt
     }
 
@@ -95,7 +102,7 @@ impl Upstream {
             self.metrics().connected(Ok(()));
         }
         Attempt {
-            outcome: h1::client::exchange(lease, request).await,
+            outcome: h1::client::exchange(lease, request).await.map(Box::new),
             reused,
         }
     }
@@ -117,7 +124,7 @@ impl Upstream {
             self.metrics().connected(Ok(()));
         }
         Attempt {
-            outcome: connection.exchange(request).await,
+            outcome: connection.exchange(request).await.map(Box::new),
             reused,
         }
     }
@@ -151,6 +158,16 @@ impl Upstream {
             Protocol::Auto => request.version == Version::HTTP_2 && request.is_grpc(),
         }
     }
+}
+
+/// What counts an exchange, to the end of its answer.
+struct UnderWay {
+    _load: LoadGuard,
+    _admission: Admission,
+}
+
+impl Guard for UnderWay {
+    fn end(self: Box<Self>, _: End<'_>, _: u64) {}
 }
 
 fn is_idempotent(method: &Method) -> bool {

@@ -1,0 +1,173 @@
+//! The upstream's answer: its head made into a response, and its body read as it is polled for.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use http_body::{Frame, SizeHint};
+
+use super::Loan;
+use super::sending::Sending;
+use crate::body::Body;
+use crate::error::{Error, Progress, UPSTREAM_PROTOCOL_ERROR, UPSTREAM_RESET};
+use crate::h1::framing::Framing;
+use crate::h1::head::ResponseHead;
+use crate::h1::reader::{Fault, Piece};
+use crate::message::{Request, Response, Upgraded};
+
+/// Makes the response of its head; its body owns the loan to its end.
+///
+/// # Errors
+/// `upstream_protocol_error`: the upstream switched protocols before it had read the request.
+pub(super) fn answer<L: Loan>(
+    mut loan: L,
+    mut sending: Sending,
+    head: ResponseHead,
+    request: &Request,
+) -> Result<Response, Error> {
+    sending.answered(head.status.is_success());
+    let over = sending.is_over(&loan.connection().out);
+    let mut response = Response {
+        status: head.status,
+        version: head.version,
+        headers: head.headers,
+        body: Body::empty(),
+        upgrade: None,
+        served_by: None,
+        refused: None,
+    };
+    let tunnel = request.method == Method::CONNECT && head.status.is_success();
+    if head.status == StatusCode::SWITCHING_PROTOCOLS || tunnel {
+        if !over {
+            return Err(Error::new(
+                UPSTREAM_PROTOCOL_ERROR,
+                "the upstream switched protocols before it had read the request",
+            )
+            .at(Progress::Answering));
+        }
+        let mut connection = loan.into_connection();
+        response.upgrade = Some(Upgraded {
+            early: std::mem::take(&mut connection.reader.buffer).freeze(),
+            io: connection.io,
+            protocol: head.upgrade,
+            idle_limit: None,
+        });
+        return Ok(response);
+    }
+    let reader = &mut loan.connection().reader;
+    reader.start_body(head.framing);
+    let whole = match head.framing {
+        Framing::None => Some(Bytes::new()),
+        _ if over => reader.take_whole_body(),
+        _ => None,
+    };
+    match whole {
+        Some(whole) => {
+            // Bytes behind the answer belong to no request.
+            let clean = reader.buffer.is_empty();
+            reader.release();
+            if over && head.keep_alive && clean {
+                loan.give_back();
+            }
+            response.body = Body::full(whole);
+        }
+        None => {
+            let left = reader.body_left();
+            response.body = Body::stream(ResponseBody {
+                loan: Some(loan),
+                sending: (!over).then_some(sending),
+                keep_alive: head.keep_alive,
+                left,
+            });
+        }
+    }
+    Ok(response)
+}
+
+/// The body of an answer, read from the upstream's connection as it is polled for.
+struct ResponseBody<L: Loan> {
+    loan: Option<L>,
+    /// The request's body, while it is still on its way.
+    sending: Option<Sending>,
+    keep_alive: bool,
+    /// Bytes still to come, when the head told.
+    left: Option<u64>,
+}
+
+impl<L: Loan> ResponseBody<L> {
+    fn finish(&mut self) {
+        if let Some(mut loan) = self.loan.take() {
+            let reader = &mut loan.connection().reader;
+            let clean = reader.buffer.is_empty();
+            reader.release();
+            if self.keep_alive && self.sending.is_none() && clean {
+                loan.give_back();
+            }
+        }
+    }
+}
+
+impl<L: Loan> http_body::Body for ResponseBody<L> {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = self.get_mut();
+        let Some(loan) = &mut this.loan else {
+            return Poll::Ready(None);
+        };
+        let connection = loan.connection();
+        if let Some(sending) = &mut this.sending
+            && let Poll::Ready(sent) = sending.poll_send(cx, connection)
+        {
+            sent?;
+            if sending.is_over(&connection.out) {
+                this.sending = None;
+            }
+        }
+        let piece = ready!(connection.reader.poll_body(&connection.io, cx));
+        this.left = this.left.and(connection.reader.body_left());
+        if connection.reader.body_done() {
+            this.finish();
+        }
+        Poll::Ready(piece.map(|piece| match piece {
+            Ok(Piece::Data(data)) => Ok(Frame::data(data)),
+            Ok(Piece::Trailers(trailers)) => Ok(Frame::trailers(trailers)),
+            Err(fault) => {
+                this.loan = None;
+                Err(broken(fault))
+            }
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.loan.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.left {
+            Some(left) => SizeHint::with_exact(left),
+            None => SizeHint::new(),
+        }
+    }
+}
+
+fn broken(fault: Fault) -> Error {
+    match fault {
+        Fault::Malformed(why) => Error::new(UPSTREAM_PROTOCOL_ERROR, why),
+        Fault::Cut => Error::new(
+            UPSTREAM_RESET,
+            "the upstream closed the connection in the middle of its answer",
+        ),
+        Fault::Io(error) => Error::new(
+            UPSTREAM_RESET,
+            "the connection to the upstream broke in the middle of its answer",
+        )
+        .because(error),
+    }
+    .at(Progress::Answering)
+}

@@ -1,0 +1,221 @@
+//! The side that speaks to upstreams: one exchange at a time on one connection.
+//!
+//! There is no task beside the request's own: the response body reads the upstream's socket when it is polled,
+//! and at its end gives the connection back to whoever lent it.
+
+mod answer;
+mod sending;
+
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http::{Method, StatusCode, header};
+use http_body::Body as _;
+
+use self::sending::Sending;
+use super::framing::Framing;
+use super::head::{self, Limits, ResponseHead};
+use super::outgoing::Outgoing;
+use super::pace::Pace;
+use super::reader::Reader;
+use crate::error::{Error, Progress, UPSTREAM_PROTOCOL_ERROR, UPSTREAM_RESET};
+use crate::io::Io;
+use crate::message::{Request, Response};
+
+/// Bounds of a response head.
+const HEAD: Limits = Limits {
+    bytes: 256 << 10,
+    fields: 256,
+};
+/// How long the body waits for the upstream's `100 Continue` (RFC 9110, section 10.1.1: not for ever).
+const CONTINUE_WAIT: Duration = Duration::from_secs(1);
+
+/// A connection to an upstream.
+pub struct Connection {
+    io: Io,
+    reader: Reader,
+    out: Outgoing,
+}
+
+/// Whoever lends a connection for one exchange; dropping the loan closes it.
+pub trait Loan: Send + Sync + Unpin + 'static {
+    fn connection(&mut self) -> &mut Connection;
+    /// The exchange is over and the connection can take another.
+    fn give_back(self);
+    /// The connection speaks another protocol from here on.
+    fn into_connection(self) -> Connection;
+}
+
+impl Connection {
+    pub fn new(io: Io) -> Self {
+        Connection {
+            io,
+            reader: Reader::new(),
+            out: Outgoing::default(),
+        }
+    }
+
+    /// Whether the upstream has neither closed this idle connection nor sent anything, as far as the event loop
+    /// has heard; `thorough` asks the kernel, for a request that must not be sent twice.
+    pub fn is_quiet(&self, thorough: bool) -> bool {
+        if !thorough && !self.io.may_have_bytes() {
+            return true;
+        }
+        matches!(self.io.peek(), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+    }
+}
+
+/// Sends a request over a lent connection; the answer's body owns the loan to its end.
+///
+/// # Errors
+/// `upstream_reset`, `upstream_protocol_error`, and those of the request's own body. With [`Progress::Unsent`] no
+/// byte went out and `request` has its body back; with any other, it has it back only if no more than its first
+/// piece was taken.
+pub async fn exchange<L: Loan>(mut loan: L, request: &mut Request) -> Result<Response, Error> {
+    let framing = put_head(&mut loan, request);
+    let mut sending = Sending::new(request, framing, awaits_continue(request));
+    let mut hearing = Hearing::default();
+    let heard =
+        poll_fn(|cx| poll_answer(cx, loan.connection(), &mut sending, &mut hearing, request)).await;
+    match heard {
+        Ok(head) => answer::answer(loan, sending, head, request),
+        Err(error) => {
+            let unsent = loan.connection().out.total() == 0;
+            let whole = sending.give_back(request);
+            Err(match error.progress() {
+                Progress::Sent if unsent && whole && error.reason() == UPSTREAM_RESET => {
+                    error.at(Progress::Unsent)
+                }
+                _ => error,
+            })
+        }
+    }
+}
+
+fn put_head<L: Loan>(loan: &mut L, request: &Request) -> Framing {
+    let size = request.body.size_hint();
+    let framing = match size.exact() {
+        Some(0) => Framing::None,
+        Some(length) => Framing::Length(length),
+        None => Framing::Chunked,
+    };
+    let connection = loan.connection();
+    let out = connection.out.start();
+    out.extend_from_slice(request.method.as_str().as_bytes());
+    out.push(b' ');
+    match (&request.method, &request.authority) {
+        (&Method::CONNECT, Some(authority)) => out.extend_from_slice(authority.as_str().as_bytes()),
+        _ => out.extend_from_slice(request.target.as_str().as_bytes()),
+    }
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    if !request.headers.contains(&header::HOST) {
+        let host = request.authority.as_ref().map_or("", |a| a.as_str());
+        head::put_field(out, b"host", host.as_bytes());
+    }
+    head::put_fields(out, &request.headers, false);
+    match framing {
+        Framing::Length(length) => head::put_length(out, length),
+        Framing::Chunked => head::put_field(out, b"transfer-encoding", b"chunked"),
+        // A method that usually has content says that there is none (RFC 9110, section 8.6).
+        _ if matches!(request.method, Method::POST | Method::PUT | Method::PATCH) => {
+            head::put_length(out, 0);
+        }
+        _ => {}
+    }
+    if let Some(protocol) = &request.upgrade {
+        head::put_field(out, b"connection", b"upgrade");
+        head::put_field(out, b"upgrade", protocol.as_bytes());
+    } else if request.headers.contains(&header::TE) {
+        head::put_field(out, b"connection", b"te");
+    }
+    out.extend_from_slice(b"\r\n");
+    connection.out.start_body(framing);
+    framing
+}
+
+fn awaits_continue(request: &Request) -> bool {
+    let expect = request.headers.get(&header::EXPECT);
+    expect.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
+}
+
+/// How far the answer's head is.
+#[derive(Default)]
+struct Hearing {
+    pace: Pace,
+    /// An interim answer came: the upstream has seen the request.
+    interim: bool,
+}
+
+fn poll_answer(
+    cx: &mut Context<'_>,
+    connection: &mut Connection,
+    sending: &mut Sending,
+    hearing: &mut Hearing,
+    request: &Request,
+) -> Poll<Result<ResponseHead, Error>> {
+    loop {
+        // A failure to send is not the end: an upstream that refuses a body answers before it closes.
+        let _ = sending.poll_send(cx, connection)?;
+        let reader = &mut connection.reader;
+        if hearing.pace.is_worthwhile(&reader.buffer) {
+            match head::take_response(&mut reader.buffer, HEAD, &request.method)? {
+                Some(head) if is_final(&head, request)? => return Poll::Ready(Ok(head)),
+                Some(interim) => {
+                    *hearing = Hearing {
+                        pace: Pace::default(),
+                        interim: true,
+                    };
+                    if interim.status == StatusCode::CONTINUE {
+                        sending.go_on();
+                    } else if let Some(way) = &request.context.interim {
+                        way.send(interim.status, &interim.headers);
+                    }
+                    continue;
+                }
+                None => hearing.pace.attempted(reader.buffer.len()),
+            }
+        } else if reader.buffer.len() > HEAD.bytes {
+            return Poll::Ready(Err(head::response_too_large()));
+        }
+        let started = hearing.interim || !reader.buffer.is_empty();
+        let cause = match ready!(reader.poll_fill(&connection.io, cx)) {
+            Ok(0) => sending.take_failure(),
+            Ok(_) => continue,
+            Err(error) => Some(error),
+        };
+        let error = Error::new(
+            UPSTREAM_RESET,
+            "the upstream closed the connection before it answered",
+        )
+        .at(match started {
+            true => Progress::Answering,
+            false => Progress::Sent,
+        });
+        return Poll::Ready(Err(match cause {
+            Some(cause) => error.because(cause),
+            None => error,
+        }));
+    }
+}
+
+/// Whether no other head follows. A 101 is final, and must name what was asked for (RFC 9110, section 7.8).
+fn is_final(head: &ResponseHead, request: &Request) -> Result<bool, Error> {
+    if head.status != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(!head.status.is_informational());
+    }
+    let offered = request.upgrade.as_ref().map_or(&b""[..], |v| v.as_bytes());
+    let chosen = head.upgrade.as_ref().map_or(&b""[..], |v| v.as_bytes());
+    let was_offered = |chosen: &[u8]| {
+        head::protocols(offered).any(|offered| offered.eq_ignore_ascii_case(chosen))
+    };
+    let mut chosen = head::protocols(chosen).peekable();
+    if chosen.peek().is_some() && chosen.all(was_offered) {
+        return Ok(true);
+    }
+    Err(Error::new(
+        UPSTREAM_PROTOCOL_ERROR,
+        "the upstream switched to a protocol that was not asked for",
+    )
+    .at(Progress::Answering))
+}

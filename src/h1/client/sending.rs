@@ -1,0 +1,219 @@
+//! A request's body on its way to the upstream.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+use tokio::time::Instant;
+
+use super::{CONTINUE_WAIT, Connection};
+use crate::body::Body;
+use crate::error::{Error, INTERNAL, Progress};
+use crate::h1::framing::Framing;
+use crate::h1::outgoing::{Outgoing, WrongLength};
+use crate::h1::reader::Piece;
+use crate::message::Request;
+use crate::timer::Deadline;
+
+/// The request's way out. Its head is in [`Outgoing`] already.
+pub(super) struct Sending {
+    body: Option<Body>,
+    taken: Taken,
+    /// Set while the body waits for `100 Continue`.
+    waits: Deadline,
+    /// Everything was handed to [`Outgoing`].
+    gathered: bool,
+    /// The upstream takes no more; its answer may be there all the same.
+    failed: Option<std::io::Error>,
+    /// The upstream does not want the body.
+    unwanted: bool,
+}
+
+/// What was taken from the request's body, as long as that can be undone.
+enum Taken {
+    Nothing,
+    /// Nothing more is taken until a byte is written, so that the body can be made whole again.
+    First(Piece),
+    More,
+}
+
+impl Sending {
+    /// Takes the request's body, unless there is none.
+    pub fn new(request: &mut Request, framing: Framing, awaits_continue: bool) -> Self {
+        let body = match framing {
+            Framing::None => None,
+            _ => Some(std::mem::replace(&mut request.body, Body::empty())),
+        };
+        let mut waits = Deadline::new();
+        if body.is_some() && awaits_continue {
+            waits.set(Instant::now() + CONTINUE_WAIT);
+        }
+        Sending {
+            gathered: body.is_none(),
+            body,
+            taken: Taken::Nothing,
+            waits,
+            failed: None,
+            unwanted: false,
+        }
+    }
+
+    /// Hands on what the request's body has ready. Completes when nothing is left to do: see
+    /// [`Sending::is_over`].
+    ///
+    /// # Errors
+    /// The request's body failed.
+    pub fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut Connection,
+    ) -> Poll<Result<(), Error>> {
+        while self.failed.is_none() && !self.unwanted {
+            if !self.waits.is_set() || self.waits.poll_passed(cx).is_ready() {
+                self.gather(cx, &mut connection.out)
+                    // Whatever it was, sending the rest again would not mend it.
+                    .map_err(|error| error.at(Progress::Sent))?;
+            }
+            if connection.out.is_empty() {
+                return match self.gathered {
+                    true => Poll::Ready(Ok(())),
+                    false => Poll::Pending,
+                };
+            }
+            if let Err(error) = ready!(connection.out.poll_flush(&connection.io, cx)) {
+                self.failed = Some(error);
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn gather(&mut self, cx: &mut Context<'_>, out: &mut Outgoing) -> Result<(), Error> {
+        while !self.gathered && out.has_room() && self.may_take(out) {
+            let Some(body) = &mut self.body else {
+                self.gathered = true;
+                return Ok(());
+            };
+            let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) else {
+                return Ok(());
+            };
+            match frame.transpose()?.map(Frame::into_data) {
+                Some(Ok(data)) => {
+                    let over = body.is_end_stream();
+                    self.note(|| Piece::Data(data.clone()));
+                    out.push(data).map_err(wrong_length)?;
+                    if over {
+                        out.end(None).map_err(wrong_length)?;
+                        self.gathered = true;
+                    }
+                }
+                Some(Err(frame)) => {
+                    let trailers = frame.into_trailers().unwrap_or_default();
+                    out.end(Some(&trailers)).map_err(wrong_length)?;
+                    self.note(|| Piece::Trailers(trailers));
+                    self.gathered = true;
+                }
+                None => {
+                    out.end(None).map_err(wrong_length)?;
+                    self.gathered = true;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn may_take(&self, out: &Outgoing) -> bool {
+        !matches!(self.taken, Taken::First(_)) || out.total() > 0
+    }
+
+    fn note(&mut self, piece: impl FnOnce() -> Piece) {
+        self.taken = match self.taken {
+            Taken::Nothing => Taken::First(piece()),
+            Taken::First(_) | Taken::More => Taken::More,
+        };
+    }
+
+    /// The upstream said `100 Continue`.
+    pub fn go_on(&mut self) {
+        self.waits.clear();
+    }
+
+    /// The upstream answered. If that was in place of `100 Continue`, and is no success, it does not want the
+    /// body (RFC 9110, section 10.1.1).
+    pub fn answered(&mut self, success: bool) {
+        self.unwanted |= self.waits.is_set() && !success;
+    }
+
+    /// Whether the whole request was written.
+    pub fn is_over(&self, out: &Outgoing) -> bool {
+        self.gathered && self.failed.is_none() && !self.unwanted && out.is_empty()
+    }
+
+    /// Why the upstream takes no more.
+    pub fn take_failure(&mut self) -> Option<std::io::Error> {
+        self.failed.take()
+    }
+
+    /// Puts the body back where it came from, if it is still whole; says whether it is.
+    pub fn give_back(self, request: &mut Request) -> bool {
+        match (self.body, self.taken) {
+            (None, _) => {}
+            (Some(body), Taken::Nothing) => request.body = body,
+            (Some(rest), Taken::First(first)) => {
+                request.body = Body::stream(Prefixed {
+                    first: Some(first),
+                    rest,
+                });
+            }
+            (Some(_), Taken::More) => return false,
+        }
+        true
+    }
+}
+
+/// A body whose first piece was taken and put back.
+struct Prefixed {
+    first: Option<Piece>,
+    rest: Body,
+}
+
+impl http_body::Body for Prefixed {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match self.first.take() {
+            Some(Piece::Data(first)) => Poll::Ready(Some(Ok(Frame::data(first)))),
+            Some(Piece::Trailers(first)) => Poll::Ready(Some(Ok(Frame::trailers(first)))),
+            None => Pin::new(&mut self.rest).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_none() && self.rest.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let first = match &self.first {
+            Some(Piece::Data(first)) => first.len() as u64,
+            Some(Piece::Trailers(_)) | None => 0,
+        };
+        let rest = self.rest.size_hint();
+        let mut hint = SizeHint::new();
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper + first);
+        }
+        hint.set_lower(rest.lower() + first);
+        hint
+    }
+}
+
+fn wrong_length(_: WrongLength) -> Error {
+    Error::new(
+        INTERNAL,
+        "the request's body is not as long as its head says",
+    )
+}

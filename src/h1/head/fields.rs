@@ -1,0 +1,179 @@
+//! One pass over the fields of a head.
+
+use std::mem::MaybeUninit;
+
+use bytes::Bytes;
+use http::HeaderValue;
+
+use super::Limits;
+use crate::h1::framing::FramingHeaders;
+use crate::headers::Spans;
+
+/// A longer field name is refused whatever the limits: no type further on could hold it.
+const MAX_NAME: usize = 32 << 10;
+/// Heads with at most so many fields are parsed without an allocation.
+const FIELDS_ON_STACK: usize = 256;
+/// Protocols by which HTTP itself would go on, unseen by this proxy: `Upgrade` to them is dropped (RFC 9113 section
+/// 3.1 took the first out of HTTP/2; RFC 2817 is the last).
+const NEVER_AN_UPGRADE: [&[u8]; 4] = [b"h2c", b"h2", b"http", b"tls"];
+
+/// What is gathered in the one pass over a head's fields.
+pub(super) struct Fields {
+    pub spans: Spans,
+    pub framing: FramingHeaders,
+    /// Where the one `Host` lies; more than one is refused.
+    pub host: Option<(usize, usize)>,
+    pub expects_continue: bool,
+    close: bool,
+    keep_alive: bool,
+    /// Whether `Connection` names `Upgrade`.
+    upgrades: bool,
+    upgrade: Option<(usize, usize)>,
+}
+
+impl Fields {
+    /// Takes note of what the parser found in `head`.
+    ///
+    /// # Errors
+    /// Why the head is refused.
+    pub fn gather(head: &[u8], parsed: &[httparse::Header<'_>]) -> Result<Self, &'static str> {
+        let mut fields = Fields {
+            spans: Spans::with_capacity(parsed.len()),
+            framing: FramingHeaders::default(),
+            host: None,
+            expects_continue: false,
+            close: false,
+            keep_alive: false,
+            upgrades: false,
+            upgrade: None,
+        };
+        for field in parsed {
+            fields.note(head, field)?;
+        }
+        Ok(fields)
+    }
+
+    fn note(&mut self, head: &[u8], field: &httparse::Header<'_>) -> Result<(), &'static str> {
+        let (name, value) = (field.name.as_bytes(), field.value);
+        if name.len() > MAX_NAME {
+            return Err("a header name is too long");
+        }
+        let value_at = offset(head, value);
+        self.spans
+            .push(offset(head, name), name.len(), value_at, value.len());
+        // The length settles nearly every comparison.
+        match name.len() {
+            4 if name.eq_ignore_ascii_case(b"host")
+                && self.host.replace((value_at, value.len())).is_some() =>
+            {
+                return Err("more than one Host");
+            }
+            6 if name.eq_ignore_ascii_case(b"expect") => {
+                self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue");
+            }
+            7 if name.eq_ignore_ascii_case(b"upgrade") => {
+                self.upgrade = Some((value_at, value.len()));
+            }
+            10 if name.eq_ignore_ascii_case(b"connection") => self.note_connection(value),
+            14 if name.eq_ignore_ascii_case(b"content-length") => {
+                self.framing.content_length(value)?;
+            }
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                self.framing.transfer_encoding(value)?;
+            }
+            14 | 17 if names_framing_with_underscore(name) => {
+                return Err("a header name that could be read as a framing header");
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn note_connection(&mut self, value: &[u8]) {
+        for option in value.split(|b| *b == b',') {
+            let option = option.trim_ascii();
+            self.close |= option.eq_ignore_ascii_case(b"close");
+            self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+            self.upgrades |= option.eq_ignore_ascii_case(b"upgrade");
+        }
+    }
+
+    /// Whether the sender lets the connection stay open.
+    pub fn keep_alive(&self, http_10: bool) -> bool {
+        !self.close && (!http_10 || self.keep_alive)
+    }
+
+    /// What `Upgrade` offers or chose, as it came.
+    pub fn upgrade(&self, head: &Bytes) -> Option<HeaderValue> {
+        let (start, len) = self.upgrade?;
+        HeaderValue::from_maybe_shared(head.slice(start..start + len)).ok()
+    }
+
+    /// What a caller offers to switch to, without what is never switched to.
+    pub fn requested_upgrade(&self, head: &Bytes) -> Option<HeaderValue> {
+        let offered = self.upgrade(head).filter(|_| self.upgrades)?;
+        let is_fit = |protocol: &&[u8]| {
+            let name = protocol.split(|b| *b == b'/').next().unwrap_or_default();
+            !NEVER_AN_UPGRADE
+                .iter()
+                .any(|never| name.trim_ascii().eq_ignore_ascii_case(never))
+        };
+        let all = protocols(offered.as_bytes()).count();
+        let fit: Vec<&[u8]> = protocols(offered.as_bytes()).filter(is_fit).collect();
+        match fit.len() {
+            0 => None,
+            fit if fit == all => Some(offered),
+            _ => HeaderValue::from_bytes(&fit.join(&b", "[..])).ok(),
+        }
+    }
+}
+
+/// The protocols in the value of an `Upgrade` field.
+pub fn protocols(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value
+        .split(|b| *b == b',')
+        .map(<[u8]>::trim_ascii)
+        .filter(|protocol| !protocol.is_empty())
+}
+
+/// Gateways that turn names into variables read an underscore as a hyphen.
+pub fn names_framing_with_underscore(name: &[u8]) -> bool {
+    let reads_as = |other: &[u8]| {
+        name.len() == other.len()
+            && name
+                .iter()
+                .zip(other)
+                .all(|(a, b)| a.eq_ignore_ascii_case(b) || *a == b'_' && *b == b'-')
+    };
+    name.contains(&b'_') && (reads_as(b"content-length") || reads_as(b"transfer-encoding"))
+}
+
+/// Gives `parse` room for as many fields as the limits allow, on the stack when they are few.
+pub(super) fn with_room<'b, T>(
+    limits: Limits,
+    parse: impl FnOnce(&mut [MaybeUninit<httparse::Header<'b>>]) -> T,
+) -> T {
+    match limits.fields {
+        few @ ..=FIELDS_ON_STACK => {
+            let mut fields = [const { MaybeUninit::uninit() }; FIELDS_ON_STACK];
+            parse(&mut fields[..few])
+        }
+        many => {
+            let mut fields = Vec::new();
+            fields.resize_with(many, MaybeUninit::uninit);
+            parse(&mut fields)
+        }
+    }
+}
+
+/// Where `part`, a slice of `whole`, begins.
+pub(super) fn offset(whole: &[u8], part: &[u8]) -> usize {
+    (part.as_ptr() as usize)
+        .wrapping_sub(whole.as_ptr() as usize)
+        .min(whole.len())
+}
+
+/// Whether some line ends with LF alone, which lax readers take for an end of line and strict ones do not.
+pub fn has_bare_lf(head: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', head).any(|at| at == 0 || head[at - 1] != b'\r')
+}

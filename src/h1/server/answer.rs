@@ -1,0 +1,241 @@
+//! Answers on their way to the caller.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode};
+use http_body::{Body as _, Frame, SizeHint};
+use tokio::time::Instant;
+
+use super::Connection;
+use super::shared::gone;
+use crate::body::Body;
+use crate::error::{CALLER_GONE, Error, INTERNAL};
+use crate::h1::framing::Framing;
+use crate::h1::head;
+use crate::h1::outgoing::WrongLength;
+use crate::headers::Headers;
+use crate::io::Io;
+use crate::message::Response;
+
+/// How long a caller may take none of the answer.
+const WRITE_STALL: Duration = Duration::from_secs(300);
+
+impl Connection {
+    /// Writes an answer; afterwards [`Connection::next`] may be called if this says so, or else
+    /// [`Connection::close`].
+    ///
+    /// # Errors
+    /// The caller is gone, or the answer's body failed before its end; the connection must be dropped.
+    pub async fn respond(&mut self, response: Response, keep_alive: bool) -> Result<bool, Error> {
+        let mut body = response.body;
+        let framing = self.put_head(
+            response.status,
+            &response.headers,
+            Content::Body(body.size_hint()),
+            keep_alive,
+        );
+        self.out.start_body(framing);
+        let mut ended = framing == Framing::None;
+        let sent = poll_fn(|cx| self.poll_send(cx, &mut body, &mut ended)).await;
+        if let Err(error) = sent {
+            if framing == Framing::UntilClose {
+                // Nothing but a reset tells this caller that the body is not whole.
+                let _ = socket2::SockRef::from(&self.shared.io).set_linger(Some(Duration::ZERO));
+            }
+            return Err(error);
+        }
+        drop(body);
+        Ok(self.exchange.keep_alive && self.discard_body().await)
+    }
+
+    /// Writes the head that ends HTTP on this connection, a 101 or the answer to CONNECT, and hands out the
+    /// socket, with bytes that the caller sent behind its request.
+    ///
+    /// # Errors
+    /// The caller is gone; or the request's body, or its way for interim answers, is still in use: then nothing
+    /// is written.
+    pub async fn switch(
+        mut self,
+        status: StatusCode,
+        headers: &Headers,
+        protocol: Option<&HeaderValue>,
+    ) -> Result<(Io, Bytes), Error> {
+        if Arc::strong_count(&self.shared) > 1 {
+            return Err(in_use());
+        }
+        self.put_head(status, headers, Content::Tunnel(protocol), true);
+        poll_fn(|cx| match self.out.poll_flush(&self.shared.io, cx) {
+            Poll::Ready(flushed) => Poll::Ready(flushed.map_err(gone)),
+            Poll::Pending => self.poll_write_stall(cx),
+        })
+        .await?;
+        let shared = Arc::into_inner(self.shared).ok_or_else(in_use)?;
+        let (io, early) = shared.into_parts();
+        Ok((io, early.freeze()))
+    }
+
+    fn put_head(
+        &mut self,
+        status: StatusCode,
+        headers: &Headers,
+        content: Content<'_>,
+        keep_alive: bool,
+    ) -> Framing {
+        let interim = {
+            let mut state = self.shared.state();
+            state.interim_over = true;
+            // Whoever waits for a 100 may send its body or not: the bytes that follow could be either.
+            self.exchange.keep_alive &= keep_alive && !state.awaits_continue;
+            std::mem::take(&mut state.interim)
+        };
+        let bodyless = self.exchange.is_head
+            || status == StatusCode::NO_CONTENT
+            || status == StatusCode::NOT_MODIFIED;
+        let framing = match &content {
+            Content::Tunnel(_) => Framing::None,
+            Content::Body(_) if bodyless => Framing::None,
+            Content::Body(size) => match size.exact() {
+                Some(0) => Framing::None,
+                Some(length) => Framing::Length(length),
+                None if self.exchange.http_10 => Framing::UntilClose,
+                None => Framing::Chunked,
+            },
+        };
+        self.exchange.keep_alive &= framing != Framing::UntilClose;
+
+        let out = self.out.start();
+        out.extend_from_slice(&interim);
+        head::put_status(out, status);
+        match content {
+            Content::Tunnel(protocol) => {
+                head::put_fields(out, headers, false);
+                if let Some(protocol) = protocol {
+                    head::put_field(out, b"connection", b"upgrade");
+                    head::put_field(out, b"upgrade", protocol.as_bytes());
+                }
+            }
+            Content::Body(_) => {
+                // What a HEAD or a 304 says of the length is about a body that is not sent.
+                head::put_fields(out, headers, bodyless && status != StatusCode::NO_CONTENT);
+                match framing {
+                    Framing::Length(length) => head::put_length(out, length),
+                    Framing::None if !bodyless => head::put_length(out, 0),
+                    Framing::Chunked => head::put_field(out, b"transfer-encoding", b"chunked"),
+                    Framing::None | Framing::UntilClose => {}
+                }
+                if !self.exchange.keep_alive {
+                    head::put_field(out, b"connection", b"close");
+                } else if self.exchange.http_10 {
+                    head::put_field(out, b"connection", b"keep-alive");
+                }
+            }
+        }
+        out.extend_from_slice(b"\r\n");
+        framing
+    }
+
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        body: &mut Body,
+        ended: &mut bool,
+    ) -> Poll<Result<(), Error>> {
+        loop {
+            if let Err(error) = self.gather(cx, body, ended) {
+                // What has arrived of the answer goes out before the cut.
+                let _ = self.out.poll_flush(&self.shared.io, cx);
+                return Poll::Ready(Err(error));
+            }
+            if !self.out.is_empty() {
+                match self.out.poll_flush(&self.shared.io, cx) {
+                    Poll::Ready(flushed) => {
+                        flushed.map_err(gone)?;
+                        self.deadline.clear();
+                        continue;
+                    }
+                    Poll::Pending => return self.poll_write_stall(cx),
+                }
+            }
+            if *ended {
+                return Poll::Ready(Ok(()));
+            }
+            ready!(self.poll_gone(cx));
+            return Poll::Ready(Err(Error::new(
+                CALLER_GONE,
+                "the caller closed the connection",
+            )));
+        }
+    }
+
+    /// Takes what the body has ready, as long as there is room.
+    fn gather(
+        &mut self,
+        cx: &mut Context<'_>,
+        body: &mut Body,
+        ended: &mut bool,
+    ) -> Result<(), Error> {
+        while !*ended && self.out.has_room() {
+            let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) else {
+                return Ok(());
+            };
+            match frame.transpose()?.map(Frame::into_data) {
+                Some(Ok(data)) => {
+                    self.out.push(data).map_err(wrong_length)?;
+                    // A body that is known to be over here spares the poll that would say so.
+                    *ended = body.is_end_stream();
+                    if *ended {
+                        self.out.end(None).map_err(wrong_length)?;
+                    }
+                }
+                Some(Err(frame)) => {
+                    let trailers = frame.into_trailers().ok();
+                    let wanted = trailers.as_ref().filter(|_| self.exchange.wants_trailers);
+                    self.out.end(wanted).map_err(wrong_length)?;
+                    *ended = true;
+                }
+                None => {
+                    self.out.end(None).map_err(wrong_length)?;
+                    *ended = true;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Called when the kernel takes no more for now.
+    fn poll_write_stall(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let total = self.out.total();
+        if !self.deadline.is_set() || self.stalled_at != total {
+            self.stalled_at = total;
+            self.deadline.set(Instant::now() + WRITE_STALL);
+        }
+        ready!(self.deadline.poll_passed(cx));
+        Poll::Ready(Err(Error::new(
+            CALLER_GONE,
+            "the caller takes nothing of the answer",
+        )))
+    }
+}
+
+/// What follows a head.
+enum Content<'a> {
+    Body(SizeHint),
+    /// Raw bytes, of the next protocol if it has a name.
+    Tunnel(Option<&'a HeaderValue>),
+}
+
+fn wrong_length(_: WrongLength) -> Error {
+    Error::new(
+        INTERNAL,
+        "the answer is not as long as its head says; it was cut",
+    )
+}
+
+fn in_use() -> Error {
+    Error::new(INTERNAL, "the request is still being read")
+}

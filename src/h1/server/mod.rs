@@ -1,0 +1,236 @@
+//! The side that callers speak to: one connection, one request after another.
+
+mod answer;
+mod ending;
+mod shared;
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use http::{Method, Version, header};
+use tokio::time::Instant;
+
+use self::shared::{RequestBody, Shared};
+use super::framing::Framing;
+use super::head::{self, Limits, RequestHead};
+use super::outgoing::Outgoing;
+use super::pace::Pace;
+use crate::body::Body;
+use crate::error::{Error, REQUEST_TIMEOUT};
+use crate::headers::Headers;
+use crate::io::Io;
+use crate::message::Interim;
+use crate::timer::Deadline;
+
+/// Limits of one connection; see `[listeners.NAME]` for their meaning.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    pub head: Limits,
+    pub header_timeout: Duration,
+    pub idle_timeout: Duration,
+    pub body_timeout: Duration,
+}
+
+/// How long an idle connection is kept when draining: a request may be on its way.
+const DRAIN_GRACE: Duration = Duration::from_millis(500);
+/// Bytes of following requests that are taken while one is answered.
+const PIPELINED: usize = 64 << 10;
+
+/// A caller's connection.
+pub struct Connection {
+    shared: Arc<Shared>,
+    out: Outgoing,
+    settings: Settings,
+    deadline: Deadline,
+    /// Bytes of the answer that were written when the caller last took some.
+    stalled_at: u64,
+    exchange: Exchange,
+    /// The last head was refused, so nobody knows what the caller goes on to send.
+    refused: bool,
+}
+
+/// What the request under way says about its answer.
+#[derive(Default)]
+struct Exchange {
+    is_head: bool,
+    http_10: bool,
+    keep_alive: bool,
+    wants_trailers: bool,
+}
+
+impl Connection {
+    /// `early` are bytes that were read to tell the protocol.
+    pub fn new(io: Io, early: BytesMut, settings: Settings) -> Self {
+        Connection {
+            shared: Arc::new(Shared::new(io, early, settings.body_timeout)),
+            out: Outgoing::default(),
+            settings,
+            deadline: Deadline::new(),
+            stalled_at: 0,
+            exchange: Exchange::default(),
+            refused: false,
+        }
+    }
+
+    /// The next request; `None` when the connection has ended, by either side.
+    ///
+    /// `draining` is asked whenever this task is woken.
+    ///
+    /// # Errors
+    /// What is to be answered before closing: `bad_request`, `headers_too_large`, `request_timeout`.
+    pub async fn next(
+        &mut self,
+        draining: impl Fn() -> bool,
+    ) -> Result<Option<(RequestHead, Body)>, Error> {
+        self.exchange = Exchange::default();
+        let mut progress = HeadProgress::default();
+        let head = poll_fn(|cx| self.poll_head(cx, &mut progress, &draining)).await;
+        self.refused = head.is_err();
+        Ok(head?.map(|head| {
+            let body = self.begin(&head);
+            (head, body)
+        }))
+    }
+
+    fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        progress: &mut HeadProgress,
+        draining: &impl Fn() -> bool,
+    ) -> Poll<Result<Option<RequestHead>, Error>> {
+        let mut state = self.shared.state();
+        let reader = &mut state.reader;
+        loop {
+            if progress.pace.is_worthwhile(&reader.buffer) {
+                if let Some(head) = head::take_request(&mut reader.buffer, self.settings.head)? {
+                    self.deadline.clear();
+                    return Poll::Ready(Ok(Some(head)));
+                }
+                progress.pace.attempted(reader.buffer.len());
+            } else if reader.buffer.len() > self.settings.head.bytes {
+                return Poll::Ready(Err(head::too_large()));
+            }
+            let started = !reader.buffer.is_empty();
+            match reader.poll_fill(&self.shared.io, cx) {
+                Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => return Poll::Ready(Ok(None)),
+                Poll::Ready(Ok(_)) => continue,
+                Poll::Pending => {}
+            }
+            progress.limit(&mut self.deadline, &self.settings, started, draining());
+            if !started {
+                reader.release();
+            }
+            ready!(self.deadline.poll_passed(cx));
+            return Poll::Ready(match started {
+                true => Err(Error::new(
+                    REQUEST_TIMEOUT,
+                    "the request head took longer than this listener allows",
+                )),
+                false => Ok(None),
+            });
+        }
+    }
+
+    fn begin(&mut self, head: &RequestHead) -> Body {
+        self.exchange = Exchange {
+            is_head: head.method == Method::HEAD,
+            http_10: head.version == Version::HTTP_10,
+            keep_alive: head.keep_alive,
+            wants_trailers: wants_trailers(&head.headers),
+        };
+        let mut state = self.shared.state();
+        state.begin(head);
+        if let Some(whole) = state.reader.take_whole_body() {
+            state.awaits_continue = false;
+            return Body::full(whole);
+        }
+        match head.framing {
+            Framing::None | Framing::UntilClose => Body::empty(),
+            Framing::Length(_) | Framing::Chunked => {
+                Body::stream(RequestBody::new(&self.shared, &state))
+            }
+        }
+    }
+
+    /// Where interim answers go.
+    pub fn interim(&self) -> Arc<dyn Interim> {
+        self.shared.clone()
+    }
+
+    /// Completes when the caller is gone. Meanwhile interim answers are written.
+    ///
+    /// A caller that ends its sending direction counts as gone: to the kernel that looks the same as a closed
+    /// connection.
+    pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.shared.state();
+        match &mut state.connection {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        if !state.interim.is_empty() && self.out.has_room() {
+            let interim = std::mem::take(&mut state.interim);
+            self.out.more().extend_from_slice(&interim);
+        }
+        if !self.out.is_empty()
+            && let Poll::Ready(Err(_)) = self.out.poll_flush(&self.shared.io, cx)
+        {
+            return Poll::Ready(());
+        }
+        let reader = &mut state.reader;
+        while reader.body_done() && reader.buffer.len() < PIPELINED {
+            match ready!(reader.poll_fill(&self.shared.io, cx)) {
+                Ok(0) | Err(_) => return Poll::Ready(()),
+                Ok(_) => {}
+            }
+        }
+        Poll::Pending
+    }
+}
+
+/// How far the head under way is.
+#[derive(Default)]
+struct HeadProgress {
+    pace: Pace,
+    timing: Timing,
+}
+
+/// Which limit is running.
+#[derive(Default, PartialEq, Eq, Clone, Copy)]
+enum Timing {
+    #[default]
+    Nothing,
+    Idle,
+    Grace,
+    Head,
+}
+
+impl HeadProgress {
+    fn limit(
+        &mut self,
+        deadline: &mut Deadline,
+        settings: &Settings,
+        started: bool,
+        draining: bool,
+    ) {
+        let (timing, limit) = match (started, draining) {
+            (true, _) => (Timing::Head, settings.header_timeout),
+            (false, true) => (Timing::Grace, settings.idle_timeout.min(DRAIN_GRACE)),
+            (false, false) => (Timing::Idle, settings.idle_timeout),
+        };
+        if self.timing != timing {
+            self.timing = timing;
+            deadline.set(Instant::now() + limit);
+        }
+    }
+}
+
+fn wants_trailers(headers: &Headers) -> bool {
+    headers.get_all(&header::TE).any(|codings| {
+        codings
+            .split(|b| *b == b',')
+            .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+    })
+}

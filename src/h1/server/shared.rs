@@ -1,0 +1,214 @@
+//! What a connection and the body of its request share, behind a lock that nobody contends for: both are polled by
+//! the connection's task, except where an HTTP/2 upstream reads the body from a task of its own.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{StatusCode, Version};
+use http_body::{Frame, SizeHint};
+use tokio::time::Instant;
+
+use crate::error::{BAD_REQUEST, CALLER_GONE, Error, REQUEST_TIMEOUT};
+use crate::h1::head::{self, RequestHead};
+use crate::h1::reader::{Fault, Piece, Reader};
+use crate::headers::Headers;
+use crate::io::Io;
+use crate::message::Interim;
+use crate::timer::Deadline;
+
+/// Bytes of interim answers that wait for a caller to take them; more are dropped, as they are hints only.
+const MAX_INTERIM: usize = 16 << 10;
+
+pub(super) struct Shared {
+    pub io: Io,
+    state: Mutex<State>,
+}
+
+pub(super) struct State {
+    pub reader: Reader,
+    /// The caller waits for `100 Continue`.
+    pub awaits_continue: bool,
+    /// Interim answers to be written before the final one.
+    pub interim: Vec<u8>,
+    /// No interim answer may be sent: the final one has begun, or the caller could not read it.
+    pub interim_over: bool,
+    /// Wakes the connection's task, for what a body polled elsewhere leaves it to do.
+    pub connection: Option<Waker>,
+    /// Number of the body that may read. A body that was disowned reads nothing more.
+    reading: u64,
+    /// Wakes whoever reads the body.
+    body: Option<Waker>,
+    gap: Deadline,
+    body_timeout: Duration,
+}
+
+impl Shared {
+    pub fn new(io: Io, early: BytesMut, body_timeout: Duration) -> Self {
+        Shared {
+            io,
+            state: Mutex::new(State {
+                reader: Reader::with_buffer(early),
+                awaits_continue: false,
+                interim: Vec::new(),
+                interim_over: false,
+                connection: None,
+                reading: 0,
+                body: None,
+                gap: Deadline::new(),
+                body_timeout,
+            }),
+        }
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn into_parts(self) -> (Io, BytesMut) {
+        let mut state = self
+            .state
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        (self.io, std::mem::take(&mut state.reader.buffer))
+    }
+}
+
+impl State {
+    /// A request has begun; what was left of the one before it is over.
+    pub fn begin(&mut self, head: &RequestHead) {
+        self.disown_body();
+        self.reader.start_body(head.framing);
+        self.awaits_continue = head.expects_continue;
+        // RFC 9110 section 15.2: an HTTP/1.0 caller cannot read interim answers.
+        self.interim_over = head.version == Version::HTTP_10;
+        self.interim.clear();
+        self.gap.clear();
+    }
+
+    /// The incoming side belongs to the connection alone from here on. Two readers would each get a part.
+    pub fn disown_body(&mut self) {
+        self.reading += 1;
+        if let Some(waker) = self.body.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Interim for Shared {
+    fn send(&self, status: StatusCode, headers: &Headers) {
+        let mut state = self.state();
+        if state.interim_over || state.interim.len() >= MAX_INTERIM {
+            return;
+        }
+        head::put_status(&mut state.interim, status);
+        head::put_fields(&mut state.interim, headers, false);
+        state.interim.extend_from_slice(b"\r\n");
+        wake(&state.connection);
+    }
+}
+
+/// The body of a request, read from the connection as it is polled for.
+pub(super) struct RequestBody {
+    shared: Arc<Shared>,
+    number: u64,
+    ended: bool,
+}
+
+impl RequestBody {
+    /// The body of the request that has just begun.
+    pub fn new(shared: &Arc<Shared>, state: &State) -> Self {
+        RequestBody {
+            shared: shared.clone(),
+            number: state.reading,
+            ended: false,
+        }
+    }
+}
+
+impl http_body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = self.get_mut();
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        let mut guard = this.shared.state();
+        let state = &mut *guard;
+        if state.reading != this.number {
+            return Poll::Ready(Some(Err(Error::new(
+                CALLER_GONE,
+                "the answer was complete before the request",
+            ))));
+        }
+        let asked = std::mem::take(&mut state.awaits_continue);
+        if asked && state.reader.buffer.is_empty() && !state.interim_over {
+            state
+                .interim
+                .extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+            wake(&state.connection);
+        }
+        let Poll::Ready(piece) = state.reader.poll_body(&this.shared.io, cx) else {
+            match &mut state.body {
+                Some(waker) => waker.clone_from(cx.waker()),
+                none => *none = Some(cx.waker().clone()),
+            }
+            if !state.gap.is_set() {
+                state.gap.set(Instant::now() + state.body_timeout);
+            }
+            ready!(state.gap.poll_passed(cx));
+            return Poll::Ready(Some(Err(Error::new(
+                REQUEST_TIMEOUT,
+                "the request body stalled for longer than this listener allows",
+            ))));
+        };
+        state.gap.clear();
+        if state.reader.body_done() {
+            this.ended = true;
+            state.body = None;
+            wake(&state.connection);
+        }
+        Poll::Ready(piece.map(|piece| match piece {
+            Ok(Piece::Data(data)) => Ok(Frame::data(data)),
+            Ok(Piece::Trailers(trailers)) => Ok(Frame::trailers(trailers)),
+            Err(Fault::Malformed(why)) => Err(Error::new(BAD_REQUEST, why)),
+            Err(Fault::Cut) => Err(Error::new(
+                CALLER_GONE,
+                "the caller closed the connection before the end of its body",
+            )),
+            Err(Fault::Io(error)) => Err(gone(error)),
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        if self.ended {
+            return SizeHint::with_exact(0);
+        }
+        let state = self.shared.state();
+        match state.reader.body_left() {
+            Some(left) if state.reading == self.number => SizeHint::with_exact(left),
+            _ => SizeHint::new(),
+        }
+    }
+}
+
+pub(super) fn gone(error: std::io::Error) -> Error {
+    Error::new(CALLER_GONE, "the connection to the caller broke").because(error)
+}
+
+fn wake(waker: &Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake_by_ref();
+    }
+}
