@@ -8,7 +8,10 @@ use crate::value::{ByteSize, Duration, NotBuilt};
 
 mod accept;
 mod address;
+mod closing;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 pub use accept::{Accepted, Listener, accept};
 pub use address::ListenAddress;

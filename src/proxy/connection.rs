@@ -52,7 +52,7 @@ async fn detect(accepted: &Accepted, config: &Config) -> Option<(Spoken, BytesMu
         return Some((Spoken::Http1, BytesMut::new()));
     }
     let mut early = BytesMut::new();
-    let mut begun = false;
+    let (mut begun, mut hurried) = (false, false);
     let mut deadline = Deadline::new();
     deadline.set(Instant::now() + config.idle_timeout.0);
     let spoken = poll_fn(|cx| {
@@ -71,8 +71,10 @@ async fn detect(accepted: &Accepted, config: &Config) -> Option<(Spoken, BytesMu
         }
         if early.is_empty() {
             buffer::give_read(std::mem::take(&mut early));
-            if accepted.ticket.is_draining() {
-                return Poll::Ready(None);
+            // A connection that was accepted last brings a request all the same.
+            if !hurried && accepted.ticket.is_draining() {
+                hurried = true;
+                deadline.set(Instant::now() + config.idle_timeout.0.min(h1::server::DRAIN_GRACE));
             }
         } else if !begun {
             begun = true;
