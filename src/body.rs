@@ -34,7 +34,7 @@ impl<T: http_body::Body<Data = Bytes, Error = Error> + Send + Sync> Stream for T
 /// Something that must last as long as a body, and learns how it ended.
 pub trait Guard: Send + Sync {
     /// `passed` counts the bytes of content that were handed on.
-    fn end(self: Box<Self>, end: End<'_>, passed: u64);
+    fn end(&mut self, end: End<'_>, passed: u64);
 }
 
 /// How a body ended.
@@ -115,7 +115,7 @@ impl Body {
     }
 
     fn end(&mut self, end: End<'_>) {
-        if let Some(guard) = self.guard.take() {
+        if let Some(mut guard) = self.guard.take() {
             guard.end(end, self.passed);
         }
     }
@@ -205,8 +205,8 @@ impl std::fmt::Debug for Body {
 struct Both<G>(G, Box<dyn Guard>);
 
 impl<G: Guard> Guard for Both<G> {
-    fn end(self: Box<Self>, end: End<'_>, passed: u64) {
-        Box::new(self.0).end(end, passed);
+    fn end(&mut self, end: End<'_>, passed: u64) {
+        self.0.end(end, passed);
         self.1.end(end, passed);
     }
 }
@@ -221,7 +221,7 @@ mod tests {
     struct Ends(Arc<Mutex<Vec<String>>>);
 
     impl Guard for Ends {
-        fn end(self: Box<Self>, end: End<'_>, passed: u64) {
+        fn end(&mut self, end: End<'_>, passed: u64) {
             self.0.lock().unwrap().push(format!("{end:?} {passed}"));
         }
     }

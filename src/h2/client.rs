@@ -107,7 +107,7 @@ impl Drop for UnderWay {
 }
 
 impl Guard for UnderWay {
-    fn end(self: Box<Self>, _: End<'_>, _: u64) {}
+    fn end(&mut self, _: End<'_>, _: u64) {}
 }
 
 fn to_http(request: &mut Request) -> Result<http::Request<Body>, Error> {

@@ -145,7 +145,7 @@ impl Drop for UnderWay {
 }
 
 impl Guard for UnderWay {
-    fn end(self: Box<Self>, _: End<'_>, _: u64) {}
+    fn end(&mut self, _: End<'_>, _: u64) {}
 }
 
 /// `Host` and `:authority` must not contradict each other (RFC 9113, section 8.3.1).
