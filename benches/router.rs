@@ -3,7 +3,10 @@
 //! `cargo bench --bench router`. Each table mixes hosts with literal and with captured paths; a search asks
 //! for a route in the middle of it.
 
-#![expect(clippy::unwrap_used, reason = "a benchmark on what is known to be good")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a benchmark on what is known to be good"
+)]
 
 use divan::Bencher;
 use http::Method;

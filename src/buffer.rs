@@ -6,12 +6,16 @@ use std::cell::RefCell;
 
 use bytes::BytesMut;
 
-/// A fresh buffer's capacity: room for a usual head and a small body in one read.
-pub const SMALL: usize = 8 << 10;
+/// A fresh buffer's capacity: room for a usual head and a body of 16 KiB in one read. Only the pages that are
+/// read into take memory. It is no multiple of a page, or the beginnings of all buffers would compete for the
+/// same few lines of the cache.
+pub const SMALL: usize = (18 << 10) + 576;
 /// The largest capacity to which a buffer grows for a body: what one read takes at most.
 pub const LARGE: usize = 64 << 10;
+/// Capacity of a fresh buffer to write from: several heads.
+const WRITE: usize = 2 << 10;
 /// Capacity that a worker keeps at most, over all its spare buffers.
-const KEPT: usize = 512 << 10;
+const KEPT: usize = 2 << 20;
 
 #[derive(Default)]
 struct Spare {
@@ -55,7 +59,7 @@ pub fn take_write() -> Vec<u8> {
             spare.capacity -= buffer.capacity();
             buffer
         }
-        None => Vec::with_capacity(SMALL / 4),
+        None => Vec::with_capacity(WRITE),
     })
 }
 

@@ -124,6 +124,22 @@ impl Headers {
         }
     }
 
+    /// Puts one value of printable ASCII under `name`, in place of all that were there. Other text is not put.
+    pub fn insert_text(&mut self, name: &HeaderName, text: &str) {
+        match &mut self.0 {
+            Form::Flat(flat) if text.bytes().all(|b| matches!(b, b' '..=b'~')) => {
+                flat.remove(name.as_str());
+                flat.push(name.as_str().as_bytes(), text.as_bytes());
+            }
+            Form::Flat(_) => {}
+            Form::Map(map) => {
+                if let Ok(value) = HeaderValue::from_str(text) {
+                    map.insert(name.clone(), value);
+                }
+            }
+        }
+    }
+
     /// Adds a value under `name`, beside those that are there.
     pub fn append(&mut self, name: &HeaderName, value: &HeaderValue) {
         match &mut self.0 {

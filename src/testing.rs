@@ -13,8 +13,8 @@ use crate::policy::stack::{Answer, Handler};
 use crate::route::Captures;
 
 /// A request without headers or body, from a caller on a unix socket.
-pub(crate) fn request(method: &str, target: &str) -> Request {
-    Request {
+pub(crate) fn request(method: &str, target: &str) -> Box<Request> {
+    Box::new(Request {
         method: Method::from_bytes(method.as_bytes()).unwrap(),
         authority: None,
         target: target.parse().unwrap(),
@@ -37,7 +37,7 @@ pub(crate) fn request(method: &str, target: &str) -> Request {
             interim: None,
             host_from_endpoint: false,
         },
-    }
+    })
 }
 
 /// Headers out of names and values.
@@ -54,9 +54,9 @@ pub(crate) fn headers(fields: &[(&str, &str)]) -> Headers {
 pub(crate) struct Echo;
 
 impl Handler for Echo {
-    fn call<'a>(&'a self, request: Request) -> Answer<'a> {
+    fn call<'a>(&'a self, request: Box<Request>) -> Answer<'a> {
         let mut response = Response::new(StatusCode::OK, request.body);
         response.headers = request.headers;
-        Box::pin(std::future::ready(Ok(response)))
+        Box::pin(std::future::ready(Ok(Box::new(response))))
     }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::listener::ListenAddress;
 use crate::problem::Problems;
 use crate::telemetry::log::Level;
-use crate::value::NotBuilt;
+use crate::value::{NotBuilt, relative_to_file};
 
 mod answer;
 mod bind;
@@ -82,8 +82,8 @@ pub struct AdminAddress(pub Option<ListenAddress>);
 
 impl<'de> Deserialize<'de> for AdminAddress {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        match &*text {
+        let text: String = relative_to_file(deserializer)?;
+        match text.as_str() {
             "none" => Ok(AdminAddress(None)),
             text => text
                 .parse()

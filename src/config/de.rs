@@ -1,5 +1,6 @@
 //! Serde over a config's tree: rooms' blocks stay plain structs, and every mistake arrives with its key path.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 
 use serde::de::{
@@ -8,37 +9,56 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
+use super::files::Source;
 use super::mistake::{Kind, Mistake};
 use super::suggest::any_of;
 use super::tree::{Node, Table, Value};
+use crate::value::is_relative_to_file;
 
-/// Reads one block.
-pub(super) fn read<T: de::DeserializeOwned>(node: &Node) -> Result<T, Mistake> {
-    T::deserialize(From::whole(node)).map_err(Mistake::arrived)
+/// Reads one block, which stands in `sources`.
+pub(super) fn read<T: de::DeserializeOwned>(node: &Node, sources: &[Source]) -> Result<T, Mistake> {
+    T::deserialize(From::whole(node, sources)).map_err(Mistake::arrived)
 }
 
 /// Reads a block that shares its table with another one: keys that it does not know are left alone. `known`
 /// becomes the keys that it knows.
 pub(super) fn read_part<T: de::DeserializeOwned>(
     node: &Node,
+    sources: &[Source],
     known: &Cell<&'static [&'static str]>,
 ) -> Result<T, Mistake> {
     let part = From {
-        node,
         known: Some(known),
+        ..From::whole(node, sources)
     };
     T::deserialize(part).map_err(Mistake::arrived)
 }
 
 struct From<'a> {
     node: &'a Node,
+    sources: &'a [Source],
     /// Set where only the keys that the struct knows are handed out.
     known: Option<&'a Cell<&'static [&'static str]>>,
+    /// Set where a path in text counts from the directory of the file.
+    relative_to_file: bool,
 }
 
 impl<'a> From<'a> {
-    fn whole(node: &'a Node) -> Self {
-        From { node, known: None }
+    fn whole(node: &'a Node, sources: &'a [Source]) -> Self {
+        From {
+            node,
+            sources,
+            known: None,
+            relative_to_file: false,
+        }
+    }
+
+    fn text(&self, text: &'a str) -> Result<Cow<'a, str>, Mistake> {
+        let source = self.sources.get(self.node.place.source);
+        match source.filter(|_| self.relative_to_file) {
+            Some(source) => source.whole_address(text).map_err(Mistake::custom),
+            None => Ok(Cow::Borrowed(text)),
+        }
     }
 }
 
@@ -47,7 +67,7 @@ impl<'de> Deserializer<'de> for From<'_> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
         match &self.node.value {
-            Value::Text(text) => visitor.visit_str(text),
+            Value::Text(text) => visitor.visit_str(&self.text(text)?),
             Value::Integer(Some(number)) => {
                 let number = *number;
                 match (i64::try_from(number), u64::try_from(number)) {
@@ -60,8 +80,11 @@ impl<'de> Deserializer<'de> for From<'_> {
             Value::Float(number) => visitor.visit_f64(*number),
             Value::Boolean(value) => visitor.visit_bool(*value),
             Value::Date => Err(Mistake::invalid_type(Unexpected::Other("a date"), &visitor)),
-            Value::List(items) => visitor.visit_seq(Items(items.iter().enumerate())),
-            Value::Table(table) => visitor.visit_map(Entries::new(table, None)),
+            Value::List(items) => visitor.visit_seq(Items {
+                rest: items.iter().enumerate(),
+                sources: self.sources,
+            }),
+            Value::Table(table) => visitor.visit_map(Entries::new(table, self.sources, None)),
         }
     }
 
@@ -74,7 +97,7 @@ impl<'de> Deserializer<'de> for From<'_> {
         match (&self.node.value, self.known) {
             (Value::Table(table), Some(known)) => {
                 known.set(keys);
-                visitor.visit_map(Entries::new(table, Some(keys)))
+                visitor.visit_map(Entries::new(table, self.sources, Some(keys)))
             }
             // A derived struct would accept a list of its fields; nobody writes that on purpose.
             (Value::List(_), _) => Err(Mistake::invalid_type(Unexpected::Seq, &visitor)),
@@ -88,10 +111,14 @@ impl<'de> Deserializer<'de> for From<'_> {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Mistake> {
-        visitor.visit_newtype_struct(self)
+        let relative_to_file = self.relative_to_file || is_relative_to_file(name);
+        visitor.visit_newtype_struct(From {
+            relative_to_file,
+            ..self
+        })
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -103,6 +130,7 @@ impl<'de> Deserializer<'de> for From<'_> {
         let choice = match &self.node.value {
             Value::Text(name) => Choice {
                 name,
+                sources: self.sources,
                 content: None,
             },
             Value::Table(table) => {
@@ -110,6 +138,7 @@ impl<'de> Deserializer<'de> for From<'_> {
                 match (live.next(), live.next()) {
                     (Some((name, entry)), None) => Choice {
                         name,
+                        sources: self.sources,
                         content: Some(&entry.node),
                     },
                     (None, _) => return Err(not_one_of(choices, "an empty table")),
@@ -146,14 +175,16 @@ fn not_one_of(choices: &'static [&'static str], found: &str) -> Mistake {
 
 struct Entries<'a> {
     rest: std::collections::btree_map::Iter<'a, String, super::tree::Entry>,
+    sources: &'a [Source],
     only: Option<&'static [&'static str]>,
     current: Option<(&'a str, &'a Node)>,
 }
 
 impl<'a> Entries<'a> {
-    fn new(table: &'a Table, only: Option<&'static [&'static str]>) -> Self {
+    fn new(table: &'a Table, sources: &'a [Source], only: Option<&'static [&'static str]>) -> Self {
         Entries {
             rest: table.iter(),
+            sources,
             only,
             current: None,
         }
@@ -189,12 +220,15 @@ impl<'de> MapAccess<'de> for Entries<'_> {
             .current
             .take()
             .ok_or_else(|| Mistake::custom("a value was asked for before its key"))?;
-        seed.deserialize(From::whole(node))
+        seed.deserialize(From::whole(node, self.sources))
             .map_err(|mistake| mistake.under(key))
     }
 }
 
-struct Items<'a>(std::iter::Enumerate<std::slice::Iter<'a, Node>>);
+struct Items<'a> {
+    rest: std::iter::Enumerate<std::slice::Iter<'a, Node>>,
+    sources: &'a [Source],
+}
 
 impl<'de> SeqAccess<'de> for Items<'_> {
     type Error = Mistake;
@@ -203,10 +237,10 @@ impl<'de> SeqAccess<'de> for Items<'_> {
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, Mistake> {
-        match self.0.find(|(_, node)| !node.removed) {
+        match self.rest.find(|(_, node)| !node.removed) {
             None => Ok(None),
             Some((index, node)) => seed
-                .deserialize(From::whole(node))
+                .deserialize(From::whole(node, self.sources))
                 .map(Some)
                 .map_err(|mistake| mistake.under(&index.to_string())),
         }
@@ -216,6 +250,7 @@ impl<'de> SeqAccess<'de> for Items<'_> {
 /// `"peak-ewma"`, or `{ hash = "header:x-user" }`.
 struct Choice<'a> {
     name: &'a str,
+    sources: &'a [Source],
     content: Option<&'a Node>,
 }
 
@@ -237,7 +272,9 @@ impl Choice<'_> {
     /// Lets `read` have what stands under the name.
     fn content<T>(self, read: impl FnOnce(From<'_>) -> Result<T, Mistake>) -> Result<T, Mistake> {
         match self.content {
-            Some(node) => read(From::whole(node)).map_err(|mistake| mistake.under(self.name)),
+            Some(node) => {
+                read(From::whole(node, self.sources)).map_err(|mistake| mistake.under(self.name))
+            }
             None => Err(Mistake::custom(format!(
                 "`{0}` needs a value: write `{{ {0} = ... }}`",
                 self.name

@@ -1,5 +1,6 @@
 //! From a path to the text of the files that make up a config.
 
+use std::borrow::Cow;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,8 @@ use super::redact::redact;
 pub(super) struct Source {
     /// The file as the operator would name it.
     pub name: String,
+    /// The file itself; `None` for text that stands in no file.
+    path: Option<PathBuf>,
     pub text: String,
     /// The text as it may be shown: secrets struck out, every byte at its place.
     pub shown: String,
@@ -127,7 +130,7 @@ fn config_names(directory: &Path) -> io::Result<Vec<std::ffi::OsString>> {
 impl Files {
     pub fn from_text(name: &str, text: &str) -> Self {
         Files {
-            sources: vec![Source::new(name.to_owned(), text.as_bytes())],
+            sources: vec![Source::new(name.to_owned(), None, text.as_bytes())],
             ..Files::default()
         }
     }
@@ -158,7 +161,7 @@ impl Files {
         match fs::read(path) {
             Ok(bytes) => {
                 let name = path.display().to_string();
-                self.sources.push(Source::new(name, &bytes));
+                self.sources.push(Source::new(name, Some(path), &bytes));
             }
             Err(e) => self.failures.push(Failure {
                 path: path.to_owned(),
@@ -170,15 +173,39 @@ impl Files {
 }
 
 impl Source {
-    fn new(name: String, bytes: &[u8]) -> Self {
+    fn new(name: String, path: Option<&Path>, bytes: &[u8]) -> Self {
         // A byte order mark is no text; without it columns count from the first letter.
         let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
         let text = String::from_utf8_lossy(bytes).into_owned();
         Source {
             name,
+            path: path.map(Path::to_owned),
             shown: redact(&text),
             text,
             not_text_at: std::str::from_utf8(bytes).err().map(|e| e.valid_up_to()),
+        }
+    }
+
+    /// An address that stands in this file, with the path of `unix:PATH` made whole: it counts from the directory
+    /// of the file. Links are not followed, for it is the name that the operator sees. Text without a file keeps
+    /// its paths.
+    ///
+    /// # Errors
+    /// A sentence, when the directory cannot be told or not be written as text.
+    pub fn whole_address<'a>(&self, text: &'a str) -> Result<Cow<'a, str>, String> {
+        let directory = self.path.as_deref().and_then(Path::parent);
+        let (Some(path), Some(directory)) = (text.strip_prefix("unix:"), directory) else {
+            return Ok(Cow::Borrowed(text));
+        };
+        if path.is_empty() || path.starts_with('/') {
+            return Ok(Cow::Borrowed(text));
+        }
+        let whole = std::path::absolute(directory.join(path)).ok();
+        match whole.as_deref().and_then(Path::to_str) {
+            Some(whole) => Ok(Cow::Owned(format!("unix:{whole}"))),
+            None => Err(format!(
+                "`{path}` cannot be joined to the directory of this file; write a whole path"
+            )),
         }
     }
 
@@ -261,12 +288,12 @@ mod tests {
 
     #[test]
     fn positions_count_lines_and_characters() {
-        let source = Source::new("x".into(), "\u{feff}aé\nb".as_bytes());
+        let source = Source::new("x".into(), None, "\u{feff}aé\nb".as_bytes());
         assert_eq!(source.position(0), (1, 1));
         assert_eq!(source.position(3), (1, 3));
         assert_eq!(source.position(4), (2, 1));
         assert_eq!(source.position(99), (2, 2));
-        let broken = Source::new("x".into(), b"ab\xff");
+        let broken = Source::new("x".into(), None, b"ab\xff");
         assert_eq!(broken.not_text_at, Some(2));
     }
 

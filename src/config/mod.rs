@@ -110,7 +110,7 @@ fn assemble(name: &str, files: Files) -> Result<Loaded, Report> {
 fn read_all(name: &str, files: &Files, findings: &mut Vec<Finding>) -> Blocks {
     let parsed = parse::parse(&files.sources);
     let incomplete = !parsed.findings.is_empty() || !files.failures.is_empty();
-    let mut reader = Reader::new(parsed.root, name, incomplete);
+    let mut reader = Reader::new(parsed.root, &files.sources, name, incomplete);
     let blocks = reader.blocks();
     // Half a config would raise doubts that the whole one does not.
     if !incomplete {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::de::DeserializeOwned;
 
 use super::de;
+use super::files::Source;
 use super::mistake::{Kind, Mistake};
 use super::report::{At, Finding};
 use super::tree::{Node, Place, Value};
@@ -45,8 +46,9 @@ pub(super) struct Blocks {
 }
 
 /// Reads blocks and gathers what is wrong with them.
-pub(super) struct Reader {
+pub(super) struct Reader<'a> {
     root: Node,
+    sources: &'a [Source],
     /// The config as a whole, for what is wrong with no place in it.
     name: String,
     /// Part of the config could not be parsed: what is missing may be there.
@@ -56,10 +58,11 @@ pub(super) struct Reader {
     findings: Vec<Finding>,
 }
 
-impl Reader {
-    pub fn new(root: Node, name: &str, incomplete: bool) -> Self {
+impl<'a> Reader<'a> {
+    pub fn new(root: Node, sources: &'a [Source], name: &str, incomplete: bool) -> Self {
         Reader {
             root,
+            sources,
             name: name.to_owned(),
             incomplete,
             removed: Vec::new(),
@@ -159,15 +162,17 @@ impl Reader {
     }
 
     fn whole<T: DeserializeOwned>(&mut self, path: &[String]) -> Option<T> {
-        self.until_read(path, |node| de::read(node))
+        let sources = self.sources;
+        self.until_read(path, |node| de::read(node, sources))
     }
 
     /// A route's table holds two blocks. Each is read without the keys of the other; what neither knows is
     /// unknown.
     fn route(&mut self, path: &[String]) -> Option<(route::Config, policy::Config)> {
         let (own, policies) = (Cell::new(&[][..]), Cell::new(&[][..]));
-        let route = self.until_read(path, |node| de::read_part(node, &own));
-        let policy = self.until_read(path, |node| de::read_part(node, &policies));
+        let sources = self.sources;
+        let route = self.until_read(path, |node| de::read_part(node, sources, &own));
+        let policy = self.until_read(path, |node| de::read_part(node, sources, &policies));
         if !own.get().is_empty() && !policies.get().is_empty() {
             self.remove_unknown(path, &[own.get(), policies.get()].concat());
         }

@@ -223,6 +223,48 @@ fn files_of_a_directory_make_one_config() {
 }
 
 #[test]
+fn paths_count_from_the_file_that_names_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = r#"
+        [admin]
+        listen = "unix:run/admin.sock"
+        probe_listen = "none"
+        [listeners.web]
+        listen = "unix:web.sock"
+        [upstreams.app]
+        endpoints = ["unix:./a.sock", { address = "unix:../b.sock" }, "unix:/c.sock", "d:1"]
+        [routes.app]
+        upstream = "app"
+    "#;
+    // A link counts as the name that it has, not as the file that it leads to.
+    let elsewhere = dir.path().join("elsewhere");
+    let conf = dir.path().join("conf");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::create_dir(&conf).unwrap();
+    fs::write(elsewhere.join("a.toml"), text).unwrap();
+    std::os::unix::fs::symlink("../elsewhere/a.toml", conf.join("a.toml")).unwrap();
+    let config = load(&conf).unwrap().config;
+    let shown = serde_json::to_value(&config).unwrap();
+    let at = |path: &str| format!("unix:{}/{path}", conf.display());
+    assert_eq!(shown["admin"]["listen"], at("run/admin.sock"));
+    assert_eq!(shown["admin"]["probe_listen"], "none");
+    assert_eq!(shown["listeners"]["web"]["listen"], at("web.sock"));
+    assert_eq!(
+        shown["upstreams"]["app"]["endpoints"],
+        serde_json::json!([at("a.sock"), at("../b.sock"), "unix:/c.sock", "d:1"])
+    );
+}
+
+#[test]
+fn paths_of_text_without_a_file_stay_as_they_are() {
+    let config = parse("x.toml", &GOOD.replace("127.0.0.1:0", "unix:web.sock"))
+        .unwrap()
+        .config;
+    let web = &config.listeners[&"web".parse().unwrap()];
+    assert_eq!(web.listen.to_string(), "unix:web.sock");
+}
+
+#[test]
 fn a_path_without_a_config_is_an_error() {
     let report = load(Path::new("/nowhere/at/all")).unwrap_err();
     assert_eq!(report.errors(), 1);

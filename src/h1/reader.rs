@@ -26,6 +26,10 @@ enum Progress {
     UntilClose,
 }
 
+/// Room behind the end of a body: a read that does not fill its buffer tells that there is no more for now, and
+/// spares the one that would.
+const SLACK: usize = 64;
+
 /// A part of a body.
 #[derive(Clone, Debug)]
 pub enum Piece {
@@ -170,7 +174,7 @@ impl Reader {
         let wanted = match &self.body {
             Progress::Done => buffer::SMALL,
             Progress::Length(left) => {
-                (*left).clamp(buffer::SMALL as u64, buffer::LARGE as u64) as usize
+                (*left).clamp(buffer::SMALL as u64, buffer::LARGE as u64) as usize + SLACK
             }
             // The buffer was filled by one read, so the sender is fast.
             Progress::Chunked(_) | Progress::UntilClose if self.buffer.capacity() > 0 => {

@@ -31,6 +31,8 @@ pub struct Settings {
     pub max_concurrent_streams: u32,
     pub max_header_bytes: u32,
     pub idle_timeout: Duration,
+    /// How long an idle caller that was told to go may stay.
+    pub close_timeout: Duration,
 }
 
 /// Resets that a caller may have pending before the connection is closed on it (CVE-2023-44487).
@@ -82,25 +84,48 @@ where
             .max_local_error_reset_streams(MAX_PROVOKED_RESETS)
             .serve_connection(TokioIo::new(Coalescing::new(io, early)), service)
     );
-    let mut idle = Deadline::new();
-    let mut ending = false;
+    let mut limit = Deadline::new();
+    let mut phase = Phase::Serving;
     poll_fn(|cx| {
         if let Poll::Ready(end) = connection.as_mut().poll(cx) {
             return Poll::Ready(end);
         }
         if active.load(Ordering::Relaxed) > 0 {
-            idle.clear();
-        } else if !idle.is_set() {
-            idle.set(Instant::now() + settings.idle_timeout);
+            limit.clear();
+        } else if phase == Phase::Serving && !limit.is_set() {
+            limit.set(Instant::now() + settings.idle_timeout);
         }
-        if !ending && (draining() || idle.poll_passed(cx).is_ready()) {
-            ending = true;
-            connection.as_mut().graceful_shutdown();
-            return connection.as_mut().poll(cx);
+        let passed = limit.poll_passed(cx).is_ready();
+        match phase {
+            Phase::Serving if passed || draining() => {
+                connection.as_mut().graceful_shutdown();
+                phase = if passed {
+                    Phase::Leaving
+                } else {
+                    Phase::Draining
+                };
+                if passed {
+                    limit.set(Instant::now() + settings.close_timeout);
+                }
+                // Both GOAWAY and the new limit want a poll of their own.
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Phase::Leaving if passed => Poll::Ready(Ok(())),
+            _ => Poll::Pending,
         }
-        Poll::Pending
     })
     .await
+}
+
+/// How far a connection is from its end.
+#[derive(PartialEq, Eq)]
+enum Phase {
+    Serving,
+    /// Told to go for being idle: a caller that does not is left.
+    Leaving,
+    /// Told to go by the drain, which has a limit of its own.
+    Draining,
 }
 
 /// Counts a request until the end of its answer.

@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::value::relative_to_file;
+
 /// A socket address or the path of a unix socket.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ListenAddress {
@@ -57,7 +59,7 @@ impl fmt::Debug for ListenAddress {
 
 impl<'de> Deserialize<'de> for ListenAddress {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        let text: String = relative_to_file(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
     }
 }

@@ -57,7 +57,11 @@ impl Authorize {
 }
 
 impl Policy for Authorize {
-    async fn apply(&self, request: Request, next: &dyn Handler) -> Result<Response, Error> {
+    async fn apply(
+        &self,
+        request: Box<Request>,
+        next: &dyn Handler,
+    ) -> Result<Box<Response>, Error> {
         let client = request.context.client.map(|ip| ip.to_canonical());
         if !client.is_some_and(|ip| self.cidrs.iter().any(|cidr| cidr.contains(&ip))) {
             return Err(Error::new(FORBIDDEN, "callers from there may not call"));

@@ -128,7 +128,11 @@ impl ChangeHeaders {
 }
 
 impl Policy for ChangeHeaders {
-    async fn apply(&self, mut request: Request, next: &dyn Handler) -> Result<Response, Error> {
+    async fn apply(
+        &self,
+        mut request: Box<Request>,
+        next: &dyn Handler,
+    ) -> Result<Box<Response>, Error> {
         // Rendered now: the request is gone when the answer comes.
         let on_the_way_back = self.response.render(&request);
         let on_the_way_in = self.request.render(&request);
@@ -292,7 +296,7 @@ mod tests {
     async fn a_failure_passes_untouched() {
         struct Fails;
         impl Handler for Fails {
-            fn call<'a>(&'a self, _: Request) -> Answer<'a> {
+            fn call<'a>(&'a self, _: Box<Request>) -> Answer<'a> {
                 Box::pin(std::future::ready(Err(Error::new(UPSTREAM_RESET, "cut"))))
             }
         }

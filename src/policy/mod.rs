@@ -174,7 +174,7 @@ mod tests {
     struct Never;
 
     impl Handler for Never {
-        fn call<'a>(&'a self, _: Request) -> Answer<'a> {
+        fn call<'a>(&'a self, _: Box<Request>) -> Answer<'a> {
             Box::pin(std::future::pending())
         }
     }

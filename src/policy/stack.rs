@@ -17,11 +17,11 @@ use crate::error::Error;
 use crate::message::{Request, Response};
 
 /// The future of an answer.
-pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Response, Error>> + Send + 'a>>;
+pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Box<Response>, Error>> + Send + 'a>>;
 
 /// Something that answers requests: a policy over another handler, or the target at the bottom.
 pub trait Handler: Send + Sync {
-    fn call<'a>(&'a self, request: Request) -> Answer<'a>;
+    fn call<'a>(&'a self, request: Box<Request>) -> Answer<'a>;
 }
 
 /// One policy of a route.
@@ -29,9 +29,9 @@ pub trait Policy: Send + Sync + 'static {
     /// Called once a request. `next` may be called never (a refusal), once, or again (a retry).
     fn apply(
         &self,
-        request: Request,
+        request: Box<Request>,
         next: &dyn Handler,
-    ) -> impl Future<Output = Result<Response, Error>> + Send;
+    ) -> impl Future<Output = Result<Box<Response>, Error>> + Send;
 }
 
 /// A policy laid over the handler below it.
@@ -41,7 +41,7 @@ struct With<P> {
 }
 
 impl<P: Policy> Handler for With<P> {
-    fn call<'a>(&'a self, request: Request) -> Answer<'a> {
+    fn call<'a>(&'a self, request: Box<Request>) -> Answer<'a> {
         Box::pin(self.policy.apply(request, &*self.next))
     }
 }

@@ -59,7 +59,11 @@ impl Timeout {
 }
 
 impl Policy for Timeout {
-    async fn apply(&self, mut request: Request, next: &dyn Handler) -> Result<Response, Error> {
+    async fn apply(
+        &self,
+        mut request: Box<Request>,
+        next: &dyn Handler,
+    ) -> Result<Box<Response>, Error> {
         let received = request.context.received;
         let own = self.whole.and_then(|length| received.checked_add(length));
         let deadline = earliest(own, request.context.deadline);
@@ -90,7 +94,7 @@ async fn head(
     mut answer: Answer<'_>,
     waiting: Option<Waiting>,
     deadline: Option<Instant>,
-) -> Result<Response, Error> {
+) -> Result<Box<Response>, Error> {
     let head_by = || waiting.as_ref().and_then(Waiting::until);
     loop {
         let Some(until) = earliest(head_by(), deadline) else {

@@ -9,15 +9,15 @@ use bytes::BytesMut;
 use http::Version;
 use tokio::time::Instant;
 
+use super::Proxy;
 use super::upgrade::{Side, tunnel};
-use super::{Arrival, Proxy};
 use crate::body::Body;
 use crate::buffer;
 use crate::error::{BAD_REQUEST, CALLER_GONE, Error, REQUEST_TIMEOUT};
 use crate::h1::{self, head::Limits};
 use crate::h2;
 use crate::listener::{Accepted, Config, Protocol};
-use crate::message::Response;
+use crate::message::{Request, Response};
 use crate::timer::Deadline;
 
 /// What an HTTP/2 connection begins with (RFC 9113, section 3.4).
@@ -97,6 +97,7 @@ async fn serve_http2(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
         max_concurrent_streams: config.max_concurrent_streams,
         max_header_bytes: u32::try_from(config.max_header_bytes.0).unwrap_or(u32::MAX),
         idle_timeout: config.idle_timeout.0,
+        close_timeout: config.header_timeout.0,
     };
     let Accepted {
         io,
@@ -110,7 +111,8 @@ async fn serve_http2(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
         async move {
             match head {
                 Ok(head) => {
-                    let arrival = Arrival {
+                    let context = proxy.context(&peer, &head.headers, None);
+                    let request = Box::new(Request {
                         method: head.method,
                         authority: head.authority,
                         target: head.target,
@@ -118,9 +120,9 @@ async fn serve_http2(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
                         headers: head.headers,
                         body,
                         upgrade: None,
-                        interim: None,
-                    };
-                    proxy.handle(arrival, &peer, &config).await
+                        context,
+                    });
+                    *proxy.handle(request, &config).await
                 }
                 Err(error) => proxy.refuse(&error, &peer),
             }
@@ -161,9 +163,10 @@ async fn serve_http1(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
                 return end_with(connection, proxy.refuse(&error, &peer)).await;
             }
         };
-        let arrival = Arrival {
-            // An HTTP/1.0 caller cannot read interim answers (RFC 9110, section 15.2).
-            interim: (head.version == Version::HTTP_11).then(|| connection.interim()),
+        // An HTTP/1.0 caller cannot read interim answers (RFC 9110, section 15.2).
+        let interim = (head.version == Version::HTTP_11).then(|| connection.interim());
+        let request = Box::new(Request {
+            context: proxy.context(&peer, &head.headers, interim),
             method: head.method,
             authority: head.authority,
             target: head.target,
@@ -171,9 +174,9 @@ async fn serve_http1(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
             headers: head.headers,
             body,
             upgrade: head.upgrade,
-        };
+        });
         let answered = {
-            let mut answering = pin!(proxy.handle(arrival, &peer, &config));
+            let mut answering = pin!(proxy.handle(request, &config));
             poll_fn(|cx| match answering.as_mut().poll(cx) {
                 Poll::Ready(response) => Poll::Ready(Some(response)),
                 // Dropping the future ends the upstream request.
@@ -185,9 +188,9 @@ async fn serve_http1(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
             return;
         };
         if let Some(upgraded) = response.upgrade.take() {
-            return switch(connection, response, upgraded).await;
+            return switch(connection, *response, upgraded).await;
         }
-        match connection.respond(response, !ticket.is_draining()).await {
+        match connection.respond(*response, !ticket.is_draining()).await {
             Ok(true) => {}
             Ok(false) => return connection.close().await,
             Err(error) => {

@@ -54,20 +54,19 @@ struct Logged {
 impl Finish {
     pub fn new(
         request: &mut Request,
-        peer: &Arc<Peer>,
         unrouted: &Arc<RouteMetrics>,
-        access_log: Option<Arc<AccessLog>>,
+        access_log: Option<&Arc<AccessLog>>,
     ) -> Self {
         Finish {
             metrics: unrouted.clone(),
             in_flight: None,
-            peer: peer.clone(),
+            peer: request.context.peer.clone(),
             received: request.context.received,
             request_bytes: count(request),
             // Until there is an answer, its end is that of a caller who did not wait.
             status: StatusCode::from_u16(CALLER_GONE.status).unwrap_or_default(),
             reason: Some(CALLER_GONE),
-            log: access_log.map(|log| Box::new(Line::new(log, request))),
+            log: access_log.map(|log| Box::new(Line::new(log.clone(), request))),
             ended: false,
         }
     }

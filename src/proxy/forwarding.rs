@@ -75,6 +75,11 @@ fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
 /// Makes a caller's request ready for the policies: what was meant for this hop only is gone, what the proxy tells
 /// about the caller is there.
 pub fn receive(request: &mut Request, listener: &Config) {
+    request.context.client = client_address(
+        &request.context.peer,
+        &request.headers,
+        &listener.trusted_proxies,
+    );
     let trailers = accepts_trailers(&request.headers);
     remove_hop_by_hop(&mut request.headers);
     if trailers {
@@ -101,10 +106,10 @@ pub fn receive(request: &mut Request, listener: &Config) {
     if listener.via {
         request.headers.append(&header::VIA, &VIA);
     }
-    if let RequestId::Made(id) = &request.context.request_id
-        && let Ok(value) = HeaderValue::from_bytes(id)
-    {
-        request.headers.insert(&REQUEST_ID, &value);
+    if let RequestId::Made(_) = &request.context.request_id {
+        request
+            .headers
+            .insert_text(&REQUEST_ID, request.context.request_id.as_str());
     }
     agree_on_host(request);
 }
@@ -186,26 +191,31 @@ fn accepts_trailers(headers: &Headers) -> bool {
 
 /// Removes what was meant for this connection only (RFC 9110, section 7.6.1), and all that `Connection` names.
 fn remove_hop_by_hop(headers: &mut Headers) {
-    let mut named: Vec<Vec<u8>> = Vec::new();
-    for options in headers.get_all(&header::CONNECTION) {
-        for option in options.split(|b| *b == b',') {
-            let option = option.trim_ascii();
-            let harmless = [&b"close"[..], b"keep-alive", b"upgrade", b"te"];
-            // Host is not the sender's to take away.
-            let kept = option.eq_ignore_ascii_case(b"host");
-            if !option.is_empty()
-                && !kept
-                && !harmless
-                    .iter()
-                    .any(|known| option.eq_ignore_ascii_case(known))
-            {
-                named.push(option.to_owned());
-            }
-        }
-    }
+    let named = named_by_connection(headers);
     headers.retain(|name, _| {
         !is_hop_by_hop(name) && !named.iter().any(|named| name.eq_ignore_ascii_case(named))
     });
+}
+
+/// The headers that `Connection` names, beside those that are hop-by-hop anyway.
+fn named_by_connection(headers: &Headers) -> Vec<Vec<u8>> {
+    if !headers.contains(&header::CONNECTION) {
+        return Vec::new();
+    }
+    let known = |option: &&[u8]| {
+        [&b"close"[..], b"keep-alive", b"upgrade", b"te", b""]
+            .iter()
+            .any(|known| option.eq_ignore_ascii_case(known))
+    };
+    // Host is not the sender's to take away.
+    let is_host = |option: &&[u8]| option.eq_ignore_ascii_case(b"host");
+    headers
+        .get_all(&header::CONNECTION)
+        .flat_map(|options| options.split(|b| *b == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|option| !known(option) && !is_host(option))
+        .map(<[u8]>::to_owned)
+        .collect()
 }
 
 fn is_hop_by_hop(name: &[u8]) -> bool {

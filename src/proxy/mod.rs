@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use http::uri::{Authority, PathAndQuery};
-use http::{HeaderValue, Method, Version, header};
+use http::uri::Authority;
+use http::{HeaderValue, Method, header};
 use tokio::time::Instant;
 
 use crate::body::Body;
@@ -38,18 +38,6 @@ pub struct Proxy {
     unnamed: Arc<str>,
 }
 
-/// A request as it came, whatever protocol brought it.
-pub struct Arrival {
-    pub method: Method,
-    pub authority: Option<Authority>,
-    pub target: PathAndQuery,
-    pub version: Version,
-    pub headers: Headers,
-    pub body: Body,
-    pub upgrade: Option<HeaderValue>,
-    pub interim: Option<Arc<dyn Interim>>,
-}
-
 impl Proxy {
     pub fn new(snapshot: Arc<ArcSwap<Snapshot>>) -> Self {
         Proxy {
@@ -59,20 +47,42 @@ impl Proxy {
         }
     }
 
+    /// What is known of a request when it arrives.
+    pub fn context(
+        &self,
+        peer: &Arc<Peer>,
+        headers: &Headers,
+        interim: Option<Arc<dyn Interim>>,
+    ) -> Context {
+        Context {
+            peer: peer.clone(),
+            client: peer.address.ip(),
+            route: self.unnamed.clone(),
+            captures: Captures::default(),
+            request_id: forwarding::request_id(headers),
+            received: Instant::now(),
+            deadline: None,
+            interim,
+            host_from_endpoint: false,
+        }
+    }
+
     /// Answers a request. Dropping the future ends what is under way for it.
     pub async fn handle(
         &self,
-        arrival: Arrival,
-        peer: &Arc<Peer>,
+        mut request: Box<Request>,
         listener: &listener::Config,
-    ) -> Response {
-        let mut request = self.receive(arrival, peer, listener);
+    ) -> Box<Response> {
+        forwarding::receive(&mut request, listener);
         let is_grpc = request.is_grpc();
-        let access_log = self.snapshot.load().access_log.clone();
-        let mut finish = Finish::new(&mut request, peer, &self.unrouted, access_log);
         let request_id = request.context.request_id.clone();
-
-        let (route, outcome) = match self.route(&mut request) {
+        let (mut finish, routed) = {
+            // The guard of the snapshot must not live across an await.
+            let snapshot = self.snapshot.load();
+            let finish = Finish::new(&mut request, &self.unrouted, snapshot.access_log.as_ref());
+            (finish, find_route(&snapshot, &mut request))
+        };
+        let (route, outcome) = match routed {
             Ok(route) => {
                 finish.routed(&route);
                 request.context.route = route.name.clone();
@@ -93,7 +103,7 @@ impl Proxy {
                     is_grpc,
                 };
                 log_failure(&error, &about);
-                answer::refuse(&error, &about)
+                Box::new(answer::refuse(&error, &about))
             }
         };
         finish.answered(&response);
@@ -117,69 +127,42 @@ impl Proxy {
             .finished(&peer.listener, status, response.refused, 0.0, 0, 0);
         response
     }
+}
 
-    fn receive(&self, arrival: Arrival, peer: &Arc<Peer>, listener: &listener::Config) -> Request {
-        let client = forwarding::client_address(peer, &arrival.headers, &listener.trusted_proxies);
-        let mut request = Request {
-            method: arrival.method,
-            authority: arrival.authority,
-            target: arrival.target,
-            version: arrival.version,
-            body: arrival.body,
-            upgrade: arrival.upgrade,
-            context: Context {
-                peer: peer.clone(),
-                client,
-                route: self.unnamed.clone(),
-                captures: Captures::default(),
-                request_id: forwarding::request_id(&arrival.headers),
-                received: Instant::now(),
-                deadline: None,
-                interim: arrival.interim,
-                host_from_endpoint: false,
-            },
-            headers: arrival.headers,
-        };
-        forwarding::receive(&mut request, listener);
-        request
-    }
-
-    /// Normalises the path, and finds the route.
-    fn route(&self, request: &mut Request) -> Result<Arc<Route>, Error> {
-        let normalised = route::path::normalise(request.target.clone())?;
-        request.target = normalised.target;
-        let snapshot = self.snapshot.load();
-        let found = snapshot.table.find(&Lookup {
-            listener: &request.context.peer.listener,
-            host: request.authority.as_ref().map(Authority::host),
-            method: &request.method,
-            path: request.target.path(),
-            encoded_separators: normalised.encoded_separators,
-            query: request.target.query(),
-            headers: &request.headers,
-        });
-        match found {
-            Found::Route { value, captures } => {
-                request.context.captures = captures;
-                Ok(value.clone())
-            }
-            Found::BadPath => Err(Error::new(
-                BAD_PATH,
-                "the path has an encoded slash, backslash or NUL, which no route here allows",
-            )),
-            Found::MethodNotAllowed { allow } => {
-                let names: Vec<&str> = allow.iter().map(Method::as_str).collect();
-                let error = Error::new(
-                    METHOD_NOT_ALLOWED,
-                    "a route matches, but not for this method",
-                );
-                Err(match HeaderValue::from_str(&names.join(", ")) {
-                    Ok(allow) => error.with_header(header::ALLOW, allow),
-                    Err(_) => error,
-                })
-            }
-            Found::NoRoute => Err(Error::new(NO_ROUTE, "no route matches this request")),
+/// Normalises the path, and finds the route.
+fn find_route(snapshot: &Snapshot, request: &mut Request) -> Result<Arc<Route>, Error> {
+    let normalised = route::path::normalise(request.target.clone())?;
+    request.target = normalised.target;
+    let found = snapshot.table.find(&Lookup {
+        listener: &request.context.peer.listener,
+        host: request.authority.as_ref().map(Authority::host),
+        method: &request.method,
+        path: request.target.path(),
+        encoded_separators: normalised.encoded_separators,
+        query: request.target.query(),
+        headers: &request.headers,
+    });
+    match found {
+        Found::Route { value, captures } => {
+            request.context.captures = captures;
+            Ok(value.clone())
         }
+        Found::BadPath => Err(Error::new(
+            BAD_PATH,
+            "the path has an encoded slash, backslash or NUL, which no route here allows",
+        )),
+        Found::MethodNotAllowed { allow } => {
+            let names: Vec<&str> = allow.iter().map(Method::as_str).collect();
+            let error = Error::new(
+                METHOD_NOT_ALLOWED,
+                "a route matches, but not for this method",
+            );
+            Err(match HeaderValue::from_str(&names.join(", ")) {
+                Ok(allow) => error.with_header(header::ALLOW, allow),
+                Err(_) => error,
+            })
+        }
+        Found::NoRoute => Err(Error::new(NO_ROUTE, "no route matches this request")),
     }
 }
 

@@ -90,8 +90,8 @@ impl Redirect {
 }
 
 impl Handler for Redirect {
-    fn call<'a>(&'a self, request: Request) -> Answer<'a> {
-        Box::pin(std::future::ready(Ok(self.answer(&request))))
+    fn call<'a>(&'a self, request: Box<Request>) -> Answer<'a> {
+        Box::pin(std::future::ready(Ok(Box::new(self.answer(&request)))))
     }
 }
 

@@ -82,8 +82,8 @@ impl Respond {
 }
 
 impl Handler for Respond {
-    fn call<'a>(&'a self, request: Request) -> Answer<'a> {
-        Box::pin(std::future::ready(Ok(self.answer(&request))))
+    fn call<'a>(&'a self, request: Box<Request>) -> Answer<'a> {
+        Box::pin(std::future::ready(Ok(Box::new(self.answer(&request)))))
     }
 }
 

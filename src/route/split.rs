@@ -213,7 +213,7 @@ mod tests {
         Split::new(sides, Some(sticky)).unwrap()
     }
 
-    fn user(id: usize) -> Request {
+    fn user(id: usize) -> Box<Request> {
         let mut request = request("GET", "/");
         request.headers = headers(&[("x-user", &format!("user-{id}"))]);
         request

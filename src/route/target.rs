@@ -71,23 +71,25 @@ impl Target {
 }
 
 impl Handler for Target {
-    fn call<'a>(&'a self, request: Request) -> Answer<'a> {
+    fn call<'a>(&'a self, request: Box<Request>) -> Answer<'a> {
         match self {
             Target::Upstream(forward, upstream) => Box::pin(forward.send(upstream, request)),
             Target::Split(forward, split) => {
                 let upstream = split.choose(&request);
                 Box::pin(forward.send(upstream, request))
             }
-            Target::Respond(respond) => Box::pin(std::future::ready(Ok(respond.answer(&request)))),
-            Target::Redirect(redirect) => {
-                Box::pin(std::future::ready(Ok(redirect.answer(&request))))
-            }
+            Target::Respond(respond) => respond.call(request),
+            Target::Redirect(redirect) => redirect.call(request),
         }
     }
 }
 
 impl Forward {
-    async fn send(&self, upstream: &Upstream, mut request: Request) -> Result<Response, Error> {
+    async fn send(
+        &self,
+        upstream: &Upstream,
+        mut request: Box<Request>,
+    ) -> Result<Box<Response>, Error> {
         if let Some(rewrite) = &self.rewrite {
             rewrite.apply(&mut request)?;
             request.context.host_from_endpoint = rewrite.sends_upstream_host();

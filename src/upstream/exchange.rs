@@ -1,20 +1,19 @@
 //! One request and its answer: admission, an endpoint, a connection, and the one resend that is always safe.
 
-use std::sync::Arc;
-
 use http::{HeaderName, HeaderValue, Method, Version, header};
 use tokio::time::Instant;
 
 use super::endpoint::Endpoint;
-use super::{Protocol, Upstream};
-use crate::body::Body;
+use super::pool::Wanted;
+use super::{Admission, LoadGuard, Protocol, Upstream};
+use crate::body::{Body, End, Guard};
 use crate::error::{CONNECT_FAILED, CONNECT_TIMEOUT, Error, Progress, UPSTREAM_RESET};
 use crate::h1;
 use crate::message::{Request, Response, ServedBy};
 
 /// What one attempt came to.
 struct Attempt {
-    outcome: Result<Response, Error>,
+    outcome: Result<Box<Response>, Error>,
     /// Whether it went over a connection that had been used before.
     reused: bool,
 }
@@ -29,7 +28,11 @@ impl Upstream {
     /// # Errors
     /// `overloaded`, `no_healthy_endpoint`, `connect_failed`, `connect_timeout`, `upstream_reset`,
     /// `upstream_protocol_error`, and those of the request's own body.
-    pub async fn send(&self, mut request: Request, resend: bool) -> Result<Response, Error> {
+    pub async fn send(
+        &self,
+        mut request: Box<Request>,
+        resend: bool,
+    ) -> Result<Box<Response>, Error> {
         let admission = self.admit()?;
         if !self.is_ready() {
             // Until its names are resolved for the first time; no longer than connecting may take.
@@ -37,44 +40,57 @@ impl Upstream {
         }
         let had_body = !request.body.is_empty();
         let (endpoint, load) = self.pick(&request, None)?;
-        let first = self.attempt(&endpoint, &mut request, false).await;
+        let first = self.attempt(&endpoint, &load, &mut request, false).await;
         let (endpoint, load, outcome) = match first.outcome {
             Err(error) if resend && self.may_resend(&error, &request, first.reused, had_body) => {
                 tracing::debug!(upstream = %self.name(), %error, "sending a request once more");
                 drop(load);
                 let (endpoint, load) = self.pick(&request, Some(&endpoint))?;
-                let second = self.attempt(&endpoint, &mut request, true).await;
+                let second = self.attempt(&endpoint, &load, &mut request, true).await;
                 (endpoint, load, second.outcome)
             }
             outcome => (endpoint, load, outcome),
         };
         let mut response = outcome?;
-        load.head_arrived();
         response.served_by = Some(ServedBy {
             upstream: self.name().clone(),
             endpoint: endpoint.name.clone(),
         });
         let body = std::mem::replace(&mut response.body, Body::empty());
-        response.body = body.with_guard(load).with_guard(admission);
+        response.body = body.with_guard(UnderWay {
+            _load: load,
+            _admission: admission,
+        });
         Ok(response)
     }
 
     async fn attempt(
         &self,
-        endpoint: &Arc<Endpoint>,
+        endpoint: &Endpoint,
+        load: &LoadGuard,
         request: &mut Request,
         fresh: bool,
     ) -> Attempt {
         if request.context.host_from_endpoint {
             name_endpoint(request, &endpoint.name);
         }
-        let start = Instant::now();
-        let attempt = match self.speaks_http2(request) {
-            true => self.attempt_http2(endpoint, request, fresh).await,
-            false => self.attempt_http1(endpoint, request, fresh).await,
+        let wanted = Wanted {
+            limits: self.pool_limits(),
+            connect_timeout: self.connect_timeout(),
+            careful: !is_idempotent(&request.method),
+            fresh,
+            asked: load.started(),
         };
+        let attempt = match self.speaks_http2(request) {
+            true => self.attempt_http2(endpoint, request, wanted).await,
+            false => self.attempt_http1(endpoint, request, wanted).await,
+        };
+        let now = Instant::now();
+        if attempt.outcome.is_ok() {
+            load.head_arrived(now);
+        }
         self.metrics()
-            .finished(attempt.outcome.as_ref(), start.elapsed());
+            .finished(attempt.outcome.as_deref(), now - load.started());
         attempt
     }
 
@@ -82,11 +98,9 @@ impl Upstream {
         &self,
         endpoint: &Endpoint,
         request: &mut Request,
-        fresh: bool,
+        wanted: Wanted<'_>,
     ) -> Attempt {
-        let careful = !is_idempotent(&request.method);
-        let (limits, timeout) = (self.pool_limits(), self.connect_timeout());
-        let lease = match endpoint.pool.lend(limits, timeout, careful, fresh).await {
+        let lease = match endpoint.pool.lend(wanted).await {
             Ok(lease) => lease,
             Err(error) => return self.not_connected(error),
         };
@@ -95,7 +109,7 @@ impl Upstream {
             self.metrics().connected(Ok(()));
         }
         Attempt {
-            outcome: h1::client::exchange(lease, request).await,
+            outcome: h1::client::exchange(lease, request).await.map(Box::new),
             reused,
         }
     }
@@ -104,20 +118,18 @@ impl Upstream {
         &self,
         endpoint: &Endpoint,
         request: &mut Request,
-        fresh: bool,
+        wanted: Wanted<'_>,
     ) -> Attempt {
-        let asked = Instant::now();
-        let (limits, timeout) = (self.pool_limits(), self.connect_timeout());
-        let mut connection = match endpoint.multiplexed.lend(limits, timeout, fresh).await {
+        let mut connection = match endpoint.multiplexed.lend(wanted).await {
             Ok(connection) => connection,
             Err(error) => return self.not_connected(error),
         };
-        let reused = connection.made < asked;
+        let reused = connection.made < wanted.asked;
         if !reused {
             self.metrics().connected(Ok(()));
         }
         Attempt {
-            outcome: connection.exchange(request).await,
+            outcome: connection.exchange(request).await.map(Box::new),
             reused,
         }
     }
@@ -151,6 +163,16 @@ impl Upstream {
             Protocol::Auto => request.version == Version::HTTP_2 && request.is_grpc(),
         }
     }
+}
+
+/// What counts an exchange, to the end of its answer.
+struct UnderWay {
+    _load: LoadGuard,
+    _admission: Admission,
+}
+
+impl Guard for UnderWay {
+    fn end(self: Box<Self>, _: End<'_>, _: u64) {}
 }
 
 fn is_idempotent(method: &Method) -> bool {

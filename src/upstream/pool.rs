@@ -18,6 +18,19 @@ use crate::error::{Error, OVERLOADED};
 use crate::h1::client::{Connection, Loan};
 use crate::worker;
 
+/// What connection an exchange wants.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    pub limits: &'a PoolConfig,
+    pub connect_timeout: Duration,
+    /// Ask the kernel whether an idle connection is still open, for a request that must not be sent twice.
+    pub careful: bool,
+    /// None that was used before.
+    pub fresh: bool,
+    /// Now.
+    pub asked: Instant,
+}
+
 /// Connections to one address.
 pub struct Pool {
     address: Address,
@@ -66,19 +79,11 @@ impl Pool {
 
     /// Lends a connection: an idle one, a new one, or the next that becomes free.
     ///
-    /// `careful` asks the kernel whether an idle one is still open, for a request that must not be sent twice;
-    /// `fresh` takes none that was used before.
-    ///
     /// # Errors
     /// `connect_failed`, `connect_timeout`; `overloaded` when too many wait already.
-    pub async fn lend(
-        self: &Arc<Self>,
-        limits: &PoolConfig,
-        connect_timeout: Duration,
-        careful: bool,
-        fresh: bool,
-    ) -> Result<Lease, Error> {
-        if !fresh && let Some(pooled) = self.take_idle(limits, careful) {
+    pub async fn lend(self: &Arc<Self>, wanted: Wanted<'_>) -> Result<Lease, Error> {
+        let Wanted { limits, fresh, .. } = wanted;
+        if !fresh && let Some(pooled) = self.take_idle(&wanted) {
             return Ok(Lease::new(self, pooled, true));
         }
         let place = match self.take_place(limits.max_connections) {
@@ -91,7 +96,7 @@ impl Pool {
                 Grant::Place(place) => place,
             },
         };
-        let io = connector::connect(&self.address, connect_timeout).await?;
+        let io = connector::connect(&self.address, wanted.connect_timeout).await?;
         let now = Instant::now();
         let pooled = Pooled {
             connection: Box::new(Connection::new(io)),
@@ -132,10 +137,11 @@ impl Pool {
         (self.open.load(Ordering::Relaxed), idle)
     }
 
-    fn take_idle(&self, limits: &PoolConfig, careful: bool) -> Option<Pooled> {
+    fn take_idle(&self, wanted: &Wanted<'_>) -> Option<Pooled> {
         loop {
             let pooled = self.idle_of(worker::current()).pop()?;
-            if !pooled.is_stale(limits, Instant::now()) && pooled.connection.is_quiet(careful) {
+            let stale = pooled.is_stale(wanted.limits, wanted.asked);
+            if !stale && pooled.connection.is_quiet(wanted.careful) {
                 return Some(pooled);
             }
         }

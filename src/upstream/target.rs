@@ -9,7 +9,7 @@ use serde::ser::SerializeStruct;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::discovery::Discovery;
-use crate::value::text_or_table;
+use crate::value::{relative_to_file, text_or_table};
 
 /// The largest `weight` of an endpoint.
 pub const MAX_WEIGHT: u32 = 1000;
@@ -169,22 +169,32 @@ impl<'de> Deserialize<'de> for EndpointConfig {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Table {
+            #[serde(deserialize_with = "relative_to_file")]
             address: String,
             #[serde(default = "one")]
             weight: u32,
         }
 
-        text_or_table(
-            deserializer,
-            "\"host:port\" or `{ address = \"host:port\", weight = 2 }`",
-            |address| {
-                Ok(EndpointConfig {
-                    address: address.to_owned(),
-                    weight: one(),
-                })
-            },
-            |Table { address, weight }| EndpointConfig { address, weight },
-        )
+        struct Entry(EndpointConfig);
+
+        impl<'de> Deserialize<'de> for Entry {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                text_or_table(
+                    deserializer,
+                    "\"host:port\" or `{ address = \"host:port\", weight = 2 }`",
+                    |address| {
+                        Ok(EndpointConfig {
+                            address: address.to_owned(),
+                            weight: one(),
+                        })
+                    },
+                    |Table { address, weight }| EndpointConfig { address, weight },
+                )
+                .map(Entry)
+            }
+        }
+
+        relative_to_file(deserializer).map(|Entry(endpoint)| endpoint)
     }
 }
 

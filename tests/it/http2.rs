@@ -2,7 +2,8 @@
 
 use crate::support::frames::{FrameClient, SETTINGS};
 use crate::support::{
-    Client, Gate, H2Client, H2Origin, Origin, Proxy, Refusing, SOON, Script, Setup, eventually,
+    Client, Gate, H2Client, H2Origin, Launch, Origin, Proxy, Refusing, SOON, Script, Setup,
+    eventually,
 };
 
 fn to_h2(origin: &H2Origin) -> Setup {
@@ -128,9 +129,7 @@ fn a_grpc_caller_is_refused_in_its_own_words() {
 #[test]
 fn many_streams_share_one_connection_on_both_sides() {
     let origin = H2Origin::start();
-    let proxy = crate::support::Launch::new(to_h2(&origin).toml())
-        .one_worker()
-        .start();
+    let proxy = Launch::new(to_h2(&origin).toml()).one_worker().start();
     let client = H2Client::connect(proxy.address());
     let mut open: Vec<_> = (0..50).map(|_| client.open("POST", "/", &[])).collect();
     for exchange in &mut open {
@@ -238,7 +237,7 @@ fn the_limit_of_streams_is_announced() {
 #[test]
 fn a_stream_that_its_caller_gives_up_ends_upstream() {
     let origin = H2Origin::start();
-    let proxy = Proxy::with(&to_h2(&origin));
+    let proxy = Launch::new(to_h2(&origin).toml()).one_worker().start();
     let mut client = FrameClient::connect(proxy.address());
     let stream = client.get("/stall");
     eventually(SOON, "the request arrives", || origin.open_streams() == 1);
