@@ -113,7 +113,7 @@ impl Guard for UnderWay {
 fn to_http(request: &mut Request) -> Result<http::Request<Body>, Error> {
     let mut headers: HeaderMap = request.headers.clone().into_map();
     headers.remove(header::HOST);
-    let length = headers.remove(header::CONTENT_LENGTH);
+    let had_length = headers.remove(header::CONTENT_LENGTH).is_some();
     let mut uri = http::uri::Parts::default();
     uri.scheme = Some(Scheme::HTTP);
     uri.authority.clone_from(&request.authority);
@@ -130,16 +130,15 @@ fn to_http(request: &mut Request) -> Result<http::Request<Body>, Error> {
             "CONNECT to an HTTP/2 upstream is not built yet",
         ));
     }
-    let body = std::mem::replace(&mut request.body, Body::empty());
-    if let Some(length) = length
-        && http_body::Body::size_hint(&body)
-            .exact()
-            .is_some_and(|n| n > 0)
-    {
-        headers.insert(header::CONTENT_LENGTH, length);
-    }
     let uri = Uri::from_parts(uri)
         .map_err(|_| Error::new(BAD_REQUEST, "the request target cannot go over HTTP/2"))?;
+    let body = std::mem::replace(&mut request.body, Body::empty());
+    // The body may be another than the one that came.
+    if let Some(length @ 1..) = http_body::Body::size_hint(&body).exact()
+        && had_length
+    {
+        headers.insert(header::CONTENT_LENGTH, length.into());
+    }
     let mut message = http::Request::new(body);
     *message.method_mut() = request.method.clone();
     *message.uri_mut() = uri;

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use super::io::Coalescing;
 use crate::body::{Body, End, Guard};
 use crate::error::{BAD_REQUEST, CALLER_GONE, Error};
+use crate::h1::head::{is_sound, names_framing_with_underscore};
 use crate::headers::Headers;
 use crate::io::Io;
 use crate::message::Response;
@@ -170,9 +171,19 @@ fn check(head: http::request::Parts) -> Result<RequestHead, Error> {
     };
     if authority
         .as_ref()
-        .is_some_and(|authority| authority.as_str().contains('@'))
+        .is_some_and(|authority| !is_sound(authority))
     {
         return Err(refuse("malformed :authority"));
+    }
+    // The next hop may speak HTTP/1.1.
+    if head
+        .headers
+        .keys()
+        .any(|name| names_framing_with_underscore(name.as_str().as_bytes()))
+    {
+        return Err(refuse(
+            "a header name that could be read as a framing header",
+        ));
     }
     if head.method == Method::CONNECT {
         return Err(refuse("CONNECT over HTTP/2 is not built yet"));
@@ -223,4 +234,56 @@ fn to_http(response: Response, under_way: UnderWay) -> http::Response<Body> {
 
 fn caller_failed(error: hyper::Error) -> Error {
     Error::new(CALLER_GONE, "the caller reset its request").because(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(uri: &str, fields: &[(&str, &str)]) -> Result<RequestHead, Error> {
+        let mut request = http::Request::builder().uri(uri);
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        check(request.body(()).unwrap().into_parts().0)
+    }
+
+    #[test]
+    fn the_authority_is_one() {
+        for (uri, fields, authority) in [
+            ("http://a:80/x", &[][..], Some("a:80")),
+            ("http://a/x", &[("host", "A")], Some("a")),
+            ("/x", &[("host", "a")], Some("a")),
+            ("/x", &[("host", "")], None),
+            ("/x", &[], None),
+        ] {
+            let head = checked(uri, fields).unwrap();
+            assert_eq!(head.authority.as_ref().map(Authority::as_str), authority);
+            assert_eq!(head.target, "/x");
+        }
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_is_refused() {
+        for (uri, fields) in [
+            ("http://a/", &[("host", "b")][..]),
+            ("http://a/", &[("host", "a"), ("host", "a")]),
+            ("http://a@b/", &[]),
+            ("http://a:x/", &[]),
+            ("/", &[("host", "a b")]),
+            ("/", &[("host", ":80")]),
+            ("http://a/", &[("content_length", "5")]),
+            ("http://a/", &[("transfer_encoding", "chunked")]),
+        ] {
+            let error = checked(uri, fields).err().expect(uri);
+            assert_eq!(error.reason(), BAD_REQUEST);
+        }
+    }
+
+    #[test]
+    fn crumbs_of_cookies_are_joined() {
+        let head = checked("http://a/", &[("cookie", "a=b"), ("cookie", "c=d")]).unwrap();
+        let cookies: Vec<_> = head.headers.get_all(&header::COOKIE).collect();
+        assert_eq!(cookies, [b"a=b; c=d"]);
+    }
 }
