@@ -1,5 +1,6 @@
 """What every script here needs: ports, the proxy, its upstream, and a verdict."""
 
+import collections
 import http.client
 import json
 import multiprocessing
@@ -143,14 +144,19 @@ class Proxy:
         return footprint([self.process.pid])
 
 
+Footprint = collections.namedtuple("Footprint", "resident descriptors anonymous")
+
+
 def footprint(pids):
-    """Resident bytes and open descriptors of these processes."""
-    resident = descriptors = 0
+    """Resident bytes and open descriptors of these processes, and how many of the bytes are no pages of files."""
+    resident = descriptors = anonymous = 0
     for pid in pids:
         status = pathlib.Path(f"/proc/{pid}/status").read_text()
-        resident += int(re.search(r"VmRSS:\s+(\d+)", status)[1]) << 10
+        kibibytes = lambda name: int(re.search(rf"{name}:\s+(\d+)", status)[1])
+        resident += kibibytes("VmRSS") << 10
+        anonymous += kibibytes("RssAnon") << 10
         descriptors += len(os.listdir(f"/proc/{pid}/fd"))
-    return resident, descriptors
+    return Footprint(resident, descriptors, anonymous)
 
 
 def mib(size):

@@ -108,7 +108,7 @@ class Figures:
         start = time.monotonic()
         for process in processes:
             process.start()
-        most = (0, 0)
+        most = proxy.footprint()
         while any(process.is_alive() for process in processes):
             most = max(most, proxy.footprint())
             time.sleep(0.1)
@@ -117,8 +117,8 @@ class Figures:
 
     def row(self, name):
         steps = self.idle, self.with_idle, self.streaming, self.after, self.again
-        cells = [name, *(harness.mib(resident) for resident, _ in steps), f"{self.rate / (1 << 30):.2f} GiB/s",
-                 " ".join(str(descriptors) for _, descriptors in steps)]
+        cells = [name, *(harness.mib(step.resident) for step in steps), f"{self.rate / (1 << 30):.2f} GiB/s",
+                 " ".join(str(step.descriptors) for step in steps)]
         return "| " + " | ".join(cells) + " |"
 
 
@@ -156,14 +156,14 @@ def main():
 
 
 def judge(verdict, figures, arguments):
-    resident, descriptors = zip(figures.idle, figures.streaming, figures.after, figures.again)
+    resident, descriptors, anonymous = zip(figures.idle, figures.streaming, figures.after, figures.again)
     idle, streaming, after, again = map(harness.mib, resident)
-    verdict.holds(f"idle, it takes {idle}: below {harness.mib(IDLE_AIM)}", resident[0] < IDLE_AIM)
+    verdict.holds(f"idle, it takes {idle}: below {harness.mib(IDLE_AIM)}; {harness.mib(anonymous[0])} of it are no pages of files", resident[0] < IDLE_AIM)
     verdict.holds(f"{figures.whole} of {2 * arguments.bodies} bodies came whole", figures.whole == 2 * arguments.bodies)
     # Each may have its buffers, but not its bytes.
     room = arguments.bodies * BUFFERS
     verdict.holds(f"while they stream, it takes {streaming}: at most {harness.mib(room)} more than before",
-                  resident[1] < figures.with_idle[0] + room)
+                  resident[1] < figures.with_idle.resident + room)
     verdict.holds(f"{arguments.after} s later, it takes {after}", resident[2] < resident[1] + SLACK)
     verdict.holds(f"while others stream, it takes {again}: no more than the first time", resident[3] < resident[1] + SLACK)
     verdict.holds(f"descriptors go from {descriptors[0]} to {descriptors[1]} and back to {descriptors[2]}",

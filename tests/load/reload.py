@@ -161,8 +161,8 @@ def run(arguments, verdict, proxy, config, writer):
     applied, refused = (proxy.metric("outrigger_config_reloads_total", result=result) for result in ("applied", "refused"))
     verdict.holds(f"the proxy counts {applied:.0f} applied and {refused:.0f} refused",
                   (applied, refused) == (len(live), len(reported)))
-    for resident, descriptors in footprints + [proxy.footprint()]:
-        print(f"      resident {harness.mib(resident)}, {descriptors} descriptors")
+    for step in footprints + [proxy.footprint()]:
+        print(f"      resident {harness.mib(step.resident)}, {step.descriptors} descriptors")
     code, seconds = proxy.terminate(harness.SOON)
     verdict.holds(f"exit code {code} after {seconds:.1f} s", code == 0)
 
