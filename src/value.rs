@@ -8,6 +8,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
+const LONGEST: std::time::Duration = std::time::Duration::from_secs(100 * 365 * 24 * 3600);
+
 /// A length of time, written `"250ms"`, `"2s"`, `"5m"` or `"1h"`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Duration(pub std::time::Duration);
@@ -26,9 +28,14 @@ impl FromStr for Duration {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        humantime::parse_duration(text).map(Duration).map_err(|_| {
+        let length = humantime::parse_duration(text).map_err(|_| {
             format!("`{text}` is not a duration; write it like \"250ms\", \"2s\", \"5m\" or \"1h\"")
-        })
+        })?;
+        // A point in time that far off must still be one.
+        if length > LONGEST {
+            return Err(format!("`{text}` is longer than a hundred years"));
+        }
+        Ok(Duration(length))
     }
 }
 

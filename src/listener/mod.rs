@@ -81,6 +81,10 @@ pub enum ForwardedHeaders {
     Remove,
 }
 
+/// A head is taken whole, and its fields become one map where it goes on over HTTP/2, which holds no more.
+const MOST_HEADERS: usize = 10_000;
+const MOST_HEADER_BYTES: u64 = 16 << 20;
+
 impl Config {
     /// What deserializing alone cannot see.
     pub fn check(&self, problems: &mut Problems) {
@@ -92,6 +96,13 @@ impl Config {
         }
         if self.max_connections == 0 {
             problems.error(&["max_connections"], "must be at least 1");
+        }
+        if !(1..=MOST_HEADERS).contains(&self.max_headers) {
+            let message = format!("must be from 1 to {MOST_HEADERS}");
+            problems.error(&["max_headers"], message);
+        }
+        if !(1..=MOST_HEADER_BYTES).contains(&self.max_header_bytes.0) {
+            problems.error(&["max_header_bytes"], "must be from 1B to 16MiB");
         }
     }
 
