@@ -10,11 +10,8 @@ use super::PoolConfig;
 use super::connector::{self, Address};
 use super::pool::Wanted;
 use crate::error::Error;
-use crate::h2::client::Connection;
+use crate::h2::client::{BUSY, Connection};
 use crate::worker;
-
-/// Requests at once on one connection, before another is opened: the limit that servers commonly set.
-const BUSY: usize = 100;
 
 /// Connections to one address.
 pub struct Multiplexed {
