@@ -166,7 +166,7 @@ async fn drain(snapshot: Arc<ArcSwap<Snapshot>>, status: Arc<Status>) {
 
 async fn wait_for_end(snapshot: &ArcSwap<Snapshot>, status: &Status) {
     let limit = snapshot.load().config.shutdown.drain_timeout.0;
-    let listeners = status.listeners();
+    let listeners = status.all_listeners();
     let ended = async {
         for listener in &listeners {
             listener.drain.started().await;

@@ -3,21 +3,28 @@
 //! Each worker keeps a few for the next message, so a kept-alive connection without a request holds none.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 
 use bytes::BytesMut;
 
-/// A fresh buffer's capacity: room for a usual head and a small body in one read.
-pub const SMALL: usize = 8 << 10;
+/// A fresh buffer's capacity: room for a usual head and a body of 16 KiB in one read. Only the pages that are
+/// read into take memory. It is no multiple of a page, or the beginnings of all buffers would compete for the
+/// same few lines of the cache.
+pub const SMALL: usize = (18 << 10) + 576;
 /// The largest capacity to which a buffer grows for a body: what one read takes at most.
 pub const LARGE: usize = 64 << 10;
-/// Capacity that a worker keeps at most, over all its spare buffers.
-const KEPT: usize = 512 << 10;
+/// Capacity of a fresh buffer to write from: several heads.
+const WRITE: usize = 2 << 10;
+/// Capacity that a worker keeps at most, of buffers to read into and of those to write from.
+const KEPT: usize = 2 << 20;
 
 #[derive(Default)]
 struct Spare {
-    read: Vec<BytesMut>,
+    /// The oldest first: parts of the newest may still be in use.
+    read: VecDeque<BytesMut>,
     write: Vec<Vec<u8>>,
-    capacity: usize,
+    /// Capacity of the buffers to write from.
+    written: usize,
 }
 
 thread_local! {
@@ -26,23 +33,24 @@ thread_local! {
 
 /// An empty buffer to read into.
 pub fn take_read() -> BytesMut {
-    SPARE.with_borrow_mut(|spare| match spare.read.pop() {
-        Some(buffer) => {
-            spare.capacity -= buffer.capacity();
-            buffer
-        }
+    let oldest = SPARE.with_borrow_mut(|spare| spare.read.pop_front());
+    match oldest {
+        Some(mut buffer) => match buffer.try_reclaim(SMALL) {
+            true => buffer,
+            false => BytesMut::with_capacity(SMALL),
+        },
         None => BytesMut::with_capacity(SMALL),
-    })
+    }
 }
 
-/// Gives back a buffer with nothing in it; it is kept unless parts of it are still in use elsewhere.
-pub fn give_read(mut buffer: BytesMut) {
+/// Gives back a buffer of [`take_read`] with nothing in it. Parts that were split off may still be in use: then it can be taken again
+/// once they are dropped.
+pub fn give_read(buffer: BytesMut) {
     debug_assert!(buffer.is_empty());
-    if buffer.try_reclaim(SMALL) {
+    if buffer.capacity() > 0 {
         SPARE.with_borrow_mut(|spare| {
-            if spare.capacity + buffer.capacity() <= KEPT {
-                spare.capacity += buffer.capacity();
-                spare.read.push(buffer);
+            if spare.read.len() < KEPT / SMALL {
+                spare.read.push_back(buffer);
             }
         });
     }
@@ -52,10 +60,10 @@ pub fn give_read(mut buffer: BytesMut) {
 pub fn take_write() -> Vec<u8> {
     SPARE.with_borrow_mut(|spare| match spare.write.pop() {
         Some(buffer) => {
-            spare.capacity -= buffer.capacity();
+            spare.written -= buffer.capacity();
             buffer
         }
-        None => Vec::with_capacity(SMALL / 4),
+        None => Vec::with_capacity(WRITE),
     })
 }
 
@@ -63,8 +71,8 @@ pub fn take_write() -> Vec<u8> {
 pub fn give_write(mut buffer: Vec<u8>) {
     buffer.clear();
     SPARE.with_borrow_mut(|spare| {
-        if buffer.capacity() > 0 && spare.capacity + buffer.capacity() <= KEPT {
-            spare.capacity += buffer.capacity();
+        if buffer.capacity() > 0 && spare.written + buffer.capacity() <= KEPT {
+            spare.written += buffer.capacity();
             spare.write.push(buffer);
         }
     });

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+use crate::drain::Hold;
 use crate::listener::{self, ListenSocket, Listener};
 use crate::problem::Problems;
 use crate::proxy::{self, Proxy};
@@ -83,7 +84,8 @@ struct Worker {
 }
 
 enum Order {
-    Listen(Arc<Listener>, ListenSocket),
+    /// The hold keeps the listener's drain from ending before its socket was ever accepted from.
+    Listen(Arc<Listener>, Hold, ListenSocket),
 }
 
 impl Workers {
@@ -125,7 +127,11 @@ impl Workers {
         for (worker, socket) in self.threads.iter().zip(sockets) {
             if let Some(orders) = &worker.orders {
                 // A worker that is gone has panicked, and has said so; one that is behind by so many is stuck.
-                let _ = orders.try_send(Order::Listen(listener.clone(), socket));
+                let _ = orders.try_send(Order::Listen(
+                    listener.clone(),
+                    listener.drain.hold(),
+                    socket,
+                ));
             }
         }
     }
@@ -151,11 +157,11 @@ async fn work(proxy: Arc<Proxy>, mut orders: mpsc::Receiver<Order>) {
     loop {
         tokio::select! {
             order = orders.recv() => match order {
-                Some(Order::Listen(listener, socket)) => {
+                Some(Order::Listen(listener, hold, socket)) => {
                     let proxy = proxy.clone();
                     // It ends when its listener drains; each connection ends with its listener's drain, or with
                     // this runtime.
-                    tokio::spawn(listener::accept(listener, socket, move |accepted| {
+                    tokio::spawn(listener::accept(listener, hold, socket, move |accepted| {
                         tokio::spawn(proxy::serve(proxy.clone(), accepted));
                     }));
                 }

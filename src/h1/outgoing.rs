@@ -1,5 +1,6 @@
 //! What is to be written, gathered for one system call.
 
+use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
 
@@ -13,23 +14,33 @@ use crate::io::Io;
 
 /// A piece up to this size is copied behind what is gathered already; a larger one is written from where it lies.
 const COPIED: usize = 4 << 10;
-/// Once so much is gathered, it is written before more is taken.
-const GATHERED: usize = 16 << 10;
-/// What stands behind the last chunk's data, when there are no trailers.
-const LAST_CHUNK_END: &[u8] = b"\r\n0\r\n\r\n";
+/// Once so much waits, it is written before more is taken.
+const ENOUGH: usize = 32 << 10;
+/// Segments that one system call takes.
+const SLICES: usize = 8;
 
-/// Bytes on their way out: heads and small pieces copied together, then at most one large piece.
+/// Bytes on their way out: heads and small pieces copied together, large pieces between them.
 #[derive(Default)]
 pub struct Outgoing {
+    /// What was copied, of all segments.
     gathered: Vec<u8>,
     /// How much of `gathered` is written.
     written: usize,
-    piece: Bytes,
-    /// What stands behind a large piece.
-    after: &'static [u8],
+    /// How much of `gathered` stands in `segments`.
+    counted: usize,
+    segments: VecDeque<Segment>,
+    /// Bytes in `segments`.
+    waiting: usize,
     /// Bytes written since the last [`Outgoing::start`].
     total: u64,
     body: Announced,
+}
+
+/// A run of bytes, in the order in which it is to be written.
+enum Segment {
+    /// So many bytes of what is gathered.
+    Gathered(usize),
+    Piece(Bytes),
 }
 
 /// What the head said of the body that follows.
@@ -65,9 +76,8 @@ impl Outgoing {
         };
     }
 
-    /// A place for bytes behind what is there. There must be room.
+    /// A place for bytes behind what is there.
     pub fn more(&mut self) -> &mut Vec<u8> {
-        debug_assert!(self.piece.is_empty() && self.after.is_empty());
         if self.gathered.capacity() == 0 {
             self.gathered = buffer::take_write();
         }
@@ -80,15 +90,19 @@ impl Outgoing {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.written == self.gathered.len() && self.piece.is_empty() && self.after.is_empty()
+        self.segments.is_empty() && self.counted == self.gathered.len()
     }
 
     /// Whether another piece may be added before the next flush.
     pub fn has_room(&self) -> bool {
-        self.piece.is_empty() && self.after.is_empty() && self.gathered.len() < GATHERED
+        let fresh = self.gathered.len() - self.counted;
+        // What is written of the gathered bytes goes only when all of it is: a slow reader must not make it grow.
+        self.waiting + fresh < ENOUGH
+            && self.segments.len() < SLICES
+            && self.gathered.len() < ENOUGH
     }
 
-    /// Adds a piece of a body. There must be room.
+    /// Adds a piece of a body.
     ///
     /// # Errors
     /// The body is longer than announced; nothing was added.
@@ -105,33 +119,29 @@ impl Outgoing {
             Announced::Chunked => true,
             Announced::UntilClose => false,
         };
-        let out = self.more();
         if chunked {
-            chunked::put_size(out, data.len());
+            chunked::put_size(self.more(), data.len());
         }
         if data.len() <= COPIED {
-            out.extend_from_slice(&data);
-            if chunked {
-                out.extend_from_slice(b"\r\n");
-            }
+            self.more().extend_from_slice(&data);
         } else {
-            self.piece = data;
-            self.after = if chunked { b"\r\n" } else { b"" };
+            self.count_gathered();
+            self.waiting += data.len();
+            self.segments.push_back(Segment::Piece(data));
+        }
+        if chunked {
+            self.more().extend_from_slice(b"\r\n");
         }
         Ok(())
     }
 
-    /// Adds the end of a body. With trailers there must be room.
+    /// Adds the end of a body.
     ///
     /// # Errors
     /// The body is shorter than announced.
     pub fn end(&mut self, trailers: Option<&HeaderMap>) -> Result<(), WrongLength> {
         match self.body {
             Announced::Length(1..) => return Err(WrongLength),
-            Announced::Chunked if !self.piece.is_empty() => {
-                debug_assert!(trailers.is_none());
-                self.after = LAST_CHUNK_END;
-            }
             Announced::Chunked => chunked::put_end(self.more(), trailers),
             Announced::Nothing | Announced::Length(0) | Announced::UntilClose => {}
         }
@@ -141,30 +151,75 @@ impl Outgoing {
 
     /// Writes until nothing is left.
     pub fn poll_flush(&mut self, io: &Io, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.is_empty() {
-            let slices = [
-                IoSlice::new(&self.gathered[self.written..]),
-                IoSlice::new(&self.piece),
-                IoSlice::new(self.after),
-            ];
-            let written = ready!(io.poll_write_vectored(cx, &slices))?;
+        self.count_gathered();
+        while !self.segments.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let filled = self.fill(&mut slices);
+            let written = ready!(io.poll_write_vectored(cx, &slices[..filled]))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.advance(written);
         }
-        buffer::give_write(std::mem::take(&mut self.gathered));
-        self.written = 0;
+        self.reset();
         Poll::Ready(Ok(()))
     }
 
-    fn advance(&mut self, written: usize) {
+    /// Makes what was gathered since the last segment one.
+    fn count_gathered(&mut self) {
+        let fresh = self.gathered.len() - self.counted;
+        if fresh > 0 {
+            self.counted += fresh;
+            self.waiting += fresh;
+            self.segments.push_back(Segment::Gathered(fresh));
+        }
+    }
+
+    fn fill<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES]) -> usize {
+        let mut gathered = self.written;
+        let count = self.segments.len().min(SLICES);
+        for (slice, segment) in slices.iter_mut().zip(&self.segments) {
+            *slice = IoSlice::new(match segment {
+                Segment::Gathered(length) => {
+                    gathered += length;
+                    &self.gathered[gathered - length..gathered]
+                }
+                Segment::Piece(piece) => piece,
+            });
+        }
+        count
+    }
+
+    fn advance(&mut self, mut written: usize) {
         self.total += written as u64;
-        let first = written.min(self.gathered.len() - self.written);
-        self.written += first;
-        let second = (written - first).min(self.piece.len());
-        self.piece.advance(second);
-        self.after = &self.after[written - first - second..];
+        self.waiting -= written;
+        while written > 0
+            && let Some(segment) = self.segments.front_mut()
+        {
+            let length = match segment {
+                Segment::Gathered(length) => *length,
+                Segment::Piece(piece) => piece.len(),
+            };
+            let taken = written.min(length);
+            match segment {
+                Segment::Gathered(length) => {
+                    *length -= taken;
+                    self.written += taken;
+                }
+                Segment::Piece(piece) => piece.advance(taken),
+            }
+            if taken == length {
+                self.segments.pop_front();
+            }
+            written -= taken;
+        }
+    }
+
+    /// Everything is written: the buffer goes back to the worker.
+    fn reset(&mut self) {
+        buffer::give_write(std::mem::take(&mut self.gathered));
+        self.written = 0;
+        self.counted = 0;
     }
 }
 
@@ -179,8 +234,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn written(out: &Outgoing) -> Vec<u8> {
-        [&out.gathered[out.written..], &out.piece, out.after].concat()
+    /// What one system call would write.
+    fn waiting(out: &mut Outgoing) -> Vec<u8> {
+        out.count_gathered();
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let filled = out.fill(&mut slices);
+        slices[..filled]
+            .iter()
+            .flat_map(|slice| slice.to_vec())
+            .collect()
     }
 
     proptest! {
@@ -198,13 +260,12 @@ mod tests {
             let mut wire = Vec::new();
             let mut takes = takes.iter().cycle();
             let mut drain = |out: &mut Outgoing, all: bool| while !out.is_empty() && (all || !out.has_room()) {
-                let waiting = written(out);
+                let waiting = waiting(out);
                 let take = takes.next().unwrap().min(&waiting.len()).to_owned();
                 wire.extend_from_slice(&waiting[..take]);
                 out.advance(take);
                 if out.is_empty() {
-                    out.gathered.clear();
-                    out.written = 0;
+                    out.reset();
                 }
             };
             for (n, piece) in data.iter().enumerate() {
@@ -232,6 +293,26 @@ mod tests {
                 prop_assert_eq!(body, data.concat());
             }
         }
+    }
+
+    /// A reader that takes less than there is, for as long as the body lasts.
+    #[test]
+    fn what_is_written_is_not_kept_for_ever() {
+        let mut out = Outgoing::default();
+        out.start_body(Framing::UntilClose);
+        for _ in 0..1000 {
+            while out.has_room() {
+                out.push(Bytes::from_static(&[b'x'; 1000])).unwrap();
+            }
+            out.count_gathered();
+            let some = out.waiting.div_ceil(2);
+            out.advance(some);
+            assert!(out.gathered.len() < 2 * ENOUGH, "{}", out.gathered.len());
+            if out.is_empty() {
+                out.reset();
+            }
+        }
+        assert!(out.total() > 1 << 20);
     }
 
     #[test]

@@ -16,6 +16,8 @@ use crate::io::Io;
 pub struct Reader {
     pub buffer: BytesMut,
     body: Progress,
+    /// The buffer has grown for a body: kept for the next message, it would stay large.
+    grown: bool,
 }
 
 #[derive(Debug)]
@@ -25,6 +27,10 @@ enum Progress {
     Chunked(Decoder),
     UntilClose,
 }
+
+/// Room behind the end of a body: a read that does not fill its buffer tells that there is no more for now, and
+/// spares the one that would.
+const SLACK: usize = 64;
 
 /// A part of a body.
 #[derive(Clone, Debug)]
@@ -47,6 +53,7 @@ impl Reader {
         Reader {
             buffer: BytesMut::new(),
             body: Progress::Done,
+            grown: false,
         }
     }
 
@@ -55,6 +62,7 @@ impl Reader {
         Reader {
             buffer,
             body: Progress::Done,
+            grown: false,
         }
     }
 
@@ -138,7 +146,10 @@ impl Reader {
     /// Gives the buffer back to the worker, when nothing is in it.
     pub fn release(&mut self) {
         if self.buffer.is_empty() {
-            buffer::give_read(std::mem::take(&mut self.buffer));
+            let buffer = std::mem::take(&mut self.buffer);
+            if !std::mem::take(&mut self.grown) {
+                buffer::give_read(buffer);
+            }
         }
     }
 
@@ -170,7 +181,7 @@ impl Reader {
         let wanted = match &self.body {
             Progress::Done => buffer::SMALL,
             Progress::Length(left) => {
-                (*left).clamp(buffer::SMALL as u64, buffer::LARGE as u64) as usize
+                (*left).clamp(buffer::SMALL as u64, buffer::LARGE as u64) as usize + SLACK
             }
             // The buffer was filled by one read, so the sender is fast.
             Progress::Chunked(_) | Progress::UntilClose if self.buffer.capacity() > 0 => {
@@ -181,6 +192,7 @@ impl Reader {
         if self.buffer.capacity() == 0 && wanted <= buffer::SMALL {
             self.buffer = buffer::take_read();
         } else {
+            self.grown = true;
             self.buffer.reserve(wanted);
         }
     }

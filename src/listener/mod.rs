@@ -10,7 +10,10 @@ use crate::value::{ByteSize, Duration, NotBuilt, networks};
 
 mod accept;
 mod address;
+mod closing;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 pub use accept::{Accepted, Listener, accept};
 pub use address::ListenAddress;

@@ -133,7 +133,7 @@ impl Finish {
 }
 
 impl Guard for Finish {
-    fn end(mut self: Box<Self>, end: End<'_>, passed: u64) {
+    fn end(&mut self, end: End<'_>, passed: u64) {
         match end {
             End::Complete => {}
             End::Failed(error) => self.reason = Some(error.reason()),
@@ -166,7 +166,7 @@ fn count(request: &mut Request) -> Sent {
 struct Passed(Arc<AtomicU64>);
 
 impl Guard for Passed {
-    fn end(self: Box<Self>, _: End<'_>, passed: u64) {
+    fn end(&mut self, _: End<'_>, passed: u64) {
         self.0.store(passed, Ordering::Relaxed);
     }
 }

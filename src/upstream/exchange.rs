@@ -1,11 +1,10 @@
 //! One request and its answer: admission, an endpoint, a connection, and the one resend that is always safe.
 
-use std::sync::Arc;
-
 use http::{HeaderName, HeaderValue, Method, Version, header};
 use tokio::time::Instant;
 
 use super::endpoint::Endpoint;
+use super::pool::Wanted;
 use super::{Admission, LoadGuard, Protocol, Upstream};
 use crate::body::{Body, End, Guard};
 use crate::error::{CONNECT_FAILED, CONNECT_TIMEOUT, Error, Progress, UPSTREAM_RESET};
@@ -41,19 +40,18 @@ impl Upstream {
         }
         let had_body = !request.body.is_empty();
         let (endpoint, load) = self.pick(&request, None)?;
-        let first = self.attempt(&endpoint, &mut request, false).await;
+        let first = self.attempt(&endpoint, &load, &mut request, false).await;
         let (endpoint, load, outcome) = match first.outcome {
             Err(error) if resend && self.may_resend(&error, &request, first.reused, had_body) => {
                 tracing::debug!(upstream = %self.name(), %error, "sending a request once more");
                 drop(load);
                 let (endpoint, load) = self.pick(&request, Some(&endpoint))?;
-                let second = self.attempt(&endpoint, &mut request, true).await;
+                let second = self.attempt(&endpoint, &load, &mut request, true).await;
                 (endpoint, load, second.outcome)
             }
             outcome => (endpoint, load, outcome),
         };
         let mut response = outcome?;
-        load.head_arrived();
         response.served_by = Some(ServedBy {
             upstream: self.name().clone(),
             endpoint: endpoint.name.clone(),
@@ -68,20 +66,31 @@ impl Upstream {
 
     async fn attempt(
         &self,
-        endpoint: &Arc<Endpoint>,
+        endpoint: &Endpoint,
+        load: &LoadGuard,
         request: &mut Request,
         fresh: bool,
     ) -> Attempt {
         if request.context.host_from_endpoint {
             name_endpoint(request, &endpoint.name);
         }
-        let start = Instant::now();
-        let attempt = match self.speaks_http2(request) {
-            true => self.attempt_http2(endpoint, request, fresh).await,
-            false => self.attempt_http1(endpoint, request, fresh).await,
+        let wanted = Wanted {
+            limits: self.pool_limits(),
+            connect_timeout: self.connect_timeout(),
+            careful: !is_idempotent(&request.method),
+            fresh,
+            asked: load.started(),
         };
+        let attempt = match self.speaks_http2(request) {
+            true => self.attempt_http2(endpoint, request, wanted).await,
+            false => self.attempt_http1(endpoint, request, wanted).await,
+        };
+        let now = Instant::now();
+        if attempt.outcome.is_ok() {
+            load.head_arrived(now);
+        }
         self.metrics()
-            .finished(attempt.outcome.as_deref(), start.elapsed());
+            .finished(attempt.outcome.as_deref(), now - load.started());
         attempt
     }
 
@@ -89,11 +98,9 @@ impl Upstream {
         &self,
         endpoint: &Endpoint,
         request: &mut Request,
-        fresh: bool,
+        wanted: Wanted<'_>,
     ) -> Attempt {
-        let careful = !is_idempotent(&request.method);
-        let (limits, timeout) = (self.pool_limits(), self.connect_timeout());
-        let lease = match endpoint.pool.lend(limits, timeout, careful, fresh).await {
+        let lease = match endpoint.pool.lend(wanted).await {
             Ok(lease) => lease,
             Err(error) => return self.not_connected(error),
         };
@@ -111,15 +118,13 @@ impl Upstream {
         &self,
         endpoint: &Endpoint,
         request: &mut Request,
-        fresh: bool,
+        wanted: Wanted<'_>,
     ) -> Attempt {
-        let asked = Instant::now();
-        let (limits, timeout) = (self.pool_limits(), self.connect_timeout());
-        let mut connection = match endpoint.multiplexed.lend(limits, timeout, fresh).await {
+        let mut connection = match endpoint.multiplexed.lend(wanted).await {
             Ok(connection) => connection,
             Err(error) => return self.not_connected(error),
         };
-        let reused = connection.made < asked;
+        let reused = connection.made < wanted.asked;
         if !reused {
             self.metrics().connected(Ok(()));
         }
@@ -167,7 +172,7 @@ struct UnderWay {
 }
 
 impl Guard for UnderWay {
-    fn end(self: Box<Self>, _: End<'_>, _: u64) {}
+    fn end(&mut self, _: End<'_>, _: u64) {}
 }
 
 fn is_idempotent(method: &Method) -> bool {

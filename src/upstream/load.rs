@@ -147,9 +147,14 @@ impl LoadGuard {
         }
     }
 
-    /// The response head is here: the latency is known. The request stays in flight.
-    pub fn head_arrived(&self) {
-        self.waited_until(Instant::now(), Duration::ZERO);
+    /// When the request was given to the endpoint.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// The response head is here, at `now`: the latency is known. The request stays in flight.
+    pub fn head_arrived(&self, now: Instant) {
+        self.waited_until(now, Duration::ZERO);
     }
 
     pub(super) fn waited_until(&self, now: Instant, least: Duration) {
@@ -171,7 +176,7 @@ impl Drop for LoadGuard {
 }
 
 impl Guard for LoadGuard {
-    fn end(self: Box<Self>, _: End<'_>, _: u64) {}
+    fn end(&mut self, _: End<'_>, _: u64) {}
 }
 
 #[cfg(test)]
@@ -190,9 +195,9 @@ mod tests {
     fn a_request_is_in_flight_to_its_end() {
         let endpoint = endpoint(1);
         let guard = LoadGuard::new(endpoint.clone(), Instant::now());
-        guard.head_arrived();
+        guard.head_arrived(Instant::now());
         assert_eq!(endpoint.load.in_flight(), 1);
-        Box::new(guard).end(End::Complete, 0);
+        drop(guard);
         assert_eq!(endpoint.load.in_flight(), 0);
     }
 
@@ -215,7 +220,7 @@ mod tests {
         let endpoint = endpoint(1);
         let guard = LoadGuard::new(endpoint.clone(), Instant::now());
         tokio::time::advance(30 * MS).await;
-        guard.head_arrived();
+        guard.head_arrived(Instant::now());
         tokio::time::advance(100 * MS).await;
         drop(guard);
         assert!((29.0..30.1).contains(&millis(&endpoint, Instant::now())));

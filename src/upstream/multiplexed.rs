@@ -3,18 +3,15 @@
 //! A worker shares its connections among its requests, and opens another when all are busy.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::PoolConfig;
 use super::connector::{self, Address};
+use super::pool::Wanted;
 use crate::error::Error;
-use crate::h2::client::Connection;
+use crate::h2::client::{BUSY, Connection};
 use crate::worker;
-
-/// Requests at once on one connection, before another is opened: the limit that servers commonly set.
-const BUSY: usize = 100;
 
 /// Connections to one address.
 pub struct Multiplexed {
@@ -45,19 +42,20 @@ impl Multiplexed {
     ///
     /// # Errors
     /// `connect_failed`, `connect_timeout`.
-    pub async fn lend(
-        &self,
-        limits: &PoolConfig,
-        connect_timeout: Duration,
-        fresh: bool,
-    ) -> Result<Connection, Error> {
-        if !fresh && let Some(connection) = self.pick(limits) {
+    pub async fn lend(&self, wanted: Wanted<'_>) -> Result<Connection, Error> {
+        let Wanted {
+            limits,
+            connect_timeout,
+            fresh,
+            asked,
+            ..
+        } = wanted;
+        if !fresh && let Some(connection) = self.pick(limits, asked) {
             return Ok(connection);
         }
-        let asked = Instant::now();
         let _turn = self.connecting[worker::current()].lock().await;
         // Another request may have made one while this waited for its turn.
-        if let Some(connection) = self.pick(limits)
+        if let Some(connection) = self.pick(limits, Instant::now())
             && (!fresh || connection.made >= asked)
         {
             return Ok(connection);
@@ -116,8 +114,7 @@ impl Multiplexed {
         counts
     }
 
-    fn pick(&self, limits: &PoolConfig) -> Option<Connection> {
-        let now = Instant::now();
+    fn pick(&self, limits: &PoolConfig, now: Instant) -> Option<Connection> {
         let mut mine = self.mine();
         mine.retain(|shared| !is_over(&shared.connection, limits, now));
         let most = mine.len() >= limits.max_connections;

@@ -18,6 +18,19 @@ use crate::error::{Error, OVERLOADED};
 use crate::h1::client::{Connection, Loan};
 use crate::worker;
 
+/// What connection an exchange wants.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    pub limits: &'a PoolConfig,
+    pub connect_timeout: Duration,
+    /// Ask the kernel whether an idle connection is still open, for a request that must not be sent twice.
+    pub careful: bool,
+    /// None that was used before.
+    pub fresh: bool,
+    /// Now.
+    pub asked: Instant,
+}
+
 /// Connections to one address.
 pub struct Pool {
     address: Address,
@@ -66,32 +79,28 @@ impl Pool {
 
     /// Lends a connection: an idle one, a new one, or the next that becomes free.
     ///
-    /// `careful` asks the kernel whether an idle one is still open, for a request that must not be sent twice;
-    /// `fresh` takes none that was used before.
-    ///
     /// # Errors
     /// `connect_failed`, `connect_timeout`; `overloaded` when too many wait already.
-    pub async fn lend(
-        self: &Arc<Self>,
-        limits: &PoolConfig,
-        connect_timeout: Duration,
-        careful: bool,
-        fresh: bool,
-    ) -> Result<Lease, Error> {
-        if !fresh && let Some(pooled) = self.take_idle(limits, careful) {
+    pub async fn lend(self: &Arc<Self>, wanted: Wanted<'_>) -> Result<Lease, Error> {
+        let Wanted { limits, fresh, .. } = wanted;
+        if !fresh && let Some(pooled) = self.take_idle(&wanted) {
             return Ok(Lease::new(self, pooled, true));
         }
         let place = match self.take_place(limits.max_connections) {
             Some(place) => place,
             None => match self.wait_in_line(limits).await? {
-                Grant::Connection(pooled) if !fresh && pooled.connection.is_quiet(true) => {
+                Grant::Connection(pooled)
+                    if !fresh
+                        && !pooled.is_stale(limits, Instant::now())
+                        && pooled.connection.is_quiet(true) =>
+                {
                     return Ok(Lease::new(self, pooled, true));
                 }
                 Grant::Connection(pooled) => pooled.place,
                 Grant::Place(place) => place,
             },
         };
-        let io = connector::connect(&self.address, connect_timeout).await?;
+        let io = connector::connect(&self.address, wanted.connect_timeout).await?;
         let now = Instant::now();
         let pooled = Pooled {
             connection: Box::new(Connection::new(io)),
@@ -132,10 +141,11 @@ impl Pool {
         (self.open.load(Ordering::Relaxed), idle)
     }
 
-    fn take_idle(&self, limits: &PoolConfig, careful: bool) -> Option<Pooled> {
+    fn take_idle(&self, wanted: &Wanted<'_>) -> Option<Pooled> {
         loop {
             let pooled = self.idle_of(worker::current()).pop()?;
-            if !pooled.is_stale(limits, Instant::now()) && pooled.connection.is_quiet(careful) {
+            let stale = pooled.is_stale(wanted.limits, wanted.asked);
+            if !stale && pooled.connection.is_quiet(wanted.careful) {
                 return Some(pooled);
             }
         }
@@ -163,7 +173,9 @@ impl Pool {
     async fn wait_in_line(self: &Arc<Self>, limits: &PoolConfig) -> Result<Grant, Error> {
         let granted = {
             let mut waiting = self.waiting();
-            waiting.retain(|waiter| !waiter.is_closed());
+            if waiting.len() >= limits.max_pending {
+                waiting.retain(|waiter| !waiter.is_closed());
+            }
             if waiting.len() >= limits.max_pending {
                 return Err(Error::new(
                     OVERLOADED,
@@ -269,11 +281,27 @@ impl Loan for Lease {
 
     fn give_back(mut self) {
         self.pooled.since = Instant::now();
-        if self.pool.closed.load(Ordering::Acquire) {
-            return;
-        }
-        if let Some(Grant::Connection(pooled)) = self.pool.offer(Grant::Connection(self.pooled)) {
-            self.pool.idle_of(worker::current()).push(pooled);
+        let (pool, mut pooled) = (self.pool, self.pooled);
+        loop {
+            pooled = match pool.offer(Grant::Connection(pooled)) {
+                Some(Grant::Connection(unwanted)) => unwanted,
+                _ => return,
+            };
+            let mut idle = pool.idle_of(worker::current());
+            if pool.closed.load(Ordering::Acquire) {
+                // Not under the lock: closing it may grant its place.
+                drop(idle);
+                return;
+            }
+            idle.push(pooled);
+            // Whoever stood in line between the offer and this saw no idle connection.
+            pooled = match pool.queued.load(Ordering::SeqCst) {
+                0 => return,
+                _ => match idle.pop() {
+                    Some(pooled) => pooled,
+                    None => return,
+                },
+            };
         }
     }
 
@@ -281,3 +309,7 @@ impl Loan for Lease {
         *self.pooled.connection
     }
 }
+
+#[cfg(test)]
+#[path = "pool_tests.rs"]
+mod tests;

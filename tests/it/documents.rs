@@ -84,6 +84,9 @@ fn blocks_and_sessions_are_read_as_described() {
     }
 }
 
+/// No session of the documentation takes a reader longer.
+const SESSION_LIMIT: &str = "60s";
+
 fn documents() -> Vec<SourceFile> {
     let mut found = files(Path::new("config"), "md");
     found.extend(files(Path::new("deploy"), "md"));
@@ -162,14 +165,17 @@ fn replay(session: &str) -> Vec<(String, String, String)> {
         .parent()
         .expect("a folder");
     let path = std::env::var("PATH").unwrap_or_default();
-    let output = Command::new("bash")
-        .args(["-c", &format!("exec 2>&1\n{script}")])
+    // `timeout` ends the whole process group, also what the session has started.
+    let output = Command::new("timeout")
+        .args([SESSION_LIMIT, "bash", "-c", &format!("exec 2>&1\n{script}")])
         .current_dir(root())
         .env("PATH", format!("{}:{path}", program.display()))
         .stdin(Stdio::null())
         .output()
-        .expect("bash");
+        .expect("timeout and bash");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let in_time = output.status.code() != Some(124);
+    assert!(in_time, "not over within {SESSION_LIMIT}; so far:\n{said}");
     let mark = format!("{MARK}\n");
     let mut said = said.split(&mark).skip(1).map(str::to_owned);
     steps

@@ -1,6 +1,6 @@
 //! Ending without losing a request.
 
-use std::net::TcpStream;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,6 +9,13 @@ use crate::support::{Client, Gate, LIMIT, Origin, Proxy, SOON, Script, Setup, ev
 
 fn wait_until_draining(proxy: &Proxy) {
     eventually(SOON, "readiness fails", || !proxy.is_ready());
+}
+
+/// The delay is over too, and nobody new is taken in.
+fn wait_until_closed(address: SocketAddr) {
+    eventually(SOON, "connections are refused", || {
+        Client::try_tcp(address).is_err()
+    });
 }
 
 #[test]
@@ -46,12 +53,13 @@ fn requests_in_flight_finish_and_their_connections_are_closed() {
                 .send("def"),
         );
     let mut proxy = Proxy::with(&Setup::to(&origin));
+    let address = proxy.address();
     let (mut waiting, mut body) = (proxy.client(), proxy.client());
     waiting.send_request("GET", "/wait", &[], "");
     body.send_request("GET", "/body", &[], "").read_head();
     eventually(SOON, "both arrive", || origin.requests().len() == 2);
     proxy.terminate();
-    wait_until_draining(&proxy);
+    wait_until_closed(address);
     gate.open();
     let answer = waiting.read_answer();
     assert_eq!((answer.status, answer.text()), (200, "whole".into()));
@@ -91,9 +99,7 @@ fn nobody_new_is_taken_in_while_draining() {
     client.send_request("GET", "/", &[], "");
     eventually(SOON, "the request arrives", || origin.requests().len() == 1);
     proxy.terminate();
-    eventually(SOON, "connections are refused", || {
-        Client::try_tcp(address).is_err()
-    });
+    wait_until_closed(address);
     let answer = proxy.admin("GET", "/readyz", "");
     assert_eq!(answer.status, 503);
     assert_eq!(
@@ -183,17 +189,30 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
-fn the_admin_api_can_ask_for_a_drain_and_for_the_end() {
+fn a_drain_that_was_asked_for_waits_to_be_told_to_quit() {
     let origin = Origin::start();
     let mut proxy = Proxy::with(&Setup::to(&origin));
-    let answer = proxy.admin("POST", "/drain", "");
-    assert!((200..300).contains(&answer.status), "{}", answer.text());
-    eventually(SOON, "the listener is closed", || {
-        TcpStream::connect(proxy.address()).is_err()
-    });
-    assert_eq!(proxy.admin("GET", "/readyz", "").status, 503);
-    let answer = proxy.admin("POST", "/quit", "");
-    assert!((200..300).contains(&answer.status), "{}", answer.text());
+    let address = proxy.address();
+    assert!((200..300).contains(&proxy.admin("POST", "/drain", "").status));
+    wait_until_closed(address);
+    assert!(!proxy.is_ready());
+    assert!(proxy.exited().is_none());
+    assert!((200..300).contains(&proxy.admin("POST", "/quit", "").status));
+    assert_eq!(proxy.wait_exit(SOON).code(), Some(0), "{}", proxy.log());
+}
+
+#[test]
+fn quitting_lets_requests_in_flight_finish() {
+    let gate = Gate::new();
+    let origin = Origin::start().on("/", Script::new().wait(&gate).answering("200 OK", "whole"));
+    let mut proxy = Proxy::with(&Setup::to(&origin));
+    let mut client = proxy.client();
+    client.send_request("GET", "/", &[], "");
+    eventually(SOON, "the request arrives", || origin.requests().len() == 1);
+    assert!((200..300).contains(&proxy.admin("POST", "/quit", "").status));
+    wait_until_draining(&proxy);
+    gate.open();
+    assert_eq!(client.read_answer().text(), "whole");
     assert_eq!(proxy.wait_exit(SOON).code(), Some(0), "{}", proxy.log());
 }
 

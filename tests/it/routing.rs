@@ -154,8 +154,12 @@ fn an_answer_of_the_route_itself_is_as_written() {
     );
     let answer = client.request("POST", "/", &[], "a body that nobody reads");
     assert_eq!(answer.status, 418);
-    let answer = client.request("HEAD", "/", &[], "");
-    assert_eq!(answer.header("content-length"), Some("5"));
+    assert_eq!(client.request("HEAD", "/", &[], "").status, 418);
+    assert_eq!(
+        client.get("/").text(),
+        "short",
+        "the connection stays usable"
+    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! How long a caller and an upstream may take.
 
+use crate::support::frames::{FrameClient, GOAWAY};
 use crate::support::{Gate, H2Client, Origin, Proxy, SOON, Script, Setup, eventually, stays};
 use std::time::Duration;
 
@@ -20,10 +21,8 @@ fn a_request_head_that_does_not_end_is_given_up() {
 fn an_http2_preface_that_does_not_end_is_given_up() {
     let origin = Origin::start();
     let proxy = Proxy::with(&Setup::to(&origin).listener(r#"header_timeout = "150ms""#));
-    for beginning in ["PRI * HT", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
-        let mut client = proxy.client();
-        assert!(client.send(beginning).closes_within(SOON), "{beginning:?}");
-    }
+    let mut client = proxy.client();
+    assert!(client.send("PRI * HT").closes_within(SOON));
 }
 
 #[test]
@@ -33,8 +32,33 @@ fn a_connection_without_a_request_is_closed_when_idle() {
     let mut fresh = proxy.client();
     let mut used = proxy.client();
     assert_eq!(used.get("/").status, 200);
-    assert!(used.closes_within(SOON));
-    assert!(fresh.closes_within(SOON));
+    assert!(used.closes_within(SOON), "one that had a request");
+    assert!(fresh.closes_within(SOON), "one that said nothing");
+}
+
+#[test]
+fn an_http2_connection_without_a_stream_is_closed_when_idle() {
+    let origin = Origin::start();
+    let proxy = Proxy::with(&Setup::to(&origin).listener(r#"idle_timeout = "150ms""#));
+    let mut fresh = FrameClient::connect(proxy.address());
+    let mut used = FrameClient::connect(proxy.address());
+    used.get("/");
+    assert!(used.next(GOAWAY).is_some(), "one that had a stream");
+    assert!(fresh.next(GOAWAY).is_some(), "one that had none");
+}
+
+#[test]
+fn an_idle_http2_connection_is_closed_though_its_caller_answers_nothing() {
+    let origin = Origin::start();
+    let proxy = Proxy::with(
+        &Setup::to(&origin)
+            .listener(r#"idle_timeout = "150ms""#)
+            .listener(r#"header_timeout = "150ms""#),
+    );
+    let mut silent = proxy.client();
+    // The preface with empty settings; neither settings nor pings are ever acknowledged.
+    silent.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0");
+    assert!(silent.closes_within(SOON));
 }
 
 #[test]

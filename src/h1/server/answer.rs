@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode, header};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::Instant;
 
@@ -49,7 +49,8 @@ impl Connection {
             }
             return Err(error);
         }
-        drop(body);
+        // What is left was not to be sent, as after HEAD.
+        drop(body.withheld());
         Ok(self.exchange.keep_alive && self.discard_body().await)
     }
 
@@ -119,14 +120,23 @@ impl Connection {
                     head::put_field(out, b"upgrade", protocol.as_bytes());
                 }
             }
-            Content::Body(_) => {
+            Content::Body(size) => {
                 // What a HEAD or a 304 says of the length is about a body that is not sent.
-                head::put_fields(out, headers, bodyless && status != StatusCode::NO_CONTENT);
-                match framing {
-                    Framing::Length(length) => head::put_length(out, length),
-                    Framing::None if !bodyless => head::put_length(out, 0),
-                    Framing::Chunked => head::put_field(out, b"transfer-encoding", b"chunked"),
-                    Framing::None | Framing::UntilClose => {}
+                let tells_length = bodyless && status != StatusCode::NO_CONTENT;
+                head::put_fields(out, headers, tells_length);
+                match (framing, size.exact()) {
+                    (Framing::Length(length), _) => head::put_length(out, length),
+                    (Framing::Chunked, _) => {
+                        head::put_field(out, b"transfer-encoding", b"chunked");
+                    }
+                    (Framing::None, _) if !bodyless => head::put_length(out, 0),
+                    // The body of a GET is here, and only the method keeps it from being sent.
+                    (Framing::None, Some(length @ 1..))
+                        if tells_length && !headers.contains(&header::CONTENT_LENGTH) =>
+                    {
+                        head::put_length(out, length);
+                    }
+                    (Framing::None | Framing::UntilClose, _) => {}
                 }
                 if !self.exchange.keep_alive {
                     head::put_field(out, b"connection", b"close");

@@ -107,6 +107,19 @@ async fn answers_without_a_body_keep_their_frame() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_head_request_hears_how_long_the_body_would_be() {
+    let (io, mut far) = unix();
+    let mut connection = connection(io);
+    far.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    next(&mut connection).await;
+    assert!(connection.respond(ok("hello"), true).await.unwrap());
+    assert_eq!(
+        far.read_now(),
+        "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_framing_of_an_answer_is_made_here() {
     let (io, mut far) = unix();
     let mut connection = connection(io);

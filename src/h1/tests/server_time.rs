@@ -48,7 +48,7 @@ async fn draining_leaves_a_request_on_its_way_a_moment() {
     };
     let (request, ()) = tokio::join!(connection.next(|| true), sent);
     assert!(request.unwrap().is_some());
-    assert!(connection.respond(ok("a"), false).await.unwrap() == false);
+    assert!(!connection.respond(ok("a"), false).await.unwrap());
     assert!(far.read_now().contains("connection: close\r\n"));
     assert!(connection.next(|| true).await.unwrap().is_none());
     assert_eq!(start.elapsed(), Duration::from_millis(800));
