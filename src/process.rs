@@ -17,12 +17,23 @@ pub struct Config {
     pub workers: Option<usize>,
 }
 
+/// More threads than any machine has use for.
+const MOST_WORKERS: usize = 1024;
+
 impl Config {
     /// What deserializing alone cannot see.
     pub fn check(&self, problems: &mut Problems) {
         if self.workers == Some(0) {
             problems
                 .error(&["workers"], "there must be at least one worker")
+                .help("leave it out to have as many as the CPU quota allows");
+        }
+        if self.workers.is_some_and(|workers| workers > MOST_WORKERS) {
+            problems
+                .error(
+                    &["workers"],
+                    format!("there may be at most {MOST_WORKERS} workers"),
+                )
                 .help("leave it out to have as many as the CPU quota allows");
         }
     }

@@ -104,7 +104,9 @@ impl TryFrom<String> for PathTemplate {
 
     fn try_from(text: String) -> Result<Self, String> {
         if !text.starts_with('/') {
-            return Err(format!("the path `{text}` must begin with `/`"));
+            return Err(format!(
+                "the path `{text}` must begin with `/`; write \"/{text}\""
+            ));
         }
         if text.contains(['?', '#']) {
             return Err(format!(
