@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import os
 import re
 import shutil
@@ -57,6 +58,10 @@ class System:
     arguments: str
     version_argument: str
     config: str
+    speaks_http2_out: bool = True
+
+    def takes_part(self, cell: Cell) -> bool:
+        return self.speaks_http2_out or not cell.http2_out
 
     def version(self) -> str:
         shown = subprocess.run([self.binary, self.version_argument], capture_output=True, text=True)
@@ -91,7 +96,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--systems", type=names, default=systems, help=f"of {','.join(systems)}")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each system (default: 5)")
     parser.add_argument("--secs", type=int, default=5, help="seconds that a turn measures (default: 5)")
-    parser.add_argument("--outrigger", default=str(BUILT), help="path of the binary (default: the release build)")
+    parser.add_argument("--outrigger", default=str(BUILT), help="the binary (default: the release build)")
     options = parser.parse_args()
     if unknown := set(options.cells) - set(CELLS) | set(options.systems) - set(systems):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
@@ -104,8 +109,9 @@ def installed(names: list[str], outrigger: str) -> list[System]:
     envoy = os.environ.get("ENVOY_BIN", "envoy")
     envoy_arguments = "--concurrency 1 --disable-hot-restart -l error -c"
     known = [
+        # In the nginx that distributions have, `proxy_pass` speaks no HTTP/2, and `grpc_pass` is for gRPC.
         System("outrigger", outrigger, "run --config", "version", "outrigger.toml"),
-        System("nginx", "nginx", "-e stderr -c", "-v", "nginx.conf"),
+        System("nginx", "nginx", "-e stderr -c", "-v", "nginx.conf", speaks_http2_out=False),
         System("haproxy", "haproxy", "-db -f", "-v", "haproxy.cfg"),
         System("envoy", envoy, envoy_arguments, "--version", "envoy.yaml"),
     ]
@@ -119,26 +125,33 @@ def installed(names: list[str], outrigger: str) -> list[System]:
 
 def run_all(
     options: argparse.Namespace, systems: list[System], work: Path, proxy_core: int, load_core: int
-) -> tuple[dict[str, Costs], dict[str, int]]:
-    """What each answer cost, by cell, and how many requests failed, by system."""
-    costs = {name: Costs((system.name, []) for system in systems) for name in options.cells}
+) -> tuple[dict[str, Costs], dict[str, int], list[float]]:
+    """The costs by cell, the failed requests by system, and for each turn the part of the time in which
+    the proxy had work that it had to wait for its core."""
+    costs: dict[str, Costs] = {}
+    waits: list[float] = []
     failures = {system.name: 0 for system in systems}
     with origin(work, load_core) as (http1_origin, http2_origin):
-        turns = [(name, CELLS[name], turn) for name in options.cells for turn in range(options.rounds)]
-        for name, cell, turn in turns:
-            first = turn % len(systems)  # so that nobody always runs first, or after the same neighbour
-            for system in systems[first:] + systems[:first]:
-                origin_port = http2_origin if cell.http2_out else http1_origin
+        for name, turn in itertools.product(options.cells, range(options.rounds)):
+            cell = CELLS[name]
+            origin_port = http2_origin if cell.http2_out else http1_origin
+            first = turn % len(systems)  # nobody always runs first
+            for system in filter(lambda system: system.takes_part(cell), systems[first:] + systems[:first]):
                 with proxy(system, cell, origin_port, work, proxy_core) as (pid, port):
                     generate_load(cell, port, WARM_UP_SECONDS, load_core)
-                    before = cpu_nanoseconds(pid)
+                    ran_before, waited_before = core_nanoseconds(pid)
                     answered, failed = generate_load(cell, port, options.secs, load_core)
-                    cost = (cpu_nanoseconds(pid) - before) / 1000 / answered
-                costs[name][system.name].append(cost)
+                    ran, waited = core_nanoseconds(pid)
+                ran, waited = ran - ran_before, waited - waited_before
+                if answered == 0:
+                    sys.exit(f"{name}, round {turn + 1}: {system.name} answered nothing, {failed} failed")
+                cost = ran / 1000 / answered
+                waits.append(waited / (ran + waited))
+                costs.setdefault(name, {}).setdefault(system.name, []).append(cost)
                 failures[system.name] += failed
-                counts = f"{answered} answered, {failed} failed"
+                counts = f"{answered} answered, {failed} failed, waited {waits[-1]:.1%}"
                 note(f"{name}, round {turn + 1}: {system.name} {cost:.1f} us per answer, {counts}")
-    return costs, failures
+    return costs, failures, waits
 
 
 @contextlib.contextmanager
@@ -171,11 +184,8 @@ def write_config(work: Path, name: str, values: dict[str, object]) -> Path:
 
 def protocol_settings(cell: Cell) -> dict[str, str]:
     """How each system's config says which protocol it speaks on either side."""
-    # nginx speaks HTTP/2 to an upstream as gRPC only; that module passes any request on.
-    nginx_pass = "grpc_pass grpc://origin;" if cell.http2_out else "proxy_pass http://origin;"
     return {
         "nginx_in": "http2" if cell.http2_in else "",
-        "nginx_pass": nginx_pass,
         "haproxy_in": "proto h2" if cell.http2_in else "",
         "haproxy_out": "proto h2" if cell.http2_out else "",
         "envoy_in": "HTTP2" if cell.http2_in else "HTTP1",
@@ -216,13 +226,15 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def cpu_nanoseconds(root: int) -> int:
-    """What the threads of a process and of all its descendants have spent on a core."""
-    total = 0
+def core_nanoseconds(root: int) -> tuple[int, int]:
+    """How long the threads of a process and of all its descendants were on a core, and waited for one."""
+    running, waiting = 0, 0
     for task in Path(f"/proc/{root}/task").iterdir():
-        total += int((task / "schedstat").read_text().split()[0])
-        total += sum(cpu_nanoseconds(int(child)) for child in (task / "children").read_text().split())
-    return total
+        children = [core_nanoseconds(int(child)) for child in (task / "children").read_text().split()]
+        own = map(int, (task / "schedstat").read_text().split()[:2])
+        for ran, waited in [tuple(own), *children]:
+            running, waiting = running + ran, waiting + waited
+    return running, waiting
 
 
 def generate_load(cell: Cell, port: int, seconds: int, core: int) -> tuple[int, int]:
@@ -233,10 +245,7 @@ def generate_load(cell: Cell, port: int, seconds: int, core: int) -> tuple[int, 
     h2load = ["h2load", "-t1", "-c8", "-m16", f"--duration={seconds}s", url]
     command = ["taskset", "--cpu-list", str(core), *(h2load if cell.http2_in else wrk)]
     ran = subprocess.run(command, capture_output=True, text=True)
-    answered, failed = (h2load_counts if cell.http2_in else wrk_counts)(ran.stdout)
-    if answered == 0:
-        sys.exit(f"no request was answered:\n{ran.stdout}{ran.stderr}")
-    return answered, failed
+    return (h2load_counts if cell.http2_in else wrk_counts)(ran.stdout)
 
 
 def wrk_counts(report: str) -> tuple[int, int]:
@@ -261,17 +270,22 @@ def ratio_to_best_peer(costs: Costs) -> str:
 
 
 def print_report(
-    options: argparse.Namespace, systems: list[System], costs: dict[str, Costs], failures: dict[str, int]
+    options: argparse.Namespace,
+    systems: list[System],
+    costs: dict[str, Costs],
+    failures: dict[str, int],
+    waits: list[float],
 ) -> None:
     names = [system.name for system in systems]
     print("| CPU microseconds per answer |", " | ".join([*names, "outrigger to the best peer"]), "|")
     print("| --- |" + " ---: |" * (len(names) + 1))
     for cell, of_cell in costs.items():
-        medians = [f"{statistics.median(of_cell[name]):.1f}" for name in names]
+        medians = [f"{statistics.median(of_cell[name]):.1f}" if name in of_cell else "-" for name in names]
         print("|", " | ".join([f"`{cell}`: {CELLS[cell].title}", *medians, ratio_to_best_peer(of_cell)]), "|")
     failed = ", ".join(f"{name} {count}" for name, count in failures.items() if count)
     print(f"\n{', '.join(system.version() for system in systems)}; Linux {os.uname().release}.", end=" ")
-    print(f"Medians of {options.rounds} rounds of {options.secs} s. Failed requests: {failed or 'none'}.")
+    print(f"Median of {options.rounds} x {options.secs} s. Failed requests: {failed or 'none'}.")
+    print(f"Waited for a core that others used: {statistics.median(waits):.1%}, at most {max(waits):.1%}.")
 
 
 def note(text: str) -> None:
