@@ -13,6 +13,8 @@ const MAX_SIZE_DIGITS: usize = 16;
 const MAX_TRAILERS: usize = 16 << 10;
 const MAX_TRAILER_FIELDS: usize = 64;
 
+const CONTROL_CHARACTER: Ambiguous = "a control character in a chunk extension";
+
 /// Decodes a chunked body, strictly: sizes are hexadecimal digits only, lines end with CRLF.
 #[derive(Debug, Default)]
 pub struct Decoder {
@@ -119,7 +121,7 @@ impl Decoder {
         }
         let Some(end) = buffer[digits..].iter().position(|b| *b == b'\n') else {
             return match buffer[digits..].iter().rev().skip(1).any(|b| *b == b'\r') {
-                true => Err("a bare CR in a chunk-size line"),
+                true => Err(CONTROL_CHARACTER),
                 false if self.extensions + buffer.len() - digits > MAX_EXTENSIONS => {
                     Err("chunk extensions are too long")
                 }
@@ -154,6 +156,9 @@ impl Decoder {
         }
         let mut fields = [httparse::EMPTY_HEADER; MAX_TRAILER_FIELDS];
         let (end, fields) = match httparse::parse_headers(buffer, &mut fields) {
+            Ok(httparse::Status::Complete((end, _))) if end > MAX_TRAILERS => {
+                return Err("the trailer section is too long");
+            }
             Ok(httparse::Status::Complete(parsed)) => parsed,
             Ok(httparse::Status::Partial) if buffer.len() > MAX_TRAILERS => {
                 return Err("the trailer section is too long");
@@ -187,16 +192,16 @@ impl Decoder {
 
 /// An extension must begin with `;` and hold nothing that a lax reader takes for the end of the line.
 fn check_extension(extension: &[u8]) -> Result<(), Ambiguous> {
-    let text = extension.trim_ascii_start();
-    if !text.is_empty() && text[0] != b';' || text.is_empty() && !extension.is_empty() {
-        return Err("something other than an extension behind a chunk size");
-    }
-    match extension
+    if extension
         .iter()
         .any(|b| b.is_ascii_control() && *b != b'\t')
     {
-        true => Err("a control character in a chunk extension"),
-        false => Ok(()),
+        return Err(CONTROL_CHARACTER);
+    }
+    match extension.trim_ascii_start().first() {
+        None if extension.is_empty() => Ok(()),
+        Some(b';') => Ok(()),
+        _ => Err("something other than an extension behind a chunk size"),
     }
 }
 
@@ -318,6 +323,8 @@ mod tests {
         let mut trailer = b"0\r\nx: ".to_vec();
         trailer.resize(MAX_TRAILERS + 10, b'a');
         assert!(decode(&[&trailer]).is_err());
+        trailer.extend_from_slice(b"\r\n\r\n");
+        assert!(decode(&[&trailer]).is_err(), "however it arrives");
     }
 
     proptest! {

@@ -95,8 +95,11 @@ impl Outgoing {
 
     /// Whether another piece may be added before the next flush.
     pub fn has_room(&self) -> bool {
-        let gathered = self.gathered.len() - self.counted;
-        self.waiting + gathered < ENOUGH && self.segments.len() < SLICES
+        let fresh = self.gathered.len() - self.counted;
+        // What is written of the gathered bytes goes only when all of it is: a slow reader must not make it grow.
+        self.waiting + fresh < ENOUGH
+            && self.segments.len() < SLICES
+            && self.gathered.len() < ENOUGH
     }
 
     /// Adds a piece of a body.
@@ -290,6 +293,26 @@ mod tests {
                 prop_assert_eq!(body, data.concat());
             }
         }
+    }
+
+    /// A reader that takes less than there is, for as long as the body lasts.
+    #[test]
+    fn what_is_written_is_not_kept_for_ever() {
+        let mut out = Outgoing::default();
+        out.start_body(Framing::UntilClose);
+        for _ in 0..1000 {
+            while out.has_room() {
+                out.push(Bytes::from_static(&[b'x'; 1000])).unwrap();
+            }
+            out.count_gathered();
+            let some = out.waiting.div_ceil(2);
+            out.advance(some);
+            assert!(out.gathered.len() < 2 * ENOUGH, "{}", out.gathered.len());
+            if out.is_empty() {
+                out.reset();
+            }
+        }
+        assert!(out.total() > 1 << 20);
     }
 
     #[test]

@@ -37,6 +37,7 @@ pub(super) fn check(head: http::request::Parts, max_headers: usize) -> Result<Re
     if head.method == Method::CONNECT {
         return Err(refuse("CONNECT over HTTP/2 is not built yet"));
     }
+    // The next hop may speak HTTP/1.1.
     if head
         .headers
         .keys()
@@ -214,7 +215,9 @@ mod tests {
             let head = checked("", &[("host", sound)]).expect(sound);
             assert_eq!(head.authority.unwrap().as_str(), sound);
         }
-        for host in ["a:80a", "u@a", "a:99999", "[::1", "[a]", "a b", "a:1:2"] {
+        for host in [
+            "a:80a", "u@a", "a:99999", "[::1", "[a]", "a b", "a:1:2", ":80",
+        ] {
             let error = checked("", &[("host", host)]).err().expect(host);
             assert_eq!(error.reason(), BAD_REQUEST, "{host}");
         }

@@ -89,7 +89,11 @@ impl Pool {
         let place = match self.take_place(limits.max_connections) {
             Some(place) => place,
             None => match self.wait_in_line(limits).await? {
-                Grant::Connection(pooled) if !fresh && pooled.connection.is_quiet(true) => {
+                Grant::Connection(pooled)
+                    if !fresh
+                        && !pooled.is_stale(limits, Instant::now())
+                        && pooled.connection.is_quiet(true) =>
+                {
                     return Ok(Lease::new(self, pooled, true));
                 }
                 Grant::Connection(pooled) => pooled.place,
@@ -169,7 +173,9 @@ impl Pool {
     async fn wait_in_line(self: &Arc<Self>, limits: &PoolConfig) -> Result<Grant, Error> {
         let granted = {
             let mut waiting = self.waiting();
-            waiting.retain(|waiter| !waiter.is_closed());
+            if waiting.len() >= limits.max_pending {
+                waiting.retain(|waiter| !waiter.is_closed());
+            }
             if waiting.len() >= limits.max_pending {
                 return Err(Error::new(
                     OVERLOADED,
@@ -275,11 +281,27 @@ impl Loan for Lease {
 
     fn give_back(mut self) {
         self.pooled.since = Instant::now();
-        if self.pool.closed.load(Ordering::Acquire) {
-            return;
-        }
-        if let Some(Grant::Connection(pooled)) = self.pool.offer(Grant::Connection(self.pooled)) {
-            self.pool.idle_of(worker::current()).push(pooled);
+        let (pool, mut pooled) = (self.pool, self.pooled);
+        loop {
+            pooled = match pool.offer(Grant::Connection(pooled)) {
+                Some(Grant::Connection(unwanted)) => unwanted,
+                _ => return,
+            };
+            let mut idle = pool.idle_of(worker::current());
+            if pool.closed.load(Ordering::Acquire) {
+                // Not under the lock: closing it may grant its place.
+                drop(idle);
+                return;
+            }
+            idle.push(pooled);
+            // Whoever stood in line between the offer and this saw no idle connection.
+            pooled = match pool.queued.load(Ordering::SeqCst) {
+                0 => return,
+                _ => match idle.pop() {
+                    Some(pooled) => pooled,
+                    None => return,
+                },
+            };
         }
     }
 
@@ -287,3 +309,7 @@ impl Loan for Lease {
         *self.pooled.connection
     }
 }
+
+#[cfg(test)]
+#[path = "pool_tests.rs"]
+mod tests;

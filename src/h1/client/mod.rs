@@ -180,7 +180,11 @@ fn poll_answer(
         }
         let started = hearing.interim || !reader.buffer.is_empty();
         let cause = match ready!(reader.poll_fill(&connection.io, cx)) {
-            Ok(0) => sending.take_failure(),
+            Ok(0) => {
+                // What arrived may be malformed, though not worth a look while more could come.
+                head::take_response(&mut reader.buffer, HEAD, &request.method)?;
+                sending.take_failure()
+            }
             Ok(_) => continue,
             Err(error) => Some(error),
         };

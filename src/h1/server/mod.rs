@@ -115,8 +115,13 @@ impl Connection {
             }
             let started = !reader.buffer.is_empty();
             match reader.poll_fill(&self.shared.io, cx) {
-                Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => return Poll::Ready(Ok(None)),
+                // What arrived may be malformed, though not worth a look while more could come.
+                Poll::Ready(Ok(0)) => {
+                    let rest = head::take_request(&mut reader.buffer, self.settings.head);
+                    return Poll::Ready(rest.map(|_| None));
+                }
                 Poll::Ready(Ok(_)) => continue,
+                Poll::Ready(Err(_)) => return Poll::Ready(Ok(None)),
                 Poll::Pending => {}
             }
             progress.limit(&mut self.deadline, &self.settings, started, draining());

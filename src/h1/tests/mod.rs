@@ -3,10 +3,13 @@
 mod client;
 mod client_ends;
 mod client_sending;
+mod differential;
 mod server;
 mod server_bodies;
 mod server_ends;
 mod server_time;
+mod splits;
+mod wire;
 
 use std::future::poll_fn;
 use std::io::Read;
