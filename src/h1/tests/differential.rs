@@ -60,6 +60,11 @@ const STRICTER: &[(&str, &str, &str)] = &[
         "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n",
     ),
     (
+        "a method in lower case",
+        "lenient servers take it for the one in upper case, which routes and policies do not",
+        "post / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+    ),
+    (
         "malformed request target",
         "a form that belongs to another method, or a scheme that is not HTTP",
         "GET a:80 HTTP/1.1\r\nHost: a\r\n\r\n",
