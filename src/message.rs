@@ -11,7 +11,10 @@ use crate::body::Body;
 use crate::headers::Headers;
 use crate::io::Io;
 use crate::peer::Peer;
-use crate::route::Captures;
+
+mod captures;
+
+pub use captures::Captures;
 
 /// A request on its way to the upstream.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::problem::Problems;
 use crate::value::Name;
-use crate::{admin, drain, listener, policy, route, telemetry, upstream, worker};
+use crate::{admin, drain, listener, policy, process, route, telemetry, upstream};
 
 mod check;
 mod de;
@@ -41,7 +41,7 @@ use report::{At, Finding};
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Config {
     pub admin: admin::Config,
-    pub process: worker::Config,
+    pub process: process::Config,
     pub log: telemetry::log::Config,
     pub shutdown: drain::Config,
     pub listeners: BTreeMap<Name, listener::Config>,

@@ -12,7 +12,7 @@ use super::report::{At, Finding};
 use super::tree::{Node, Place, Value};
 use crate::problem::{Problem, Problems};
 use crate::value::Name;
-use crate::{admin, drain, listener, policy, route, telemetry, upstream, worker};
+use crate::{admin, drain, listener, policy, process, route, telemetry, upstream};
 
 /// The root keys that this version knows.
 const BLOCKS: &[&str] = &[
@@ -33,7 +33,7 @@ const NOT_BUILT: &[&str] = &["tracing", "rollback"];
 #[derive(Default)]
 pub(super) struct Blocks {
     pub admin: Option<admin::Config>,
-    pub process: Option<worker::Config>,
+    pub process: Option<process::Config>,
     pub log: Option<telemetry::log::Config>,
     pub shutdown: Option<drain::Config>,
     pub defaults: Option<policy::Config>,

@@ -4,9 +4,10 @@ use http::header;
 use http::uri::Authority;
 use serde::{Deserialize, Serialize};
 
+use super::normalise;
 use super::path::{canonical, with_query};
-use super::{Captures, normalise};
 use crate::error::Error;
+use crate::message::Captures;
 use crate::message::Request;
 
 /// `rewrite`

@@ -143,6 +143,8 @@ async fn compare(wire: &[u8]) -> Result<(), String> {
         }
     }
     match ended {
+        // Hyper refuses a quote in a query, and here it is encoded.
+        _ if ours.len() > theirs.len() && ours[theirs.len()].target.contains("%22") => Ok(()),
         _ if ours.len() > theirs.len() => Err(format!("only we read {:?}", &ours[theirs.len()..])),
         Ended::Refused(why) if STRICTER.iter().any(|(ours, ..)| why.contains(ours)) => Ok(()),
         _ if ours.len() < theirs.len() => Err(format!(
