@@ -215,12 +215,13 @@ fn to_http(request: &mut Request) -> Result<http::Request<Outgoing>, Error> {
             "CONNECT to an HTTP/2 upstream is not built yet",
         ));
     }
+    let uri = Uri::from_parts(uri)
+        .map_err(|_| Error::new(BAD_REQUEST, "the request target cannot go over HTTP/2"))?;
     let body = std::mem::replace(&mut request.body, Body::empty());
+    // The body may be another than the one that came.
     if let Some(length @ 1..) = body.size_hint().exact() {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
-    let uri = Uri::from_parts(uri)
-        .map_err(|_| Error::new(BAD_REQUEST, "the request target cannot go over HTTP/2"))?;
     let mut message = http::Request::new(Outgoing::new(body));
     *message.method_mut() = request.method.clone();
     *message.uri_mut() = uri;

@@ -37,6 +37,11 @@ pub(super) fn check(head: http::request::Parts, max_headers: usize) -> Result<Re
     if head.method == Method::CONNECT {
         return Err(refuse("CONNECT over HTTP/2 is not built yet"));
     }
+    let method = head.method.as_str();
+    if method.bytes().any(|byte| byte.is_ascii_lowercase()) {
+        return Err(refuse(head::LOWER_CASE_METHOD));
+    }
+    // The next hop may speak HTTP/1.1.
     if head
         .headers
         .keys()
@@ -214,7 +219,9 @@ mod tests {
             let head = checked("", &[("host", sound)]).expect(sound);
             assert_eq!(head.authority.unwrap().as_str(), sound);
         }
-        for host in ["a:80a", "u@a", "a:99999", "[::1", "[a]", "a b", "a:1:2"] {
+        for host in [
+            "a:80a", "u@a", "a:99999", "[::1", "[a]", "a b", "a:1:2", ":80",
+        ] {
             let error = checked("", &[("host", host)]).err().expect(host);
             assert_eq!(error.reason(), BAD_REQUEST, "{host}");
         }
@@ -234,6 +241,13 @@ mod tests {
         let four = [&three[..], &[("x-b", "2")]].concat();
         let error = checked("a", &four).err().unwrap();
         assert_eq!(error.reason(), HEADERS_TOO_LARGE);
+    }
+
+    #[test]
+    fn a_method_in_lower_case_is_refused() {
+        let mut post = head("a", &[]);
+        post.method = Method::from_bytes(b"post").unwrap();
+        assert!(check(post, 3).is_err());
     }
 
     #[test]

@@ -198,6 +198,12 @@ impl Pool {
             .map_err(|_| Error::new(OVERLOADED, "the wait for a connection was given up"))
     }
 
+    /// Whether a request waits in line.
+    fn is_wanted(&self) -> bool {
+        let queued = self.queued.load(Ordering::Relaxed) > 0;
+        queued && self.waiting().iter().any(|waiter| !waiter.is_closed())
+    }
+
     /// Offers `grant` to the first in line; hands it back when nobody waits.
     fn offer(&self, mut grant: Grant) -> Option<Grant> {
         if self.queued.load(Ordering::SeqCst) == 0 {
@@ -279,6 +285,10 @@ impl Lease {
 impl Loan for Lease {
     fn connection(&mut self) -> &mut Connection {
         &mut self.pooled.connection
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.pool.is_wanted()
     }
 
     fn give_back(mut self) {
