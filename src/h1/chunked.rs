@@ -119,8 +119,9 @@ impl Decoder {
         if digits == 0 || !matches!(next, b'\r' | b';' | b' ' | b'\t') {
             return Err("a chunk size is not a hexadecimal number");
         }
-        let Some(end) = buffer[digits..].iter().position(|b| *b == b'\n') else {
-            return match buffer[digits..].iter().rev().skip(1).any(|b| *b == b'\r') {
+        let Some(end) = memchr::memchr(b'\n', &buffer[digits..]) else {
+            // A CR may be the first half of the line's end only where the bytes end.
+            return match memchr::memchr(b'\r', &buffer[digits..buffer.len() - 1]).is_some() {
                 true => Err(CONTROL_CHARACTER),
                 false if self.extensions + buffer.len() - digits > MAX_EXTENSIONS => {
                     Err("chunk extensions are too long")
