@@ -34,7 +34,7 @@ impl<T: http_body::Body<Data = Bytes, Error = Error> + Send + Sync> Stream for T
 /// Something that must last as long as a body, and learns how it ended.
 pub trait Guard: Send + Sync {
     /// `passed` counts the bytes of content that were handed on.
-    fn end(self: Box<Self>, end: End<'_>, passed: u64);
+    fn end(&mut self, end: End<'_>, passed: u64);
 }
 
 /// How a body ended.
@@ -114,8 +114,16 @@ impl Body {
         }
     }
 
+    /// Ends a body that is not to be sent, as the answer to HEAD: nobody gave it up.
+    #[must_use]
+    pub fn withheld(mut self) -> Self {
+        self.content = Content::Empty;
+        self.end(End::Complete);
+        self
+    }
+
     fn end(&mut self, end: End<'_>) {
-        if let Some(guard) = self.guard.take() {
+        if let Some(mut guard) = self.guard.take() {
             guard.end(end, self.passed);
         }
     }
@@ -205,8 +213,8 @@ impl std::fmt::Debug for Body {
 struct Both<G>(G, Box<dyn Guard>);
 
 impl<G: Guard> Guard for Both<G> {
-    fn end(self: Box<Self>, end: End<'_>, passed: u64) {
-        Box::new(self.0).end(end, passed);
+    fn end(&mut self, end: End<'_>, passed: u64) {
+        self.0.end(end, passed);
         self.1.end(end, passed);
     }
 }
@@ -221,7 +229,7 @@ mod tests {
     struct Ends(Arc<Mutex<Vec<String>>>);
 
     impl Guard for Ends {
-        fn end(self: Box<Self>, end: End<'_>, passed: u64) {
+        fn end(&mut self, end: End<'_>, passed: u64) {
             self.0.lock().unwrap().push(format!("{end:?} {passed}"));
         }
     }
@@ -265,6 +273,15 @@ mod tests {
         drop(body);
         assert_eq!(ends.0.lock().unwrap().len(), 1);
         assert!(ends.0.lock().unwrap()[0].starts_with("Failed"));
+    }
+
+    #[test]
+    fn a_body_that_is_withheld_was_not_given_up() {
+        let ends = Ends::default();
+        let body = Body::full("abc").with_guard(ends.clone()).withheld();
+        assert!(body.is_empty());
+        drop(body);
+        assert_eq!(*ends.0.lock().unwrap(), ["Complete 0"]);
     }
 
     #[test]

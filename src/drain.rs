@@ -3,7 +3,7 @@
 //! Each listener has a [`Drain`]; each of its connections holds a [`Ticket`] while it lives. Starting the drain
 //! wakes every connection's task, which then asks [`Ticket::is_draining`] and ends when it has nothing to do.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
@@ -40,7 +40,9 @@ pub struct Drain(Arc<State>);
 struct State {
     draining: AtomicBool,
     tasks: Mutex<Slab<Option<Waker>>>,
-    /// A connection has ended.
+    /// What else must end first.
+    holds: AtomicUsize,
+    /// A connection or a hold has ended.
     left: Notify,
     started: Notify,
 }
@@ -53,6 +55,12 @@ impl Drain {
             key: self.0.tasks().insert(None),
             registered: false,
         }
+    }
+
+    /// Keeps the drain from ending, for who may still bring connections.
+    pub fn hold(&self) -> Hold {
+        self.0.holds.fetch_add(1, Ordering::SeqCst);
+        Hold(self.0.clone())
     }
 
     /// Asks every connection to end.
@@ -87,16 +95,31 @@ impl Drain {
         self.0.tasks().len()
     }
 
-    /// Completes when no connection lives.
+    /// Whether somebody may still bring connections.
+    pub fn is_held(&self) -> bool {
+        self.0.holds.load(Ordering::SeqCst) > 0
+    }
+
+    /// Whether no connection lives, and none can come.
+    pub fn has_ended(&self) -> bool {
+        // In this order: the last tickets are made before the hold goes.
+        !self.is_held() && self.live() == 0
+    }
+
+    /// Completes when no connection lives, and none can come.
     pub async fn ended(&self) {
-        self.below(1).await;
+        self.until(|| self.has_ended()).await;
     }
 
     /// Completes when fewer connections live than `limit`.
     pub async fn below(&self, limit: usize) {
+        self.until(|| self.live() < limit).await;
+    }
+
+    async fn until(&self, holds_true: impl Fn() -> bool) {
         loop {
             let notified = self.0.left.notified();
-            if self.live() < limit {
+            if holds_true() {
                 return;
             }
             notified.await;
@@ -107,6 +130,16 @@ impl Drain {
 impl State {
     fn tasks(&self) -> MutexGuard<'_, Slab<Option<Waker>>> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps a drain from ending while it lives.
+pub struct Hold(Arc<State>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.holds.fetch_sub(1, Ordering::SeqCst);
+        self.0.left.notify_waiters();
     }
 }
 
@@ -175,5 +208,21 @@ mod tests {
     #[tokio::test]
     async fn one_without_connections_has_ended() {
         Drain::default().ended().await;
+    }
+
+    #[tokio::test]
+    async fn waits_for_who_may_bring_connections() {
+        let drain = Drain::default();
+        let hold = drain.hold();
+        drain.start();
+        assert!(!drain.has_ended());
+        let ticket = drain.ticket();
+        drop(hold);
+        assert!(!drain.has_ended());
+        let waiting = drain.clone();
+        let ended = tokio::spawn(async move { waiting.ended().await });
+        tokio::task::yield_now().await;
+        drop(ticket);
+        ended.await.unwrap();
     }
 }

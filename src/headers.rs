@@ -42,6 +42,9 @@ struct Span {
 
 const ADDED: u32 = 1 << 31;
 
+/// Room for the fields that forwarding adds, so that it grows once.
+const ADDED_ROOM: usize = 256;
+
 /// Where the fields of a received head lie, gathered while it is parsed.
 pub struct Spans(Vec<Field>);
 
@@ -290,6 +293,9 @@ impl Flat {
     }
 
     fn push(&mut self, name: &[u8], value: &[u8]) {
+        if self.added.capacity() == 0 {
+            self.added.reserve(ADDED_ROOM);
+        }
         let start = self.added.len();
         self.added.extend_from_slice(name);
         self.added.extend_from_slice(value);

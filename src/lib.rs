@@ -1,4 +1,44 @@
 //! outrigger: a sidecar proxy.
+//!
+//! # The life of a request, and the room of each step
+//!
+//! 1. [`cli`] reads the command line, [`config`] the files; whatever is wrong with them is a report that shows
+//!    every mistake at its place. [`app`] builds everything once; [`reload`] builds the next [`snapshot`] when
+//!    [`watch`] says that a file has changed, or keeps the old one.
+//! 2. Each [`worker`] (as many as [`process`] says) is a thread with a runtime, listening sockets and upstream connections of its own. A
+//!    [`listener`] accepts there, and hands the connection, an [`io::Io`] and what is known of its [`peer`], to
+//!    [`proxy`].
+//! 3. [`proxy`] finds out what the caller speaks. [`h1`] is our own HTTP/1.1 codec, [`h2`] meets `hyper`'s
+//!    HTTP/2; both make a [`message::Request`] with [`headers`] as they arrived and a [`body`] that is read when
+//!    somebody polls for it, into a [`buffer`] that is held no longer than that.
+//! 4. Its path is normalised and a [`route`] chosen by the snapshot that serves now. The route stays with the
+//!    request to the end of its body, whatever is reloaded meanwhile.
+//! 5. The route's [`policy`] stack takes the request down and the answer up. At its bottom stands the target: an
+//!    answer made here, or an [`upstream`].
+//! 6. The upstream admits the request, picks an endpoint, borrows a connection from its pool, and sends. What must
+//!    last as long as the exchange rides in the answer's body as a guard.
+//! 7. An [`error::Error`] on the way becomes an answer in one place, and every request, however it ends, is
+//!    counted and logged by [`telemetry`] when its body has ended.
+//! 8. [`admin`] shows all this to people and their tools; [`drain`] ends it without losing a request.
+//!
+//! [`value`] and [`template`] are what config blocks are written with, [`problem`] is how their checks speak,
+//! [`timer`] holds time limits that cost nothing until they matter.
+//!
+//! # What never happens
+//!
+//! - No room but `cli`, `app`, `reload`, `snapshot` and `admin` imports `config`: each owns its TOML block.
+//! - A policy knows request, response, error, peer and its own block; no route, upstream, listener or snapshot.
+//! - `listener`, `policy` and `upstream` do not know each other.
+//! - A route looks up no names when it serves: it holds its upstreams.
+//! - No lock and no snapshot is held across an `.await`, and every task that is spawned has an owner that ends it.
+//! - A guard ends with the body, not with the head.
+//! - Test switches do not exist in what ships; dependencies come in by constructor.
+//!
+//! # Working on it
+//!
+//! `tests/run` installs what the tests need and runs them all; `.ci/run` is everything that must hold before a
+//! change lands. Unit tests stand beside the code, with a paused clock where time matters; `tests/it` runs the real
+//! program over real sockets. A new policy touches two files: its own, and three lines of `policy/mod.rs`.
 #![forbid(unsafe_code)]
 
 pub mod admin;
@@ -18,6 +58,7 @@ pub mod message;
 pub mod peer;
 pub mod policy;
 pub mod problem;
+pub mod process;
 pub mod proxy;
 pub mod reload;
 pub mod route;

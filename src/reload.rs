@@ -14,10 +14,11 @@ use metrics::{Gauge, counter, gauge};
 
 use crate::admin::ReloadOutcome;
 use crate::config::{self, Config, Loaded};
-use crate::listener::{self, Listener, Taken};
+use crate::listener::{self, ListenAddress, Listener, Taken};
+use crate::process;
 use crate::snapshot::{Snapshot, Tools};
 use crate::value::Name;
-use crate::worker::{self, Workers};
+use crate::worker::Workers;
 
 const RELOADS: &str = "outrigger_config_reloads_total";
 const GENERATION: &str = "outrigger_config_generation";
@@ -40,6 +41,8 @@ pub struct Status(Mutex<Facts>);
 struct Facts {
     last_error: Option<LastError>,
     listeners: BTreeMap<Name, Arc<Listener>>,
+    /// No longer in the config, with connections that have not ended.
+    removed: Vec<Arc<Listener>>,
 }
 
 /// Why the newest config does not serve.
@@ -61,8 +64,32 @@ impl Status {
         self.facts().listeners.values().cloned().collect()
     }
 
+    /// All listeners that may have connections, also those that the config no longer has.
+    pub fn all_listeners(&self) -> Vec<Arc<Listener>> {
+        let facts = self.facts();
+        facts
+            .listeners
+            .values()
+            .chain(&facts.removed)
+            .cloned()
+            .collect()
+    }
+
     fn facts(&self) -> MutexGuard<'_, Facts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Facts {
+    fn remove(&mut self, listener: Arc<Listener>) {
+        listener.drain.start();
+        self.removed.push(listener);
+    }
+
+    fn is_closing(&self, address: &ListenAddress) -> bool {
+        self.removed
+            .iter()
+            .any(|listener| listener.address == *address && listener.drain.is_held())
     }
 }
 
@@ -220,12 +247,13 @@ impl Reloader {
             {
                 continue;
             }
-            // An address that another name gives up is ours already.
+            // An address that another name gives up is ours already, and so is one that is about to close.
             let ours = old
                 .listeners
                 .values()
-                .any(|old| old.listen == config.listen);
-            match listener::take(&config.listen, worker::count(), ours) {
+                .any(|old| old.listen == config.listen)
+                || self.status.facts().is_closing(&config.listen);
+            match listener::take(&config.listen, process::worker_count(), ours) {
                 Ok(sockets) => taken.insert(name.clone(), sockets),
                 Err(error) => {
                     return Err(Refusal::new(format!("listeners.{name}.listen: {error}")));
@@ -250,7 +278,7 @@ impl Reloader {
                     tracing::info!(listener = %name, address = %listener.address, "listening");
                     self.workers.listen(&listener, taken.sockets);
                     if let Some(moved) = facts.listeners.insert(name.clone(), listener) {
-                        moved.drain.start();
+                        facts.remove(moved);
                     }
                 }
                 None => {
@@ -263,14 +291,17 @@ impl Reloader {
     }
 
     fn close_removed(&self, config: &Config) {
-        self.status.facts().listeners.retain(|name, listener| {
-            let stays = config.listeners.contains_key(name);
-            if !stays {
+        let mut facts = self.status.facts();
+        facts.removed.retain(|listener| !listener.drain.has_ended());
+        let listeners = std::mem::take(&mut facts.listeners);
+        for (name, listener) in listeners {
+            if config.listeners.contains_key(&name) {
+                facts.listeners.insert(name, listener);
+            } else {
                 tracing::info!(listener = %name, "the listener is removed and drains");
-                listener.drain.start();
+                facts.remove(listener);
             }
-            stays
-        });
+        }
     }
 }
 
@@ -334,7 +365,7 @@ impl Gauges {
 /// Which listener could not have its address, and why.
 pub fn take_all(config: &Config) -> io::Result<BTreeMap<Name, Taken>> {
     let take = |(name, config): (&Name, &listener::Config)| {
-        let taken = listener::take(&config.listen, worker::count(), false);
+        let taken = listener::take(&config.listen, process::worker_count(), false);
         taken
             .map(|taken| (name.clone(), taken))
             .map_err(|error| io::Error::new(error.kind(), format!("listeners.{name}: {error}")))

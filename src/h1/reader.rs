@@ -16,6 +16,8 @@ use crate::io::Io;
 pub struct Reader {
     pub buffer: BytesMut,
     body: Progress,
+    /// The buffer has grown for a body: kept for the next message, it would stay large.
+    grown: bool,
 }
 
 #[derive(Debug)]
@@ -51,6 +53,7 @@ impl Reader {
         Reader {
             buffer: BytesMut::new(),
             body: Progress::Done,
+            grown: false,
         }
     }
 
@@ -59,6 +62,7 @@ impl Reader {
         Reader {
             buffer,
             body: Progress::Done,
+            grown: false,
         }
     }
 
@@ -142,7 +146,10 @@ impl Reader {
     /// Gives the buffer back to the worker, when nothing is in it.
     pub fn release(&mut self) {
         if self.buffer.is_empty() {
-            buffer::give_read(std::mem::take(&mut self.buffer));
+            let buffer = std::mem::take(&mut self.buffer);
+            if !std::mem::take(&mut self.grown) {
+                buffer::give_read(buffer);
+            }
         }
     }
 
@@ -185,6 +192,7 @@ impl Reader {
         if self.buffer.capacity() == 0 && wanted <= buffer::SMALL {
             self.buffer = buffer::take_read();
         } else {
+            self.grown = true;
             self.buffer.reserve(wanted);
         }
     }

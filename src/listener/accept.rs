@@ -1,15 +1,16 @@
 //! A listener at work: its accept loop on each worker, and the limit on its connections.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use metrics::{Gauge, gauge};
 use tokio::net::{TcpListener, UnixListener};
 
+use super::closing::{self, HANDSHAKE};
 use super::{Config, ListenAddress, ListenSocket, SocketFile};
-use crate::drain::{Drain, Ticket};
+use crate::drain::{Drain, Hold, Ticket};
 use crate::io::Io;
 use crate::peer::{Peer, PeerAddress};
 
@@ -26,7 +27,8 @@ pub struct Listener {
     pub config: ArcSwap<Config>,
     pub drain: Drain,
     connections: Gauge,
-    _file: Option<SocketFile>,
+    /// Of a unix socket, until it closes.
+    file: Mutex<Option<SocketFile>>,
 }
 
 /// A connection that a caller has opened.
@@ -51,14 +53,34 @@ impl Listener {
             address,
             config: ArcSwap::from_pointee(config),
             drain: Drain::default(),
-            _file: file,
+            file: Mutex::new(file),
+        }
+    }
+
+    /// From here on nobody new can begin to connect.
+    fn take_no_more(&self, socket: &Socket) {
+        match socket {
+            Socket::Tcp(socket) => closing::ignore_new(socket),
+            Socket::Unix(_) => {
+                let file = self
+                    .file
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .take();
+                drop(file);
+            }
         }
     }
 }
 
-/// Accepts connections until the listener drains; then those that wait in the kernel's queue, and ends. Closing
-/// with some in the queue would reset them.
-pub async fn accept(listener: Arc<Listener>, socket: ListenSocket, serve: impl Fn(Accepted)) {
+/// Accepts connections until the listener drains; then those that are on their way, and ends; so long it holds
+/// the drain.
+pub async fn accept(
+    listener: Arc<Listener>,
+    _hold: Hold,
+    socket: ListenSocket,
+    serve: impl Fn(Accepted),
+) {
     let socket = match Socket::new(socket) {
         Ok(socket) => socket,
         Err(error) => {
@@ -66,26 +88,51 @@ pub async fn accept(listener: Arc<Listener>, socket: ListenSocket, serve: impl F
             return;
         }
     };
-    let drained = listener.drain.clone();
-    let mut drained = std::pin::pin!(drained.started());
+    let serve = |io, address| serve(Accepted::new(io, address, &listener));
+    accept_until_drained(&listener, &socket, &serve).await;
+    listener.take_no_more(&socket);
+    let handshakes = tokio::time::sleep(HANDSHAKE);
+    let mut handshakes = std::pin::pin!(handshakes);
+    loop {
+        tokio::select! {
+            accepted = socket.accept() => match accepted {
+                Ok((io, address)) => serve(io, address),
+                Err(error) => rest(&listener.name, error).await,
+            },
+            () = &mut handshakes => break,
+        }
+    }
+    socket.empty(serve);
+}
+
+async fn accept_until_drained(
+    listener: &Listener,
+    socket: &Socket,
+    serve: &impl Fn(Io, PeerAddress),
+) {
+    let mut drained = std::pin::pin!(listener.drain.started());
     loop {
         let accepted = tokio::select! {
             biased;
             accepted = socket.accept() => accepted,
-            () = &mut drained => break,
+            () = &mut drained => return,
         };
         match accepted {
             Ok((io, address)) => {
                 // At the limit the connection waits here, and those behind it in the kernel's queue.
                 let limit = listener.config.load().max_connections;
-                listener.drain.below(limit).await;
-                serve(Accepted::new(io, address, &listener));
+                let begins = tokio::select! {
+                    biased;
+                    () = listener.drain.below(limit) => true,
+                    () = &mut drained => false,
+                };
+                serve(io, address);
+                if !begins {
+                    return;
+                }
             }
             Err(error) => rest(&listener.name, error).await,
         }
-    }
-    while let Some(Ok((io, address))) = futures_util::FutureExt::now_or_never(socket.accept()) {
-        serve(Accepted::new(io, address, &listener));
     }
 }
 
@@ -140,6 +187,14 @@ impl Socket {
                 let (stream, _) = socket.accept().await?;
                 Ok((Io::Unix(stream), PeerAddress::Unix))
             }
+        }
+    }
+
+    /// Accepts all who wait, and closes.
+    fn empty(self, serve: impl FnMut(Io, PeerAddress)) {
+        match self {
+            Socket::Tcp(socket) => closing::empty_tcp(socket, serve),
+            Socket::Unix(socket) => closing::empty_unix(socket, serve),
         }
     }
 }

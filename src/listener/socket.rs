@@ -76,6 +76,10 @@ fn bind_tcp(address: SocketAddr, share: bool) -> io::Result<Socket> {
         Some(Protocol::TCP),
     )?;
     socket.set_nonblocking(true)?;
+    if address.is_ipv6() {
+        // `[::]` takes IPv4 too whatever the host's default is, so that a config means the same everywhere.
+        socket.set_only_v6(false)?;
+    }
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(share)?;
     // Accepted connections inherit it, which saves a system call each.
@@ -87,7 +91,10 @@ fn bind_tcp(address: SocketAddr, share: bool) -> io::Result<Socket> {
 fn take_unix(path: &Path, workers: usize, ours: bool) -> io::Result<Taken> {
     if ours {
         // Those who wait on the old socket are still accepted; its file makes way for the new one's.
-        std::fs::remove_file(path)?;
+        match std::fs::remove_file(path) {
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
     }
     let (listener, file) = bind_unix(path)?;
     let mut sockets = vec![listener];

@@ -52,7 +52,7 @@ async fn detect(accepted: &Accepted, config: &Config) -> Option<(Spoken, BytesMu
         return Some((Spoken::Http1, BytesMut::new()));
     }
     let mut early = BytesMut::new();
-    let mut begun = false;
+    let (mut begun, mut hurried) = (false, false);
     let mut deadline = Deadline::new();
     deadline.set(Instant::now() + config.idle_timeout.0);
     let spoken = poll_fn(|cx| {
@@ -71,8 +71,10 @@ async fn detect(accepted: &Accepted, config: &Config) -> Option<(Spoken, BytesMu
         }
         if early.is_empty() {
             buffer::give_read(std::mem::take(&mut early));
-            if accepted.ticket.is_draining() {
-                return Poll::Ready(None);
+            // A connection that was accepted last brings a request all the same.
+            if !hurried && accepted.ticket.is_draining() {
+                hurried = true;
+                deadline.set(Instant::now() + config.idle_timeout.0.min(h1::server::DRAIN_GRACE));
             }
         } else if !begun {
             begun = true;
@@ -96,6 +98,8 @@ async fn serve_http2(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
     let settings = h2::server::Settings {
         max_concurrent_streams: config.max_concurrent_streams,
         max_header_bytes: u32::try_from(config.max_header_bytes.0).unwrap_or(u32::MAX),
+        max_headers: config.max_headers,
+        body_timeout: config.body_timeout.0,
         idle_timeout: config.idle_timeout.0,
         close_timeout: config.header_timeout.0,
     };

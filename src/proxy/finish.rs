@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use http::StatusCode;
 use tokio::time::Instant;
 
-use super::access_log::{AccessLog, Captured, Record};
 use crate::body::{Body, End, Guard};
 use crate::error::{CALLER_GONE, Reason};
 use crate::message::{Request, Response, ServedBy};
 use crate::peer::Peer;
 use crate::snapshot::Route;
+use crate::telemetry::access_log::{AccessLog, Captured, Record};
 use crate::telemetry::request_metrics::{InFlight, RouteMetrics};
 
 /// Counts a request, however it ends: it rides in the answer's body, and before that in the request's future.
@@ -133,7 +133,7 @@ impl Finish {
 }
 
 impl Guard for Finish {
-    fn end(mut self: Box<Self>, end: End<'_>, passed: u64) {
+    fn end(&mut self, end: End<'_>, passed: u64) {
         match end {
             End::Complete => {}
             End::Failed(error) => self.reason = Some(error.reason()),
@@ -166,7 +166,7 @@ fn count(request: &mut Request) -> Sent {
 struct Passed(Arc<AtomicU64>);
 
 impl Guard for Passed {
-    fn end(self: Box<Self>, _: End<'_>, passed: u64) {
+    fn end(&mut self, _: End<'_>, passed: u64) {
         self.0.store(passed, Ordering::Relaxed);
     }
 }

@@ -39,7 +39,7 @@ impl Drop for Admission {
 }
 
 impl Guard for Admission {
-    fn end(self: Box<Self>, _: End<'_>, _: u64) {}
+    fn end(&mut self, _: End<'_>, _: u64) {}
 }
 
 #[cfg(test)]

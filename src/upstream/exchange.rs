@@ -172,7 +172,7 @@ struct UnderWay {
 }
 
 impl Guard for UnderWay {
-    fn end(self: Box<Self>, _: End<'_>, _: u64) {}
+    fn end(&mut self, _: End<'_>, _: u64) {}
 }
 
 fn is_idempotent(method: &Method) -> bool {

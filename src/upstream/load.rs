@@ -176,7 +176,7 @@ impl Drop for LoadGuard {
 }
 
 impl Guard for LoadGuard {
-    fn end(self: Box<Self>, _: End<'_>, _: u64) {}
+    fn end(&mut self, _: End<'_>, _: u64) {}
 }
 
 #[cfg(test)]
@@ -197,7 +197,7 @@ mod tests {
         let guard = LoadGuard::new(endpoint.clone(), Instant::now());
         guard.head_arrived(Instant::now());
         assert_eq!(endpoint.load.in_flight(), 1);
-        Box::new(guard).end(End::Complete, 0);
+        drop(guard);
         assert_eq!(endpoint.load.in_flight(), 0);
     }
 

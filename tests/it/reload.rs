@@ -145,6 +145,45 @@ fn a_request_on_a_removed_listener_finishes() {
 }
 
 #[test]
+fn a_request_on_a_removed_listener_finishes_before_the_process_ends() {
+    let gate = Gate::new();
+    let origin = Origin::start().on("/", Script::new().wait(&gate).answering("200 OK", "whole"));
+    let two = Setup::to(&origin).also("[listeners.second]\nlisten = \"127.0.0.1:0\"\n");
+    let mut proxy = Proxy::with(&two);
+    let mut client = Client::tcp(proxy.address_of("second").unwrap().parse().unwrap());
+    client.send_request("GET", "/", &[], "");
+    eventually(SOON, "the request arrives", || origin.requests().len() == 1);
+    proxy.reload_with(Setup::to(&origin).toml());
+    proxy.terminate();
+    eventually(SOON, "the proxy drains", || !proxy.is_ready());
+    gate.open();
+    assert_eq!(client.read_answer().text(), "whole");
+    assert_eq!(proxy.wait_exit(SOON).code(), Some(0), "{}", proxy.log());
+}
+
+#[test]
+fn an_address_that_was_given_up_can_be_taken_again_at_once() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let both = format!(
+        "{}[listeners.second]\nlisten = \"{address}\"\n",
+        saying("one")
+    );
+    let mut proxy = Proxy::start(&both);
+    let now = |proxy: &mut Proxy, config: &str| {
+        proxy.write_config(config);
+        let answer = proxy.admin("POST", "/reload", "");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    };
+    for _ in 0..3 {
+        now(&mut proxy, &saying("one"));
+        now(&mut proxy, &both);
+        assert_eq!(Client::tcp(address).get("/").text(), "one");
+    }
+}
+
+#[test]
 fn a_listener_that_cannot_be_bound_makes_the_reload_fail_whole() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();

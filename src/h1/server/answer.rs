@@ -49,7 +49,8 @@ impl Connection {
             }
             return Err(error);
         }
-        drop(body);
+        // What is left was not to be sent, as after HEAD.
+        drop(body.withheld());
         Ok(self.exchange.keep_alive && self.discard_body().await)
     }
 

@@ -35,7 +35,7 @@ pub struct Settings {
 }
 
 /// How long an idle connection is kept when draining: a request may be on its way.
-const DRAIN_GRACE: Duration = Duration::from_millis(500);
+pub const DRAIN_GRACE: Duration = Duration::from_millis(500);
 /// Bytes of following requests that are taken while one is answered.
 const PIPELINED: usize = 64 << 10;
 

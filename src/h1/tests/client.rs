@@ -10,6 +10,7 @@ use crate::message::Interim;
 pub(super) struct Lent {
     connection: Option<Upstream>,
     back: Arc<std::sync::Mutex<Option<Upstream>>>,
+    pub wanted: bool,
 }
 
 pub(super) type Back = Arc<std::sync::Mutex<Option<Upstream>>>;
@@ -19,6 +20,7 @@ pub(super) fn lend(connection: Upstream) -> (Lent, Back) {
     let lent = Lent {
         connection: Some(connection),
         back: back.clone(),
+        wanted: false,
     };
     (lent, back)
 }
@@ -34,6 +36,10 @@ pub(super) fn came_back(back: &Back) -> bool {
 impl Loan for Lent {
     fn connection(&mut self) -> &mut Upstream {
         self.connection.as_mut().unwrap()
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.wanted
     }
 
     fn give_back(mut self) {

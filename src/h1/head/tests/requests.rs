@@ -405,3 +405,48 @@ fn refuses() {
     let error = request("GET / HTTP/1.1\r\nX: a\r\n\r\n").unwrap_err();
     assert!(error.detail().contains("no Host"), "{error}");
 }
+
+#[test]
+fn what_callers_leave_unencoded_is_encoded() {
+    for (sent, target) in [
+        (r#"/a?b="c""#, "/a?b=%22c%22"),
+        (r#"/"a"?<b>"#, "/%22a%22?%3Cb%3E"),
+        ("/a?b=`c`<", "/a?b=%60c%60%3C"),
+        (r"/a?b=\c|{d}^", r"/a?b=\c|{d}^"),
+    ] {
+        let sent = head(&format!("GET {sent} HTTP/1.1"), "");
+        let head = request(&sent).expect(&sent).unwrap();
+        assert_eq!(head.target.as_str(), target);
+    }
+}
+
+#[test]
+fn a_wrong_framing_is_refused_before_the_head_ends() {
+    for (fields, error) in [
+        ("Content-Length: 1\r\nContent-Length: 2\r\n", true),
+        ("Content-Length: 99999999999999999999\r\nX", true),
+        (
+            "Content-Length: 1\r\nTransfer-Encoding: chunked\r\nX: y",
+            true,
+        ),
+        ("Content-Length: 1\r\nContent-Length: 2", false),
+        ("Content-Length: 1\r\nX: y\r\n", false),
+        ("X: y\r\nY", false),
+        ("", false),
+    ] {
+        let sent = format!("PUT / HTTP/1.1\r\n{fields}");
+        assert_eq!(request(&sent).is_err(), error, "{fields}");
+    }
+}
+
+#[test]
+fn a_method_in_lower_case_is_no_method() {
+    for method in ["get", "Post", "-bl", "PROPFINd"] {
+        let error = request(head(&format!("{method} / HTTP/1.1"), "")).unwrap_err();
+        assert_eq!(error.reason(), BAD_REQUEST, "{method}");
+    }
+    for method in ["MKCOLA", "VERSION-CONTROL", "X_1"] {
+        let head = request(head(&format!("{method} / HTTP/1.1"), "")).unwrap();
+        assert_eq!(head.unwrap().method, method);
+    }
+}
