@@ -72,8 +72,11 @@ pub fn take_request(buffer: &mut BytesMut, limits: Limits) -> Result<Option<Requ
     while buffer.starts_with(b"\r\n") {
         buffer.advance(2);
     }
+    if buffer.starts_with(b"\n") {
+        return Err(refuse("a line that ends without CR"));
+    }
     let Some(scan) = scan_request(buffer, limits)? else {
-        return Ok(None);
+        return judge_lines(buffer, limits).map(|()| None);
     };
     let received = buffer.split_to(scan.length).freeze();
     scan.into_head(received).map(Some)
@@ -109,9 +112,7 @@ fn scan_request(buffer: &[u8], limits: Limits) -> Result<Option<RequestScan>, Er
         let mut parsed = httparse::Request::new(&mut []);
         let length = match parsed.parse_with_uninit_headers(buffer, room) {
             Ok(httparse::Status::Complete(length)) if length <= limits.bytes => length,
-            Ok(httparse::Status::Partial) if buffer.len() <= limits.bytes => {
-                return judge_lines(buffer, limits).map(|()| None);
-            }
+            Ok(httparse::Status::Partial) if buffer.len() <= limits.bytes => return Ok(None),
             Ok(_) => return Err(too_large()),
             Err(error) => return Err(malformed_request(error, buffer)),
         };

@@ -380,6 +380,7 @@ fn refuses() {
         ("G(T / HTTP/1.1", "", "malformed request head"),
         ("GET / HTTP/1.1\n", "", "ends without CR"),
         ("\nGET / HTTP/1.1", "", "ends without CR"),
+        ("\n\r\nGET / HTTP/1.1", "", "ends without CR"),
         ("PRI * HTTP/2.0", "", "HTTP version"),
         ("\x16\x03\x01\x02\x00\x01\x00", "", "came as TLS"),
         (
@@ -448,5 +449,20 @@ fn a_method_in_lower_case_is_no_method() {
     for method in ["MKCOLA", "VERSION-CONTROL", "X_1"] {
         let head = request(head(&format!("{method} / HTTP/1.1"), "")).unwrap();
         assert_eq!(head.unwrap().method, method);
+    }
+}
+
+#[test]
+fn empty_lines_are_no_head_however_they_end() {
+    for sent in [
+        "\n",
+        "\n\r",
+        "\n\r\n",
+        "\n\n\r\n",
+        "\r",
+        "\r\n",
+        "\r\n\n\r\n\r\n",
+    ] {
+        assert!(!matches!(request(sent), Ok(Some(_))), "{sent:?}");
     }
 }
