@@ -62,6 +62,25 @@ async fn the_answer_to_a_body_that_cannot_be_read_says_that_it_is_the_last() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_refused_head_request_is_answered_without_a_body() {
+    for sent in [
+        "HEAD / HTTP/1.1\r\n\r\n",
+        "\r\nHEAD / HTTP/1.1\r\n\r\n",
+        "HEAD / HTTP/1.1\r\nHost : a\r\n\r\n",
+    ] {
+        let (io, mut far) = unix();
+        let mut connection = connection(io);
+        far.send(sent).await;
+        connection.next(|| false).await.unwrap_err();
+        connection.respond(ok("refused"), false).await.unwrap();
+        connection.close().await;
+        far.finish().await;
+        let answer = far.read_to_end().await;
+        assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+    }
+}
+
 /// Closing a TCP socket with unread bytes resets it, and the caller may lose the answer.
 #[tokio::test]
 async fn an_early_answer_arrives_although_the_caller_goes_on_sending() {
