@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod io;
+mod request_body;
 pub mod server;
 
 use std::pin::Pin;

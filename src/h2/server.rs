@@ -18,8 +18,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::time::Instant;
 
 use super::io::Coalescing;
+use super::request_body;
 use crate::body::{Body, End, Guard};
-use crate::error::{BAD_REQUEST, CALLER_GONE, Error};
+use crate::error::{BAD_REQUEST, Error};
 use crate::h1::head::{is_sound, names_framing_with_underscore};
 use crate::headers::Headers;
 use crate::io::Io;
@@ -32,6 +33,7 @@ pub struct Settings {
     pub max_concurrent_streams: u32,
     pub max_header_bytes: u32,
     pub idle_timeout: Duration,
+    pub body_timeout: Duration,
     /// How long an idle caller that was told to go may stay.
     pub close_timeout: Duration,
 }
@@ -69,7 +71,7 @@ where
     let service = service_fn(|request: http::Request<Incoming>| {
         let under_way = UnderWay::new(&active);
         let (head, incoming) = request.into_parts();
-        let body = super::body(incoming, caller_failed);
+        let body = request_body::new(incoming, settings.body_timeout);
         let answering = answer(check(head), body);
         async move { Ok::<_, Infallible>(to_http(answering.await, under_way)) }
     });
@@ -230,10 +232,6 @@ fn to_http(response: Response, under_way: UnderWay) -> http::Response<Body> {
     }
     *message.headers_mut() = headers;
     message
-}
-
-fn caller_failed(error: hyper::Error) -> Error {
-    Error::new(CALLER_GONE, "the caller reset its request").because(error)
 }
 
 #[cfg(test)]

@@ -99,6 +99,7 @@ async fn serve_http2(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
         max_concurrent_streams: config.max_concurrent_streams,
         max_header_bytes: u32::try_from(config.max_header_bytes.0).unwrap_or(u32::MAX),
         idle_timeout: config.idle_timeout.0,
+        body_timeout: config.body_timeout.0,
         close_timeout: config.header_timeout.0,
     };
     let Accepted {
