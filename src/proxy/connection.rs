@@ -191,6 +191,9 @@ async fn serve_http1(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
         let Some(mut response) = answered else {
             return;
         };
+        if response.refused == Some(CALLER_GONE) {
+            return;
+        }
         if let Some(upgraded) = response.upgrade.take() {
             return switch(connection, *response, upgraded).await;
         }

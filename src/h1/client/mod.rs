@@ -146,11 +146,18 @@ fn put_head<L: Loan>(loan: &mut L, request: &Request) -> Framing {
         }
         _ => {}
     }
+    // Both are for this connection only, and it must say so (RFC 9110, sections 7.8 and 10.1.4).
+    let options: &[u8] = match (request.headers.contains(&header::TE), &request.upgrade) {
+        (true, Some(_)) => b"te, upgrade",
+        (true, None) => b"te",
+        (false, Some(_)) => b"upgrade",
+        (false, None) => b"",
+    };
+    if !options.is_empty() {
+        head::put_field(out, b"connection", options);
+    }
     if let Some(protocol) = &request.upgrade {
-        head::put_field(out, b"connection", b"upgrade");
         head::put_field(out, b"upgrade", protocol.as_bytes());
-    } else if request.headers.contains(&header::TE) {
-        head::put_field(out, b"connection", b"te");
     }
     out.extend_from_slice(b"\r\n");
     connection.out.start_body(framing);

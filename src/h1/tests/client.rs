@@ -310,6 +310,25 @@ async fn a_switch_hands_out_the_connection() {
     assert_eq!(far.read_now(), "raw");
 }
 
+/// What is for one connection only is named as such, all of it.
+#[tokio::test(start_paused = true)]
+async fn a_switch_that_would_take_trailers_names_both() {
+    let (io, mut far) = unix();
+    let (lent, _) = upstream(io);
+    let mut request = get();
+    let (te, trailers) = field("te", "trailers");
+    request.headers.append(&te, &trailers);
+    request.upgrade = Some(HeaderValue::from_static("websocket"));
+    far.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        .await;
+    exchange(lent, &mut request).await.unwrap();
+    let sent = far.read_now();
+    assert!(
+        sent.contains("connection: te, upgrade\r\nupgrade: websocket\r\n"),
+        "{sent}"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_tunnel_hands_out_the_connection() {
     let (io, mut far) = unix();
