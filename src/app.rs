@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use crate::admin;
 use crate::config::Loaded;
 use crate::listener::Listener;
+use crate::process;
 use crate::proxy::Proxy;
 use crate::reload::{self, Reloader, Source, Status};
 use crate::snapshot::{Snapshot, Tools};
@@ -46,7 +47,7 @@ pub fn run(
     ready: impl FnOnce(&[Arc<Listener>]),
 ) -> io::Result<End> {
     let telemetry = Arc::new(Telemetry::start(&loaded.config.log).map_err(io::Error::other)?);
-    Workers::fix_count(loaded.config.process.workers());
+    process::fix_worker_count(loaded.config.process.workers());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

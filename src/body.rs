@@ -114,6 +114,14 @@ impl Body {
         }
     }
 
+    /// Ends a body that is not to be sent, as the answer to HEAD: nobody gave it up.
+    #[must_use]
+    pub fn withheld(mut self) -> Self {
+        self.content = Content::Empty;
+        self.end(End::Complete);
+        self
+    }
+
     fn end(&mut self, end: End<'_>) {
         if let Some(mut guard) = self.guard.take() {
             guard.end(end, self.passed);
@@ -265,6 +273,15 @@ mod tests {
         drop(body);
         assert_eq!(ends.0.lock().unwrap().len(), 1);
         assert!(ends.0.lock().unwrap()[0].starts_with("Failed"));
+    }
+
+    #[test]
+    fn a_body_that_is_withheld_was_not_given_up() {
+        let ends = Ends::default();
+        let body = Body::full("abc").with_guard(ends.clone()).withheld();
+        assert!(body.is_empty());
+        drop(body);
+        assert_eq!(*ends.0.lock().unwrap(), ["Complete 0"]);
     }
 
     #[test]

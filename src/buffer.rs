@@ -31,9 +31,14 @@ thread_local! {
     static SPARE: RefCell<Spare> = RefCell::default();
 }
 
+/// Does `with` this thread's spare buffers; nothing when the thread is ending and has none any more.
+fn with_spare<T>(with: impl FnOnce(&mut Spare) -> T) -> Option<T> {
+    SPARE.try_with(|spare| with(&mut spare.borrow_mut())).ok()
+}
+
 /// An empty buffer to read into.
 pub fn take_read() -> BytesMut {
-    let oldest = SPARE.with_borrow_mut(|spare| spare.read.pop_front());
+    let oldest = with_spare(|spare| spare.read.pop_front()).flatten();
     match oldest {
         Some(mut buffer) => match buffer.try_reclaim(SMALL) {
             true => buffer,
@@ -48,7 +53,7 @@ pub fn take_read() -> BytesMut {
 pub fn give_read(buffer: BytesMut) {
     debug_assert!(buffer.is_empty());
     if buffer.capacity() > 0 {
-        SPARE.with_borrow_mut(|spare| {
+        with_spare(|spare| {
             if spare.read.len() < KEPT / SMALL {
                 spare.read.push_back(buffer);
             }
@@ -58,19 +63,18 @@ pub fn give_read(buffer: BytesMut) {
 
 /// An empty buffer to write from.
 pub fn take_write() -> Vec<u8> {
-    SPARE.with_borrow_mut(|spare| match spare.write.pop() {
-        Some(buffer) => {
-            spare.written -= buffer.capacity();
-            buffer
-        }
-        None => Vec::with_capacity(WRITE),
-    })
+    let spare = with_spare(|spare| {
+        let buffer = spare.write.pop()?;
+        spare.written -= buffer.capacity();
+        Some(buffer)
+    });
+    spare.flatten().unwrap_or_else(|| Vec::with_capacity(WRITE))
 }
 
 /// Gives back a buffer whose content was written.
 pub fn give_write(mut buffer: Vec<u8>) {
     buffer.clear();
-    SPARE.with_borrow_mut(|spare| {
+    with_spare(|spare| {
         if buffer.capacity() > 0 && spare.written + buffer.capacity() <= KEPT {
             spare.written += buffer.capacity();
             spare.write.push(buffer);

@@ -59,7 +59,8 @@ pub const INTERNAL: Reason = Reason::new("internal", 500);
 /// How far a failed request had got: what a retry needs to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Progress {
-    /// Not one byte was handed to an upstream connection: safe to send again, whatever the method.
+    /// Not one byte was handed to an upstream connection, or the upstream says that it did not look at what was:
+    /// safe to send again, whatever the method.
     Unsent,
     /// Sent, and nothing of an answer came back.
     Sent,

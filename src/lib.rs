@@ -5,7 +5,7 @@
 //! 1. [`cli`] reads the command line, [`config`] the files; whatever is wrong with them is a report that shows
 //!    every mistake at its place. [`app`] builds everything once; [`reload`] builds the next [`snapshot`] when
 //!    [`watch`] says that a file has changed, or keeps the old one.
-//! 2. Each [`worker`] is a thread with a runtime, listening sockets and upstream connections of its own. A
+//! 2. Each [`worker`] (as many as [`process`] says) is a thread with a runtime, listening sockets and upstream connections of its own. A
 //!    [`listener`] accepts there, and hands the connection, an [`io::Io`] and what is known of its [`peer`], to
 //!    [`proxy`].
 //! 3. [`proxy`] finds out what the caller speaks. [`h1`] is our own HTTP/1.1 codec, [`h2`] meets `hyper`'s
@@ -58,6 +58,7 @@ pub mod message;
 pub mod peer;
 pub mod policy;
 pub mod problem;
+pub mod process;
 pub mod proxy;
 pub mod reload;
 pub mod route;

@@ -11,7 +11,10 @@ use crate::body::Body;
 use crate::headers::Headers;
 use crate::io::Io;
 use crate::peer::Peer;
-use crate::route::Captures;
+
+mod captures;
+
+pub use captures::Captures;
 
 /// A request on its way to the upstream.
 #[derive(Debug)]
@@ -54,11 +57,15 @@ pub struct Context {
 impl Request {
     /// Whether the caller speaks gRPC: it reads its status from headers of its own.
     pub fn is_grpc(&self) -> bool {
-        self.headers.get(&header::CONTENT_TYPE).is_some_and(|kind| {
-            kind.strip_prefix(b"application/grpc")
-                .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
-        })
+        self.headers.get(&header::CONTENT_TYPE).is_some_and(is_grpc)
     }
+}
+
+/// Whether a `Content-Type` is that of gRPC.
+pub fn is_grpc(content_type: &[u8]) -> bool {
+    content_type
+        .strip_prefix(b"application/grpc")
+        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
 }
 
 /// The way of a 1xx answer back to the caller.

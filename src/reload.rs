@@ -15,9 +15,10 @@ use metrics::{Gauge, counter, gauge};
 use crate::admin::ReloadOutcome;
 use crate::config::{self, Config, Loaded};
 use crate::listener::{self, ListenAddress, Listener, Taken};
+use crate::process;
 use crate::snapshot::{Snapshot, Tools};
 use crate::value::Name;
-use crate::worker::{self, Workers};
+use crate::worker::Workers;
 
 const RELOADS: &str = "outrigger_config_reloads_total";
 const GENERATION: &str = "outrigger_config_generation";
@@ -252,7 +253,7 @@ impl Reloader {
                 .values()
                 .any(|old| old.listen == config.listen)
                 || self.status.facts().is_closing(&config.listen);
-            match listener::take(&config.listen, worker::count(), ours) {
+            match listener::take(&config.listen, process::worker_count(), ours) {
                 Ok(sockets) => taken.insert(name.clone(), sockets),
                 Err(error) => {
                     return Err(Refusal::new(format!("listeners.{name}.listen: {error}")));
@@ -364,7 +365,7 @@ impl Gauges {
 /// Which listener could not have its address, and why.
 pub fn take_all(config: &Config) -> io::Result<BTreeMap<Name, Taken>> {
     let take = |(name, config): (&Name, &listener::Config)| {
-        let taken = listener::take(&config.listen, worker::count(), false);
+        let taken = listener::take(&config.listen, process::worker_count(), false);
         taken
             .map(|taken| (name.clone(), taken))
             .map_err(|error| io::Error::new(error.kind(), format!("listeners.{name}: {error}")))

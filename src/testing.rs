@@ -7,10 +7,10 @@ use tokio::time::Instant;
 
 use crate::body::Body;
 use crate::headers::Headers;
+use crate::message::Captures;
 use crate::message::{Context, Request, RequestId, Response};
 use crate::peer::{Peer, PeerAddress};
 use crate::policy::stack::{Answer, Handler};
-use crate::route::Captures;
 
 /// A request without headers or body, from a caller on a unix socket.
 pub(crate) fn request(method: &str, target: &str) -> Box<Request> {

@@ -8,9 +8,20 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
+mod network;
+mod relative;
+
+pub use network::networks;
+pub use relative::{
+    LONGEST_SOCKET_PATH, is_relative_to_file, relative_to_file, text_relative_to_file,
+};
+
 /// A length of time, written `"250ms"`, `"2s"`, `"5m"` or `"1h"`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Duration(pub std::time::Duration);
+
+/// The longest duration, 365 days. An instant that far away can be computed with.
+const LONGEST: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 60 * 60);
 
 impl Duration {
     pub const fn from_secs(secs: u64) -> Self {
@@ -26,9 +37,27 @@ impl FromStr for Duration {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        humantime::parse_duration(text).map(Duration).map_err(|_| {
+        if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(format!(
+                "`{text}` has no unit; write \"{text}s\" for seconds or \"{text}ms\" for milliseconds"
+            ));
+        }
+        let length = humantime::parse_duration(text).map_err(|_| {
             format!("`{text}` is not a duration; write it like \"250ms\", \"2s\", \"5m\" or \"1h\"")
-        })
+        })?;
+        // Nothing here is meant to take months, and whoever writes `5M` means minutes.
+        if text.contains('M') {
+            return Err(format!(
+                "`{text}` means months; write \"{}\" for minutes",
+                text.replace('M', "m")
+            ));
+        }
+        if length > LONGEST {
+            return Err(format!(
+                "`{text}` is too long; the longest duration is 365 days"
+            ));
+        }
+        Ok(Duration(length))
     }
 }
 
@@ -78,6 +107,11 @@ impl FromStr for ByteSize {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(format!(
+                "`{text}` has no unit; write \"{text}B\" for bytes or \"{text}KiB\" for kibibytes"
+            ));
+        }
         text.parse::<bytesize::ByteSize>()
             .map(|size| ByteSize(size.as_u64()))
             .map_err(|_| format!("`{text}` is not a size; write it like \"64KiB\" or \"1MiB\""))
@@ -255,6 +289,36 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
     }
 }
 
+/// Reads the text form of a `T`. `expecting` is told where something else stands.
+///
+/// # Errors
+/// What `T` says about the text.
+pub fn text<'de, D, T>(deserializer: D, expecting: &'static str) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
+{
+    deserializer.deserialize_str(TextVisitor(expecting, PhantomData))
+}
+
+struct TextVisitor<T>(&'static str, PhantomData<T>);
+
+impl<'de, T: FromStr<Err: fmt::Display>> Visitor<'de> for TextVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<T, D::Error> {
+        inner.deserialize_str(self)
+    }
+}
+
 /// Reads a value that may be written as text for short, or as a table `B` in full.
 ///
 /// Unlike serde's untagged enums it says what is wrong inside the table, and where.
@@ -307,49 +371,6 @@ where
     })
 }
 
-/// The name under which a value asks its deserializer to look at text of the form `unix:PATH`.
-const RELATIVE_TO_FILE: &str = "outrigger::relative-to-file";
-
-/// Whether `name`, given to `deserialize_newtype_struct`, asks that text `unix:PATH` be handed out with a whole
-/// path, counted from the directory of the file in which the text stands. Lists and tables are not entered.
-pub fn is_relative_to_file(name: &str) -> bool {
-    name == RELATIVE_TO_FILE
-}
-
-/// Reads a `T` that may be text `unix:PATH`, where the path counts from the directory of the config file.
-///
-/// The config's own deserializer knows that directory; every other one hands the text out as it is. It has to be
-/// asked itself, so this does not reach through a [`Toggle`] or [`OneOrMany`] to a text that stands there alone.
-///
-/// # Errors
-/// Those of `T`.
-pub fn relative_to_file<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    struct Inner<T>(PhantomData<T>);
-
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for Inner<T> {
-        type Value = T;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("text")
-        }
-
-        fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<T, D::Error> {
-            T::deserialize(inner)
-        }
-
-        /// Serde's deserializers of a single text do not announce the newtype.
-        fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
-            T::deserialize(de::value::StrDeserializer::new(text))
-        }
-    }
-
-    deserializer.deserialize_newtype_struct(RELATIVE_TO_FILE, Inner(PhantomData))
-}
-
 /// A key that belongs to the config's contract and that this version does not have yet: setting it is an error,
 /// so that nobody relies on something that is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -375,21 +396,7 @@ macro_rules! text_value {
     ($($type:ty, $expecting:literal;)*) => {$(
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct TextVisitor;
-
-                impl Visitor<'_> for TextVisitor {
-                    type Value = $type;
-
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str($expecting)
-                    }
-
-                    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                        text.parse().map_err(E::custom)
-                    }
-                }
-
-                deserializer.deserialize_str(TextVisitor)
+                text(deserializer, $expecting)
             }
         }
 

@@ -1,60 +1,16 @@
 //! One thread with its own runtime, listening sockets and upstream connections.
 
-use std::cell::Cell;
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::drain::Hold;
 use crate::listener::{self, ListenSocket, Listener};
-use crate::problem::Problems;
+use crate::process;
 use crate::proxy::{self, Proxy};
-
-mod cpus;
-
-/// `[process]`
-#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// Worker threads. Default: the cgroup's CPU quota rounded up, at most the cores. Changing it needs a restart.
-    pub workers: Option<usize>,
-}
-
-impl Config {
-    /// What deserializing alone cannot see.
-    pub fn check(&self, problems: &mut Problems) {
-        if self.workers == Some(0) {
-            problems
-                .error(&["workers"], "there must be at least one worker")
-                .help("leave it out to have as many as the CPU quota allows");
-        }
-    }
-
-    /// How many workers there are to be.
-    pub fn workers(&self) -> usize {
-        self.workers.unwrap_or_else(cpus::available)
-    }
-}
-
-thread_local! {
-    static CURRENT: Cell<usize> = const { Cell::new(0) };
-}
-
-static COUNT: OnceLock<usize> = OnceLock::new();
-
-/// Index of the worker that this thread is; 0 on a thread that is none.
-pub fn current() -> usize {
-    CURRENT.get()
-}
-
-/// How many workers there are: the length of what is kept by worker.
-pub fn count() -> usize {
-    COUNT.get().copied().unwrap_or(1)
-}
 
 /// Idle connections are looked through so often.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -78,20 +34,15 @@ enum Order {
 }
 
 impl Workers {
-    /// Fixes the number of workers; to be called once, before anything is kept by worker.
-    pub fn fix_count(count: usize) {
-        COUNT.get_or_init(|| count);
-    }
-
     /// Starts them.
     ///
     /// # Errors
     /// When the kernel gives no thread or no event queue.
     pub fn start(proxy: &Arc<Proxy>) -> io::Result<Self> {
         let mut workers = Workers {
-            threads: Vec::with_capacity(count()),
+            threads: Vec::with_capacity(process::worker_count()),
         };
-        for index in 0..count() {
+        for index in 0..process::worker_count() {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
@@ -100,7 +51,7 @@ impl Workers {
             let thread = std::thread::Builder::new()
                 .name(format!("worker-{index}"))
                 .spawn(move || {
-                    CURRENT.set(index);
+                    process::become_worker(index);
                     runtime.block_on(work(proxy, received));
                 })?;
             workers.threads.push(Worker {

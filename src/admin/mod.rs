@@ -3,6 +3,8 @@
 //! [`bind`] takes the address, a router says what is answered ([`api`] to its operators, [`probes`] to kubelet
 //! and Prometheus), [`serve`] brings the two together. What they tell and change is behind [`Proxy`].
 
+use std::str::FromStr;
+
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,7 +12,7 @@ use serde_json::Value;
 use crate::listener::ListenAddress;
 use crate::problem::Problems;
 use crate::telemetry::log::Level;
-use crate::value::{NotBuilt, relative_to_file};
+use crate::value::{NotBuilt, text_relative_to_file};
 
 mod answer;
 mod bind;
@@ -80,16 +82,26 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminAddress(pub Option<ListenAddress>);
 
+impl FromStr for AdminAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "none" => Ok(AdminAddress(None)),
+            "" | "off" | "false" => Err(format!(
+                "`{text}` is not an address to listen on; write \"none\" to turn it off"
+            )),
+            text => text.parse().map(|address| AdminAddress(Some(address))),
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for AdminAddress {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text: String = relative_to_file(deserializer)?;
-        match text.as_str() {
-            "none" => Ok(AdminAddress(None)),
-            text => text
-                .parse()
-                .map(|a| AdminAddress(Some(a)))
-                .map_err(serde::de::Error::custom),
-        }
+        text_relative_to_file(
+            deserializer,
+            "an address such as \"127.0.0.1:15000\", or \"none\"",
+        )
     }
 }
 
@@ -116,12 +128,13 @@ impl Config {
                 )
                 .help("listen on \"127.0.0.1:15000\" or \"unix:/path\", or set `allow_remote = true`");
         }
-        let any_port = matches!(listen, ListenAddress::Tcp(address) if address.port() == 0);
-        if self.probe_listen.0.as_ref() == Some(listen) && !any_port {
+        if let Some(probes) = &self.probe_listen.0
+            && probes.collides_with(listen)
+        {
             problems
                 .error(
                     &["probe_listen"],
-                    format!("{listen} is taken by the admin API"),
+                    format!("{probes} is taken by the admin API"),
                 )
                 .help("give it another port, or \"none\": the admin API answers the same probes")
                 .related(&["listen"], "taken here");

@@ -1,13 +1,13 @@
 //! What no room can see alone: names that meet nothing, addresses that meet each other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::read::Blocks;
 use super::suggest::nearest;
 use crate::listener::ListenAddress;
 use crate::problem::Problems;
-use crate::route;
 use crate::value::Name;
+use crate::{policy, route};
 
 /// The word in place of an upstream's name that stands for where the caller wanted to go.
 const ORIGINAL_DESTINATION: &str = "original-destination";
@@ -17,6 +17,7 @@ pub(super) fn check(blocks: &Blocks, problems: &mut Problems) {
     blocks_alone(blocks, problems);
     names(blocks, problems);
     addresses(blocks, problems);
+    circles(blocks, problems);
     if blocks.listener_names.is_empty() {
         problems
             .error(&[], "there is no listener, so nothing would be served")
@@ -64,6 +65,7 @@ fn blocks_alone(blocks: &Blocks, problems: &mut Problems) {
         problems.within(&["routes", name.as_str()], |p| {
             route.check(p);
             policies.check(p);
+            captures(route, policies, p);
         });
     }
     if let Some(admin) = &blocks.admin {
@@ -74,6 +76,21 @@ fn blocks_alone(blocks: &Blocks, problems: &mut Problems) {
     }
     if let Some(defaults) = &blocks.defaults {
         problems.within(&["defaults"], |p| defaults.check(p));
+    }
+}
+
+/// Values that use what the route's path does not capture. They may: `[defaults]` serve many routes.
+fn captures(route: &route::Config, policies: &policy::Config, problems: &mut Problems) {
+    let path = route.matches.path.as_ref();
+    for ([block, key, header], name) in policies.captures() {
+        if !path.is_some_and(|path| path.names().any(|known| known == name)) {
+            problems
+                .warning(
+                    &[&block, &key, &header],
+                    format!("the path of `match` captures nothing under the name `{name}`, so this is empty"),
+                )
+                .help(format!("name a part of the path `{{{name}}}`"));
+        }
     }
 }
 
@@ -135,36 +152,54 @@ fn exists(
     };
 }
 
-/// Two sockets cannot have one address. Port 0 stands for any free one. That the admin API's two differ, its own
-/// block checks.
+/// Two sockets cannot have one address. That the admin API's two differ, its own block checks.
 fn addresses(blocks: &Blocks, problems: &mut Problems) {
-    let mut taken: BTreeMap<&ListenAddress, Vec<&str>> = BTreeMap::new();
+    let mut taken: Vec<(&ListenAddress, Vec<&str>)> = Vec::new();
     if let Some(admin) = &blocks.admin {
         for (address, key) in [
             (&admin.listen, "listen"),
             (&admin.probe_listen, "probe_listen"),
         ] {
-            if let Some(address) = &address.0 {
-                taken.entry(address).or_insert_with(|| vec!["admin", key]);
-            }
+            let address = address.0.as_ref();
+            taken.extend(address.map(|address| (address, vec!["admin", key])));
         }
     }
     for (name, listener) in &blocks.listeners {
         let address = &listener.listen;
-        if matches!(address, ListenAddress::Tcp(a) if a.port() == 0) {
-            continue;
-        }
         let at = vec!["listeners", name.as_str(), "listen"];
-        match taken.get(address) {
-            None => {
-                taken.insert(address, at);
-            }
-            Some(first) => {
-                let owner = first.join(".");
+        if let Some((other, first)) = taken.iter().find(|(other, _)| other.collides_with(address)) {
+            let owner = first.join(".");
+            let message = match *other == address {
+                true => format!("`{address}` is taken by `{owner}`"),
+                false => format!("`{address}` is taken by `{owner}`, which has `{other}`"),
+            };
+            problems
+                .error(&at, message)
+                .help("give each its own address")
+                .related(first, "first used here");
+        }
+        taken.push((address, at));
+    }
+}
+
+/// An endpoint that is one of our own listeners.
+fn circles(blocks: &Blocks, problems: &mut Problems) {
+    for (name, upstream) in &blocks.upstreams {
+        for (index, endpoint) in upstream.endpoints.iter().enumerate() {
+            let Ok(address) = endpoint.address.parse::<ListenAddress>() else {
+                continue;
+            };
+            let own = blocks.listeners.iter().find(|(_, listener)| {
+                address.is_local() && listener.listen.collides_with(&address)
+            });
+            if let Some((listener, _)) = own {
                 problems
-                    .error(&at, format!("`{address}` is taken by `{owner}`"))
-                    .help("give each its own address")
-                    .related(first, "first used here");
+                    .warning(
+                        &["upstreams", name.as_str(), "endpoints", &index.to_string()],
+                        format!("what is sent here comes back to the listener `{listener}`"),
+                    )
+                    .help("name the application's own address")
+                    .related(&["listeners", listener.as_str(), "listen"], "this one");
             }
         }
     }

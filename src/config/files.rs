@@ -55,7 +55,9 @@ pub(super) fn read(path: &Path) -> Files {
         Err(e) => Files::failed(Failure {
             path: path.to_owned(),
             message: match e.kind() {
-                io::ErrorKind::NotFound => "there is no config at this path".to_owned(),
+                io::ErrorKind::NotFound => {
+                    dangling(path).unwrap_or_else(|| "there is no config at this path".to_owned())
+                }
                 _ => format!("cannot read the config: {e}"),
             },
             help: Some(
@@ -165,11 +167,23 @@ impl Files {
             }
             Err(e) => self.failures.push(Failure {
                 path: path.to_owned(),
-                message: format!("cannot read this file: {e}"),
+                message: dangling(path).unwrap_or_else(|| format!("cannot read this file: {e}")),
                 help: None,
             }),
         }
     }
+}
+
+/// What to say of a link that leads nowhere; the error alone would deny what `ls` shows.
+fn dangling(path: &Path) -> Option<String> {
+    let target = fs::read_link(path).ok()?;
+    let missing = matches!(fs::metadata(path), Err(e) if e.kind() == io::ErrorKind::NotFound);
+    missing.then(|| {
+        format!(
+            "this is a link to `{}`, which does not exist",
+            target.display()
+        )
+    })
 }
 
 impl Source {
@@ -282,8 +296,10 @@ mod tests {
         );
         symlink("nowhere", dir.path().join("a.toml")).unwrap();
         let files = read(dir.path());
-        assert!(files.failures[0].message.contains("cannot read this file"));
+        assert!(files.failures[0].message.contains("link to `nowhere`"));
         assert!(files.failures[0].path.ends_with("a.toml"));
+        let alone = read(&dir.path().join("a.toml"));
+        assert!(alone.failures[0].message.contains("link to `nowhere`"));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::de::{self, Expected, Unexpected};
 
+use super::elsewhere::hint;
 use super::suggest::{any_of, nearest};
 use crate::value::NOT_BUILT;
 
@@ -82,12 +83,11 @@ impl Mistake {
                     ("", Some(last)) => last,
                     (key, _) => key,
                 };
-                match nearest(key, known.iter().copied()) {
-                    Some(meant) => (
-                        format!("unknown key `{key}`, did you mean `{meant}`?"),
-                        None,
-                    ),
-                    None => (format!("unknown key `{key}`"), known_keys(known)),
+                let wrong = format!("unknown key `{key}`");
+                match (hint(key, known), nearest(key, known.iter().copied())) {
+                    (Some(hint), _) => (wrong, Some(hint.to_owned())),
+                    (None, Some(meant)) => (format!("{wrong}, did you mean `{meant}`?"), None),
+                    (None, None) => (wrong, known_keys(known)),
                 }
             }
             Kind::MissingKey(key) => (
@@ -104,7 +104,8 @@ impl Mistake {
                 )
             }
             Kind::Unfit { found, expected } => {
-                (format!("expected {expected}, found {found}"), None)
+                let help = how_to_write(expected, found);
+                (format!("expected {expected}, found {found}"), help)
             }
             Kind::NotBuilt => {
                 let key = self.path.last().map_or("this", String::as_str);
@@ -175,14 +176,50 @@ impl fmt::Display for Mistake {
 
 impl std::error::Error for Mistake {}
 
+/// How to mend a value of the wrong kind, where that is plain.
+fn how_to_write(expected: &str, found: &str) -> Option<String> {
+    let number = found.trim_matches('`');
+    let is_whole = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    let help = match (expected, found) {
+        ("a list", found) if found != "a table" => {
+            "write it in brackets, like `[\"...\"]`".to_owned()
+        }
+        ("a list", _) => "write it in brackets, like `[{ ... }]`".to_owned(),
+        ("text", "`true`" | "`false`") => "put it in quotes".to_owned(),
+        ("text", _) if is_whole => format!("put it in quotes: \"{number}\""),
+        ("a table", TEXT | NUMBER_IN_QUOTES) => "a table is written `{ key = value }`".to_owned(),
+        (_, NUMBER_IN_QUOTES)
+            if expected.starts_with("a whole number") || expected == "a number" =>
+        {
+            "remove the quotes".to_owned()
+        }
+        ("`true` or `false`", BOOLEAN_IN_QUOTES) => "remove the quotes".to_owned(),
+        _ if is_whole && expected.starts_with("a duration") => {
+            format!("write \"{number}s\" for seconds or \"{number}ms\" for milliseconds")
+        }
+        _ if is_whole && expected.starts_with("a size") => {
+            format!("write \"{number}B\" for bytes or \"{number}KiB\" for kibibytes")
+        }
+        _ => return None,
+    };
+    Some(help)
+}
+
+const TEXT: &str = "text";
+const NUMBER_IN_QUOTES: &str = "a number in quotes";
+const BOOLEAN_IN_QUOTES: &str = "`true` or `false` in quotes";
+
 /// Text is not repeated: where a table was expected it may well be a secret.
 fn found_words(found: Unexpected<'_>) -> String {
     match found {
         Unexpected::Bool(value) => format!("`{value}`"),
         Unexpected::Unsigned(value) => format!("`{value}`"),
         Unexpected::Signed(value) => format!("`{value}`"),
-        Unexpected::Float(value) => format!("`{value}`"),
-        Unexpected::Str(_) | Unexpected::Char(_) => "text".to_owned(),
+        // With its point, which tells it from a whole number.
+        Unexpected::Float(value) => format!("`{value:?}`"),
+        Unexpected::Str("true" | "false") => BOOLEAN_IN_QUOTES.to_owned(),
+        Unexpected::Str(text) if text.parse::<f64>().is_ok() => NUMBER_IN_QUOTES.to_owned(),
+        Unexpected::Str(_) | Unexpected::Char(_) => TEXT.to_owned(),
         Unexpected::Seq => "a list".to_owned(),
         Unexpected::Map => "a table".to_owned(),
         Unexpected::Other(other) => other.to_owned(),

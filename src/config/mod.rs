@@ -13,10 +13,11 @@ use serde::Serialize;
 
 use crate::problem::Problems;
 use crate::value::Name;
-use crate::{admin, drain, listener, policy, route, telemetry, upstream, worker};
+use crate::{admin, drain, listener, policy, process, route, telemetry, upstream};
 
 mod check;
 mod de;
+mod elsewhere;
 mod files;
 mod fingerprint;
 mod mistake;
@@ -26,6 +27,7 @@ mod read;
 mod redact;
 mod report;
 mod suggest;
+mod syntax;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -41,7 +43,7 @@ use report::{At, Finding};
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Config {
     pub admin: admin::Config,
-    pub process: worker::Config,
+    pub process: process::Config,
     pub log: telemetry::log::Config,
     pub shutdown: drain::Config,
     pub listeners: BTreeMap<Name, listener::Config>,
@@ -112,8 +114,7 @@ fn read_all(name: &str, files: &Files, findings: &mut Vec<Finding>) -> Blocks {
     let incomplete = !parsed.findings.is_empty() || !files.failures.is_empty();
     let mut reader = Reader::new(parsed.root, &files.sources, name, incomplete);
     let blocks = reader.blocks();
-    // Half a config would raise doubts that the whole one does not.
-    if !incomplete {
+    if !reader.is_incomplete() {
         let mut problems = Problems::default();
         check::check(&blocks, &mut problems);
         if !problems.has_errors() && !reader.has_findings() {
@@ -122,10 +123,7 @@ fn read_all(name: &str, files: &Files, findings: &mut Vec<Finding>) -> Blocks {
         reader.add(problems);
     }
     let readable = |finding: &Finding| match &finding.at {
-        At::Place(place) => {
-            let line = files.sources[place.source].position(place.span.start).0;
-            !parsed.broken_lines.contains(&(place.source, line))
-        }
+        At::Place(place) => !parsed.broken.holds(place),
         At::File(_) => true,
     };
     findings.extend(reader.into_findings().into_iter().filter(readable));

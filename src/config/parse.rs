@@ -7,6 +7,7 @@ use toml::de::DeTable;
 
 use super::files::Source;
 use super::report::{At, Finding};
+use super::syntax::{self, Slips};
 use super::tree::{self, Node, Place, Table, Value};
 
 /// The root tables that hold one table for each name; files may share them, but not a name in them.
@@ -16,8 +17,19 @@ const NAMED: &[&str] = &["listeners", "upstreams", "routes"];
 pub(super) struct Parsed {
     pub root: Node,
     pub findings: Vec<Finding>,
-    /// Lines that do not parse, by file: what else is found on them is likely to be nonsense.
-    pub broken_lines: Vec<(usize, usize)>,
+    pub broken: Broken,
+}
+
+/// Where the files do not parse: what else is found there is likely to be nonsense.
+#[derive(Default)]
+pub(super) struct Broken(Vec<Place>);
+
+impl Broken {
+    pub fn holds(&self, place: &Place) -> bool {
+        let at = place.span.start;
+        let holds = |b: &Place| b.source == place.source && b.span.contains(&at);
+        self.0.iter().any(holds)
+    }
 }
 
 pub(super) fn parse(sources: &[Source]) -> Parsed {
@@ -31,7 +43,7 @@ pub(super) fn parse(sources: &[Source]) -> Parsed {
             removed: false,
         },
         findings: Vec::new(),
-        broken_lines: Vec::new(),
+        broken: Broken::default(),
     };
     let mut root = Table::new();
     for (index, source) in sources.iter().enumerate() {
@@ -45,38 +57,34 @@ pub(super) fn parse(sources: &[Source]) -> Parsed {
 impl Parsed {
     fn file(&mut self, index: usize, source: &Source) -> Table {
         if let Some(at) = source.not_text_at {
-            self.broken(index, source, at..at + 1, "this file is not UTF-8 text");
+            let place = Place {
+                source: index,
+                span: at..at + 1,
+            };
+            let finding = Finding::error(At::Place(place), "this file is not UTF-8 text")
+                .help("save it as UTF-8");
+            self.findings.push(finding);
             return Table::new();
         }
         let (table, errors) = DeTable::parse_recoverable(&source.text);
-        for error in errors {
-            let end = source.text.len();
-            let span = error.span().unwrap_or(end..end);
-            self.broken(index, source, span, error.message());
+        let table = tree::table(table.into_inner(), index);
+        if !errors.is_empty() {
+            let at = |span| Place {
+                source: index,
+                span,
+            };
+            let Slips { slips, broken } = syntax::slips(&source.text, &errors, &table);
+            let findings = slips.into_iter().map(|slip| Finding {
+                help: slip.help,
+                related: Vec::from_iter(
+                    slip.first.map(|first| (at(first), "first set here".into())),
+                ),
+                ..Finding::error(At::Place(at(slip.span)), slip.message)
+            });
+            self.findings.extend(findings);
+            self.broken.0.extend(broken.into_iter().map(at));
         }
-        tree::table(table.into_inner(), index)
-    }
-
-    fn broken(
-        &mut self,
-        index: usize,
-        source: &Source,
-        span: std::ops::Range<usize>,
-        message: &str,
-    ) {
-        self.broken_lines
-            .push((index, source.position(span.start).0));
-        let place = Place {
-            source: index,
-            span,
-        };
-        self.findings.push(match message {
-            "duplicate key" => {
-                Finding::error(At::Place(place), "this is set before in the same file")
-                    .help("keep one of them")
-            }
-            message => Finding::error(At::Place(place), message),
-        });
+        table
     }
 
     fn merge(&mut self, root: &mut Table, file: Table) {

@@ -9,10 +9,11 @@ use super::de;
 use super::files::Source;
 use super::mistake::{Kind, Mistake};
 use super::report::{At, Finding};
-use super::tree::{Node, Place, Value};
+use super::suggest::nearest;
+use super::tree::{Entry, Node, Place, Value};
 use crate::problem::{Problem, Problems};
 use crate::value::Name;
-use crate::{admin, drain, listener, policy, route, telemetry, upstream, worker};
+use crate::{admin, drain, listener, policy, process, route, telemetry, upstream};
 
 /// The root keys that this version knows.
 const BLOCKS: &[&str] = &[
@@ -33,7 +34,7 @@ const NOT_BUILT: &[&str] = &["tracing", "rollback"];
 #[derive(Default)]
 pub(super) struct Blocks {
     pub admin: Option<admin::Config>,
-    pub process: Option<worker::Config>,
+    pub process: Option<process::Config>,
     pub log: Option<telemetry::log::Config>,
     pub shutdown: Option<drain::Config>,
     pub defaults: Option<policy::Config>,
@@ -51,10 +52,13 @@ pub(super) struct Reader<'a> {
     sources: &'a [Source],
     /// The config as a whole, for what is wrong with no place in it.
     name: String,
-    /// Part of the config could not be parsed: what is missing may be there.
+    /// Part of the config could not be parsed or has no name: what is missing may be there.
     incomplete: bool,
     /// Paths of what was reported and passed over.
     removed: Vec<Vec<String>>,
+    /// Keys that stand there under a slip of their name, and tables with a key that is not built yet: that
+    /// something is missing there need not be told as well.
+    excused: Vec<Vec<String>>,
     findings: Vec<Finding>,
 }
 
@@ -66,6 +70,7 @@ impl<'a> Reader<'a> {
             name: name.to_owned(),
             incomplete,
             removed: Vec::new(),
+            excused: Vec::new(),
             findings: Vec::new(),
         }
     }
@@ -97,6 +102,11 @@ impl<'a> Reader<'a> {
                 self.findings.push(self.problem(problem));
             }
         }
+    }
+
+    /// Whether a part is missing, so that half a config would raise doubts that the whole one does not.
+    pub fn is_incomplete(&self) -> bool {
+        self.incomplete
     }
 
     pub fn has_findings(&self) -> bool {
@@ -145,7 +155,9 @@ impl<'a> Reader<'a> {
             return BTreeMap::new();
         }
         let mut blocks = BTreeMap::new();
-        for text in keys_of(node) {
+        self.without_name(key);
+        let node = self.root.child(key);
+        for text in node.map(keys_of).unwrap_or_default() {
             let name = text.parse::<Name>();
             if let Err(message) = &name {
                 let mistake = Mistake::new(Kind::Other(message.clone()));
@@ -159,6 +171,37 @@ impl<'a> Reader<'a> {
             names.insert(text);
         }
         blocks
+    }
+
+    /// Reports what stands in `[key]` itself, where there is more than tables: the name of one was forgotten.
+    fn without_name(&mut self, key: &str) {
+        let Some(Value::Table(table)) = self.root.child(key).map(|node| &node.value) else {
+            return;
+        };
+        // A header that makes a list of tables has a name, and only too many brackets.
+        let is_table = |entry: &Entry| match entry.node.value {
+            Value::Table(_) => true,
+            _ => self.text(&entry.node.place).starts_with("[["),
+        };
+        let Some((first, _)) = table.iter().find(|(_, entry)| !is_table(entry)) else {
+            return;
+        };
+        let message = format!(
+            "`{first}` is no table, and `[{key}]` has nothing else; \
+             write it under a name: `[{key}.NAME]`"
+        );
+        let mistake = Mistake::new(Kind::Other(message)).in_key(first).under(key);
+        // A table in braces belongs to what has no name; one with a header has its own.
+        let own: Vec<_> = table
+            .iter()
+            .filter(|(_, entry)| !is_table(entry) || self.text(&entry.node.place).starts_with('{'))
+            .map(|(name, _)| [key.to_owned(), name.clone()])
+            .collect();
+        self.report(mistake);
+        for path in own {
+            self.remove(&path);
+        }
+        self.incomplete = true;
     }
 
     fn whole<T: DeserializeOwned>(&mut self, path: &[String]) -> Option<T> {
@@ -213,6 +256,9 @@ impl<'a> Reader<'a> {
         if !self.is_echo(mistake) {
             self.findings.push(self.finding(mistake));
         }
+        if let (Kind::NotBuilt, [table @ .., _]) = (&mistake.kind, mistake.path.as_slice()) {
+            self.excused.push(table.to_vec());
+        }
         self.remove(&mistake.path)
             .is_some_and(|removed| removed.len() > depth)
     }
@@ -237,6 +283,9 @@ impl<'a> Reader<'a> {
             };
             self.findings.push(self.finding(&mistake));
             removed |= self.remove(&mistake.path).is_some();
+            if let Some(meant) = nearest(&key, known.iter().copied()) {
+                self.excused.push([table, &[meant.to_owned()]].concat());
+            }
         }
         removed
     }
@@ -247,7 +296,10 @@ impl<'a> Reader<'a> {
         match mistake.kind {
             Kind::MissingKey(key) => {
                 let missing = [mistake.path.as_slice(), &[key.to_owned()]].concat();
-                self.incomplete || gone(&missing)
+                let excused = [&missing, &mistake.path];
+                self.incomplete
+                    || gone(&missing)
+                    || self.excused.iter().any(|path| excused.contains(&path))
             }
             _ => gone(&mistake.path),
         }
@@ -271,6 +323,14 @@ impl<'a> Reader<'a> {
             false => self.root.value_place(&mistake.path),
         };
         let (message, help) = mistake.words();
+        // The header of a list of tables, where one table was meant.
+        let doubled = |place: &&Place| self.text(place).starts_with("[[");
+        let help = match (&mistake.kind, place.filter(doubled)) {
+            (Kind::Unfit { expected, .. }, Some(_)) if expected == "a table" => {
+                Some("write its name in single brackets".to_owned())
+            }
+            _ => help,
+        };
         Finding {
             help,
             ..Finding::error(self.at(place), message)
@@ -288,6 +348,13 @@ impl<'a> Reader<'a> {
             help: problem.help,
             related: problem.related.into_iter().filter_map(related).collect(),
         }
+    }
+
+    fn text(&self, place: &Place) -> &str {
+        let source = self.sources.get(place.source);
+        source
+            .and_then(|source| source.text.get(place.span.clone()))
+            .unwrap_or_default()
     }
 
     fn at(&self, place: Option<&Place>) -> At {

@@ -4,14 +4,15 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Keys under which people write secrets, followed by a quoted value. It works on the text and not on what was
+/// Keys under which people write secrets, followed by a value, quoted or not. It works on the text and not on what was
 /// parsed, because a line is also shown when it does not parse.
 static SECRET: LazyLock<Regex> = LazyLock::new(|| {
     let keys = "value|bearer|password|client_secret|secret|token|api_key|basic";
-    let quoted = r#""""(?s:.*?)(?:"""|$)|'''(?s:.*?)(?:'''|$)|"(?:\\.|[^"\\\n])*|'[^'\n]*"#;
+    // Without quotes nobody knows where the secret ends, so all of the line goes.
+    let value = r#""""(?s:.*?)(?:"""|$)|'''(?s:.*?)(?:'''|$)|"(?:\\.|[^"\\\n])*|'[^'\n]*|[^\s"'{}\[\],#][^\n]*"#;
     #[expect(clippy::expect_used, reason = "a constant, compiled by every test")]
     Regex::new(&format!(
-        r#"(?i)(?:^|[^a-z0-9_-])(?:{keys})["']?[ \t]*=[ \t]*({quoted})"#
+        r#"(?i)(?:^|[^a-z0-9_-])(?:{keys})["']?[ \t]*=[ \t]*({value})"#
     ))
     .expect("the pattern is well formed")
 });
@@ -47,6 +48,8 @@ mod tests {
             ),
             (r#"bearer = 's3cret'"#, "bearer = '******'"),
             ("password=\"half", "password=\"****"),
+            ("token = s3 cret # x\ny", "token = ***********\ny"),
+            ("token = { env = \"A\" }", "token = { env = \"A\" }"),
             (
                 "client_secret = \"\"\"a\nb\"\"\"",
                 "client_secret = \"\"\"*\n*\"\"\"",

@@ -73,26 +73,35 @@ fn a_route_is_shown_as_one_table() {
     assert_eq!(shown["admin"]["listen"], "127.0.0.1:15000");
 }
 
-/// `mistakes.txt`: pieces of config that follow a good one, each with how the findings in it begin. Lines count
-/// from the start of the piece.
+/// `mistakes.txt`: pieces of config that follow a good one, each with how the findings in it begin and, behind
+/// `=>`, part of the help. Lines count from the start of the piece.
 #[test]
 fn every_mistake_is_at_its_place() {
     let before = GOOD.lines().count();
+    let mut misjudged = String::new();
     for case in include_str!("mistakes.txt").split("\n\n") {
         let (expected, text): (Vec<_>, Vec<_>) =
             case.lines().partition(|line| line.starts_with("> "));
         let text = format!("{GOOD}{}", text.join("\n"));
-        let found = match parse("x.toml", &text) {
-            Ok(loaded) => tell(&loaded.warnings, before),
-            Err(report) => tell(&report, before),
+        let report = match parse("x.toml", &text) {
+            Ok(loaded) => loaded.warnings,
+            Err(report) => report,
         };
-        let matching = found.iter().zip(&expected);
-        let all_match = matching.fold(true, |good, (f, e)| good && f.starts_with(&e[2..]));
-        assert!(
-            all_match && found.len() == expected.len(),
-            "{case}\n\n{found:#?}"
-        );
+        let found = tell(&report, before);
+        let helps = report.diagnostics().map(|d| d.help.as_deref());
+        let all_match = found
+            .iter()
+            .zip(helps)
+            .zip(&expected)
+            .all(|((f, help), e)| {
+                let (message, part) = e[2..].split_once(" => ").unwrap_or((&e[2..], ""));
+                f.starts_with(message) && help.unwrap_or_default().contains(part)
+            });
+        if !all_match || found.len() != expected.len() {
+            misjudged.push_str(&format!("{case}\n\n{report}\n\n"));
+        }
     }
+    assert!(misjudged.is_empty(), "{misjudged}");
 }
 
 #[test]
@@ -118,7 +127,7 @@ fn a_broken_block_raises_no_further_doubts() {
     assert_eq!(
         wrong(text),
         [
-            "2:10 expected text, found `5`",
+            "2:10 expected an address such as \"127.0.0.1:15001\", found `5`",
             "4:13 expected a list, found `5`",
             "8:14 expected text, found `1`",
         ]
@@ -147,6 +156,8 @@ error: expected a list, found `1`
   |
 9 | endpoints = 1
   |             ^
+  |
+  = help: write it in brackets, like `[\"...\"]`
 
 error: there is no upstream `appp`, did you mean `app`?
   --> conf/x.toml:11:12

@@ -119,10 +119,12 @@ impl Decoder {
         if digits == 0 || !matches!(next, b'\r' | b';' | b' ' | b'\t') {
             return Err("a chunk size is not a hexadecimal number");
         }
-        let Some(end) = buffer[digits..].iter().position(|b| *b == b'\n') else {
-            return match buffer[digits..].iter().rev().skip(1).any(|b| *b == b'\r') {
+        let Some(end) = memchr::memchr(b'\n', &buffer[digits..]) else {
+            // A CR may be the first half of the line's end only where the bytes end.
+            return match memchr::memchr(b'\r', &buffer[digits..buffer.len() - 1]).is_some() {
                 true => Err(CONTROL_CHARACTER),
-                false if self.extensions + buffer.len() - digits > MAX_EXTENSIONS => {
+                // The CR of the line's end is among them.
+                false if self.extensions + buffer.len() - digits > MAX_EXTENSIONS + 1 => {
                     Err("chunk extensions are too long")
                 }
                 false => Ok(None),
@@ -318,6 +320,14 @@ mod tests {
         let mut long = b"1;".to_vec();
         long.resize(MAX_EXTENSIONS + 3, b'a');
         assert!(decode(&[&long]).is_err());
+        for length in [MAX_EXTENSIONS, MAX_EXTENSIONS + 1] {
+            let line = [b"1", &*vec![b';'; length], b"\r\n"].concat();
+            for at in [line.len() - 1, line.len() - 2] {
+                let cut = decode(&[&line[..at], &line[at..]]);
+                assert_eq!(cut.is_ok(), length == MAX_EXTENSIONS, "{length} {at}");
+            }
+            assert_eq!(decode(&[&line]).is_ok(), length == MAX_EXTENSIONS);
+        }
         let many = b"1;aaaaaaaaaaaaaaaa\r\nx\r\n".repeat(MAX_EXTENSIONS / 16);
         assert!(decode(&[&many]).is_err());
         let mut trailer = b"0\r\nx: ".to_vec();

@@ -1,13 +1,13 @@
 //! Where a listener listens.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::value::relative_to_file;
+use crate::value::{LONGEST_SOCKET_PATH, text_relative_to_file};
 
 /// A socket address or the path of a unix socket.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,19 +26,58 @@ impl ListenAddress {
     }
 }
 
+impl ListenAddress {
+    /// Whether two sockets that listen here and there would be in each other's way: one address, or one port of
+    /// which one of the two takes all addresses. Port 0 stands for any free one.
+    pub fn collides_with(&self, other: &ListenAddress) -> bool {
+        let (ListenAddress::Tcp(a), ListenAddress::Tcp(b)) = (self, other) else {
+            return self == other;
+        };
+        a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || takes(a, b) || takes(b, a))
+    }
+}
+
+/// Whether `all` stands for every address, that of `one` among them. `[::]` stands for those of IPv4 too.
+fn takes(all: &SocketAddr, one: &SocketAddr) -> bool {
+    all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4())
+}
+
 impl FromStr for ListenAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text.strip_prefix("unix:") {
-            Some("") => Err("a unix socket needs a path, like \"unix:/run/outrigger.sock\"".into()),
-            Some(path) => Ok(ListenAddress::Unix(path.into())),
-            None => text.parse().map(ListenAddress::Tcp).map_err(|_| {
-                format!(
-                    "`{text}` is not an address to listen on; write \"127.0.0.1:15001\", \"[::1]:15001\" or \"unix:/run/outrigger.sock\""
-                )
-            }),
+        let Some(path) = text.strip_prefix("unix:") else {
+            return text.parse().map(ListenAddress::Tcp).map_err(|_| mend(text));
+        };
+        match path.len() {
+            0 => {
+                Err("a unix socket needs a path; write it like \"unix:/run/outrigger.sock\"".into())
+            }
+            1..=LONGEST_SOCKET_PATH => Ok(ListenAddress::Unix(path.into())),
+            length => Err(format!(
+                "the path of a unix socket may have {LONGEST_SOCKET_PATH} bytes, and `{path}` has {length}; \
+                 write a shorter one"
+            )),
         }
+    }
+}
+
+/// What is wrong with text that is no address, and how it was probably meant.
+fn mend(text: &str) -> String {
+    let wrong = format!("`{text}` is not an address to listen on");
+    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
+    let meant = match host {
+        "" | "*" => format!("0.0.0.0:{port}"),
+        "localhost" => format!("127.0.0.1:{port}"),
+        _ if text.starts_with(['/', '.']) => format!("unix:{text}"),
+        _ if text.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv4()) => format!("{text}:15001"),
+        host => format!("[{host}]:{port}"),
+    };
+    match meant.starts_with("unix:") || meant.parse::<SocketAddr>().is_ok() {
+        true => format!("{wrong}; write \"{meant}\""),
+        false => format!(
+            "{wrong}; write \"127.0.0.1:15001\", \"[::1]:15001\" or \"unix:/run/outrigger.sock\""
+        ),
     }
 }
 
@@ -59,13 +98,71 @@ impl fmt::Debug for ListenAddress {
 
 impl<'de> Deserialize<'de> for ListenAddress {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text: String = relative_to_file(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        text_relative_to_file(deserializer, "an address such as \"127.0.0.1:15001\"")
     }
 }
 
 impl Serialize for ListenAddress {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn mistakes_say_how_to_mend_them() {
+        for (text, says) in [
+            ("127.0.0.1", "write \"127.0.0.1:15001\""),
+            (":15001", "write \"0.0.0.0:15001\""),
+            ("*:15001", "write \"0.0.0.0:15001\""),
+            ("localhost:15001", "write \"127.0.0.1:15001\""),
+            ("::1:15001", "write \"[::1]:15001\""),
+            ("/run/a.sock", "write \"unix:/run/a.sock\""),
+            ("127.0.0.1:70000", "write \"127.0.0.1:15001\","),
+            ("http://a:1", "write \"127.0.0.1:15001\","),
+            ("", "write \"127.0.0.1:15001\","),
+            ("unix:", "needs a path"),
+        ] {
+            let error = text.parse::<ListenAddress>().expect_err(text);
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn all_addresses_collide_with_each() {
+        let collide = |a: &str, b: &str| {
+            let (a, b): (ListenAddress, ListenAddress) = (a.parse().unwrap(), b.parse().unwrap());
+            assert_eq!(a.collides_with(&b), b.collides_with(&a));
+            a.collides_with(&b)
+        };
+        assert!(collide("127.0.0.1:80", "127.0.0.1:80"));
+        assert!(collide("0.0.0.0:80", "127.0.0.1:80"));
+        assert!(collide("[::]:80", "0.0.0.0:80"));
+        assert!(collide("[::]:80", "10.0.0.1:80"));
+        assert!(collide("unix:/a", "unix:/a"));
+        assert!(!collide("0.0.0.0:80", "[::1]:80"));
+        assert!(!collide("127.0.0.1:80", "127.0.0.2:80"));
+        assert!(!collide("0.0.0.0:80", "127.0.0.1:81"));
+        assert!(!collide("127.0.0.1:0", "127.0.0.1:0"));
+        assert!(!collide("unix:/a", "0.0.0.0:80"));
+    }
+
+    #[test]
+    fn a_unix_path_has_room_in_a_socket_s_address() {
+        let path =
+            |length: usize| format!("unix:/{}", "a".repeat(length - 1)).parse::<ListenAddress>();
+        assert!(path(107).is_ok());
+        assert!(path(108).unwrap_err().contains("has 108"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_an_address_or_a_mistake(text in "\\PC{0,20}|[0-9.:*\\[\\]]{0,20}") {
+            let _ = text.parse::<ListenAddress>();
+        }
     }
 }

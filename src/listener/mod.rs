@@ -1,10 +1,12 @@
 //! `[listeners.*]`: where callers connect.
 
+use std::ops::RangeInclusive;
+
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::problem::Problems;
-use crate::value::{ByteSize, Duration, NotBuilt};
+use crate::value::{ByteSize, Duration, NotBuilt, networks};
 
 mod accept;
 mod address;
@@ -54,7 +56,7 @@ pub struct Config {
     #[serde(default = "max_concurrent_streams")]
     pub max_concurrent_streams: u32,
     /// Networks whose `X-Forwarded-For` is believed.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "networks")]
     pub trusted_proxies: Vec<IpNet>,
     /// What happens to `X-Forwarded-For`, `-Proto` and `-Host`. Default: `"pass"` on a loopback or unix
     /// listener, `"set"` elsewhere.
@@ -84,6 +86,12 @@ pub enum ForwardedHeaders {
     Remove,
 }
 
+/// What `max_header_bytes` may be: room for a request line and `Host`, and no more than is held for a caller who
+/// has not proven anything yet.
+const HEADER_BYTES: RangeInclusive<ByteSize> = ByteSize(512)..=ByteSize(16 << 20);
+/// What `max_headers` may be. The `http` crate's map holds no more than 24,576.
+const HEADERS: RangeInclusive<usize> = 1..=10_000;
+
 impl Config {
     /// What deserializing alone cannot see.
     pub fn check(&self, problems: &mut Problems) {
@@ -95,6 +103,34 @@ impl Config {
         }
         if self.max_connections == 0 {
             problems.error(&["max_connections"], "must be at least 1");
+        }
+        if self.max_concurrent_streams == 0 {
+            problems.error(&["max_concurrent_streams"], "must be at least 1");
+        }
+        for (key, length) in [
+            ("header_timeout", self.header_timeout),
+            ("idle_timeout", self.idle_timeout),
+            ("body_timeout", self.body_timeout),
+        ] {
+            if length.0.is_zero() {
+                problems.error(&[key], "must be longer than 0");
+            }
+        }
+        if !HEADER_BYTES.contains(&self.max_header_bytes) {
+            problems.error(
+                &["max_header_bytes"],
+                format!(
+                    "must be from {} to {}",
+                    HEADER_BYTES.start(),
+                    HEADER_BYTES.end()
+                ),
+            );
+        }
+        if !HEADERS.contains(&self.max_headers) {
+            problems.error(
+                &["max_headers"],
+                format!("must be from {} to {}", HEADERS.start(), HEADERS.end()),
+            );
         }
     }
 

@@ -76,6 +76,10 @@ fn bind_tcp(address: SocketAddr, share: bool) -> io::Result<Socket> {
         Some(Protocol::TCP),
     )?;
     socket.set_nonblocking(true)?;
+    if address.is_ipv6() {
+        // `[::]` takes IPv4 too whatever the host's default is, so that a config means the same everywhere.
+        socket.set_only_v6(false)?;
+    }
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(share)?;
     // Accepted connections inherit it, which saves a system call each.

@@ -7,7 +7,7 @@ use super::stack::{Handler, Policy};
 use crate::error::{Error, Reason};
 use crate::message::{Request, Response};
 use crate::problem::Problems;
-use crate::value::NotBuilt;
+use crate::value::{NotBuilt, networks};
 
 /// The caller is not one of those that may call.
 pub const FORBIDDEN: Reason = Reason::new("forbidden", 403);
@@ -19,6 +19,7 @@ pub struct Config {
     #[serde(default, skip_serializing)]
     pub clients: Option<NotBuilt>,
     /// Networks that may call. A caller on a unix socket has no address and is refused.
+    #[serde(deserialize_with = "networks")]
     pub cidrs: Vec<IpNet>,
 }
 

@@ -1,6 +1,6 @@
 //! `request` and `response`: headers set, added and removed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use http::{HeaderName, HeaderValue, header};
 use serde::{Deserialize, Serialize};
@@ -53,6 +53,10 @@ pub struct ResponseConfig {
 }
 
 impl RequestConfig {
+    pub(super) fn captures(&self) -> Vec<Capture> {
+        self.changes().captures()
+    }
+
     pub(super) fn check(&self, problems: &mut Problems) {
         let changes = self.changes();
         changes.check(problems);
@@ -86,6 +90,10 @@ impl RequestConfig {
 }
 
 impl ResponseConfig {
+    pub(super) fn captures(&self) -> Vec<Capture> {
+        self.changes().captures()
+    }
+
     pub(super) fn check(&self, problems: &mut Problems) {
         self.changes().check(problems);
     }
@@ -106,6 +114,9 @@ impl ResponseConfig {
         }
     }
 }
+
+/// A capture of the path that a value uses: the key and the header of the value, and the capture's name.
+type Capture = ([String; 2], String);
 
 /// Changes headers on the way in and on the way back.
 pub(super) struct ChangeHeaders {
@@ -198,6 +209,30 @@ impl Changes {
                 )
                 .help("remove it: these headers are never forwarded as they come");
         }
+        let mut first: HashMap<&HeaderName, &FieldName> = HashMap::new();
+        for name in self.set.keys() {
+            if let Some(first) = first.insert(name.name(), name) {
+                problems
+                    .error(
+                        &["set_headers", name.as_str()],
+                        format!("`{}` is set already", name.as_str()),
+                    )
+                    .help("keep one of them: names of headers are the same in any case")
+                    .related(&["set_headers", first.as_str()], "first set here");
+            }
+        }
+    }
+
+    fn captures(&self) -> Vec<Capture> {
+        let of = |key: &'static str, templates: &BTreeMap<FieldName, HeaderTemplate>| {
+            let mut found = Vec::new();
+            for (name, template) in templates {
+                let place = [key.to_owned(), name.as_str().to_owned()];
+                found.extend(template.captures().map(|c| (place.clone(), c.to_owned())));
+            }
+            found
+        };
+        [of("set_headers", &self.set), of("add_headers", &self.add)].concat()
     }
 
     /// Every name with its place in the block.

@@ -90,6 +90,21 @@ impl Config {
         !matches!(self.retry, Some(Toggle::Off))
     }
 
+    /// The captures of the route's path that values use, each behind the keys that lead to the value.
+    pub fn captures(&self) -> Vec<([String; 3], String)> {
+        let request = on(&self.request).map(headers::RequestConfig::captures);
+        let response = on(&self.response).map(headers::ResponseConfig::captures);
+        [("request", request), ("response", response)]
+            .into_iter()
+            .flat_map(|(block, found)| {
+                let found = found.unwrap_or_default();
+                found
+                    .into_iter()
+                    .map(move |([key, header], name)| ([block.to_owned(), key, header], name))
+            })
+            .collect()
+    }
+
     /// What deserializing alone cannot see.
     pub fn check(&self, problems: &mut Problems) {
         if let Some(authorize) = on(&self.authorize) {

@@ -98,6 +98,8 @@ async fn serve_http2(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
     let settings = h2::server::Settings {
         max_concurrent_streams: config.max_concurrent_streams,
         max_header_bytes: u32::try_from(config.max_header_bytes.0).unwrap_or(u32::MAX),
+        max_headers: config.max_headers,
+        body_timeout: config.body_timeout.0,
         idle_timeout: config.idle_timeout.0,
         close_timeout: config.header_timeout.0,
     };
@@ -189,6 +191,9 @@ async fn serve_http1(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
         let Some(mut response) = answered else {
             return;
         };
+        if response.refused == Some(CALLER_GONE) {
+            return;
+        }
         if let Some(upgraded) = response.upgrade.take() {
             return switch(connection, *response, upgraded).await;
         }

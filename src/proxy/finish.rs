@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use http::StatusCode;
 use tokio::time::Instant;
 
-use super::access_log::{AccessLog, Captured, Record};
 use crate::body::{Body, End, Guard};
 use crate::error::{CALLER_GONE, Reason};
 use crate::message::{Request, Response, ServedBy};
 use crate::peer::Peer;
 use crate::snapshot::Route;
+use crate::telemetry::access_log::{AccessLog, Captured, Record};
 use crate::telemetry::request_metrics::{InFlight, RouteMetrics};
 
 /// Counts a request, however it ends: it rides in the answer's body, and before that in the request's future.

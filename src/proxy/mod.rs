@@ -11,20 +11,18 @@ use crate::body::Body;
 use crate::error::{BAD_PATH, Error, METHOD_NOT_ALLOWED, NO_ROUTE};
 use crate::headers::Headers;
 use crate::listener;
-use crate::message::{Context, Interim, Request, RequestId, Response};
+use crate::message::{Captures, Context, Interim, Request, RequestId, Response};
 use crate::peer::Peer;
-use crate::route::{self, Captures, Found, Lookup};
+use crate::route::{self, Found, Lookup};
 use crate::snapshot::{Route, Snapshot};
 use crate::telemetry::request_metrics::{NO_ROUTE as NO_ROUTE_LABEL, RouteMetrics};
 
-mod access_log;
 mod answer;
 mod connection;
 mod finish;
 mod forwarding;
 mod upgrade;
 
-pub use access_log::AccessLog;
 use answer::About;
 pub use connection::serve;
 use finish::Finish;

@@ -19,7 +19,7 @@ impl TryFrom<String> for HostPattern {
 
     fn try_from(text: String) -> Result<Self, String> {
         if text == "*" {
-            return Err("to match every host, leave `host` out".to_owned());
+            return Err("`*` is not a host; leave `host` out to match every host".to_owned());
         }
         if text.starts_with('[') {
             let inner = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
@@ -30,9 +30,12 @@ impl TryFrom<String> for HostPattern {
                 )),
             };
         }
+        if text.contains("://") {
+            return Err(format!("`{text}` is a URL; write the host alone"));
+        }
         if text.contains(':') {
             return Err(match text.parse::<Ipv6Addr>() {
-                Ok(_) => format!("write the IPv6 address in brackets: `[{text}]`"),
+                Ok(_) => format!("an IPv6 address stands in brackets; write \"[{text}]\""),
                 Err(_) => format!("`{text}` has a port; ports are ignored, leave it out"),
             });
         }
@@ -46,7 +49,7 @@ impl TryFrom<String> for HostPattern {
         let good = |label: &str| !label.is_empty() && label.bytes().all(inner);
         if !suffix.split('.').all(good) || suffix.len() > MAX_HOST {
             return Err(format!(
-                "`{text}` is not a host name: labels of letters, digits, `-` and `_`, `*.` only in \
+                "`{text}` is not a host name; write labels of letters, digits, `-` and `_`, `*.` only in \
                  front, other scripts in their `xn--` form"
             ));
         }

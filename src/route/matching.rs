@@ -49,6 +49,11 @@ impl MatchConfig {
                 .help("leave `methods` out to match every method but CONNECT");
         }
         let Some(path) = &self.path else { return };
+        if let Some((segment, meant)) = path.looks_like_placeholder() {
+            problems
+                .warning(&["path"], format!("`{segment}` matches only itself here"))
+                .help(format!("to match any text, write `{meant}`"));
+        }
         if path.encoded_separators && !allow_encoded_slashes {
             problems
                 .warning(
@@ -148,7 +153,24 @@ impl TryFrom<String> for Pattern {
     fn try_from(text: String) -> Result<Self, String> {
         match Regex::new(&text) {
             Ok(regex) => Ok(Pattern(regex)),
-            Err(error) => Err(format!("not a regular expression: {error}")),
+            Err(error) => Err(format!(
+                "`{text}` is not a regular expression: {}",
+                reason(&error)
+            )),
+        }
+    }
+}
+
+/// Why, in one line: the crate draws the expression over several, and the report shows it anyway.
+fn reason(error: &regex::Error) -> String {
+    match error {
+        regex::Error::CompiledTooBig(limit) => {
+            format!("it would take more than {} MiB; repeat less", limit >> 20)
+        }
+        error => {
+            let drawn = error.to_string();
+            let last = drawn.rsplit("error: ").next().unwrap_or(&drawn);
+            last.trim().to_owned()
         }
     }
 }
@@ -170,9 +192,11 @@ impl TryFrom<String> for MethodName {
     fn try_from(text: String) -> Result<Self, String> {
         let upper = text.to_ascii_uppercase();
         match Method::from_bytes(text.as_bytes()) {
-            Ok(_) if text != upper => Err(format!("methods are upper-case: write `{upper}`")),
+            Ok(_) if text != upper => Err(format!("methods are upper-case; write \"{upper}\"")),
             Ok(method) => Ok(MethodName(method)),
-            Err(_) => Err(format!("`{text}` is not a method")),
+            Err(_) => Err(format!(
+                "`{text}` is not a method; write each in quotes of its own, like \"GET\""
+            )),
         }
     }
 }
@@ -211,7 +235,7 @@ listener = "main""#;
     #[test]
     fn mistakes_stand_at_their_place() {
         for (text, part) in [
-            ("methods = [\"post\"]", "write `POST`"),
+            ("methods = [\"post\"]", "write \"POST\""),
             ("methods = [\"a b\"]", "not a method"),
             ("path_regex = \"(\"", "not a regular expression"),
             ("headers = { \"a b\" = \"1\" }", "not a header name"),
@@ -242,5 +266,8 @@ listener = "main""#;
         assert_eq!(check("path = \"/a%2Fb\"", true), 0);
         assert_eq!(check("path = \"/a\"\npath_regex = \"^/b\"", false), 1);
         assert_eq!(check("path = \"/{a}\"\npath_regex = \"^/b\"", false), 0);
+        assert_eq!(check("path = \"/a/:id\"", false), 1);
+        assert_eq!(check("path = \"/a/*\"", false), 1);
+        assert_eq!(check("path = \"/a/b:c/d*\"", false), 0);
     }
 }

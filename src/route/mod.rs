@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use crate::problem::Problems;
 use crate::value::{Name, NotBuilt, OneOrMany};
 
-mod captures;
 mod conditions;
 mod host;
 pub mod matching;
@@ -22,7 +21,6 @@ mod table;
 pub mod target;
 mod trie;
 
-pub use captures::Captures;
 pub use host::HostPattern;
 pub use matching::MatchConfig;
 pub use path::{Normalised, normalise};

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Captures;
 use super::path;
+use crate::message::Captures;
 
 /// A `path`: literal segments, `{name}` for one segment that is not empty, and at the end `{*name}` for the
 /// rest, which may be empty: `/a/{*rest}` also takes `/a/` and `/a`.
@@ -71,6 +71,28 @@ impl PathPattern {
         (self.tail == Tail::End).then_some(path)
     }
 
+    /// A segment that other routers read as a placeholder and this one as plain text, and how it is written here.
+    pub(super) fn looks_like_placeholder(&self) -> Option<(&str, String)> {
+        let last = self.segments.len().saturating_sub(1);
+        self.segments
+            .iter()
+            .enumerate()
+            .find_map(|(index, segment)| {
+                let Segment::Literal(text) = segment else {
+                    return None;
+                };
+                let meant = match text.as_str() {
+                    "*" | "**" if index == last => "{*rest}".to_owned(),
+                    "*" | "**" => "{name}".to_owned(),
+                    text => match text.strip_prefix(':') {
+                        Some(name) if !name.is_empty() => format!("{{{name}}}"),
+                        _ => return None,
+                    },
+                };
+                Some((text.as_str(), meant))
+            })
+    }
+
     /// What its names stand for in `path`, which it takes.
     ///
     /// The text is that of the path in its one form, percent-encoded, so that a rewrite loses nothing.
@@ -106,7 +128,15 @@ impl TryFrom<String> for PathPattern {
 
     fn try_from(text: String) -> Result<Self, String> {
         let Some(inner) = text.strip_prefix('/') else {
-            return Err(format!("the path `{text}` must begin with `/`"));
+            return Err(match text.contains("://") {
+                true => {
+                    format!("`{text}` is a URL; write its path here, and its host under `host`")
+                }
+                false if text.starts_with('^') => format!(
+                    "the path `{text}` must begin with `/`; a regular expression goes under `path_regex`"
+                ),
+                false => format!("the path `{text}` must begin with `/`; write \"/{text}\""),
+            });
         };
         if text.contains(['?', '#']) {
             return Err(format!(
@@ -131,7 +161,11 @@ impl TryFrom<String> for PathPattern {
                     Some(name) if after.is_none() => {
                         pattern.tail = Tail::Rest(Some(pattern.fresh_name(name)?));
                     }
-                    Some(_) => return Err(format!("`{segment}` must be the end of the path")),
+                    Some(_) => {
+                        return Err(format!(
+                            "`{segment}` must be the end of the path; `{{name}}` stands for one segment"
+                        ));
+                    }
                 },
             }
             rest = after;
@@ -144,16 +178,21 @@ impl TryFrom<String> for PathPattern {
 impl PathPattern {
     fn push_literal(&mut self, segment: &str, last: bool) -> Result<(), String> {
         if segment.is_empty() && !last {
-            return Err("`//` never matches: paths are normalised before matching".to_owned());
+            return Err(
+                "`//` never matches, for paths are normalised before matching; write `/`"
+                    .to_owned(),
+            );
         }
         let slashed = format!("/{segment}");
         let Some(canonical) = path::canonical(&slashed) else {
-            return Err(format!("`{segment}` has a malformed percent escape"));
+            return Err(format!(
+                "`{segment}` has a malformed percent escape; write a percent sign as `%25`"
+            ));
         };
         let literal = &canonical.text[1..];
         if literal.is_empty() && !segment.is_empty() {
             return Err(format!(
-                "`{segment}` never matches: paths are normalised before matching"
+                "`{segment}` never matches, for paths are normalised before matching; write the path that results"
             ));
         }
         self.encoded_separators |= canonical.encoded_separators;
@@ -165,11 +204,13 @@ impl PathPattern {
         let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
         if name.is_empty() || !name.bytes().all(inner) {
             return Err(format!(
-                "`{name}` cannot name a part of the path: use letters, digits, `_` and `-`"
+                "`{name}` cannot name a part of the path; use letters, digits, `_` and `-`"
             ));
         }
         if self.names().any(|known| known == name) {
-            return Err(format!("`{name}` stands twice in the path"));
+            return Err(format!(
+                "`{name}` stands twice in the path; give one of them another name"
+            ));
         }
         Ok(name.into())
     }
@@ -186,7 +227,7 @@ fn placeholder(segment: &str) -> Result<Option<&str>, String> {
     let inner = segment.strip_prefix('{').and_then(|s| s.strip_suffix('}'));
     if inner.unwrap_or(segment).contains(['{', '}']) {
         return Err(format!(
-            "braces must span a whole segment, like `/{{name}}/`, not `{segment}`"
+            "braces must span a whole segment, not as in `{segment}`; write it like `/{{name}}/`"
         ));
     }
     Ok(inner)

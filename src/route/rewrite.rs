@@ -4,9 +4,10 @@ use http::header;
 use http::uri::Authority;
 use serde::{Deserialize, Serialize};
 
+use super::normalise;
 use super::path::{canonical, with_query};
-use super::{Captures, normalise};
 use crate::error::Error;
+use crate::message::Captures;
 use crate::message::Request;
 
 /// `rewrite`
@@ -103,7 +104,9 @@ impl TryFrom<String> for PathTemplate {
 
     fn try_from(text: String) -> Result<Self, String> {
         if !text.starts_with('/') {
-            return Err(format!("the path `{text}` must begin with `/`"));
+            return Err(format!(
+                "the path `{text}` must begin with `/`; write \"/{text}\""
+            ));
         }
         if text.contains(['?', '#']) {
             return Err(format!(

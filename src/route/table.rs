@@ -5,11 +5,12 @@ use std::collections::HashMap;
 
 use http::Method;
 
+use super::Config;
 use super::host::{HostKey, HostPattern};
 use super::rule::{Rule, check_together};
 use super::trie::Trie;
-use super::{Captures, Config};
 use crate::headers::Headers;
+use crate::message::Captures;
 use crate::problem::Problems;
 use crate::value::Name;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
+pub mod access_log;
 pub mod log;
 pub mod metrics;
 mod process;

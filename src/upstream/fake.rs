@@ -18,9 +18,9 @@ use super::load::LoadGuard;
 use super::resolve::{Answer, Failure, Resolve, Service};
 use crate::body::Body;
 use crate::headers::Headers;
+use crate::message::Captures;
 use crate::message::{Context, Request, RequestId};
 use crate::peer::{Peer, PeerAddress};
-use crate::route::Captures;
 
 /// The endpoint 10.0.0.`last`.
 pub fn endpoint(last: u8) -> Arc<Endpoint> {

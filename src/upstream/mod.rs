@@ -86,14 +86,20 @@ impl Config {
     /// What deserializing alone cannot see.
     pub fn check(&self, problems: &mut Problems) {
         if self.endpoints.is_empty() {
-            problems.error(&["endpoints"], "an upstream needs at least one endpoint");
+            problems
+                .error(&["endpoints"], "an upstream needs at least one endpoint")
+                .help("name one, like `endpoints = [\"127.0.0.1:8080\"]`");
         }
         let mut first: HashMap<&str, String> = HashMap::new();
         for (place, entry) in self.endpoints.iter().enumerate() {
             let place = place.to_string();
             let at = ["endpoints", &place];
             if let Err(mistake) = entry.target(self.discovery) {
-                problems.error(&at, mistake);
+                let (wrong, mend) = mistake.split_once("; ").unwrap_or((&mistake, ""));
+                let problem = problems.error(&at, wrong);
+                if !mend.is_empty() {
+                    problem.help(mend);
+                }
             }
             if !(1..=target::MAX_WEIGHT).contains(&entry.weight) {
                 let at = ["endpoints", &place, "weight"];

@@ -10,11 +10,8 @@ use super::PoolConfig;
 use super::connector::{self, Address};
 use super::pool::Wanted;
 use crate::error::Error;
-use crate::h2::client::Connection;
-use crate::worker;
-
-/// Requests at once on one connection, before another is opened: the limit that servers commonly set.
-const BUSY: usize = 100;
+use crate::h2::client::{BUSY, Connection};
+use crate::process;
 
 /// Connections to one address.
 pub struct Multiplexed {
@@ -34,8 +31,10 @@ impl Multiplexed {
     pub fn new(address: Address) -> Self {
         Multiplexed {
             address,
-            connections: (0..worker::count()).map(|_| Mutex::default()).collect(),
-            connecting: (0..worker::count())
+            connections: (0..process::worker_count())
+                .map(|_| Mutex::default())
+                .collect(),
+            connecting: (0..process::worker_count())
                 .map(|_| tokio::sync::Mutex::default())
                 .collect(),
         }
@@ -56,7 +55,7 @@ impl Multiplexed {
         if !fresh && let Some(connection) = self.pick(limits, asked) {
             return Ok(connection);
         }
-        let _turn = self.connecting[worker::current()].lock().await;
+        let _turn = self.connecting[process::current_worker()].lock().await;
         // Another request may have made one while this waited for its turn.
         if let Some(connection) = self.pick(limits, Instant::now())
             && (!fresh || connection.made >= asked)
@@ -132,7 +131,7 @@ impl Multiplexed {
     }
 
     fn mine(&self) -> MutexGuard<'_, Vec<Shared>> {
-        self.connections[worker::current()]
+        self.connections[process::current_worker()]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }

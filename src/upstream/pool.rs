@@ -16,7 +16,7 @@ use super::PoolConfig;
 use super::connector::{self, Address};
 use crate::error::{Error, OVERLOADED};
 use crate::h1::client::{Connection, Loan};
-use crate::worker;
+use crate::process;
 
 /// What connection an exchange wants.
 #[derive(Clone, Copy)]
@@ -68,7 +68,9 @@ impl Pool {
     pub fn new(address: Address) -> Self {
         Pool {
             address,
-            idle: (0..worker::count()).map(|_| Mutex::default()).collect(),
+            idle: (0..process::worker_count())
+                .map(|_| Mutex::default())
+                .collect(),
             open: AtomicUsize::new(0),
             limit: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
@@ -114,7 +116,7 @@ impl Pool {
     /// Closes this worker's connections that were idle for too long, or are too old, or that the peer closed.
     pub fn sweep(&self, limits: &PoolConfig) {
         let now = Instant::now();
-        let mut idle = self.idle_of(worker::current());
+        let mut idle = self.idle_of(process::current_worker());
         let doomed: Vec<Pooled> = idle
             .extract_if(.., |pooled| {
                 pooled.is_stale(limits, now) || !pooled.connection.is_quiet(false)
@@ -143,7 +145,7 @@ impl Pool {
 
     fn take_idle(&self, wanted: &Wanted<'_>) -> Option<Pooled> {
         loop {
-            let pooled = self.idle_of(worker::current()).pop()?;
+            let pooled = self.idle_of(process::current_worker()).pop()?;
             let stale = pooled.is_stale(wanted.limits, wanted.asked);
             if !stale && pooled.connection.is_quiet(wanted.careful) {
                 return Some(pooled);
@@ -194,6 +196,12 @@ impl Pool {
         granted
             .await
             .map_err(|_| Error::new(OVERLOADED, "the wait for a connection was given up"))
+    }
+
+    /// Whether a request waits in line.
+    fn is_wanted(&self) -> bool {
+        let queued = self.queued.load(Ordering::Relaxed) > 0;
+        queued && self.waiting().iter().any(|waiter| !waiter.is_closed())
     }
 
     /// Offers `grant` to the first in line; hands it back when nobody waits.
@@ -279,6 +287,10 @@ impl Loan for Lease {
         &mut self.pooled.connection
     }
 
+    fn is_wanted(&self) -> bool {
+        self.pool.is_wanted()
+    }
+
     fn give_back(mut self) {
         self.pooled.since = Instant::now();
         let (pool, mut pooled) = (self.pool, self.pooled);
@@ -287,7 +299,7 @@ impl Loan for Lease {
                 Some(Grant::Connection(unwanted)) => unwanted,
                 _ => return,
             };
-            let mut idle = pool.idle_of(worker::current());
+            let mut idle = pool.idle_of(process::current_worker());
             if pool.closed.load(Ordering::Acquire) {
                 // Not under the lock: closing it may grant its place.
                 drop(idle);

@@ -9,7 +9,7 @@ use serde::ser::SerializeStruct;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::discovery::Discovery;
-use crate::value::{relative_to_file, text_or_table};
+use crate::value::{LONGEST_SOCKET_PATH, relative_to_file, text_or_table};
 
 /// The largest `weight` of an endpoint.
 pub const MAX_WEIGHT: u32 = 1000;
@@ -69,12 +69,38 @@ impl EndpointConfig {
     pub fn target(&self, discovery: Discovery) -> Result<Target, String> {
         let text = self.address.as_str();
         if let Some(path) = text.strip_prefix("unix:") {
-            return match path.starts_with('/') {
-                true => Ok(Target::Unix(Path::new(path).into())),
-                false => Err(format!(
-                    "`{text}` needs a whole path, like \"unix:/run/app.sock\""
+            return match path.len() {
+                1..=LONGEST_SOCKET_PATH if path.starts_with('/') => {
+                    Ok(Target::Unix(Path::new(path).into()))
+                }
+                0..=LONGEST_SOCKET_PATH => Err(format!(
+                    "`{text}` needs a whole path; write it like \"unix:/run/app.sock\""
+                )),
+                length => Err(format!(
+                    "the path of a unix socket may have {LONGEST_SOCKET_PATH} bytes, and `{path}` has {length}; \
+                     write a shorter one"
                 )),
             };
+        }
+        if text.contains("://") {
+            return Err(format!(
+                "`{text}` is a URL; write \"host:port\" without scheme and path"
+            ));
+        }
+        if text.contains([',', ' ']) {
+            return Err(format!(
+                "`{text}` has a comma or a space in it; write each endpoint in quotes of its own"
+            ));
+        }
+        if text.starts_with('/') {
+            return Err(format!(
+                "`{text}` is a path; write \"unix:{text}\" for a unix socket"
+            ));
+        }
+        if let Some((address, _)) = text.split_once('/') {
+            return Err(format!(
+                "`{text}` has a path, which the route's `rewrite` gives; write \"{address}\""
+            ));
         }
         match discovery {
             Discovery::Srv => service(text),
@@ -120,11 +146,6 @@ fn host_and_port(text: &str) -> Result<Target, String> {
             Ok(ip) => Ok(Target::Ip(SocketAddr::new(IpAddr::V6(ip), port))),
             Err(_) => Err(format!("`{inner}` is not an IPv6 address")),
         };
-    }
-    if host.contains("://") {
-        return Err(format!(
-            "`{text}` is a URL; write \"host:port\" without scheme and path"
-        ));
     }
     if host.contains(':') {
         return Err(format!(
@@ -269,6 +290,11 @@ mod tests {
             ("a..b:80", "not a host name"),
             ("-a:80", "not a host name"),
             ("unix:app.sock", "needs a whole path"),
+            ("unix:", "needs a whole path"),
+            (&format!("unix:/{}", "a".repeat(107)), "write a shorter one"),
+            ("app:80/x", "write \"app:80\""),
+            ("/run/app.sock", "write \"unix:/run/app.sock\""),
+            ("a:1, b:2", "quotes of its own"),
         ] {
             let error = target(text, Discovery::Dns).expect_err(text);
             assert!(error.contains(says), "{text}: {error}");

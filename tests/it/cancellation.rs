@@ -37,6 +37,25 @@ fn a_caller_that_leaves_within_the_answer_ends_it_upstream() {
 }
 
 #[test]
+fn a_caller_that_ends_within_its_body_is_not_answered_with_what_is_only_logged() {
+    let origin = Origin::start();
+    let proxy = Proxy::with(&Setup::to(&origin));
+    for head in [
+        "Content-Length: 10\r\n\r\nabc",
+        "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+    ] {
+        let mut client = proxy.client();
+        client.send(format!("POST / HTTP/1.1\r\nHost: x\r\n{head}"));
+        client.half_close();
+        assert_eq!(client.read_to_end(), b"");
+    }
+    eventually(SOON, "both are counted", || {
+        let gone = [("route", "all"), ("code", "499")];
+        proxy.metrics().sum("outrigger_requests_total", &gone) == 2.0
+    });
+}
+
+#[test]
 fn a_caller_that_leaves_within_its_body_does_not_end_it_well_upstream() {
     let origin = Origin::start();
     let proxy = Proxy::with(&Setup::to(&origin));

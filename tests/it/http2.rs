@@ -1,6 +1,8 @@
 //! HTTP/2 in cleartext, on either side.
 
-use crate::support::frames::{FrameClient, SETTINGS};
+use std::net::TcpListener;
+
+use crate::support::frames::{FrameClient, HEADERS, SETTINGS};
 use crate::support::{
     Client, Gate, H2Client, H2Origin, Launch, Origin, Proxy, Refusing, SOON, Script, Setup,
     eventually,
@@ -265,4 +267,23 @@ fn a_listener_speaks_only_the_protocols_that_it_names() {
     let mut http1 = Client::tcp(proxy.address());
     let answer = http1.send_request("GET", "/", &[], "").try_answer();
     assert!(answer.is_err() || answer.is_ok_and(|answer| answer.status == 400));
+}
+
+#[test]
+fn a_request_that_an_upstream_refused_unseen_is_sent_once_more() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let setup = Setup::to_address(listener.local_addr().unwrap());
+    let proxy = Launch::new(setup.upstream(r#"protocol = "http2""#).toml())
+        .one_worker()
+        .start();
+    let mut client = proxy.client();
+    client.send_request("POST", "/", &[], "");
+    let mut origin = FrameClient::accept(&listener);
+    let refused = origin.next(HEADERS).unwrap().stream;
+    origin.refuse(refused);
+    // The second attempt goes over a connection of its own.
+    let mut origin = FrameClient::accept(&listener);
+    let taken = origin.next(HEADERS).unwrap().stream;
+    origin.answer(taken);
+    assert_eq!(client.read_answer_to("POST").status, 200);
 }

@@ -20,6 +20,7 @@ mod forwarding;
 mod framing;
 mod headers;
 mod http2;
+mod http2_limits;
 mod layering;
 mod refusals;
 mod reload;

@@ -92,6 +92,21 @@ fn a_request_body_that_stops_arriving_is_given_up() {
 }
 
 #[test]
+fn an_http2_request_body_that_stops_arriving_is_given_up() {
+    let origin = Origin::start();
+    let proxy = Proxy::with(&Setup::to(&origin).listener(r#"body_timeout = "150ms""#));
+    let client = H2Client::connect(proxy.address());
+    let mut stalled = client.open("POST", "/", &[]);
+    stalled.send("abc");
+    assert_eq!(stalled.status(), 408);
+    eventually(SOON, "the origin's connection ends", || {
+        origin.open_connections() == 0
+    });
+    assert!(origin.requests().iter().all(|request| !request.complete));
+    assert_eq!(client.get("/").status, 200, "and the connection goes on");
+}
+
+#[test]
 fn an_upstream_that_does_not_answer_is_given_up() {
     let origin = Origin::start().on("/", Script::new().stall());
     let proxy = Proxy::with(&Setup::to(&origin).route(r#"timeout = "150ms""#));

@@ -125,6 +125,19 @@ fn requests_beyond_the_connections_wait_for_one() {
 }
 
 #[test]
+fn a_caller_that_hardly_sends_its_body_gives_way_to_those_who_wait() {
+    let origin = Origin::start();
+    let proxy = on_one_worker(&Setup::to(&origin).upstream("pool = { max_connections = 1 }"));
+    let mut slow = proxy.client();
+    slow.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\na");
+    eventually(SOON, "the slow request arrives", || {
+        origin.connections() == 1
+    });
+    assert_eq!(proxy.get("/").status, 200);
+    slow.read_answer().assert_refused(408, "request_timeout");
+}
+
+#[test]
 fn requests_beyond_those_that_may_wait_are_refused() {
     let origin = Origin::start().on("/stall", Script::new().stall());
     let proxy = on_one_worker(

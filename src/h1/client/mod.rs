@@ -19,7 +19,7 @@ use super::head::{self, Limits, ResponseHead};
 use super::outgoing::Outgoing;
 use super::pace::Pace;
 use super::reader::Reader;
-use crate::error::{Error, Progress, UPSTREAM_PROTOCOL_ERROR, UPSTREAM_RESET};
+use crate::error::{Error, Progress, REQUEST_TIMEOUT, UPSTREAM_PROTOCOL_ERROR, UPSTREAM_RESET};
 use crate::io::Io;
 use crate::message::{Request, Response};
 
@@ -41,6 +41,8 @@ pub struct Connection {
 /// Whoever lends a connection for one exchange; dropping the loan closes it.
 pub trait Loan: Send + Sync + Unpin + 'static {
     fn connection(&mut self) -> &mut Connection;
+    /// Whether somebody else waits for a connection.
+    fn is_wanted(&self) -> bool;
     /// The exchange is over and the connection can take another.
     fn give_back(self);
     /// The connection speaks another protocol from here on.
@@ -69,15 +71,28 @@ impl Connection {
 /// Sends a request over a lent connection; the answer's body owns the loan to its end.
 ///
 /// # Errors
-/// `upstream_reset`, `upstream_protocol_error`, and those of the request's own body. With [`Progress::Unsent`] no
+/// `upstream_reset`, `upstream_protocol_error`, those of the request's own body, and `request_timeout` when the body
+/// keeps a connection for which others wait. With [`Progress::Unsent`] no
 /// byte went out and `request` has its body back; with any other, it has it back only if no more than its first
 /// piece was taken.
 pub async fn exchange<L: Loan>(mut loan: L, request: &mut Request) -> Result<Response, Error> {
     let framing = put_head(&mut loan, request);
     let mut sending = Sending::new(request, framing, awaits_continue(request));
     let mut hearing = Hearing::default();
-    let heard =
-        poll_fn(|cx| poll_answer(cx, loan.connection(), &mut sending, &mut hearing, request)).await;
+    let heard = poll_fn(|cx| {
+        let connection = loan.connection();
+        if let Poll::Ready(heard) = poll_answer(cx, connection, &mut sending, &mut hearing, request)
+        {
+            return Poll::Ready(heard);
+        }
+        loop {
+            ready!(sending.poll_slow(cx, &loan.connection().out));
+            if loan.is_wanted() {
+                return Poll::Ready(Err(too_slow()));
+            }
+        }
+    })
+    .await;
     match heard {
         Ok(head) => answer::answer(loan, sending, head, request),
         Err(error) => {
@@ -91,6 +106,14 @@ pub async fn exchange<L: Loan>(mut loan: L, request: &mut Request) -> Result<Res
             })
         }
     }
+}
+
+fn too_slow() -> Error {
+    Error::new(
+        REQUEST_TIMEOUT,
+        "the request body comes too slowly while others wait for the connection",
+    )
+    .at(Progress::Sent)
 }
 
 fn put_head<L: Loan>(loan: &mut L, request: &Request) -> Framing {
@@ -123,11 +146,18 @@ fn put_head<L: Loan>(loan: &mut L, request: &Request) -> Framing {
         }
         _ => {}
     }
+    // Both are for this connection only, and it must say so (RFC 9110, sections 7.8 and 10.1.4).
+    let options: &[u8] = match (request.headers.contains(&header::TE), &request.upgrade) {
+        (true, Some(_)) => b"te, upgrade",
+        (true, None) => b"te",
+        (false, Some(_)) => b"upgrade",
+        (false, None) => b"",
+    };
+    if !options.is_empty() {
+        head::put_field(out, b"connection", options);
+    }
     if let Some(protocol) = &request.upgrade {
-        head::put_field(out, b"connection", b"upgrade");
         head::put_field(out, b"upgrade", protocol.as_bytes());
-    } else if request.headers.contains(&header::TE) {
-        head::put_field(out, b"connection", b"te");
     }
     out.extend_from_slice(b"\r\n");
     connection.out.start_body(framing);

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
@@ -16,6 +17,11 @@ use crate::h1::reader::Piece;
 use crate::message::Request;
 use crate::timer::Deadline;
 
+/// While others wait for a connection, a caller may keep one only if so many bytes of its body go out in each
+/// [`REVIEW`]. Otherwise as many slow callers as there are connections would shut everybody out.
+const SLOW: u64 = 1 << 10;
+const REVIEW: Duration = Duration::from_secs(1);
+
 /// The request's way out. Its head is in [`Outgoing`] already.
 pub(super) struct Sending {
     body: Option<Body>,
@@ -24,6 +30,9 @@ pub(super) struct Sending {
     waits: Deadline,
     /// Everything was handed to [`Outgoing`].
     gathered: bool,
+    /// When to look again how fast the body comes, and the bytes that were out at the last look.
+    review: Deadline,
+    reviewed: u64,
     /// The upstream takes no more; its answer may be there all the same.
     failed: Option<std::io::Error>,
     /// The upstream does not want the body.
@@ -54,6 +63,8 @@ impl Sending {
             body,
             taken: Taken::Nothing,
             waits,
+            review: Deadline::new(),
+            reviewed: 0,
             failed: None,
             unwanted: false,
         }
@@ -86,6 +97,25 @@ impl Sending {
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Completes when the caller has sent next to nothing of its body for a while; may be asked again.
+    pub fn poll_slow(&mut self, cx: &mut Context<'_>, out: &Outgoing) -> Poll<()> {
+        let callers_turn = !self.gathered && !self.unwanted && out.is_empty();
+        if !callers_turn || self.waits.is_set() {
+            self.review.clear();
+            return Poll::Pending;
+        }
+        loop {
+            if !self.review.is_set() {
+                self.reviewed = out.total();
+                self.review.set(Instant::now() + REVIEW);
+            }
+            ready!(self.review.poll_passed(cx));
+            if out.total() - self.reviewed < SLOW {
+                return Poll::Ready(());
+            }
+        }
     }
 
     fn gather(&mut self, cx: &mut Context<'_>, out: &mut Outgoing) -> Result<(), Error> {

@@ -20,6 +20,10 @@ pub use self::fields::{has_bare_lf, names_framing_with_underscore, protocols};
 pub use self::target::is_sound;
 pub use self::write::{put_field, put_fields, put_length, put_status};
 
+/// Lenient servers take `post` for POST, while no route and no policy that names POST does: RFC 9110 section 9.1
+/// has methods case-sensitive, and knows none in lower case.
+pub const LOWER_CASE_METHOD: &str = "a method in lower case";
+
 /// Bounds of a head.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -68,8 +72,11 @@ pub fn take_request(buffer: &mut BytesMut, limits: Limits) -> Result<Option<Requ
     while buffer.starts_with(b"\r\n") {
         buffer.advance(2);
     }
+    if buffer.starts_with(b"\n") {
+        return Err(refuse("a line that ends without CR"));
+    }
     let Some(scan) = scan_request(buffer, limits)? else {
-        return Ok(None);
+        return judge_lines(buffer, limits).map(|()| None);
     };
     let received = buffer.split_to(scan.length).freeze();
     scan.into_head(received).map(Some)
@@ -113,15 +120,35 @@ fn scan_request(buffer: &[u8], limits: Limits) -> Result<Option<RequestScan>, Er
             return Err(refuse("a line that ends without CR"));
         }
         let target = parsed.path.unwrap_or_default().as_bytes();
+        let method = parsed.method.unwrap_or_default().as_bytes();
+        if method.iter().any(u8::is_ascii_lowercase) {
+            return Err(refuse(LOWER_CASE_METHOD));
+        }
         Ok(Some(RequestScan {
             length,
-            method: Method::from_bytes(parsed.method.unwrap_or_default().as_bytes())
-                .map_err(|_| refuse("malformed method"))?,
+            method: Method::from_bytes(method).map_err(|_| refuse("malformed method"))?,
             target: (offset(buffer, target), target.len()),
             http_10: parsed.version == Some(0),
             fields: Fields::gather(buffer, parsed.headers).map_err(refuse)?,
         }))
     })
+}
+
+/// Refuses a head whose framing is wrong already, rather than to wait for its end.
+fn judge_lines(buffer: &[u8], limits: Limits) -> Result<(), Error> {
+    let Some(end) = memchr::memmem::rfind(buffer, b"\r\n") else {
+        return Ok(());
+    };
+    let so_far = [&buffer[..end], b"\r\n\r\n"].concat();
+    match scan_request(&so_far, limits)? {
+        Some(scan) => scan
+            .fields
+            .framing
+            .of_request(scan.http_10)
+            .map(|_| ())
+            .map_err(refuse),
+        None => Ok(()),
+    }
 }
 
 impl RequestScan {

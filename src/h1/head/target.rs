@@ -17,7 +17,6 @@ pub(super) fn parse(
     target: Bytes,
     host: Option<Authority>,
 ) -> Result<(Option<Authority>, PathAndQuery), Error> {
-    let malformed = |_| refuse("malformed request target");
     // A fragment is never sent; the type would silently cut it off.
     if memchr::memchr(b'#', &target).is_some() {
         return Err(refuse("a fragment in the request target"));
@@ -30,15 +29,33 @@ pub(super) fn parse(
         return Ok((Some(authority), PathAndQuery::from_static("/")));
     }
     match target.first() {
-        Some(b'/') => Ok((
-            host,
-            PathAndQuery::from_maybe_shared(target).map_err(malformed)?,
-        )),
+        Some(b'/') => Ok((host, path_and_query(target)?)),
         Some(b'*') if target.len() == 1 && *method == Method::OPTIONS => {
             Ok((host, PathAndQuery::from_static("*")))
         }
         _ => parse_absolute(method, target),
     }
+}
+
+/// Path and query; characters that many callers leave as they are, and no URI may hold, are percent-encoded.
+fn path_and_query(target: Bytes) -> Result<PathAndQuery, Error> {
+    PathAndQuery::from_maybe_shared(target.clone())
+        .or_else(|_| PathAndQuery::from_maybe_shared(Bytes::from(encode(&target))))
+        .map_err(|_| refuse("malformed request target"))
+}
+
+fn encode(target: &[u8]) -> Vec<u8> {
+    let mut encoded = Vec::with_capacity(target.len() + 16);
+    for byte in target {
+        match byte {
+            b'"' => encoded.extend_from_slice(b"%22"),
+            b'<' => encoded.extend_from_slice(b"%3C"),
+            b'>' => encoded.extend_from_slice(b"%3E"),
+            b'`' => encoded.extend_from_slice(b"%60"),
+            other => encoded.push(*other),
+        }
+    }
+    encoded
 }
 
 fn parse_absolute(

@@ -49,7 +49,8 @@ impl Connection {
             }
             return Err(error);
         }
-        drop(body);
+        // What is left was not to be sent, as after HEAD.
+        drop(body.withheld());
         Ok(self.exchange.keep_alive && self.discard_body().await)
     }
 
@@ -90,7 +91,7 @@ impl Connection {
             let mut state = self.shared.state();
             state.interim_over = true;
             // Whoever waits for a 100 may send its body or not: the bytes that follow could be either.
-            self.exchange.keep_alive &= keep_alive && !state.awaits_continue;
+            self.exchange.keep_alive &= keep_alive && !state.awaits_continue && !state.body_failed;
             std::mem::take(&mut state.interim)
         };
         let bodyless = self.exchange.is_head

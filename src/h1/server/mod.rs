@@ -89,6 +89,8 @@ impl Connection {
         let mut progress = HeadProgress::default();
         let head = poll_fn(|cx| self.poll_head(cx, &mut progress, &draining)).await;
         self.refused = head.is_err();
+        // Whatever is wrong with a HEAD, its caller waits for an answer without a body.
+        self.exchange.is_head = progress.is_head;
         Ok(head?.map(|head| {
             let body = self.begin(&head);
             (head, body)
@@ -105,6 +107,7 @@ impl Connection {
         let reader = &mut state.reader;
         loop {
             if progress.pace.is_worthwhile(&reader.buffer) {
+                progress.is_head = reader.buffer.trim_ascii_start().starts_with(b"HEAD ");
                 if let Some(head) = head::take_request(&mut reader.buffer, self.settings.head)? {
                     self.deadline.clear();
                     return Poll::Ready(Ok(Some(head)));
@@ -200,6 +203,7 @@ impl Connection {
 struct HeadProgress {
     pace: Pace,
     timing: Timing,
+    is_head: bool,
 }
 
 /// Which limit is running.

@@ -43,6 +43,8 @@ pub(super) struct State {
     body: Option<Waker>,
     gap: Deadline,
     body_timeout: Duration,
+    /// The body cannot be read to its end, so nobody knows where a next request would begin.
+    pub body_failed: bool,
 }
 
 impl Shared {
@@ -59,6 +61,7 @@ impl Shared {
                 body: None,
                 gap: Deadline::new(),
                 body_timeout,
+                body_failed: false,
             }),
         }
     }
@@ -86,6 +89,7 @@ impl State {
         self.interim_over = head.version == Version::HTTP_10;
         self.interim.clear();
         self.gap.clear();
+        self.body_failed = false;
     }
 
     /// The incoming side belongs to the connection alone from here on. Two readers would each get a part.
@@ -164,12 +168,14 @@ impl http_body::Body for RequestBody {
                 state.gap.set(Instant::now() + state.body_timeout);
             }
             ready!(state.gap.poll_passed(cx));
+            state.body_failed = true;
             return Poll::Ready(Some(Err(Error::new(
                 REQUEST_TIMEOUT,
                 "the request body stalled for longer than this listener allows",
             ))));
         };
         state.gap.clear();
+        state.body_failed = matches!(piece, Some(Err(_)));
         if state.reader.body_done() {
             this.ended = true;
             state.body = None;

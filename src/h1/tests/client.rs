@@ -10,6 +10,7 @@ use crate::message::Interim;
 pub(super) struct Lent {
     connection: Option<Upstream>,
     back: Arc<std::sync::Mutex<Option<Upstream>>>,
+    pub wanted: bool,
 }
 
 pub(super) type Back = Arc<std::sync::Mutex<Option<Upstream>>>;
@@ -19,6 +20,7 @@ pub(super) fn lend(connection: Upstream) -> (Lent, Back) {
     let lent = Lent {
         connection: Some(connection),
         back: back.clone(),
+        wanted: false,
     };
     (lent, back)
 }
@@ -34,6 +36,10 @@ pub(super) fn came_back(back: &Back) -> bool {
 impl Loan for Lent {
     fn connection(&mut self) -> &mut Upstream {
         self.connection.as_mut().unwrap()
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.wanted
     }
 
     fn give_back(mut self) {
@@ -302,6 +308,25 @@ async fn a_switch_hands_out_the_connection() {
     );
     upgraded.io.try_write(b"raw").unwrap();
     assert_eq!(far.read_now(), "raw");
+}
+
+/// What is for one connection only is named as such, all of it.
+#[tokio::test(start_paused = true)]
+async fn a_switch_that_would_take_trailers_names_both() {
+    let (io, mut far) = unix();
+    let (lent, _) = upstream(io);
+    let mut request = get();
+    let (te, trailers) = field("te", "trailers");
+    request.headers.append(&te, &trailers);
+    request.upgrade = Some(HeaderValue::from_static("websocket"));
+    far.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        .await;
+    exchange(lent, &mut request).await.unwrap();
+    let sent = far.read_now();
+    assert!(
+        sent.contains("connection: te, upgrade\r\nupgrade: websocket\r\n"),
+        "{sent}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 
 use super::client::{came_back, upstream};
 use super::*;
-use crate::error::{BAD_REQUEST, Progress, UPSTREAM_RESET};
+use crate::error::{BAD_REQUEST, Progress, REQUEST_TIMEOUT, UPSTREAM_RESET};
 use crate::h1::client::exchange;
 
 #[tokio::test(start_paused = true)]
@@ -236,4 +236,32 @@ async fn a_silent_upstream_that_closes_under_a_body_is_a_reset() {
         (error.reason(), error.progress()),
         (UPSTREAM_RESET, Progress::Sent)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_caller_gives_way_to_those_who_wait() {
+    let long: &'static str = "a".repeat(600).leak();
+    for (wanted, piece, gives_way) in [(true, "a", true), (true, long, false), (false, "a", false)]
+    {
+        let (io, mut far) = unix();
+        let (mut lent, _) = upstream(io);
+        lent.wanted = wanted;
+        let (send, body) = channel();
+        let mut post = request(Method::POST, "/", body);
+        let dribble = async {
+            for _ in 0..10 {
+                // A receiver that is gone is the refusal.
+                let _ = send.send(data(piece));
+                tokio::time::sleep(Duration::from_millis(400)).await;
+            }
+            drop(send);
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+            let _ = far.0.write_all(answer).await;
+        };
+        let (outcome, ()) = tokio::join!(exchange(lent, &mut post), dribble);
+        match outcome {
+            Ok(response) => assert!(!gives_way && response.status == 200),
+            Err(error) => assert!(gives_way && error.reason() == REQUEST_TIMEOUT, "{error}"),
+        }
+    }
 }

@@ -60,6 +60,11 @@ const STRICTER: &[(&str, &str, &str)] = &[
         "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n",
     ),
     (
+        "a method in lower case",
+        "lenient servers take it for the one in upper case, which routes and policies do not",
+        "post / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+    ),
+    (
         "malformed request target",
         "a form that belongs to another method, or a scheme that is not HTTP",
         "GET a:80 HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -138,6 +143,8 @@ async fn compare(wire: &[u8]) -> Result<(), String> {
         }
     }
     match ended {
+        // Hyper refuses a quote in a query, and here it is encoded.
+        _ if ours.len() > theirs.len() && ours[theirs.len()].target.contains("%22") => Ok(()),
         _ if ours.len() > theirs.len() => Err(format!("only we read {:?}", &ours[theirs.len()..])),
         Ended::Refused(why) if STRICTER.iter().any(|(ours, ..)| why.contains(ours)) => Ok(()),
         _ if ours.len() < theirs.len() => Err(format!(

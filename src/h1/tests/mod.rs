@@ -29,9 +29,9 @@ use crate::body::Body;
 use crate::error::Error;
 use crate::headers::Headers;
 use crate::io::Io;
+use crate::message::Captures;
 use crate::message::{Context, Request, RequestId, Response};
 use crate::peer::{Peer, PeerAddress};
-use crate::route::Captures;
 
 const LIMITS: Limits = Limits {
     bytes: 60 << 10,

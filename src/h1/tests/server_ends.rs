@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::*;
-use crate::error::{CALLER_GONE, UPSTREAM_RESET};
+use crate::error::{BAD_REQUEST, CALLER_GONE, REQUEST_TIMEOUT, UPSTREAM_RESET};
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_leaves_is_noticed() {
@@ -40,6 +40,44 @@ async fn the_end_between_requests_and_within_a_head_is_just_the_end() {
         far.send(sent).await;
         drop(far);
         assert!(connection.next(|| false).await.unwrap().is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_to_a_body_that_cannot_be_read_says_that_it_is_the_last() {
+    for (body, reason) in [
+        ("x\r\n", BAD_REQUEST),
+        ("3\r\nabcd\r\n", BAD_REQUEST),
+        ("3\r\nab", REQUEST_TIMEOUT),
+    ] {
+        let (io, mut far) = unix();
+        let mut connection = connection(io);
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        far.send(format!("{head}{body}")).await;
+        let (_, body) = next(&mut connection).await;
+        let error = attended(&mut connection, read_all(body)).await.unwrap();
+        assert_eq!(error.unwrap_err().reason(), reason);
+        assert!(!connection.respond(ok("refused"), true).await.unwrap());
+        assert!(far.read_head().await.contains("connection: close"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_head_request_is_answered_without_a_body() {
+    for sent in [
+        "HEAD / HTTP/1.1\r\n\r\n",
+        "\r\nHEAD / HTTP/1.1\r\n\r\n",
+        "HEAD / HTTP/1.1\r\nHost : a\r\n\r\n",
+    ] {
+        let (io, mut far) = unix();
+        let mut connection = connection(io);
+        far.send(sent).await;
+        connection.next(|| false).await.unwrap_err();
+        connection.respond(ok("refused"), false).await.unwrap();
+        connection.close().await;
+        far.finish().await;
+        let answer = far.read_to_end().await;
+        assert!(answer.ends_with("\r\n\r\n"), "{answer}");
     }
 }
 

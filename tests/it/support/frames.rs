@@ -1,7 +1,7 @@
 //! HTTP/2 frame by frame (RFC 9113, section 4.1), for what a library's client hides.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use super::wait::LIMIT;
 
@@ -16,7 +16,7 @@ const END_STREAM: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
 const ACK: u8 = 0x1;
 
-/// One connection.
+/// One connection, of either end.
 pub struct FrameClient {
     socket: TcpStream,
     next_stream: u32,
@@ -44,6 +44,31 @@ impl FrameClient {
         client.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
         client.send(SETTINGS, 0, 0, &[]);
         client
+    }
+
+    /// The other end: accepts a connection, takes its preface and sends empty settings.
+    pub fn accept(listener: &TcpListener) -> FrameClient {
+        let (mut socket, _) = listener.accept().expect("a caller");
+        socket
+            .set_read_timeout(Some(LIMIT))
+            .expect("a connected socket");
+        socket.read_exact(&mut [0; 24]).expect("the preface");
+        let mut peer = FrameClient {
+            socket,
+            next_stream: 2,
+        };
+        peer.send(SETTINGS, 0, 0, &[]);
+        peer
+    }
+
+    /// Answers 200 without a body.
+    pub fn answer(&mut self, stream: u32) {
+        self.send(HEADERS, END_HEADERS | END_STREAM, stream, &[0x88]);
+    }
+
+    /// Resets a stream of which nothing was processed (REFUSED_STREAM, RFC 9113 section 8.7).
+    pub fn refuse(&mut self, stream: u32) {
+        self.send(RST_STREAM, 0, stream, &7u32.to_be_bytes());
     }
 
     pub fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {

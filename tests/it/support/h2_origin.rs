@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, Request, Response, Version};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Empty, StreamBody};
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper::body::{Body as _, Frame, Incoming};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -22,13 +22,16 @@ use tokio::sync::{mpsc, oneshot};
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// Sends each piece of a request's body back as it arrives, then its trailers, and for gRPC `grpc-status: 0`.
-/// `/stall` is never answered, `/cut` is cut in the middle of its answer.
+/// `/stall` is never answered, `/cut` is cut in the middle of its answer, `/large` is [`LARGE`] zeros.
 pub struct H2Origin {
     address: SocketAddr,
     shared: Arc<Shared>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
+
+/// Bytes of the answer to `/large`.
+pub const LARGE: usize = 1 << 20;
 
 #[derive(Default)]
 struct Shared {
@@ -137,6 +140,10 @@ async fn answer(request: Request<Incoming>, shared: &Arc<Shared>) -> Response<Bo
     if path == "/stall" {
         let _open = open;
         return std::future::pending().await;
+    }
+    if path == "/large" {
+        let zeros = Full::from(vec![0; LARGE]).map_err(|never| match never {});
+        return Response::new(zeros.boxed_unsync());
     }
     let grpc = head
         .headers

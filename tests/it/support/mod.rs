@@ -25,7 +25,7 @@ mod wire;
 pub use client::{Client, Response};
 pub use config::Setup;
 pub use h2_client::H2Client;
-pub use h2_origin::H2Origin;
+pub use h2_origin::{H2Origin, LARGE};
 pub use launch::Launch;
 pub use origin::Origin;
 pub use proxy::Proxy;

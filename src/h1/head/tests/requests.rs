@@ -380,6 +380,7 @@ fn refuses() {
         ("G(T / HTTP/1.1", "", "malformed request head"),
         ("GET / HTTP/1.1\n", "", "ends without CR"),
         ("\nGET / HTTP/1.1", "", "ends without CR"),
+        ("\n\r\nGET / HTTP/1.1", "", "ends without CR"),
         ("PRI * HTTP/2.0", "", "HTTP version"),
         ("\x16\x03\x01\x02\x00\x01\x00", "", "came as TLS"),
         (
@@ -404,4 +405,64 @@ fn refuses() {
     }
     let error = request("GET / HTTP/1.1\r\nX: a\r\n\r\n").unwrap_err();
     assert!(error.detail().contains("no Host"), "{error}");
+}
+
+#[test]
+fn what_callers_leave_unencoded_is_encoded() {
+    for (sent, target) in [
+        (r#"/a?b="c""#, "/a?b=%22c%22"),
+        (r#"/"a"?<b>"#, "/%22a%22?%3Cb%3E"),
+        ("/a?b=`c`<", "/a?b=%60c%60%3C"),
+        (r"/a?b=\c|{d}^", r"/a?b=\c|{d}^"),
+    ] {
+        let sent = head(&format!("GET {sent} HTTP/1.1"), "");
+        let head = request(&sent).expect(&sent).unwrap();
+        assert_eq!(head.target.as_str(), target);
+    }
+}
+
+#[test]
+fn a_wrong_framing_is_refused_before_the_head_ends() {
+    for (fields, error) in [
+        ("Content-Length: 1\r\nContent-Length: 2\r\n", true),
+        ("Content-Length: 99999999999999999999\r\nX", true),
+        (
+            "Content-Length: 1\r\nTransfer-Encoding: chunked\r\nX: y",
+            true,
+        ),
+        ("Content-Length: 1\r\nContent-Length: 2", false),
+        ("Content-Length: 1\r\nX: y\r\n", false),
+        ("X: y\r\nY", false),
+        ("", false),
+    ] {
+        let sent = format!("PUT / HTTP/1.1\r\n{fields}");
+        assert_eq!(request(&sent).is_err(), error, "{fields}");
+    }
+}
+
+#[test]
+fn a_method_in_lower_case_is_no_method() {
+    for method in ["get", "Post", "-bl", "PROPFINd"] {
+        let error = request(head(&format!("{method} / HTTP/1.1"), "")).unwrap_err();
+        assert_eq!(error.reason(), BAD_REQUEST, "{method}");
+    }
+    for method in ["MKCOLA", "VERSION-CONTROL", "X_1"] {
+        let head = request(head(&format!("{method} / HTTP/1.1"), "")).unwrap();
+        assert_eq!(head.unwrap().method, method);
+    }
+}
+
+#[test]
+fn empty_lines_are_no_head_however_they_end() {
+    for sent in [
+        "\n",
+        "\n\r",
+        "\n\r\n",
+        "\n\n\r\n",
+        "\r",
+        "\r\n",
+        "\r\n\n\r\n\r\n",
+    ] {
+        assert!(!matches!(request(sent), Ok(Some(_))), "{sent:?}");
+    }
 }

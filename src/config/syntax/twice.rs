@@ -1,0 +1,71 @@
+//! Where a key that is set twice was set before.
+
+use std::ops::Range;
+
+use toml::de::{DeTable, DeValue};
+
+use super::super::tree::{Table, Value};
+use super::line_at;
+
+/// Where the key at `span` stands for the first time, when it is in the name of a table or begins a line.
+/// `table` is what the parser understood of `text`.
+pub(super) fn first_place(text: &str, span: &Range<usize>, table: &Table) -> Option<Range<usize>> {
+    let line = line_at(text, span.start);
+    let above = text.get(..line.start)?;
+    match header(text.get(line.clone())?) {
+        Some(name) => headers(above)
+            .find(|(_, path)| *path == name)
+            .map(|(place, _)| place),
+        None => first_key(text, span, &line, table),
+    }
+}
+
+fn first_key(
+    text: &str,
+    span: &Range<usize>,
+    line: &Range<usize>,
+    table: &Table,
+) -> Option<Range<usize>> {
+    if !text.get(line.start..span.start)?.trim().is_empty() {
+        return None;
+    }
+    let key = text.get(span.clone())?.trim_matches(['"', '\'']);
+    let above = headers(text.get(..line.start)?).last();
+    let path = above.map(|(_, path)| path).unwrap_or_default();
+    let mut table = table;
+    for name in &path {
+        match &table.get(name)?.node.value {
+            Value::Table(inner) => table = inner,
+            _ => return None,
+        }
+    }
+    let first = table.get(key)?.key.span.clone();
+    (first.start < span.start).then_some(first)
+}
+
+/// The names of tables in `text`, each with the place of its brackets.
+fn headers(text: &str) -> impl Iterator<Item = (Range<usize>, Vec<String>)> {
+    let mut start = 0;
+    text.split_inclusive('\n').filter_map(move |line| {
+        let place = start..start + line.trim_end().len();
+        start += line.len();
+        Some((place, header(line)?))
+    })
+}
+
+/// The name in a line such as `[routes.a]`.
+fn header(line: &str) -> Option<Vec<String>> {
+    if !super::is_header(line) {
+        return None;
+    }
+    let mut table = DeTable::parse(line).ok()?.into_inner();
+    let mut path = Vec::new();
+    while let Some((key, value)) = table.into_iter().next() {
+        path.push(key.into_inner().into_owned());
+        match value.into_inner() {
+            DeValue::Table(inner) => table = inner,
+            _ => return None,
+        }
+    }
+    Some(path)
+}

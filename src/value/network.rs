@@ -1,0 +1,68 @@
+//! Lists of networks.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use serde::Deserialize;
+use serde::de::Deserializer;
+
+use super::text;
+
+/// Reads a list of networks such as `"10.0.0.0/8"`, for `deserialize_with`.
+///
+/// # Errors
+/// A sentence for the first that is none, and how to write it.
+pub fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    struct Network(IpNet);
+
+    impl<'de> Deserialize<'de> for Network {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            text(deserializer, "a network such as \"10.0.0.0/8\"")
+        }
+    }
+
+    impl FromStr for Network {
+        type Err = String;
+
+        fn from_str(text: &str) -> Result<Self, String> {
+            network(text).map(Network)
+        }
+    }
+
+    let networks = Vec::<Network>::deserialize(deserializer)?;
+    Ok(networks.into_iter().map(|network| network.0).collect())
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    text.parse().map_err(|_| match text.parse::<IpAddr>() {
+        // One address alone might be a network whose length was forgotten.
+        Ok(address) => format!(
+            "`{text}` has no length; write \"{}\" for this address alone",
+            IpNet::from(address)
+        ),
+        Err(_) => {
+            format!("`{text}` is not a network; write it like \"10.0.0.0/8\" or \"fd00::/8\"")
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mistakes_say_how_to_mend_them() {
+        assert!(network("10.0.0.0/8").is_ok());
+        for (text, says) in [
+            ("10.0.0.1", "\"10.0.0.1/32\""),
+            ("::1", "\"::1/128\""),
+            ("10.0.0.0/33", "is not a network"),
+            ("10.0.0.0/8 ", "is not a network"),
+            ("any", "is not a network"),
+        ] {
+            let error = network(text).expect_err(text);
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+}
