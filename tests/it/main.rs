@@ -19,6 +19,7 @@ mod drain;
 mod forwarding;
 mod framing;
 mod headers;
+mod hostile;
 mod http2;
 mod http2_limits;
 mod layering;
