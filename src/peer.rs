@@ -11,6 +11,60 @@ pub struct Peer {
     pub listener: Arc<str>,
     /// Whether the connection is encrypted: `X-Forwarded-Proto` and the scheme of forwarded requests.
     pub encrypted: bool,
+    /// What its certificate proved.
+    pub identity: Option<Identity>,
+}
+
+impl Peer {
+    /// Who the caller has proven to be, by a certificate that was verified.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+}
+
+/// Names that a verified certificate proved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    name: Box<str>,
+    spiffe: Option<Box<str>>,
+    dns: Box<[Box<str>]>,
+    subject: Box<str>,
+}
+
+impl Identity {
+    /// `subject` is a distinguished name (RFC 4514).
+    pub fn new(spiffe: Option<&str>, dns: &[&str], subject: &str) -> Self {
+        let name = match (spiffe, dns) {
+            (Some(id), _) => id.to_owned(),
+            (None, [first, ..]) => format!("dns:{first}"),
+            (None, []) => format!("subject:{subject}"),
+        };
+        Identity {
+            name: name.into(),
+            spiffe: spiffe.map(Into::into),
+            dns: dns.iter().map(|name| (*name).into()).collect(),
+            subject: subject.into(),
+        }
+    }
+
+    /// The one name to show and to count by: the SPIFFE ID; without one `dns:` and the first DNS name; without
+    /// any `subject:` and the subject.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The SPIFFE ID, when the certificate has exactly one (X.509-SVID, section 2).
+    pub fn spiffe(&self) -> Option<&str> {
+        self.spiffe.as_deref()
+    }
+
+    pub fn dns(&self) -> impl Iterator<Item = &str> {
+        self.dns.iter().map(|name| &**name)
+    }
+
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
 }
 
 /// Where a caller connects from.
@@ -37,5 +91,18 @@ impl std::fmt::Display for PeerAddress {
             PeerAddress::Tcp(address) => address.fmt(f),
             PeerAddress::Unix => f.write_str("unix"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_name_that_was_proven_is_shown() {
+        let named = |spiffe, dns: &[&str]| Identity::new(spiffe, dns, "CN=app").name().to_owned();
+        assert_eq!(named(Some("spiffe://td/app"), &["app"]), "spiffe://td/app");
+        assert_eq!(named(None, &["app", "b"]), "dns:app");
+        assert_eq!(named(None, &[]), "subject:CN=app");
     }
 }

@@ -149,8 +149,8 @@ impl Reloader {
         self.status.clone()
     }
 
-    /// Reads the config again, and puts it to use if it is another and good. Also gives the paths to watch, when
-    /// they may have changed.
+    /// Reads the config again, and puts it to use if it is another and good. Also gives the paths to watch, those
+    /// of a bad config too: what mends it may be a file that only it names.
     ///
     /// # Errors
     /// The whole report; the old config goes on serving.
@@ -168,11 +168,12 @@ impl Reloader {
                     summary: report.first_line(),
                     report: report.to_string(),
                 };
-                return (Err(self.refused(refusal)), None);
+                let watched = report.watched().to_vec();
+                return (Err(self.refused(refusal)), Some(watched));
             }
         };
         let watched = loaded.watched.clone();
-        if loaded.hash == self.snapshot.load().hash {
+        if self.snapshot.load().is_of(&loaded) {
             self.status.facts().last_error = None;
             self.gauges.successful.set(1);
             let generation = self.snapshot.load().generation;

@@ -22,6 +22,7 @@ pub struct Snapshot {
     /// 1 for the first config of this process; one more for each that replaced another.
     pub generation: u64,
     pub hash: String,
+    named_content: u128,
     pub loaded_at: SystemTime,
     pub config: Config,
     pub table: Table<Arc<Route>>,
@@ -51,7 +52,12 @@ impl Snapshot {
     /// # Errors
     /// What only shows when routes are laid beside each other.
     pub fn next(loaded: Loaded, old: Option<&Snapshot>, tools: &Tools) -> Result<Self, Problems> {
-        let Loaded { config, hash, .. } = loaded;
+        let Loaded {
+            config,
+            hash,
+            named_content,
+            ..
+        } = loaded;
         let old_upstream = |name| old.and_then(|old| old.upstreams.get(name));
         let upstreams: BTreeMap<Name, Arc<Upstream>> = config
             .upstreams
@@ -96,6 +102,7 @@ impl Snapshot {
         Ok(Snapshot {
             generation: old.map_or(1, |old| old.generation + 1),
             hash,
+            named_content,
             loaded_at: SystemTime::now(),
             access_log: access_log
                 .map(|out| Arc::new(AccessLog::new(&config.log.access_log_headers, out))),
@@ -104,6 +111,11 @@ impl Snapshot {
             config,
             kept,
         })
+    }
+
+    /// Whether `loaded` was read from the same files with the same content, and would change nothing.
+    pub fn is_of(&self, loaded: &Loaded) -> bool {
+        self.hash == loaded.hash && self.named_content == loaded.named_content
     }
 
     /// Closes what was idle for too long on the worker that calls this.

@@ -27,6 +27,7 @@ pub(crate) fn request(method: &str, target: &str) -> Box<Request> {
                 address: PeerAddress::Unix,
                 listener: "main".into(),
                 encrypted: false,
+                identity: None,
             }),
             client: None,
             route: "".into(),

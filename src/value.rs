@@ -13,7 +13,7 @@ mod relative;
 
 pub use network::networks;
 pub use relative::{
-    LONGEST_SOCKET_PATH, is_relative_to_file, relative_to_file, text_relative_to_file,
+    FilePath, LONGEST_SOCKET_PATH, Relative, relative_to_file, text_relative_to_file,
 };
 
 /// A length of time, written `"250ms"`, `"2s"`, `"5m"` or `"1h"`.

@@ -13,7 +13,7 @@ use super::files::Source;
 use super::mistake::{Kind, Mistake};
 use super::suggest::any_of;
 use super::tree::{Node, Table, Value};
-use crate::value::is_relative_to_file;
+use crate::value::Relative;
 
 /// Reads one block, which stands in `sources`.
 pub(super) fn read<T: de::DeserializeOwned>(node: &Node, sources: &[Source]) -> Result<T, Mistake> {
@@ -39,8 +39,8 @@ struct From<'a> {
     sources: &'a [Source],
     /// Set where only the keys that the struct knows are handed out.
     known: Option<&'a Cell<&'static [&'static str]>>,
-    /// Set where a path in text counts from the directory of the file.
-    relative_to_file: bool,
+    /// Which text is a path that counts from the directory of the file.
+    relative: Option<Relative>,
 }
 
 impl<'a> From<'a> {
@@ -49,16 +49,20 @@ impl<'a> From<'a> {
             node,
             sources,
             known: None,
-            relative_to_file: false,
+            relative: None,
         }
     }
 
     fn text(&self, text: &'a str) -> Result<Cow<'a, str>, Mistake> {
-        let source = self.sources.get(self.node.place.source);
-        match source.filter(|_| self.relative_to_file) {
-            Some(source) => source.whole_address(text).map_err(Mistake::custom),
-            None => Ok(Cow::Borrowed(text)),
+        let Some((source, relative)) = self.sources.get(self.node.place.source).zip(self.relative)
+        else {
+            return Ok(Cow::Borrowed(text));
+        };
+        match relative {
+            Relative::Address => source.whole_address(text),
+            Relative::File => source.named_file(text),
         }
+        .map_err(Mistake::custom)
     }
 }
 
@@ -114,11 +118,8 @@ impl<'de> Deserializer<'de> for From<'_> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Mistake> {
-        let relative_to_file = self.relative_to_file || is_relative_to_file(name);
-        visitor.visit_newtype_struct(From {
-            relative_to_file,
-            ..self
-        })
+        let relative = self.relative.or_else(|| Relative::asked_by(name));
+        visitor.visit_newtype_struct(From { relative, ..self })
     }
 
     fn deserialize_enum<V: Visitor<'de>>(

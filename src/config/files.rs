@@ -1,9 +1,11 @@
 //! From a path to the text of the files that make up a config.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use super::fingerprint::Fingerprint;
 use super::redact::redact;
@@ -20,6 +22,8 @@ pub(super) struct Source {
     pub shown: String,
     /// Where the file stops being UTF-8, if it does; `text` has replacement characters from there on.
     pub not_text_at: Option<usize>,
+    /// The files that were found named in it.
+    named: Mutex<BTreeSet<PathBuf>>,
 }
 
 /// Everything that was read, and what could not be.
@@ -151,6 +155,12 @@ impl Files {
         print.hex()
     }
 
+    /// The files that blocks were found to name.
+    pub fn named(&self) -> BTreeSet<PathBuf> {
+        let named = |source: &Source| source.named().clone();
+        self.sources.iter().flat_map(named).collect()
+    }
+
     fn failed(failure: Failure) -> Self {
         Files {
             failures: vec![failure],
@@ -197,7 +207,12 @@ impl Source {
             shown: redact(&text),
             text,
             not_text_at: std::str::from_utf8(bytes).err().map(|e| e.valid_up_to()),
+            named: Mutex::default(),
         }
+    }
+
+    fn named(&self) -> std::sync::MutexGuard<'_, BTreeSet<PathBuf>> {
+        self.named.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An address that stands in this file, with the path of `unix:PATH` made whole: it counts from the directory
@@ -207,16 +222,36 @@ impl Source {
     /// # Errors
     /// A sentence, when the directory cannot be told or not be written as text.
     pub fn whole_address<'a>(&self, text: &'a str) -> Result<Cow<'a, str>, String> {
-        let directory = self.path.as_deref().and_then(Path::parent);
-        let (Some(path), Some(directory)) = (text.strip_prefix("unix:"), directory) else {
-            return Ok(Cow::Borrowed(text));
-        };
-        if path.is_empty() || path.starts_with('/') {
+        match text.strip_prefix("unix:") {
+            Some("") | None => Ok(Cow::Borrowed(text)),
+            Some(path) => Ok(match self.whole_path(path)? {
+                Cow::Borrowed(_) => Cow::Borrowed(text),
+                Cow::Owned(path) => Cow::Owned(format!("unix:{path}")),
+            }),
+        }
+    }
+
+    /// The path of another file that stands in this one, made whole in the same way; it is remembered.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn named_file<'a>(&self, text: &'a str) -> Result<Cow<'a, str>, String> {
+        if text.is_empty() {
             return Ok(Cow::Borrowed(text));
         }
+        let path = self.whole_path(text)?;
+        self.named().insert(PathBuf::from(&*path));
+        Ok(path)
+    }
+
+    fn whole_path<'a>(&self, path: &'a str) -> Result<Cow<'a, str>, String> {
+        let directory = self.path.as_deref().and_then(Path::parent);
+        let Some(directory) = directory.filter(|_| !path.starts_with('/')) else {
+            return Ok(Cow::Borrowed(path));
+        };
         let whole = std::path::absolute(directory.join(path)).ok();
         match whole.as_deref().and_then(Path::to_str) {
-            Some(whole) => Ok(Cow::Owned(format!("unix:{whole}"))),
+            Some(whole) => Ok(Cow::Owned(whole.to_owned())),
             None => Err(format!(
                 "`{path}` cannot be joined to the directory of this file; write a whole path"
             )),
@@ -311,6 +346,25 @@ mod tests {
         assert_eq!(source.position(99), (2, 2));
         let broken = Source::new("x".into(), None, b"ab\xff");
         assert_eq!(broken.not_text_at, Some(2));
+    }
+
+    #[test]
+    fn files_are_named_by_their_directory_and_remembered() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.toml");
+        fs::write(&path, "x = 1").unwrap();
+        let files = read(&path);
+        let source = &files.sources[0];
+        let whole = dir.path().join("tls/key.pem");
+        assert_eq!(
+            source.named_file("tls/key.pem").unwrap(),
+            whole.to_str().unwrap()
+        );
+        assert_eq!(source.named_file("/etc/ca.pem").unwrap(), "/etc/ca.pem");
+        let named: Vec<_> = files.named().into_iter().collect();
+        assert_eq!(named, ["/etc/ca.pem".into(), whole]);
+        let nowhere = Files::from_text("built in", "");
+        assert_eq!(nowhere.sources[0].named_file("a").unwrap(), "a");
     }
 
     #[test]

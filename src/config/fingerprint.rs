@@ -1,11 +1,27 @@
 //! A short name for what was read, so that people and the reload can tell whether two configs are the same.
 
+use std::fs;
+use std::path::Path;
+
 /// FNV-1a with 128 bits (the constants are those of the FNV specification, draft-eastlake-fnv). It tells
 /// versions apart and proves nothing: whoever may write the config needs no collision.
 pub(super) struct Fingerprint(u128);
 
 const OFFSET_BASIS: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
 const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+
+/// The same for the same files with the same content, also when some cannot be read.
+pub(super) fn of_files<'a>(paths: impl Iterator<Item = &'a Path>) -> u128 {
+    let mut print = Fingerprint::new();
+    for path in paths {
+        print.add(path.as_os_str().as_encoded_bytes());
+        match fs::read(path) {
+            Ok(content) => print.add(&content),
+            Err(error) => print.add(error.kind().to_string().as_bytes()),
+        }
+    }
+    print.0
+}
 
 impl Fingerprint {
     pub fn new() -> Self {

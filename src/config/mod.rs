@@ -69,7 +69,9 @@ pub struct Loaded {
     pub warnings: Report,
     /// The same for the same files with the same content, in hexadecimal.
     pub hash: String,
-    /// The path that was given, and every file that was read.
+    /// The same for the same content of the files that the config names. Not to be shown: some hold secrets.
+    pub named_content: u128,
+    /// The path that was given, every file that was read, and every file that those name.
     pub watched: Vec<PathBuf>,
 }
 
@@ -92,28 +94,34 @@ pub fn parse(name: &str, text: &str) -> Result<Loaded, Report> {
 fn assemble(name: &str, files: Files) -> Result<Loaded, Report> {
     let hash = files.fingerprint();
     let mut findings: Vec<_> = files.failures.iter().map(unreadable).collect();
-    findings.extend(mounted_alone(&files));
-    let blocks = match files.sources.is_empty() {
-        true => Blocks::default(),
+    let (blocks, named_content) = match files.sources.is_empty() {
+        true => Default::default(),
         false => read_all(name, &files, &mut findings),
     };
-    let report = report::report(findings, Arc::from(files.sources), hash.clone());
+    let mut watched = files.watched.clone();
+    watched.extend(files.named());
+    findings.extend(mounted_alone(&watched));
+    let report = report::report(findings, Arc::from(files.sources), hash.clone(), &watched);
     match (report.errors(), blocks.finish()) {
         (0, Some(config)) => Ok(Loaded {
             config,
             warnings: report,
             hash,
-            watched: files.watched,
+            named_content,
+            watched,
         }),
         _ => Err(report),
     }
 }
 
-fn read_all(name: &str, files: &Files, findings: &mut Vec<Finding>) -> Blocks {
+/// The blocks, and the fingerprint of the files that they name.
+fn read_all(name: &str, files: &Files, findings: &mut Vec<Finding>) -> (Blocks, u128) {
     let parsed = parse::parse(&files.sources);
     let incomplete = !parsed.findings.is_empty() || !files.failures.is_empty();
     let mut reader = Reader::new(parsed.root, &files.sources, name, incomplete);
     let blocks = reader.blocks();
+    // Before anybody opens them: a file that changes in between is seen as changed the next time.
+    let named_content = fingerprint::of_files(files.named().iter().map(PathBuf::as_path));
     if !reader.is_incomplete() {
         let mut problems = Problems::default();
         check::check(&blocks, &mut problems);
@@ -128,7 +136,7 @@ fn read_all(name: &str, files: &Files, findings: &mut Vec<Finding>) -> Blocks {
     };
     findings.extend(reader.into_findings().into_iter().filter(readable));
     findings.extend(parsed.findings);
-    blocks
+    (blocks, named_content)
 }
 
 fn unreadable(failure: &files::Failure) -> Finding {
@@ -141,9 +149,8 @@ fn unreadable(failure: &files::Failure) -> Finding {
     }
 }
 
-fn mounted_alone(files: &Files) -> impl Iterator<Item = Finding> {
-    files
-        .watched
+fn mounted_alone(watched: &[PathBuf]) -> impl Iterator<Item = Finding> {
+    watched
         .iter()
         .filter(|path| mount::is_mounted_alone(path))
         .map(|path| {

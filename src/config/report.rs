@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
@@ -18,6 +19,7 @@ pub struct Report {
     diagnostics: Vec<Diagnostic>,
     sources: Arc<[Source]>,
     hash: String,
+    watched: Arc<[PathBuf]>,
 }
 
 /// One mistake or doubt.
@@ -65,6 +67,11 @@ impl Report {
     /// The same for the same content, so that a broken config need not be reported again and again.
     pub fn hash(&self) -> &str {
         &self.hash
+    }
+
+    /// The files whose change may mend it: all that were read or named.
+    pub fn watched(&self) -> &[PathBuf] {
+        &self.watched
     }
 
     /// The first finding in one line, for a log: `routes.toml:12:3: unknown key ...`. Errors come before
@@ -237,7 +244,12 @@ impl Finding {
 }
 
 /// Puts findings in the order of the files, and gives them lines.
-pub(super) fn report(findings: Vec<Finding>, sources: Arc<[Source]>, hash: String) -> Report {
+pub(super) fn report(
+    findings: Vec<Finding>,
+    sources: Arc<[Source]>,
+    hash: String,
+    watched: &[PathBuf],
+) -> Report {
     let mut diagnostics: Vec<_> = findings
         .into_iter()
         .map(|finding| diagnostic(finding, &sources))
@@ -249,6 +261,7 @@ pub(super) fn report(findings: Vec<Finding>, sources: Arc<[Source]>, hash: Strin
         diagnostics,
         sources,
         hash,
+        watched: watched.into(),
     }
 }
 

@@ -156,6 +156,7 @@ impl Accepted {
                 address,
                 listener: listener.name.clone(),
                 encrypted: false,
+                identity: None,
             }),
             ticket: listener.drain.ticket(),
             _counted: Counted::new(&listener.connections),

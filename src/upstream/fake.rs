@@ -57,6 +57,7 @@ pub fn request() -> Request {
                 address: PeerAddress::Unix,
                 listener: "in".into(),
                 encrypted: false,
+                identity: None,
             }),
             client: None,
             route: "".into(),

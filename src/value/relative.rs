@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
+use serde::{Deserialize, Serialize};
 
 use super::TextVisitor;
 
@@ -15,10 +16,81 @@ pub const LONGEST_SOCKET_PATH: usize = 107;
 /// The name under which a value asks its deserializer to look at text of the form `unix:PATH`.
 const RELATIVE_TO_FILE: &str = "outrigger::relative-to-file";
 
-/// Whether `name`, given to `deserialize_newtype_struct`, asks that text `unix:PATH` be handed out with a whole
-/// path, counted from the directory of the file in which the text stands. Lists and tables are not entered.
-pub fn is_relative_to_file(name: &str) -> bool {
-    name == RELATIVE_TO_FILE
+/// The name under which a [`FilePath`] asks its deserializer.
+const FILE: &str = "outrigger::file";
+
+/// What a value asks its deserializer to do with the text that it reads: hand it out with a whole path, counted
+/// from the directory of the file in which the text stands. Lists and tables are not entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relative {
+    /// Text `unix:PATH`, and no other.
+    Address,
+    /// All of the text. The file is one that the config names: it is watched, and part of what makes one config
+    /// differ from another.
+    File,
+}
+
+impl Relative {
+    /// What `name`, given to `deserialize_newtype_struct`, asks for.
+    pub fn asked_by(name: &str) -> Option<Self> {
+        match name {
+            RELATIVE_TO_FILE => Some(Relative::Address),
+            FILE => Some(Relative::File),
+            _ => None,
+        }
+    }
+}
+
+/// A file that the config names, such as a certificate or a secret. A change of its content is a change of the
+/// config, and is seen like one.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FilePath(PathBuf);
+
+impl FilePath {
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl From<PathBuf> for FilePath {
+    fn from(path: PathBuf) -> Self {
+        FilePath(path)
+    }
+}
+
+impl FromStr for FilePath {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "" => Err("a path of a file cannot be empty"),
+            text => Ok(FilePath(text.into())),
+        }
+    }
+}
+
+impl fmt::Display for FilePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.display().fmt(f)
+    }
+}
+
+impl fmt::Debug for FilePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl<'de> Deserialize<'de> for FilePath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_newtype_struct(FILE, TextVisitor("a path of a file", PhantomData))
+    }
+}
+
+impl Serialize for FilePath {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// Reads a `T` that may be text `unix:PATH`, where the path counts from the directory of the config file.
@@ -68,4 +140,26 @@ where
     T: FromStr<Err: fmt::Display>,
 {
     deserializer.deserialize_newtype_struct(RELATIVE_TO_FILE, TextVisitor(expecting, PhantomData))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_text_that_is_not_empty() {
+        #[derive(Deserialize, Serialize, PartialEq, Debug)]
+        struct Block {
+            file: FilePath,
+        }
+        let block: Block = toml::from_str("file = \"a/b.pem\"").unwrap();
+        assert_eq!(block.file.path(), Path::new("a/b.pem"));
+        assert_eq!(
+            serde_json::to_string(&block).unwrap(),
+            r#"{"file":"a/b.pem"}"#
+        );
+        for wrong in ["file = \"\"", "file = 1"] {
+            assert!(toml::from_str::<Block>(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -176,6 +176,7 @@ fn request(method: Method, target: &str, body: Body) -> Request {
                 address: PeerAddress::Unix,
                 listener: "test".into(),
                 encrypted: false,
+                identity: None,
             }),
             client: None,
             route: "".into(),
