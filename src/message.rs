@@ -13,8 +13,10 @@ use crate::io::Io;
 use crate::peer::Peer;
 
 mod captures;
+mod claims;
 
 pub use captures::Captures;
+pub use claims::Claims;
 
 /// A request on its way to the upstream.
 #[derive(Debug)]
@@ -50,6 +52,8 @@ pub struct Context {
     pub deadline: Option<Instant>,
     /// Takes interim answers (103 and its like) to the caller, where its protocol can carry them.
     pub interim: Option<Arc<dyn Interim>>,
+    /// What the caller's token says, once it is verified.
+    pub claims: Option<Arc<Claims>>,
     /// `Host` is to be the name of the endpoint that is picked.
     pub host_from_endpoint: bool,
 }

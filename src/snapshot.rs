@@ -35,6 +35,8 @@ pub struct Snapshot {
 pub struct Route {
     pub name: Arc<str>,
     pub stack: Box<dyn stack::Handler>,
+    /// What the admin API tells of its policies.
+    pub states: stack::States,
     pub metrics: Arc<RouteMetrics>,
 }
 
@@ -86,6 +88,7 @@ impl Snapshot {
             let ready = Route {
                 name: name.shared(),
                 stack: policy::stack(&route.policies, &mut build, Box::new(target)),
+                states: build.into_states(),
                 metrics: Arc::new(RouteMetrics::new(name.as_str())),
             };
             routes.push((name.clone(), &route.route, Arc::new(ready)));

@@ -36,6 +36,7 @@ pub(crate) fn request(method: &str, target: &str) -> Box<Request> {
             received: Instant::now(),
             deadline: None,
             interim: None,
+            claims: None,
             host_from_endpoint: false,
         },
     })

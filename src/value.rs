@@ -10,11 +10,13 @@ use serde::{Deserialize, Serialize, Serializer};
 
 mod network;
 mod relative;
+mod secret;
 
 pub use network::networks;
 pub use relative::{
     FilePath, LONGEST_SOCKET_PATH, Relative, relative_to_file, text_relative_to_file,
 };
+pub use secret::{Secret, SecretText};
 
 /// A length of time, written `"250ms"`, `"2s"`, `"5m"` or `"1h"`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -106,11 +106,15 @@ impl admin::Proxy for Control {
     fn route(&self, name: &str) -> Option<Value> {
         let name: Name = name.parse().ok()?;
         let snapshot = self.snapshot.load();
-        snapshot
-            .config
-            .routes
-            .get(&name)
-            .map(|route| describe_route(&name, route))
+        let mut described = describe_route(&name, snapshot.config.routes.get(&name)?);
+        let serving = snapshot.table.values();
+        if let Some(route) = serving.into_iter().find(|r| *r.name == *name.as_str()) {
+            let states = route.states.iter();
+            described["state"] = states
+                .map(|(key, facts)| ((*key).to_owned(), facts.state()))
+                .collect();
+        }
+        Some(described)
     }
 
     fn upstreams(&self) -> Value {

@@ -1,13 +1,13 @@
 //! From a path to the text of the files that make up a config.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use super::fingerprint::Fingerprint;
+use super::fingerprint::{self, Fingerprint};
 use super::redact::redact;
 
 /// The text of one file.
@@ -22,8 +22,9 @@ pub(super) struct Source {
     pub shown: String,
     /// Where the file stops being UTF-8, if it does; `text` has replacement characters from there on.
     pub not_text_at: Option<usize>,
-    /// The files that were found named in it.
-    named: Mutex<BTreeSet<PathBuf>>,
+    /// The files that were found named in it, with the fingerprint of what each held when it was found: before any
+    /// block reads it, so that a file that changes in between is seen as changed the next time.
+    named: Mutex<BTreeMap<PathBuf, u128>>,
 }
 
 /// Everything that was read, and what could not be.
@@ -155,8 +156,8 @@ impl Files {
         print.hex()
     }
 
-    /// The files that blocks were found to name.
-    pub fn named(&self) -> BTreeSet<PathBuf> {
+    /// The files that blocks were found to name, and the fingerprints of their content.
+    pub fn named(&self) -> BTreeMap<PathBuf, u128> {
         let named = |source: &Source| source.named().clone();
         self.sources.iter().flat_map(named).collect()
     }
@@ -211,7 +212,7 @@ impl Source {
         }
     }
 
-    fn named(&self) -> std::sync::MutexGuard<'_, BTreeSet<PathBuf>> {
+    fn named(&self) -> std::sync::MutexGuard<'_, BTreeMap<PathBuf, u128>> {
         self.named.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -240,7 +241,9 @@ impl Source {
             return Ok(Cow::Borrowed(text));
         }
         let path = self.whole_path(text)?;
-        self.named().insert(PathBuf::from(&*path));
+        self.named()
+            .entry(PathBuf::from(&*path))
+            .or_insert_with_key(|path| fingerprint::of_file(path));
         Ok(path)
     }
 
@@ -361,7 +364,7 @@ mod tests {
             whole.to_str().unwrap()
         );
         assert_eq!(source.named_file("/etc/ca.pem").unwrap(), "/etc/ca.pem");
-        let named: Vec<_> = files.named().into_iter().collect();
+        let named: Vec<_> = files.named().into_keys().collect();
         assert_eq!(named, ["/etc/ca.pem".into(), whole]);
         let nowhere = Files::from_text("built in", "");
         assert_eq!(nowhere.sources[0].named_file("a").unwrap(), "a");

@@ -1,7 +1,8 @@
 //! A short name for what was read, so that people and the reload can tell whether two configs are the same.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// FNV-1a with 128 bits (the constants are those of the FNV specification, draft-eastlake-fnv). It tells
 /// versions apart and proves nothing: whoever may write the config needs no collision.
@@ -10,15 +11,22 @@ pub(super) struct Fingerprint(u128);
 const OFFSET_BASIS: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
 const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
 
-/// The same for the same files with the same content, also when some cannot be read.
-pub(super) fn of_files<'a>(paths: impl Iterator<Item = &'a Path>) -> u128 {
+/// The same for the same content of the file, also when it cannot be read.
+pub(super) fn of_file(path: &Path) -> u128 {
     let mut print = Fingerprint::new();
-    for path in paths {
+    match fs::read(path) {
+        Ok(content) => print.add(&content),
+        Err(error) => print.add(error.kind().to_string().as_bytes()),
+    }
+    print.0
+}
+
+/// The same for the same files with the same content.
+pub(super) fn of_named(files: &BTreeMap<PathBuf, u128>) -> u128 {
+    let mut print = Fingerprint::new();
+    for (path, content) in files {
         print.add(path.as_os_str().as_encoded_bytes());
-        match fs::read(path) {
-            Ok(content) => print.add(&content),
-            Err(error) => print.add(error.kind().to_string().as_bytes()),
-        }
+        print.add(&content.to_le_bytes());
     }
     print.0
 }

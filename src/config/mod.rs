@@ -99,7 +99,7 @@ fn assemble(name: &str, files: Files) -> Result<Loaded, Report> {
         false => read_all(name, &files, &mut findings),
     };
     let mut watched = files.watched.clone();
-    watched.extend(files.named());
+    watched.extend(files.named().into_keys());
     findings.extend(mounted_alone(&watched));
     let report = report::report(findings, Arc::from(files.sources), hash.clone(), &watched);
     match (report.errors(), blocks.finish()) {
@@ -120,8 +120,7 @@ fn read_all(name: &str, files: &Files, findings: &mut Vec<Finding>) -> (Blocks, 
     let incomplete = !parsed.findings.is_empty() || !files.failures.is_empty();
     let mut reader = Reader::new(parsed.root, &files.sources, name, incomplete);
     let blocks = reader.blocks();
-    // Before anybody opens them: a file that changes in between is seen as changed the next time.
-    let named_content = fingerprint::of_files(files.named().iter().map(PathBuf::as_path));
+    let named_content = fingerprint::of_named(&files.named());
     if !reader.is_incomplete() {
         let mut problems = Problems::default();
         check::check(&blocks, &mut problems);

@@ -74,16 +74,40 @@ impl<P: Policy> Layer<Box<dyn Handler>> for WithLayer<P> {
 #[derive(Default)]
 pub struct Kept(HashMap<(Arc<str>, TypeId), Arc<dyn Any + Send + Sync>>);
 
+/// What `GET /routes/{name}` tells of a policy beside its settings: the state of its facts now.
+pub trait Shown: Send + Sync {
+    fn state(&self) -> serde_json::Value;
+}
+
+/// The states of a route's policies, by their keys.
+pub type States = Vec<(&'static str, Arc<dyn Shown>)>;
+
 /// What a policy is given while its route is built.
 pub struct Build<'a> {
     pub route: Arc<str>,
     old: &'a Kept,
     new: &'a mut Kept,
+    states: States,
 }
 
 impl<'a> Build<'a> {
     pub fn new(route: Arc<str>, old: &'a Kept, new: &'a mut Kept) -> Self {
-        Build { route, old, new }
+        Build {
+            route,
+            old,
+            new,
+            states: States::new(),
+        }
+    }
+
+    /// Has the admin API show the state of the policy under `key`.
+    pub fn show(&mut self, key: &'static str, facts: Arc<dyn Shown>) {
+        self.states.push((key, facts));
+    }
+
+    /// What was given to [`Build::show`].
+    pub fn into_states(self) -> States {
+        self.states
     }
 
     /// The facts of type `T` that this route had before the reload, or fresh ones.
@@ -93,6 +117,20 @@ impl<'a> Build<'a> {
         let facts = found
             .and_then(|facts| facts.clone().downcast::<T>().ok())
             .unwrap_or_default();
+        self.new.0.insert(key, facts.clone());
+        facts
+    }
+
+    /// Like [`Build::keep`], for facts that belong to certain settings: `choose` is given those that this route
+    /// had before the reload, and hands back them or others in their place. The old ones are not to be changed:
+    /// they serve on if the new config is refused.
+    pub fn keep_if<T: Send + Sync + 'static>(
+        &mut self,
+        choose: impl FnOnce(Option<Arc<T>>) -> Arc<T>,
+    ) -> Arc<T> {
+        let key = (self.route.clone(), TypeId::of::<T>());
+        let old = self.old.0.get(&key);
+        let facts = choose(old.and_then(|facts| facts.clone().downcast::<T>().ok()));
         self.new.0.insert(key, facts.clone());
         facts
     }
@@ -120,6 +158,19 @@ mod tests {
             (same.load(Ordering::Relaxed), other.load(Ordering::Relaxed)),
             (7, 0)
         );
+    }
+
+    #[test]
+    fn facts_of_other_settings_are_replaced() {
+        let mut first = Kept::default();
+        build("pay", &Kept::default(), &mut first).keep_if(|_| Arc::new("a"));
+        let mut second = Kept::default();
+        let mut chosen = Vec::new();
+        let facts = build("pay", &first, &mut second).keep_if(|old: Option<Arc<&str>>| {
+            chosen.extend(old);
+            Arc::new("b")
+        });
+        assert_eq!((*chosen[0], *facts), ("a", "b"));
     }
 
     #[test]

@@ -61,6 +61,7 @@ impl Proxy {
             received: Instant::now(),
             deadline: None,
             interim,
+            claims: None,
             host_from_endpoint: false,
         }
     }

@@ -65,6 +65,7 @@ pub fn request() -> Request {
             request_id: RequestId::new(),
             received: Instant::now(),
             deadline: None,
+            claims: None,
             host_from_endpoint: false,
             interim: None,
         },

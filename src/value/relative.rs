@@ -1,6 +1,8 @@
 //! Paths in a config that count from the file that names them.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -49,6 +51,23 @@ pub struct FilePath(PathBuf);
 impl FilePath {
     pub fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// The content, when it has at most `limit` bytes.
+    ///
+    /// # Errors
+    /// A sentence that names the file and says why it cannot be read.
+    pub fn read(&self, limit: u64) -> Result<Vec<u8>, String> {
+        let unreadable = |error| format!("cannot read `{self}`: {error}");
+        let file = File::open(&self.0).map_err(unreadable)?;
+        let mut content = Vec::new();
+        file.take(limit + 1)
+            .read_to_end(&mut content)
+            .map_err(unreadable)?;
+        match content.len() as u64 > limit {
+            true => Err(format!("`{self}` has more than {limit} bytes")),
+            false => Ok(content),
+        }
     }
 }
 
@@ -161,5 +180,18 @@ mod tests {
         for wrong in ["file = \"\"", "file = 1"] {
             assert!(toml::from_str::<Block>(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_file_is_read_up_to_a_limit() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        std::fs::write(&path, "hello").unwrap();
+        let file = FilePath::from(path);
+        assert_eq!(file.read(5).unwrap(), b"hello");
+        let error = file.read(4).unwrap_err();
+        assert!(error.ends_with("has more than 4 bytes"), "{error}");
+        let error = FilePath::from(PathBuf::from("/nowhere/x")).read(9);
+        assert!(error.unwrap_err().starts_with("cannot read `/nowhere/x`: "));
     }
 }

@@ -185,6 +185,7 @@ fn request(method: Method, target: &str, body: Body) -> Request {
             received: tokio::time::Instant::now(),
             deadline: None,
             interim: None,
+            claims: None,
             host_from_endpoint: false,
         },
     }

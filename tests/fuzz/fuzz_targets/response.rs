@@ -78,6 +78,7 @@ fn request(method: Method) -> Request {
             received: tokio::time::Instant::now(),
             deadline: None,
             interim: None,
+            claims: None,
             host_from_endpoint: false,
         },
     }

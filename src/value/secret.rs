@@ -1,0 +1,245 @@
+//! Secrets: where they come from, and a text that shows itself to nobody.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::FilePath;
+use crate::problem::Problems;
+
+/// The longest secret, in bytes: far above any key or token, far below what a header may have.
+const LONGEST: u64 = 16 << 10;
+
+/// What stands in place of a secret wherever one would be shown.
+const REDACTED: &str = "[redacted]";
+
+/// `{ file = "/path" }`, `{ env = "NAME" }` or `{ value = "…" }`.
+///
+/// It is read with the config, so one that is missing is a mistake at its place, and a file that changes makes a
+/// new config. Of a file the line breaks at the end do not count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secret {
+    source: Source,
+    text: SecretText,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Source {
+    File(FilePath),
+    Env(String),
+    Value,
+}
+
+/// The text of a secret. It is never shown: not by `Debug`, and it has no `Display` and no `Serialize`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretText(Arc<str>);
+
+impl SecretText {
+    pub fn new(text: &str) -> Self {
+        SecretText(text.into())
+    }
+
+    /// The secret itself, for the message that must carry it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(REDACTED)
+    }
+}
+
+impl Secret {
+    pub fn text(&self) -> &SecretText {
+        &self.text
+    }
+
+    /// Warns of a secret that stands in the config itself.
+    pub fn check(&self, problems: &mut Problems) {
+        if self.source == Source::Value {
+            problems
+                .warning(
+                    &["value"],
+                    "this secret stands in the config, where everyone who reads the config sees it",
+                )
+                .help("write `{ file = \"/path\" }` or `{ env = \"NAME\" }`");
+        }
+    }
+
+    fn read(source: Source, inline: Option<String>) -> Result<Self, String> {
+        let text = match &source {
+            Source::File(file) => String::from_utf8(file.read(LONGEST)?)
+                .map_err(|_| format!("`{file}` is not text in UTF-8"))?,
+            Source::Env(name) => std::env::var(name)
+                .map_err(|_| format!("there is no environment variable `{name}`"))?,
+            Source::Value => inline.unwrap_or_default(),
+        };
+        let text = text.trim_end_matches(['\r', '\n']);
+        let what = match &source {
+            Source::File(file) => format!("the secret in `{file}`"),
+            Source::Env(name) => format!("the secret in the environment variable `{name}`"),
+            Source::Value => "the secret".to_owned(),
+        };
+        if text.is_empty() {
+            return Err(format!("{what} is empty"));
+        }
+        if text.contains(|c: char| c.is_control()) {
+            return Err(format!(
+                "{what} has a line break or another control character in it"
+            ));
+        }
+        let text = SecretText::new(text);
+        Ok(Secret { source, text })
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SecretVisitor)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    file: Option<FilePath>,
+    env: Option<String>,
+    value: Option<String>,
+}
+
+struct SecretVisitor;
+
+/// Says what is wrong without the value, which may be the secret itself.
+const NO_TABLE: &str = "a secret is not written here itself; \
+                        write `{ file = \"/path\" }` or `{ env = \"NAME\" }`";
+
+impl<'de> Visitor<'de> for SecretVisitor {
+    type Value = Secret;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("`{ file = \"/path\" }` or `{ env = \"NAME\" }`")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Secret, A::Error> {
+        let Table { file, env, value } = Table::deserialize(MapAccessDeserializer::new(map))?;
+        let (source, inline) = match (file, env, value) {
+            (Some(file), None, None) => (Source::File(file), None),
+            (None, Some(name), None) => (Source::Env(name), None),
+            (None, None, Some(value)) => (Source::Value, Some(value)),
+            _ => {
+                return Err(de::Error::custom(
+                    "a secret has one source; write one of `file`, `env` and `value`",
+                ));
+            }
+        };
+        Secret::read(source, inline).map_err(de::Error::custom)
+    }
+
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<Secret, E> {
+        Err(E::custom(NO_TABLE))
+    }
+
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Secret, E> {
+        Err(E::custom(NO_TABLE))
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Secret, E> {
+        Err(E::custom(NO_TABLE))
+    }
+
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<Secret, E> {
+        Err(E::custom(NO_TABLE))
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Secret, E> {
+        Err(E::custom(NO_TABLE))
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut table = serializer.serialize_map(Some(1))?;
+        match &self.source {
+            Source::File(file) => table.serialize_entry("file", file)?,
+            Source::Env(name) => table.serialize_entry("env", name)?,
+            Source::Value => table.serialize_entry("value", REDACTED)?,
+        }
+        table.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize, Serialize)]
+    struct Block {
+        secret: Secret,
+    }
+
+    fn read(value: &str) -> Result<Block, String> {
+        toml::from_str(&format!("secret = {value}")).map_err(|e| e.message().to_owned())
+    }
+
+    #[test]
+    fn a_secret_comes_from_a_file_without_its_last_line_break() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        for content in ["s3cret", "s3cret\n", "s3cret\r\n"] {
+            std::fs::write(&path, content).unwrap();
+            let block = read(&format!("{{ file = {path:?} }}")).unwrap();
+            assert_eq!(block.secret.text().reveal(), "s3cret");
+        }
+        for bad in ["", "\n", "a\nb", "a\tb"] {
+            std::fs::write(&path, bad).unwrap();
+            assert!(read(&format!("{{ file = {path:?} }}")).is_err(), "{bad:?}");
+        }
+        std::fs::write(&path, "a".repeat(LONGEST as usize + 1)).unwrap();
+        assert!(read(&format!("{{ file = {path:?} }}")).is_err());
+    }
+
+    #[test]
+    fn a_secret_comes_from_the_environment() {
+        let text = std::env::var("CARGO_PKG_NAME").unwrap();
+        let block = read("{ env = \"CARGO_PKG_NAME\" }").unwrap();
+        assert_eq!(block.secret.text().reveal(), text);
+        let error = read("{ env = \"NO_SUCH_VARIABLE\" }").unwrap_err();
+        assert!(error.contains("`NO_SUCH_VARIABLE`"), "{error}");
+    }
+
+    #[test]
+    fn nothing_shows_it() {
+        let block = read("{ value = \"s3cret\" }").unwrap();
+        assert!(!format!("{block:?}").contains("s3cret"));
+        assert_eq!(
+            serde_json::to_string(&block).unwrap(),
+            r#"{"secret":{"value":"[redacted]"}}"#
+        );
+        let mut problems = Problems::default();
+        block.secret.check(&mut problems);
+        assert!(!problems.has_errors());
+        assert_eq!(problems.into_vec().len(), 1);
+    }
+
+    #[test]
+    fn a_mistake_does_not_show_it_either() {
+        for text in [
+            "\"s3cret\"",
+            "73",
+            "{ value = \"s3cret\", env = \"A\" }",
+            "{ value = \"s3cret\\n1\" }",
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(
+                !error.contains("s3cret") && !error.contains("73"),
+                "{error}"
+            );
+        }
+    }
+}
