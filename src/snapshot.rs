@@ -35,6 +35,8 @@ pub struct Snapshot {
 pub struct Route {
     pub name: Arc<str>,
     pub stack: Box<dyn stack::Handler>,
+    /// Whether it answers the preflights of the requests that it takes.
+    pub answers_preflights: bool,
     /// What the admin API tells of its policies.
     pub states: stack::States,
     pub metrics: Arc<RouteMetrics>,
@@ -89,6 +91,7 @@ impl Snapshot {
                 name: name.shared(),
                 stack: policy::stack(&route.policies, &mut build, Box::new(target)),
                 states: build.into_states(),
+                answers_preflights: route.policies.answers_preflights(),
                 metrics: Arc::new(RouteMetrics::new(name.as_str())),
             };
             routes.push((name.clone(), &route.route, Arc::new(ready)));

@@ -10,6 +10,7 @@ use crate::problem::Problems;
 use crate::value::{Limit, NotBuilt, Toggle};
 
 pub mod authorize;
+pub mod cors;
 pub mod headers;
 pub mod stack;
 pub mod timeout;
@@ -20,8 +21,7 @@ use stack::{Build, Handler, WithLayer};
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    #[serde(skip_serializing)]
-    pub cors: Option<Toggle<NotBuilt>>,
+    pub cors: Option<Toggle<cors::Config>>,
     pub authorize: Option<Toggle<authorize::Config>>,
     #[serde(skip_serializing)]
     pub jwt: Option<Toggle<NotBuilt>>,
@@ -105,8 +105,16 @@ impl Config {
             .collect()
     }
 
+    /// Whether preflights of CORS are answered here, and not by the upstream.
+    pub fn answers_preflights(&self) -> bool {
+        on(&self.cors).is_some()
+    }
+
     /// What deserializing alone cannot see.
     pub fn check(&self, problems: &mut Problems) {
+        if let Some(cors) = on(&self.cors) {
+            problems.within(&["cors"], |problems| cors.check(problems));
+        }
         if let Some(authorize) = on(&self.authorize) {
             problems.within(&["authorize"], |problems| authorize.check(problems));
         }
@@ -134,7 +142,7 @@ pub fn stack(
 ) -> Box<dyn Handler> {
     // Without `..`, so that a policy that is not laid does not compile. Of those not built, only `false` exists.
     let Config {
-        cors: _,
+        cors,
         authorize,
         jwt: _,
         rate_limit: _,
@@ -150,6 +158,7 @@ pub fn stack(
         graphql: _,
     } = config;
     ServiceBuilder::new()
+        .layer(WithLayer::new(on(cors).map(cors::Cors::new)))
         .layer(WithLayer::new(on(authorize).map(authorize::Authorize::new)))
         .layer(WithLayer::new(headers::ChangeHeaders::new(
             on(request),
@@ -237,7 +246,7 @@ mod tests {
 
     #[test]
     fn what_is_not_built_is_an_error() {
-        for text in ["cors = {}", "jwt = { issuer = \"a\" }", "retry = {}"] {
+        for text in ["graphql = {}", "jwt = { issuer = \"a\" }", "retry = {}"] {
             let error = toml::from_str::<Config>(text).unwrap_err().to_string();
             assert!(error.contains("not built yet"), "{text}: {error}");
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use http::uri::Authority;
-use http::{HeaderValue, Method, header};
+use http::{HeaderName, HeaderValue, Method, header};
 use tokio::time::Instant;
 
 use crate::body::Body;
@@ -13,6 +13,7 @@ use crate::headers::Headers;
 use crate::listener;
 use crate::message::{Captures, Context, Interim, Request, RequestId, Response};
 use crate::peer::Peer;
+use crate::policy::cors;
 use crate::route::{self, Found, Lookup};
 use crate::snapshot::{Route, Snapshot};
 use crate::telemetry::request_metrics::{NO_ROUTE as NO_ROUTE_LABEL, RouteMetrics};
@@ -132,7 +133,7 @@ impl Proxy {
 fn find_route(snapshot: &Snapshot, request: &mut Request) -> Result<Arc<Route>, Error> {
     let normalised = route::path::normalise(request.target.clone())?;
     request.target = normalised.target;
-    let found = snapshot.table.find(&Lookup {
+    let lookup = Lookup {
         listener: &request.context.peer.listener,
         host: request.authority.as_ref().map(Authority::host),
         method: &request.method,
@@ -140,8 +141,12 @@ fn find_route(snapshot: &Snapshot, request: &mut Request) -> Result<Arc<Route>, 
         encoded_separators: normalised.encoded_separators,
         query: request.target.query(),
         headers: &request.headers,
-    });
-    match found {
+    };
+    if let Some((route, captures)) = find_preflight(snapshot, request, &lookup) {
+        request.context.captures = captures;
+        return Ok(route);
+    }
+    match snapshot.table.find(&lookup) {
         Found::Route { value, captures } => {
             request.context.captures = captures;
             Ok(value.clone())
@@ -163,6 +168,23 @@ fn find_route(snapshot: &Snapshot, request: &mut Request) -> Result<Arc<Route>, 
         }
         Found::NoRoute => Err(Error::new(NO_ROUTE, "no route matches this request")),
     }
+}
+
+/// The route of the request that a CORS preflight announces, if that route answers preflights. Otherwise it is a
+/// request like any other: the application behind may know CORS itself.
+fn find_preflight(
+    snapshot: &Snapshot,
+    request: &Request,
+    lookup: &Lookup<'_>,
+) -> Option<(Arc<Route>, Captures)> {
+    let method = cors::announced_method(request)?;
+    let lookup = Lookup {
+        method: &method,
+        ..*lookup
+    };
+    let announces = |name: &HeaderName| cors::announces_header(&request.headers, name);
+    let (route, captures) = snapshot.table.find_announced(&lookup, announces)?;
+    route.answers_preflights.then(|| (route.clone(), captures))
 }
 
 /// What an operator must look into is a warning; what callers do to themselves is not.

@@ -52,10 +52,21 @@ impl Conditions {
 
     /// Whether all but the methods hold. Regular expressions over the path come last.
     pub(super) fn hold(&self, lookup: &Lookup<'_>, path: &str) -> bool {
+        self.hold_with(lookup, path, |_| false)
+    }
+
+    /// The same, where a header that is `announced` holds whatever its value must be.
+    pub(super) fn hold_with(
+        &self,
+        lookup: &Lookup<'_>,
+        path: &str,
+        announced: impl Fn(&HeaderName) -> bool,
+    ) -> bool {
         let listener = |names: &Vec<Name>| names.iter().any(|n| n.as_str() == lookup.listener);
         let query = lookup.query.unwrap_or_default();
         self.listeners.as_ref().is_none_or(listener)
-            && (self.headers.iter()).all(|(name, value)| header_holds(value, lookup.headers, name))
+            && (self.headers.iter())
+                .all(|(name, value)| header_holds(value, lookup.headers, name) || announced(name))
             && (self.query.iter()).all(|(name, value)| query_holds(value, query, name))
             && (self.path_regex.as_ref()).is_none_or(|regex| regex.is_match(path))
     }

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use http::Method;
+use http::{HeaderName, Method};
 
 use super::Config;
 use super::host::{HostKey, HostPattern};
@@ -130,6 +130,29 @@ impl<T> Table<T> {
             _ if method_missed => self.without_method(lookup),
             _ => Found::NoRoute,
         }
+    }
+
+    /// The route of a request that another one announces, as the preflights of CORS do: `lookup` has the announced
+    /// method, and of the headers for which `announces` holds the values are not known yet.
+    pub fn find_announced(
+        &self,
+        lookup: &Lookup<'_>,
+        announces: impl Fn(&HeaderName) -> bool,
+    ) -> Option<(&T, Captures)> {
+        let path = matched_path(lookup);
+        let mut found = None;
+        self.candidates(lookup, |entry| {
+            let conditions = &entry.rule.conditions;
+            if conditions.takes_method(lookup.method)
+                && conditions.hold_with(lookup, path, &announces)
+            {
+                found = Some(entry);
+            }
+            found.is_some()
+        });
+        let entry =
+            found.filter(|entry| entry.rule.allow_encoded_slashes || !lookup.encoded_separators)?;
+        Some((&entry.value, entry.rule.path.capture(path)))
     }
 
     /// The values of all routes.

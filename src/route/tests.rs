@@ -66,6 +66,35 @@ fn assert_routed(routes: &BTreeMap<Name, Config>, expected: &[(&str, &str)]) {
 }
 
 #[test]
+fn an_announced_request_may_have_headers_whose_values_are_not_known_yet() {
+    let routes = routes(
+        r#"
+        tenant = { path = "/a", methods = ["PUT"], headers = { x-tenant = "acme" } }
+        any = { path = "/a", methods = ["PUT", "GET"] }
+        slash = { path = "/a%2fb", methods = ["PUT"] }"#,
+    );
+    let table = table(&routes);
+    let announced = |method: Method, path, announces: bool| {
+        let lookup = Lookup {
+            listener: "main",
+            host: None,
+            method: &method,
+            path,
+            encoded_separators: path.contains('%'),
+            query: None,
+            headers: &Headers::new(),
+        };
+        let found = table.find_announced(&lookup, |name| announces && name == "x-tenant");
+        found.map_or("none".to_owned(), |(name, _)| name.clone())
+    };
+    assert_eq!(announced(Method::PUT, "/a", true), "tenant");
+    assert_eq!(announced(Method::PUT, "/a", false), "any");
+    assert_eq!(announced(Method::GET, "/a", true), "any");
+    assert_eq!(announced(Method::POST, "/a", true), "none");
+    assert_eq!(announced(Method::PUT, "/a%2fb", true), "none");
+}
+
+#[test]
 fn hosts_go_before_paths_and_exact_ones_before_suffixes() {
     let routes = routes(
         r#"

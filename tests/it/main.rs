@@ -14,6 +14,7 @@ mod support_itself;
 
 mod admin;
 mod cancellation;
+mod cors;
 mod documents;
 mod drain;
 mod forwarding;
