@@ -14,9 +14,11 @@ use crate::peer::Peer;
 
 mod captures;
 mod claims;
+mod tried;
 
 pub use captures::Captures;
 pub use claims::Claims;
+pub use tried::Tried;
 
 /// A request on its way to the upstream.
 #[derive(Debug)]
@@ -54,6 +56,8 @@ pub struct Context {
     pub interim: Option<Arc<dyn Interim>>,
     /// What the caller's token says, once it is verified.
     pub claims: Option<Arc<Claims>>,
+    /// Where the request has been, when it may go elsewhere after a failure.
+    pub tried: Option<Arc<Tried>>,
     /// `Host` is to be the name of the endpoint that is picked.
     pub host_from_endpoint: bool,
 }

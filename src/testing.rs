@@ -37,6 +37,7 @@ pub(crate) fn request(method: &str, target: &str) -> Box<Request> {
             deadline: None,
             interim: None,
             claims: None,
+            tried: None,
             host_from_endpoint: false,
         },
     })

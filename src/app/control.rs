@@ -15,6 +15,7 @@ use crate::reload::Status;
 use crate::snapshot::Snapshot;
 use crate::telemetry::Telemetry;
 use crate::telemetry::log::Level;
+use crate::upstream::render_health;
 use crate::value::Name;
 
 /// What the admin API asks of the control loop.
@@ -158,10 +159,13 @@ impl admin::Proxy for Control {
     }
 
     fn metrics(&self) -> String {
-        for upstream in self.snapshot.load().upstreams.values() {
+        let snapshot = self.snapshot.load();
+        for upstream in snapshot.upstreams.values() {
             upstream.set_gauges();
         }
-        self.telemetry.render()
+        let mut text = self.telemetry.render();
+        render_health(snapshot.upstreams.values(), &mut text);
+        text
     }
 }
 

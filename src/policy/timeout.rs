@@ -16,6 +16,7 @@ use crate::body::Body;
 use crate::error::{DEADLINE_EXCEEDED, Error, Progress, UPSTREAM_TIMEOUT};
 use crate::message::{Request, Response};
 use crate::problem::Problems;
+use crate::timer;
 use crate::value::{Limit, Toggle};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -105,10 +106,12 @@ async fn head(
         }
         let now = Instant::now();
         if deadline.is_some_and(|deadline| deadline <= now) {
+            timer::drop_overdue(answer);
             return Err(deadline_exceeded().at(Progress::Sent));
         }
         // The request's body may have moved on meanwhile, and the limit with it.
         if head_by().is_some_and(|head_by| head_by <= now) {
+            timer::drop_overdue(answer);
             let detail = "the upstream took too long to answer";
             return Err(Error::new(UPSTREAM_TIMEOUT, detail).at(Progress::Sent));
         }

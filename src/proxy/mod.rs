@@ -63,6 +63,7 @@ impl Proxy {
             deadline: None,
             interim,
             claims: None,
+            tried: None,
             host_from_endpoint: false,
         }
     }

@@ -144,9 +144,14 @@ const DESCRIPTIONS: &[(Kind, &str, &str)] = &[
         "Endpoints of an upstream.",
     ),
     (
-        Gauge,
-        "outrigger_endpoint_healthy",
-        "1 while an endpoint may be picked, else 0.",
+        Counter,
+        "outrigger_endpoint_ejections_total",
+        "Endpoints left out for a time because they failed requests in a row.",
+    ),
+    (
+        Counter,
+        "outrigger_upstream_panics_total",
+        "Requests sent to an endpoint that was out, because none was in.",
     ),
     (
         Counter,

@@ -48,51 +48,19 @@ impl Balancer {
         }
     }
 
-    /// An available endpoint of `list`; `avoid` only when there is no other. `key` is what [`HashKey::of`] made of
-    /// the request; without one, hashing picks at random.
+    /// An endpoint of `list` for which `usable` holds. `key` is what [`HashKey::of`] made of the request; without
+    /// one, hashing picks at random.
     pub fn pick<'a>(
         &self,
         list: &'a EndpointList,
         key: Option<u64>,
-        avoid: Option<&Endpoint>,
         now: Instant,
+        usable: impl Fn(&Listed) -> bool,
     ) -> Option<&'a Arc<Endpoint>> {
         if let [only] = list.entries() {
-            return only.endpoint.is_available().then_some(&only.endpoint);
+            return usable(only).then_some(&only.endpoint);
         }
-        let available = |entry: &Listed| entry.endpoint.is_available();
-        let index = match avoid {
-            None => self.pick_from(
-                &Choice {
-                    list,
-                    usable: available,
-                },
-                key,
-                now,
-            ),
-            Some(avoid) => {
-                let other =
-                    |entry: &Listed| available(entry) && !std::ptr::eq(&*entry.endpoint, avoid);
-                self.pick_from(
-                    &Choice {
-                        list,
-                        usable: other,
-                    },
-                    key,
-                    now,
-                )
-                .or_else(|| {
-                    self.pick_from(
-                        &Choice {
-                            list,
-                            usable: available,
-                        },
-                        key,
-                        now,
-                    )
-                })
-            }
-        };
+        let index = self.pick_from(&Choice { list, usable }, key, now);
         index.map(|index| &list.entries()[index].endpoint)
     }
 

@@ -2,12 +2,16 @@
 
 use super::super::fake::{answered, list};
 use super::super::load::LoadGuard;
+use super::super::standing::Mark;
 use super::*;
-use crate::upstream::Suspension;
 use proptest::prelude::*;
 use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
+
+fn unmarked(entry: &Listed) -> bool {
+    entry.endpoint.standing.marks().none()
+}
 
 fn hash() -> BalancerConfig {
     BalancerConfig::Hash(HashKey::ClientIp)
@@ -29,7 +33,9 @@ fn picks(balancer: BalancerConfig, list: &EndpointList, count: u64) -> Vec<u64> 
     let mut picks = vec![0; list.entries().len()];
     let now = Instant::now();
     for request in 0..count {
-        let picked = balancer.pick(list, Some(mix(request)), None, now).unwrap();
+        let picked = balancer
+            .pick(list, Some(mix(request)), now, unmarked)
+            .unwrap();
         picks[index_of(list, picked)] += 1;
     }
     picks
@@ -72,7 +78,7 @@ fn turns_are_exact() {
         [200, 100]
     );
     let list = list(&[1, 1, 1]);
-    list.entries()[1].endpoint.suspend(Suspension::Ejected);
+    list.entries()[1].endpoint.standing.mark(Mark::Ejected);
     assert_eq!(picks(BalancerConfig::RoundRobin, &list, 300), [150, 0, 150]);
 }
 
@@ -100,7 +106,12 @@ fn load_follows_weight_when_it_grows() {
         }
         let balancer = Balancer::new(balancer);
         let guards: Vec<LoadGuard> = (0..400)
-            .map(|_| LoadGuard::new(balancer.pick(&list, None, None, now).unwrap().clone(), now))
+            .map(|_| {
+                LoadGuard::new(
+                    balancer.pick(&list, None, now, unmarked).unwrap().clone(),
+                    now,
+                )
+            })
             .collect();
         let light = list.entries()[1].endpoint.load.in_flight();
         assert!((60..=140).contains(&light), "{light} of {}", guards.len());
@@ -114,7 +125,7 @@ fn a_slow_endpoint_is_left_alone_and_tried_again_later() {
     answered(endpoint_at(&list, 1), start, 200 * MS);
     let balancer = Balancer::new(BalancerConfig::PeakEwma);
     let picked = |now| {
-        let picked = balancer.pick(&list, None, None, now).unwrap();
+        let picked = balancer.pick(&list, None, now, unmarked).unwrap();
         let index = index_of(&list, picked);
         answered(endpoint_at(&list, index), now, MS);
         index
@@ -132,7 +143,7 @@ fn a_cold_start_spreads_over_all() {
         let balancer = Balancer::new(balancer);
         let _guards: Vec<LoadGuard> = (0..80)
             .map(|nth| {
-                let picked = balancer.pick(&list, Some(mix(nth)), None, now).unwrap();
+                let picked = balancer.pick(&list, Some(mix(nth)), now, unmarked).unwrap();
                 LoadGuard::new(picked.clone(), now)
             })
             .collect();
@@ -148,7 +159,7 @@ async fn a_failing_endpoint_does_not_draw_all_requests() {
     let mut failures = 0;
     for _ in 0..1000 {
         let now = Instant::now();
-        let picked = balancer.pick(&list, None, None, now).unwrap();
+        let picked = balancer.pick(&list, None, now, unmarked).unwrap();
         match index_of(&list, picked) {
             0 => answered(picked, now, 20 * MS),
             _ => {
@@ -165,7 +176,7 @@ async fn a_failing_endpoint_does_not_draw_all_requests() {
 fn a_caller_without_a_key_goes_anywhere() {
     let (list, balancer) = (list(&[1, 1]), Balancer::new(hash()));
     let now = Instant::now();
-    let picked = |_| index_of(&list, balancer.pick(&list, None, None, now).unwrap());
+    let picked = |_| index_of(&list, balancer.pick(&list, None, now, unmarked).unwrap());
     let picked: Vec<usize> = (0..100).map(picked).collect();
     assert!(picked.contains(&0) && picked.contains(&1));
 }
@@ -177,11 +188,11 @@ fn a_loss_moves_only_the_callers_of_the_lost() {
         let balancer = Balancer::new(hash());
         let now = Instant::now();
         let place = |key: u64| {
-            let picked = balancer.pick(&list, Some(mix(key)), None, now).unwrap();
+            let picked = balancer.pick(&list, Some(mix(key)), now, unmarked).unwrap();
             index_of(&list, picked)
         };
         let before: Vec<usize> = (0..5000).map(place).collect();
-        list.entries()[2].endpoint.suspend(Suspension::Unhealthy);
+        list.entries()[2].endpoint.standing.mark(Mark::Unhealthy);
         let after: Vec<usize> = (0..5000).map(place).collect();
         let mut taken_over = [0; 5];
         for (before, after) in before.into_iter().zip(after) {
@@ -234,26 +245,22 @@ proptest! {
     fn whoever_can_be_picked_is(
         weights in proptest::collection::vec(1u32..5, 0..6),
         suspended in proptest::collection::vec(any::<bool>(), 6),
-        avoid in proptest::option::of(0usize..6),
         key in proptest::option::of(any::<u64>()),
     ) {
         let list = list(&weights);
         for (entry, suspended) in list.entries().iter().zip(&suspended) {
             if *suspended {
-                entry.endpoint.suspend(Suspension::Ejected);
+                entry.endpoint.standing.mark(Mark::Ejected);
             }
         }
-        let available = list.entries().iter().filter(|e| e.endpoint.is_available()).count();
-        let avoid = avoid.and_then(|index| list.entries().get(index)).map(|e| &*e.endpoint);
+        let available = list.entries().iter().filter(|e| unmarked(e)).count();
         for balancer in all() {
             let balancer = Balancer::new(balancer);
             for _ in 0..5 {
-                match balancer.pick(&list, key, avoid, Instant::now()) {
+                match balancer.pick(&list, key, Instant::now(), unmarked) {
                     None => prop_assert_eq!(available, 0),
                     Some(picked) => {
-                        prop_assert!(picked.is_available());
-                        let avoided = avoid.is_some_and(|avoid| std::ptr::eq(avoid, &**picked));
-                        prop_assert!(!avoided || available == 1);
+                        prop_assert!(picked.standing.marks().none());
                     }
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::time::Instant;
 
@@ -11,6 +11,7 @@ use super::hash_key;
 use super::load::Load;
 use super::multiplexed::Multiplexed;
 use super::pool::Pool;
+use super::standing::Standing;
 
 /// One address of an upstream. It is the same, with all its facts, as long as some list names it.
 pub struct Endpoint {
@@ -20,59 +21,32 @@ pub struct Endpoint {
     pub pool: Arc<Pool>,
     pub multiplexed: Multiplexed,
     pub load: Load,
+    pub standing: Standing,
     /// The same for the same endpoint in every process.
     pub(super) hash: u64,
-    /// One bit for each [`Suspension`] that holds.
-    suspensions: AtomicU8,
     /// Number of lists that name it.
     listed: AtomicUsize,
 }
 
-/// Why an endpoint takes no requests for now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Suspension {
-    /// Its health check fails.
-    Unhealthy = 1,
-    /// It failed too many requests.
-    Ejected = 2,
-}
-
 impl Endpoint {
     pub fn new(address: Address, name: Arc<str>) -> Self {
+        let now = Instant::now();
         let hash = hash_key::hash(format!("{name} {address}").as_bytes());
         Endpoint {
             pool: Arc::new(Pool::new(address.clone())),
             multiplexed: Multiplexed::new(address.clone()),
             address,
             name,
-            load: Load::new(Instant::now()),
+            load: Load::new(now),
+            standing: Standing::new(now),
             hash,
-            suspensions: AtomicU8::new(0),
             listed: AtomicUsize::new(0),
         }
-    }
-
-    /// Whether it may be picked.
-    pub fn is_available(&self) -> bool {
-        self.suspensions.load(Ordering::Relaxed) == 0
     }
 
     /// Whether no list names it any more: its name resolves elsewhere now, or the config changed.
     pub fn is_retired(&self) -> bool {
         self.listed.load(Ordering::Acquire) == 0
-    }
-
-    pub fn is_suspended(&self, why: Suspension) -> bool {
-        self.suspensions.load(Ordering::Relaxed) & why as u8 != 0
-    }
-
-    pub fn suspend(&self, why: Suspension) {
-        self.suspensions.fetch_or(why as u8, Ordering::Relaxed);
-    }
-
-    pub fn resume(&self, why: Suspension) {
-        self.suspensions.fetch_and(!(why as u8), Ordering::Relaxed);
     }
 
     /// HTTP/1.1 and HTTP/2 connections that exist, and those of them that are idle.
@@ -97,24 +71,5 @@ impl Endpoint {
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Endpoint({} at {})", self.name, self.address)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::fake::endpoint;
-    use super::*;
-
-    #[test]
-    fn every_suspension_must_end_before_it_is_available() {
-        let endpoint = endpoint(1);
-        assert!(endpoint.is_available());
-        endpoint.suspend(Suspension::Unhealthy);
-        endpoint.suspend(Suspension::Ejected);
-        endpoint.resume(Suspension::Unhealthy);
-        assert!(!endpoint.is_available());
-        assert!(endpoint.is_suspended(Suspension::Ejected));
-        endpoint.resume(Suspension::Ejected);
-        assert!(endpoint.is_available());
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::connector::Address;
 use super::endpoint::Endpoint;
@@ -77,7 +78,7 @@ impl EndpointSet {
                 .or_insert_with_key(|identity| {
                     let endpoint = match known.get(identity) {
                         Some(endpoint) => Arc::clone(endpoint),
-                        None => Arc::new(Endpoint::new(address.clone(), name.clone())),
+                        None => newcomer(address.clone(), name.clone(), !known.is_empty()),
                     };
                     entries.push(Listed {
                         endpoint,
@@ -114,6 +115,15 @@ impl EndpointSet {
             let _ = settled.wait_for(|settled| *settled).await;
         }
     }
+}
+
+/// A new endpoint; `beside` others it has to warm up, while the first ones of all must bear the load at once.
+fn newcomer(address: Address, name: Arc<str>, beside: bool) -> Arc<Endpoint> {
+    let endpoint = Arc::new(Endpoint::new(address, name));
+    if beside {
+        endpoint.standing.enter_service(Instant::now());
+    }
+    endpoint
 }
 
 #[cfg(test)]

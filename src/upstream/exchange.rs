@@ -4,6 +4,7 @@ use http::{HeaderName, HeaderValue, Method, Version, header};
 use tokio::time::Instant;
 
 use super::endpoint::Endpoint;
+use super::outlier::Verdict;
 use super::pool::Wanted;
 use super::{Admission, LoadGuard, Protocol, Upstream};
 use crate::body::{Body, End, Guard};
@@ -16,6 +17,14 @@ struct Attempt {
     outcome: Result<Box<Response>, Error>,
     /// Whether it went over a connection that had been used before.
     reused: bool,
+    http2: bool,
+}
+
+impl Attempt {
+    /// Whether the endpoint may have closed the connection because it was idle. HTTP/2 says so when it does.
+    fn is_stale(&self) -> bool {
+        self.reused && !self.http2
+    }
 }
 
 impl Upstream {
@@ -52,13 +61,15 @@ impl Upstream {
             outcome => (endpoint, load, outcome),
         };
         let mut response = outcome?;
+        let good = Verdict::of(Ok(&response), false) == Verdict::Good;
         response.served_by = Some(ServedBy {
             upstream: self.name().clone(),
             endpoint: endpoint.name.clone(),
         });
         let body = std::mem::replace(&mut response.body, Body::empty());
         response.body = body.with_guard(UnderWay {
-            _load: load,
+            load,
+            good,
             _admission: admission,
         });
         Ok(response)
@@ -89,6 +100,11 @@ impl Upstream {
         if attempt.outcome.is_ok() {
             load.head_arrived(now);
         }
+        match Verdict::of(attempt.outcome.as_deref(), attempt.is_stale()) {
+            Verdict::Good => endpoint.standing.answered(),
+            Verdict::Failure => endpoint.standing.failed(),
+            Verdict::Neither => {}
+        }
         self.metrics()
             .finished(attempt.outcome.as_deref(), now - load.started());
         attempt
@@ -111,6 +127,7 @@ impl Upstream {
         Attempt {
             outcome: h1::client::exchange(lease, request).await.map(Box::new),
             reused,
+            http2: false,
         }
     }
 
@@ -131,6 +148,7 @@ impl Upstream {
         Attempt {
             outcome: connection.exchange(request).await.map(Box::new),
             reused,
+            http2: true,
         }
     }
 
@@ -141,6 +159,7 @@ impl Upstream {
         Attempt {
             outcome: Err(error),
             reused: false,
+            http2: false,
         }
     }
 
@@ -167,12 +186,23 @@ impl Upstream {
 
 /// What counts an exchange, to the end of its answer.
 struct UnderWay {
-    _load: LoadGuard,
+    load: LoadGuard,
+    /// The head is not that of a failure.
+    good: bool,
     _admission: Admission,
 }
 
 impl Guard for UnderWay {
-    fn end(&mut self, _: End<'_>, _: u64) {}
+    fn end(&mut self, end: End<'_>, _: u64) {
+        let standing = &self.load.endpoint().standing;
+        match end {
+            End::Complete if self.good => standing.completed(),
+            End::Failed(error) if Verdict::of_failure(error) == Verdict::Failure => {
+                standing.failed();
+            }
+            _ => {}
+        }
+    }
 }
 
 fn is_idempotent(method: &Method) -> bool {

@@ -66,6 +66,7 @@ pub fn request() -> Request {
             received: Instant::now(),
             deadline: None,
             claims: None,
+            tried: None,
             host_from_endpoint: false,
             interim: None,
         },

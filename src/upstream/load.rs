@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::endpoint::Endpoint;
 use crate::body::{End, Guard};
+use crate::timer;
 
 /// Within this time an earlier latency loses 63 % of its weight: Finagle's default.
 const DECAY: Duration = Duration::from_secs(10);
@@ -46,6 +47,11 @@ impl Load {
             0.0 => None,
             seconds => Some(Duration::from_secs_f32(seconds)),
         }
+    }
+
+    /// Nothing is known of its latency any more.
+    pub fn forget(&self) {
+        self.latency.packed.store(0, Ordering::Relaxed);
     }
 
     /// What one more request would cost: latency × (requests in flight + 1), as in Finagle's
@@ -147,6 +153,10 @@ impl LoadGuard {
         }
     }
 
+    pub fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.endpoint
+    }
+
     /// When the request was given to the endpoint.
     pub fn started(&self) -> Instant {
         self.started
@@ -170,6 +180,9 @@ impl Drop for LoadGuard {
     fn drop(&mut self) {
         if *self.waiting.get_mut() {
             self.waited_until(Instant::now(), FAILURE);
+            if timer::is_overdue() {
+                self.endpoint.standing.failed();
+            }
         }
         self.endpoint.load.in_flight.fetch_sub(1, Ordering::Relaxed);
     }

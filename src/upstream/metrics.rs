@@ -11,6 +11,7 @@ const REQUESTS: &str = "outrigger_upstream_requests_total";
 const DURATION: &str = "outrigger_upstream_request_duration_seconds";
 const CONNECTS: &str = "outrigger_upstream_connects_total";
 const CONNECTIONS: &str = "outrigger_upstream_connections";
+const PANICS: &str = "outrigger_upstream_panics_total";
 
 /// Handles of one upstream, made once: finding a metric by its labels hashes and locks.
 pub struct UpstreamMetrics {
@@ -20,6 +21,7 @@ pub struct UpstreamMetrics {
     duration: Histogram,
     connected: Counter,
     connect_failed: Counter,
+    panics: Counter,
     active: Gauge,
     idle: Gauge,
 }
@@ -35,6 +37,7 @@ impl UpstreamMetrics {
             duration: histogram!(DURATION, "upstream" => name()),
             connected: counter!(CONNECTS, "upstream" => name(), "result" => "connected"),
             connect_failed: counter!(CONNECTS, "upstream" => name(), "result" => "failed"),
+            panics: counter!(PANICS, "upstream" => name()),
             active: gauge!(CONNECTIONS, "upstream" => name(), "state" => "active"),
             idle: gauge!(CONNECTIONS, "upstream" => name(), "state" => "idle"),
         }
@@ -58,6 +61,11 @@ impl UpstreamMetrics {
             Ok(()) => self.connected.increment(1),
             Err(_) => self.connect_failed.increment(1),
         }
+    }
+
+    /// No endpoint was to take requests; `picked`: one had to all the same.
+    pub fn panicked(&self, picked: bool) {
+        self.panics.increment(picked.into());
     }
 
     /// How many connections there are, over all endpoints.

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
 
 mod admission;
 mod balancer;
@@ -20,9 +19,12 @@ mod hash_key;
 mod load;
 mod metrics;
 mod multiplexed;
+mod outlier;
+mod picking;
 mod pool;
 mod report;
 mod resolve;
+mod standing;
 mod system_resolver;
 mod target;
 
@@ -30,21 +32,24 @@ pub use admission::Admission;
 pub use balancer::BalancerConfig;
 pub use connector::Address;
 pub use discovery::Discovery;
-pub use endpoint::{Endpoint, Suspension};
+pub use endpoint::Endpoint;
 pub use hash_key::HashKey;
 pub use load::LoadGuard;
+pub use outlier::OutlierConfig;
+pub use picking::State;
+pub use report::render_health;
 pub use resolve::{Answer, Failure, Resolve, Service};
 pub use system_resolver::SystemResolver;
 pub use target::EndpointConfig;
 
-use crate::error::{Error, NO_HEALTHY_ENDPOINT};
-use crate::message::Request;
+use crate::error::Error;
 use crate::problem::Problems;
 use crate::value::{Duration, Limit, Name, NotBuilt, Toggle};
 use admission::InFlight;
 use balancer::Balancer;
 use discovery::Follower;
 use metrics::UpstreamMetrics;
+use outlier::Ejector;
 use report::{Description, Gauges};
 
 /// `[upstreams.NAME]`
@@ -72,11 +77,12 @@ pub struct Config {
     pub pool: PoolConfig,
     #[serde(default, skip_serializing)]
     pub health_check: Option<NotBuilt>,
-    /// `false`: endpoints are never ejected, which is all that this version can do.
-    #[serde(default, skip_serializing)]
-    pub outlier_detection: Option<Toggle<NotBuilt>>,
-    #[serde(default, skip_serializing)]
-    pub slow_start: Option<NotBuilt>,
+    /// When an endpoint that fails is left out for a time; `false`: never.
+    #[serde(default = "outlier::by_default")]
+    pub outlier_detection: Toggle<OutlierConfig>,
+    /// How long an endpoint that is new beside others, or is back, takes to get its whole share of requests.
+    #[serde(default = "slow_start")]
+    pub slow_start: Duration,
     /// Requests at once; more are refused at once with `overloaded`.
     #[serde(default = "max_in_flight")]
     pub max_in_flight: usize,
@@ -128,6 +134,9 @@ impl Config {
         if self.max_in_flight == 0 {
             problems.error(&["max_in_flight"], "must be at least 1");
         }
+        if let Some(outlier) = self.outlier_detection.on() {
+            problems.within(&["outlier_detection"], |problems| outlier.check(problems));
+        }
     }
 }
 
@@ -171,6 +180,10 @@ fn connect_timeout() -> Duration {
     Duration::from_secs(1)
 }
 
+fn slow_start() -> Duration {
+    Duration::from_secs(0)
+}
+
 fn max_in_flight() -> usize {
     1024
 }
@@ -182,6 +195,7 @@ pub struct Upstream {
     balancer: Balancer,
     follower: Arc<Follower>,
     in_flight: Arc<InFlight>,
+    ejector: Arc<Ejector>,
     metrics: UpstreamMetrics,
     gauges: Gauges,
 }
@@ -210,6 +224,10 @@ impl Upstream {
             balancer: Balancer::new(config.balancer.clone()),
             follower,
             in_flight: old.map(|old| old.in_flight.clone()).unwrap_or_default(),
+            ejector: match old {
+                Some(old) => old.ejector.clone(),
+                None => Arc::new(Ejector::new(name.as_str())),
+            },
             metrics: UpstreamMetrics::new(name.as_str()),
             gauges: Gauges::new(name),
         })
@@ -253,42 +271,6 @@ impl Upstream {
         self.in_flight.admit(self.config.max_in_flight)
     }
 
-    /// Whether a request that failed at one endpoint could be sent to another.
-    pub fn has_alternative(&self) -> bool {
-        let list = self.follower.set().load();
-        let mut available = list.entries().iter().filter(|e| e.endpoint.is_available());
-        available.nth(1).is_some()
-    }
-
-    /// Picks the endpoint for `request`, another than `avoid` where there is one.
-    ///
-    /// # Errors
-    /// `no_healthy_endpoint` when there is none, or none is available.
-    pub fn pick(
-        &self,
-        request: &Request,
-        avoid: Option<&Endpoint>,
-    ) -> Result<(Arc<Endpoint>, LoadGuard), Error> {
-        let now = Instant::now();
-        let key = match &self.config.balancer {
-            BalancerConfig::Hash(key) => key.of(request),
-            _ => None,
-        };
-        let list = self.follower.set().load();
-        let Some(endpoint) = self.balancer.pick(&list, key, avoid, now) else {
-            let cause = match list.entries().len() {
-                0 => "it has no addresses".to_owned(),
-                count => format!("none of its {count} endpoints is available"),
-            };
-            return Err(
-                Error::new(NO_HEALTHY_ENDPOINT, "the upstream has no healthy endpoint")
-                    .because(format!("upstream `{}`: {cause}", self.name)),
-            );
-        };
-        let guard = LoadGuard::new(endpoint.clone(), now);
-        Ok((endpoint.clone(), guard))
-    }
-
     /// Closes the connections of this worker that were idle for too long, or are too old.
     pub fn sweep(&self) {
         for entry in self.follower.set().load_full().entries() {
@@ -304,7 +286,7 @@ impl Upstream {
             in_flight: self.in_flight.count(),
             max_in_flight: self.config.max_in_flight,
             balancer: self.config.balancer.clone(),
-            endpoints: report::endpoints(&self.follower.set().load_full()),
+            endpoints: report::endpoints(self, &self.follower.set().load_full()),
         };
         // Nothing in it can fail to be written as JSON.
         serde_json::to_value(description).unwrap_or_default()
@@ -314,7 +296,7 @@ impl Upstream {
     /// metrics are rendered: an earlier config may live on for as long as a request of it does.
     pub fn set_gauges(&self) {
         let list = self.follower.set().load_full();
-        self.gauges.set(&list);
+        self.gauges.set(self, &list);
         let mut connections = (0, 0);
         for entry in list.entries() {
             let (open, idle) = entry.endpoint.connections();

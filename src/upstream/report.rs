@@ -1,16 +1,21 @@
 //! What an upstream tells of itself: to the admin API, and as gauges.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use metrics::Gauge;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::Upstream;
 use super::balancer::BalancerConfig;
-use super::endpoint::{Endpoint, Suspension};
-use super::endpoint_list::EndpointList;
+use super::endpoint_list::{EndpointList, Listed};
+use super::picking::State;
 use crate::value::Name;
 
 /// Endpoints of an upstream, by the state that they are in.
 const ENDPOINTS: &str = "outrigger_upstream_endpoints";
+const HEALTHY: &str = "outrigger_endpoint_healthy";
 
 /// An upstream, as `GET /upstreams/{name}` shows it.
 #[derive(Clone, Debug, Serialize)]
@@ -29,6 +34,10 @@ pub struct EndpointDescription {
     pub address: String,
     pub weight: u32,
     pub state: State,
+    /// Requests that failed in a row, as far as the endpoint is to blame.
+    pub failures: u32,
+    /// By how many times its last ejection was prolonged.
+    pub ejections: u32,
     pub in_flight: usize,
     /// Moving average of the time to the response head; None when no request came lately.
     pub latency_seconds: Option<f64>,
@@ -42,48 +51,57 @@ pub struct Connections {
     pub idle: usize,
 }
 
-/// Whether an endpoint takes requests, and why not.
-#[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    Available,
-    Unhealthy,
-    Ejected,
-}
-
-impl State {
-    fn of(endpoint: &Endpoint) -> Self {
-        if endpoint.is_suspended(Suspension::Unhealthy) {
-            State::Unhealthy
-        } else if endpoint.is_suspended(Suspension::Ejected) {
-            State::Ejected
-        } else {
-            State::Available
-        }
-    }
-}
-
 /// Describes the endpoints of `list`.
-pub fn endpoints(list: &EndpointList) -> Vec<EndpointDescription> {
+pub fn endpoints(upstream: &Upstream, list: &EndpointList) -> Vec<EndpointDescription> {
     let now = Instant::now();
     list.entries()
         .iter()
-        .map(|entry| EndpointDescription::of(&entry.endpoint, entry.weight, now))
+        .map(|entry| EndpointDescription::of(upstream, entry, now))
         .collect()
 }
 
 impl EndpointDescription {
-    fn of(endpoint: &Endpoint, weight: u32, now: Instant) -> Self {
+    fn of(upstream: &Upstream, entry: &Listed, now: Instant) -> Self {
+        let Listed { endpoint, weight } = entry;
         let (open, idle) = endpoint.connections();
         EndpointDescription {
             name: endpoint.name.to_string(),
             address: endpoint.address.to_string(),
-            weight,
-            state: State::of(endpoint),
+            weight: *weight,
+            state: upstream.state(endpoint, now),
+            failures: endpoint.standing.failures(),
+            ejections: endpoint.standing.ejections(),
             in_flight: endpoint.load.in_flight(),
             latency_seconds: endpoint.load.latency(now).map(|l| l.as_secs_f64()),
             connections: Connections { open, idle },
         }
+    }
+}
+
+/// Writes, as Prometheus reads it, for each endpoint whether it may be picked. A name that stands for several
+/// addresses may be while one of them may. It is no gauge of the recorder, which would go on to tell of endpoints
+/// that are gone.
+pub fn render_health<'a>(upstreams: impl Iterator<Item = &'a Arc<Upstream>>, text: &mut String) {
+    let now = Instant::now();
+    let mut lines = String::new();
+    for upstream in upstreams {
+        let list = upstream.follower.set().load_full();
+        let mut healthy: BTreeMap<&str, bool> = BTreeMap::new();
+        for Listed { endpoint, .. } in list.entries() {
+            let available = upstream.state(endpoint, now) == State::Available;
+            *healthy.entry(&endpoint.name).or_default() |= available;
+        }
+        for (endpoint, healthy) in healthy {
+            let (upstream, healthy) = (&upstream.name, u8::from(healthy));
+            let labels = format!("upstream=\"{upstream}\",endpoint=\"{endpoint}\"");
+            lines.push_str(&format!("{HEALTHY}{{{labels}}} {healthy}\n"));
+        }
+    }
+    if !lines.is_empty() {
+        let help = "1 while an endpoint may be picked, else 0.";
+        text.push_str(&format!(
+            "# HELP {HEALTHY} {help}\n# TYPE {HEALTHY} gauge\n{lines}\n"
+        ));
     }
 }
 
@@ -106,7 +124,8 @@ impl Gauges {
     }
 
     /// Counts the endpoints of `list`.
-    pub fn set(&self, list: &EndpointList) {
+    pub fn set(&self, upstream: &Upstream, list: &EndpointList) {
+        let now = Instant::now();
         let gauges = [
             (State::Available, &self.available),
             (State::Unhealthy, &self.unhealthy),
@@ -115,7 +134,7 @@ impl Gauges {
         for (state, gauge) in gauges {
             let endpoints = list.entries().iter();
             let count = endpoints
-                .filter(|e| State::of(&e.endpoint) == state)
+                .filter(|e| upstream.state(&e.endpoint, now) == state)
                 .count();
             gauge.set(count as f64);
         }

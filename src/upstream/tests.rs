@@ -2,7 +2,9 @@
 
 use super::fake::{Names, request};
 use super::*;
+use crate::error::NO_HEALTHY_ENDPOINT;
 use crate::problem::Severity;
+use tokio::time::Instant;
 
 fn config(text: &str) -> Config {
     toml::from_str(text).unwrap()
@@ -52,6 +54,7 @@ fn all_mistakes_are_found_in_their_places() {
         endpoints = ["app", "b:80", { address = "c:80", weight = 0 }, "b:80", { address = "d:80", weight = 1001 }]
         connect_timeout = "0s"
         max_in_flight = 0
+        outlier_detection = { consecutive_failures = 0, ejection = "0s", max_ejected_percent = 101 }
         pool = { max_connections = 0, max_pending = 0 }
         "#,
     );
@@ -64,6 +67,9 @@ fn all_mistakes_are_found_in_their_places() {
         "pool.max_connections: must be",
         "pool.max_pending: must be",
         "max_in_flight: must be",
+        "outlier_detection.consecutive_failures: must be",
+        "outlier_detection.ejection: must be",
+        "outlier_detection.max_ejected_percent: must be",
     ];
     assert_eq!(found.len(), expected.len(), "{found:?}");
     for (found, expected) in found.iter().zip(expected) {
@@ -74,12 +80,7 @@ fn all_mistakes_are_found_in_their_places() {
 
 #[test]
 fn a_key_that_is_not_built_is_an_error() {
-    for key in [
-        "tls = {}",
-        "health_check = { tcp = true }",
-        "slow_start = \"5s\"",
-        "outlier_detection = {}",
-    ] {
+    for key in ["tls = {}", "health_check = { tcp = true }"] {
         let text = format!("endpoints = [\"a:1\"]\n{key}");
         let error = toml::from_str::<Config>(&text).unwrap_err().to_string();
         assert!(error.contains("not built yet"), "{key}: {error}");
@@ -155,7 +156,7 @@ async fn it_describes_its_endpoints() {
     );
     let _admitted = upstream.admit().unwrap();
     let (endpoint, _load) = upstream.pick(&request(), None).unwrap();
-    endpoint.suspend(Suspension::Ejected);
+    endpoint.standing.eject(Instant::now(), 1);
     assert_eq!(
         upstream.describe(),
         serde_json::json!({
@@ -168,6 +169,8 @@ async fn it_describes_its_endpoints() {
                 "address": "10.0.0.1:80",
                 "weight": 3,
                 "state": "ejected",
+                "failures": 0,
+                "ejections": 1,
                 "in_flight": 1,
                 "latency_seconds": null,
                 "connections": { "open": 0, "idle": 0 },

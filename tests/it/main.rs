@@ -17,6 +17,7 @@ mod cancellation;
 mod cors;
 mod documents;
 mod drain;
+mod ejection;
 mod forwarding;
 mod framing;
 mod headers;

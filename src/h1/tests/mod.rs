@@ -186,6 +186,7 @@ fn request(method: Method, target: &str, body: Body) -> Request {
             deadline: None,
             interim: None,
             claims: None,
+            tried: None,
             host_from_endpoint: false,
         },
     }
