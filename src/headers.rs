@@ -8,6 +8,13 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+mod flat;
+mod names;
+
+pub use flat::Spans;
+use flat::{Field, Flat};
+pub use names::{Key, Names};
+
 /// Header fields in order of arrival. Names compare without regard to case (RFC 9110, section 5.1).
 #[derive(Clone)]
 pub struct Headers(Form);
@@ -16,51 +23,6 @@ pub struct Headers(Form);
 enum Form {
     Flat(Flat),
     Map(HeaderMap),
-}
-
-#[derive(Clone, Default)]
-struct Flat {
-    /// The head as it was received.
-    received: Bytes,
-    /// Names and values added since.
-    added: Vec<u8>,
-    fields: Vec<Field>,
-}
-
-/// Where a field's name and value stand. A span whose `start` has [`ADDED`] set lies in `added`.
-#[derive(Clone, Copy)]
-struct Field {
-    name: Span,
-    value: Span,
-}
-
-#[derive(Clone, Copy)]
-struct Span {
-    start: u32,
-    len: u32,
-}
-
-const ADDED: u32 = 1 << 31;
-
-/// Room for the fields that forwarding adds, so that it grows once.
-const ADDED_ROOM: usize = 256;
-
-/// Where the fields of a received head lie, gathered while it is parsed.
-pub struct Spans(Vec<Field>);
-
-impl Spans {
-    pub fn with_capacity(fields: usize) -> Self {
-        // Room for the handful that forwarding adds, so that it never grows on the common path.
-        Spans(Vec::with_capacity(fields + 6))
-    }
-
-    /// Byte offsets and lengths of a field's name and value.
-    pub fn push(&mut self, name: usize, name_len: usize, value: usize, value_len: usize) {
-        self.0.push(Field {
-            name: Span::new(name, name_len, 0),
-            value: Span::new(value, value_len, 0),
-        });
-    }
 }
 
 impl Default for Headers {
@@ -79,21 +41,13 @@ impl Headers {
     /// The caller has checked that names are tokens and values are field values; `received` must be
     /// shorter than 2 GiB, which the head size limit of every listener and upstream guarantees.
     pub fn from_received(received: Bytes, spans: Spans) -> Self {
-        Headers(Form::Flat(Flat {
-            received,
-            added: Vec::new(),
-            fields: spans.0,
-        }))
+        Headers(Form::Flat(Flat::new(received, spans)))
     }
 
     /// The first value under `name`.
     pub fn get(&self, name: &HeaderName) -> Option<&[u8]> {
         match &self.0 {
-            Form::Flat(flat) => flat
-                .fields
-                .iter()
-                .find(|f| flat.names(f, name.as_str()))
-                .map(|f| flat.bytes(f.value)),
+            Form::Flat(flat) => flat.get(name.as_str()),
             Form::Map(map) => map.get(name).map(HeaderValue::as_bytes),
         }
     }
@@ -105,8 +59,16 @@ impl Headers {
 
     /// Every value under `name`, in order.
     pub fn get_all<'a>(&'a self, name: &'a HeaderName) -> impl Iterator<Item = &'a [u8]> {
-        self.iter()
-            .filter(move |(n, _)| n.eq_ignore_ascii_case(name.as_str().as_bytes()))
+        let name = name.as_str();
+        let fields = match &self.0 {
+            Form::Flat(flat) => Iter(IterForm::Flat(
+                flat,
+                flat.fields_for(Key::of(name.as_bytes())),
+            )),
+            Form::Map(_) => self.iter(),
+        };
+        fields
+            .filter(move |(n, _)| n.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, v)| v)
     }
 
@@ -161,14 +123,18 @@ impl Headers {
         }
     }
 
+    /// Removes every value under each of `names`. Costs next to nothing when there are none.
+    pub fn remove_all(&mut self, names: &Names) {
+        match &mut self.0 {
+            Form::Flat(flat) => flat.remove_all(names),
+            Form::Map(_) => self.retain(|name, _| !names.have(Key::of(name), name)),
+        }
+    }
+
     /// Keeps the fields for which `keep(name, value)` holds.
     pub fn retain(&mut self, mut keep: impl FnMut(&[u8], &[u8]) -> bool) {
         match &mut self.0 {
-            Form::Flat(flat) => {
-                let (received, added) = (&flat.received, &flat.added);
-                flat.fields
-                    .retain(|f| keep(f.name.of(received, added), f.value.of(received, added)));
-            }
+            Form::Flat(flat) => flat.retain(keep),
             Form::Map(map) => {
                 let doomed: Vec<HeaderName> = map
                     .iter()
@@ -195,7 +161,7 @@ impl Headers {
     /// Names and values in order. A name has the case in which it arrived.
     pub fn iter(&self) -> Iter<'_> {
         Iter(match &self.0 {
-            Form::Flat(flat) => IterForm::Flat(flat, flat.fields.iter()),
+            Form::Flat(flat) => IterForm::Flat(flat, flat.fields()),
             Form::Map(map) => IterForm::Map(map.iter()),
         })
     }
@@ -203,7 +169,7 @@ impl Headers {
     /// The number of fields.
     pub fn len(&self) -> usize {
         match &self.0 {
-            Form::Flat(flat) => flat.fields.len(),
+            Form::Flat(flat) => flat.fields().len(),
             Form::Map(map) => map.len(),
         }
     }
@@ -217,17 +183,34 @@ impl Headers {
         match self.0 {
             Form::Map(map) => map,
             Form::Flat(flat) => {
-                let mut map = HeaderMap::with_capacity(flat.fields.len());
-                for field in &flat.fields {
+                let mut map = HeaderMap::with_capacity(flat.fields().len());
+                for field in flat.fields() {
                     // Both were checked when they entered, by the same rules as these types have.
                     if let (Ok(name), Ok(value)) = (
-                        HeaderName::from_bytes(flat.bytes(field.name)),
-                        HeaderValue::from_bytes(flat.bytes(field.value)),
+                        HeaderName::from_bytes(flat.name(field)),
+                        HeaderValue::from_bytes(flat.value(field)),
                     ) {
                         map.append(name, value);
                     }
                 }
                 map
+            }
+        }
+    }
+
+    /// Writes the fields as lines of HTTP/1, but for those of `except`.
+    pub fn put_lines(&self, out: &mut Vec<u8>, except: &Names) {
+        match &self.0 {
+            Form::Flat(flat) => flat.put_lines(out, except),
+            Form::Map(map) => {
+                for (name, value) in map {
+                    let name = name.as_str().as_bytes();
+                    if !except.have(Key::of(name), name) {
+                        for part in [name, b": ", value.as_bytes(), b"\r\n"] {
+                            out.extend_from_slice(part);
+                        }
+                    }
+                }
             }
         }
     }
@@ -271,71 +254,11 @@ impl<'a> Iterator for Iter<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         match &mut self.0 {
-            IterForm::Flat(flat, fields) => fields
-                .next()
-                .map(|f| (flat.bytes(f.name), flat.bytes(f.value))),
+            IterForm::Flat(flat, fields) => fields.next().map(|f| (flat.name(f), flat.value(f))),
             IterForm::Map(fields) => fields
                 .next()
                 .map(|(n, v)| (n.as_str().as_bytes(), v.as_bytes())),
         }
-    }
-}
-
-impl Flat {
-    fn bytes(&self, span: Span) -> &[u8] {
-        span.of(&self.received, &self.added)
-    }
-
-    fn names(&self, field: &Field, name: &str) -> bool {
-        // The length settles nearly every comparison.
-        field.name.len as usize == name.len()
-            && self.bytes(field.name).eq_ignore_ascii_case(name.as_bytes())
-    }
-
-    fn push(&mut self, name: &[u8], value: &[u8]) {
-        if self.added.capacity() == 0 {
-            self.added.reserve(ADDED_ROOM);
-        }
-        let start = self.added.len();
-        self.added.extend_from_slice(name);
-        self.added.extend_from_slice(value);
-        self.fields.push(Field {
-            name: Span::new(start, name.len(), ADDED),
-            value: Span::new(start + name.len(), value.len(), ADDED),
-        });
-    }
-
-    fn remove(&mut self, name: &str) -> bool {
-        let before = self.fields.len();
-        let (received, added) = (&self.received, &self.added);
-        self.fields.retain(|f| {
-            f.name.len as usize != name.len()
-                || !f
-                    .name
-                    .of(received, added)
-                    .eq_ignore_ascii_case(name.as_bytes())
-        });
-        self.fields.len() < before
-    }
-}
-
-impl Span {
-    fn new(start: usize, len: usize, flag: u32) -> Self {
-        debug_assert!(start + len < ADDED as usize);
-        Span {
-            start: start as u32 | flag,
-            len: len as u32,
-        }
-    }
-
-    fn of<'a>(self, received: &'a [u8], added: &'a [u8]) -> &'a [u8] {
-        let start = (self.start & !ADDED) as usize;
-        let block = if self.start & ADDED == 0 {
-            received
-        } else {
-            added
-        };
-        &block[start..start + self.len as usize]
     }
 }
 
@@ -348,14 +271,9 @@ mod tests {
         let mut block = Vec::new();
         let mut spans = Spans::with_capacity(fields.len());
         for (name, value) in fields {
-            spans.push(
-                block.len(),
-                name.len(),
-                block.len() + name.len(),
-                value.len(),
-            );
-            block.extend_from_slice(name.as_bytes());
-            block.extend_from_slice(value.as_bytes());
+            let (start, at) = (block.len(), block.len() + name.len() + 1);
+            block.extend_from_slice(format!("{name}:{value}\r\n").as_bytes());
+            spans.push_line(name.as_bytes(), start, at, value.len(), block.len());
         }
         Headers::from_received(block.into(), spans)
     }

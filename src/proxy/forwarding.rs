@@ -6,7 +6,7 @@ use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method, header};
 use ipnet::IpNet;
 
-use crate::headers::Headers;
+use crate::headers::{Headers, Names};
 use crate::listener::{Config, ForwardedHeaders};
 use crate::message::{Request, RequestId};
 use crate::peer::Peer;
@@ -17,6 +17,16 @@ static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 static CLIENT_CERTIFICATE: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const VIA: HeaderValue = HeaderValue::from_static("1.1 outrigger");
+/// What is meant for one connection only.
+const HOP_BY_HOP: Names = Names::new(&[
+    "connection",
+    "http2-settings",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+]);
 /// A longer request id is replaced by one of ours: it goes into every log line.
 const MAX_REQUEST_ID: usize = 128;
 
@@ -192,16 +202,14 @@ fn accepts_trailers(headers: &Headers) -> bool {
 /// Removes what was meant for this connection only (RFC 9110, section 7.6.1), and all that `Connection` names.
 fn remove_hop_by_hop(headers: &mut Headers) {
     let named = named_by_connection(headers);
-    headers.retain(|name, _| {
-        !is_hop_by_hop(name) && !named.iter().any(|named| name.eq_ignore_ascii_case(named))
-    });
+    headers.remove_all(&HOP_BY_HOP);
+    if !named.is_empty() {
+        headers.retain(|name, _| !named.iter().any(|named| name.eq_ignore_ascii_case(named)));
+    }
 }
 
 /// The headers that `Connection` names, beside those that are hop-by-hop anyway.
 fn named_by_connection(headers: &Headers) -> Vec<Vec<u8>> {
-    if !headers.contains(&header::CONNECTION) {
-        return Vec::new();
-    }
     let known = |option: &&[u8]| {
         [&b"close"[..], b"keep-alive", b"upgrade", b"te", b""]
             .iter()
@@ -216,19 +224,4 @@ fn named_by_connection(headers: &Headers) -> Vec<Vec<u8>> {
         .filter(|option| !known(option) && !is_host(option))
         .map(<[u8]>::to_owned)
         .collect()
-}
-
-fn is_hop_by_hop(name: &[u8]) -> bool {
-    // The length settles nearly every comparison.
-    let other: &[u8] = match name.len() {
-        2 => b"te",
-        7 => b"upgrade",
-        10 if name.eq_ignore_ascii_case(b"keep-alive") => return true,
-        10 => b"connection",
-        14 => b"http2-settings",
-        16 => b"proxy-connection",
-        17 => b"transfer-encoding",
-        _ => return false,
-    };
-    name.eq_ignore_ascii_case(other)
 }

@@ -328,7 +328,7 @@ mod tests {
             let mut received = value.clone();
             received.splice(0..0, *b"x-any");
             let mut spans = crate::headers::Spans::with_capacity(1);
-            spans.push(0, 5, 5, value.len());
+            spans.push(b"x-any", 0, 5, value.len());
             let headers = Headers::from_received(received.into(), spans);
             log.write(&Record {
                 path: &path,

@@ -7,7 +7,7 @@ use http::HeaderValue;
 
 use super::Limits;
 use crate::h1::framing::FramingHeaders;
-use crate::headers::Spans;
+use crate::headers::{Names, Spans};
 
 /// A longer field name is refused whatever the limits: no type further on could hold it.
 const MAX_NAME: usize = 32 << 10;
@@ -16,6 +16,19 @@ const FIELDS_ON_STACK: usize = 256;
 /// Protocols by which HTTP itself would go on, unseen by this proxy: `Upgrade` to them is dropped (RFC 9113 section
 /// 3.1 took the first out of HTTP/2; RFC 2817 is the last).
 const NEVER_AN_UPGRADE: [&[u8]; 4] = [b"h2c", b"h2", b"http", b"tls"];
+
+/// The names that this codec obeys, and those that others could take for one of them.
+const OBEYED: Names = Names::new(&[
+    "connection",
+    "content-length",
+    "content_length",
+    "expect",
+    "host",
+    "transfer-encoding",
+    "transfer_encoding",
+    "upgrade",
+]);
+pub(super) const BARE_LF: &str = "a line that ends without CR";
 
 /// What is gathered in the one pass over a head's fields.
 pub(super) struct Fields {
@@ -32,7 +45,7 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    /// Takes note of what the parser found in `head`.
+    /// Takes note of what the parser found in `head`, which ends with its empty line.
     ///
     /// # Errors
     /// Why the head is refused.
@@ -47,21 +60,37 @@ impl Fields {
             upgrades: false,
             upgrade: None,
         };
-        for field in parsed {
-            fields.note(head, field)?;
+        // The parser lets each line end with LF alone. Between them they are all lines of the head.
+        let fields_end = head.len().saturating_sub(2);
+        let mut start = parsed
+            .first()
+            .map_or(fields_end, |first| offset(head, first.name.as_bytes()));
+        if !head.ends_with(b"\r\n") || !head[..start].ends_with(b"\r\n") {
+            return Err(BARE_LF);
+        }
+        for (at, field) in parsed.iter().enumerate() {
+            let end = parsed
+                .get(at + 1)
+                .map_or(fields_end, |next| offset(head, next.name.as_bytes()));
+            if !head[..end].ends_with(b"\r\n") {
+                return Err(BARE_LF);
+            }
+            let (name, value) = (field.name.as_bytes(), field.value);
+            if name.len() > MAX_NAME {
+                return Err("a header name is too long");
+            }
+            let value_at = offset(head, value);
+            let spans = &mut fields.spans;
+            let key = spans.push_line(name, start, value_at, value.len(), end);
+            if OBEYED.may_have(key) {
+                fields.obey(name, value, value_at)?;
+            }
+            start = end;
         }
         Ok(fields)
     }
 
-    fn note(&mut self, head: &[u8], field: &httparse::Header<'_>) -> Result<(), &'static str> {
-        let (name, value) = (field.name.as_bytes(), field.value);
-        if name.len() > MAX_NAME {
-            return Err("a header name is too long");
-        }
-        let value_at = offset(head, value);
-        self.spans
-            .push(offset(head, name), name.len(), value_at, value.len());
-        // The length settles nearly every comparison.
+    fn obey(&mut self, name: &[u8], value: &[u8], value_at: usize) -> Result<(), &'static str> {
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host")
                 && self.host.replace((value_at, value.len())).is_some() =>

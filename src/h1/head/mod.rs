@@ -11,7 +11,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Method, StatusCode, Version};
 
-use self::fields::{Fields, offset, with_room};
+use self::fields::{BARE_LF, Fields, offset, with_room};
 use super::framing::Framing;
 use crate::error::{BAD_REQUEST, Error, HEADERS_TOO_LARGE, Progress, UPSTREAM_PROTOCOL_ERROR};
 use crate::headers::Headers;
@@ -73,7 +73,7 @@ pub fn take_request(buffer: &mut BytesMut, limits: Limits) -> Result<Option<Requ
         buffer.advance(2);
     }
     if buffer.starts_with(b"\n") {
-        return Err(refuse("a line that ends without CR"));
+        return Err(refuse(BARE_LF));
     }
     let Some(scan) = scan_request(buffer, limits)? else {
         return judge_lines(buffer, limits).map(|()| None);
@@ -116,9 +116,6 @@ fn scan_request(buffer: &[u8], limits: Limits) -> Result<Option<RequestScan>, Er
             Ok(_) => return Err(too_large()),
             Err(error) => return Err(malformed_request(error, buffer)),
         };
-        if has_bare_lf(&buffer[..length]) {
-            return Err(refuse("a line that ends without CR"));
-        }
         let target = parsed.path.unwrap_or_default().as_bytes();
         let method = parsed.method.unwrap_or_default().as_bytes();
         if method.iter().any(u8::is_ascii_lowercase) {
@@ -129,7 +126,7 @@ fn scan_request(buffer: &[u8], limits: Limits) -> Result<Option<RequestScan>, Er
             method: Method::from_bytes(method).map_err(|_| refuse("malformed method"))?,
             target: (offset(buffer, target), target.len()),
             http_10: parsed.version == Some(0),
-            fields: Fields::gather(buffer, parsed.headers).map_err(refuse)?,
+            fields: Fields::gather(&buffer[..length], parsed.headers).map_err(refuse)?,
         }))
     })
 }
@@ -211,15 +208,12 @@ fn scan_response(buffer: &[u8], limits: Limits) -> Result<Option<ResponseScan>, 
             Ok(_) | Err(httparse::Error::TooManyHeaders) => return Err(response_too_large()),
             Err(error) => return Err(distrust("the response head is malformed").because(error)),
         };
-        if has_bare_lf(&buffer[..length]) {
-            return Err(distrust("a response line that ends without CR"));
-        }
         Ok(Some(ResponseScan {
             length,
             status: StatusCode::from_u16(parsed.code.unwrap_or_default())
                 .map_err(|_| distrust("the status is not one"))?,
             http_10: parsed.version == Some(0),
-            fields: Fields::gather(buffer, parsed.headers).map_err(distrust)?,
+            fields: Fields::gather(&buffer[..length], parsed.headers).map_err(distrust)?,
         }))
     })
 }

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use crate::headers::Headers;
+use crate::headers::{Headers, Names};
 
 /// Writes one field line.
 pub fn put_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
@@ -19,22 +19,24 @@ pub fn put_length(out: &mut Vec<u8>, length: u64) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes every field but those that the codec makes itself: framing and connection options.
+/// What the codec makes itself, wherever a message goes: framing and connection options.
+const MADE_HERE: Names = Names::new(&[
+    "connection",
+    "content-length",
+    "keep-alive",
+    "transfer-encoding",
+    "upgrade",
+]);
+const MADE_HERE_BUT_LENGTH: Names =
+    Names::new(&["connection", "keep-alive", "transfer-encoding", "upgrade"]);
+
+/// Writes every field but those that the codec makes itself.
 pub fn put_fields(out: &mut Vec<u8>, headers: &Headers, keep_length: bool) {
-    for (name, value) in headers.iter() {
-        let made_here = match name.len() {
-            7 => name.eq_ignore_ascii_case(b"upgrade"),
-            10 => {
-                name.eq_ignore_ascii_case(b"connection") || name.eq_ignore_ascii_case(b"keep-alive")
-            }
-            14 => !keep_length && name.eq_ignore_ascii_case(b"content-length"),
-            17 => name.eq_ignore_ascii_case(b"transfer-encoding"),
-            _ => false,
-        };
-        if !made_here {
-            put_field(out, name, value);
-        }
-    }
+    let except = match keep_length {
+        true => &MADE_HERE_BUT_LENGTH,
+        false => &MADE_HERE,
+    };
+    headers.put_lines(out, except);
 }
 
 /// Writes a status line.

@@ -1,0 +1,236 @@
+//! The fields of an HTTP/1 head where they lie.
+
+use bytes::Bytes;
+
+use super::names::{Key, Keys, Names};
+
+/// Fields that lie in the head as it was received, or in a second block behind it.
+#[derive(Clone, Default)]
+pub(super) struct Flat {
+    /// The head as it was received.
+    received: Bytes,
+    /// Fields added since, a line each.
+    added: Vec<u8>,
+    fields: Vec<Field>,
+    /// Of all fields that are here, and of some that were.
+    keys: Keys,
+}
+
+/// Where a field stands: in `received`, or, with [`ADDED`] set in its start, in `added`.
+#[derive(Clone, Copy)]
+pub(super) struct Field {
+    start: u32,
+    value: u32,
+    value_len: u32,
+    /// Behind the end of its line; 0 where its block has it in another form.
+    end: u32,
+    key: Key,
+}
+
+const ADDED: u32 = 1 << 31;
+
+/// Room for the fields that forwarding adds, so that it grows once.
+const ADDED_ROOM: usize = 256;
+
+/// Where the fields of a received head lie, gathered while it is parsed.
+pub struct Spans {
+    fields: Vec<Field>,
+    keys: Keys,
+}
+
+impl Spans {
+    pub fn with_capacity(fields: usize) -> Self {
+        Spans {
+            // Room for the handful that forwarding adds, so that it never grows on the common path.
+            fields: Vec::with_capacity(fields + 6),
+            keys: Keys::default(),
+        }
+    }
+
+    /// A field whose name begins at the byte `start`, and its value at `value`.
+    pub fn push(&mut self, name: &[u8], start: usize, value: usize, value_len: usize) {
+        self.push_line(name, start, value, value_len, 0);
+    }
+
+    /// A field that is a line of HTTP/1, which goes on to the byte before `end`. Lines that follow each other are
+    /// written as they came, by one copy.
+    #[inline]
+    pub fn push_line(
+        &mut self,
+        name: &[u8],
+        start: usize,
+        value: usize,
+        value_len: usize,
+        end: usize,
+    ) -> Key {
+        debug_assert!(value + value_len < ADDED as usize);
+        let key = Key::of(name);
+        self.keys.add(key);
+        self.fields.push(Field {
+            start: start as u32,
+            value: value as u32,
+            value_len: value_len as u32,
+            end: end as u32,
+            key,
+        });
+        key
+    }
+}
+
+impl Flat {
+    pub fn new(received: Bytes, spans: Spans) -> Self {
+        Flat {
+            received,
+            added: Vec::new(),
+            fields: spans.fields,
+            keys: spans.keys,
+        }
+    }
+
+    pub fn fields(&self) -> std::slice::Iter<'_, Field> {
+        self.fields.iter()
+    }
+
+    /// The fields among which one is `name`, if there is one at all.
+    #[inline]
+    pub fn fields_for(&self, key: Key) -> std::slice::Iter<'_, Field> {
+        match self.keys.may_have(key) {
+            true => self.fields.iter(),
+            false => [].iter(),
+        }
+    }
+
+    #[inline]
+    pub fn may_have_any(&self, names: &Names) -> bool {
+        self.keys.may_have_any(names.keys())
+    }
+
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        let key = Key::of(name.as_bytes());
+        self.fields_for(key)
+            .find(|field| self.is(field, key, name))
+            .map(|field| self.value(field))
+    }
+
+    #[inline]
+    pub fn is(&self, field: &Field, key: Key, name: &str) -> bool {
+        field.key == key && self.name(field).eq_ignore_ascii_case(name.as_bytes())
+    }
+
+    pub fn name(&self, field: &Field) -> &[u8] {
+        field.name(&self.received, &self.added)
+    }
+
+    pub fn value(&self, field: &Field) -> &[u8] {
+        field.value(&self.received, &self.added)
+    }
+
+    pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        if self.added.capacity() == 0 {
+            self.added.reserve(ADDED_ROOM);
+        }
+        let start = self.added.len();
+        self.added.extend_from_slice(name);
+        self.added.extend_from_slice(b": ");
+        self.added.extend_from_slice(value);
+        self.added.extend_from_slice(b"\r\n");
+        debug_assert!(self.added.len() < ADDED as usize);
+        let key = Key::of(name);
+        self.keys.add(key);
+        self.fields.push(Field {
+            start: start as u32 | ADDED,
+            value: (start + name.len() + 2) as u32,
+            value_len: value.len() as u32,
+            end: self.added.len() as u32,
+            key,
+        });
+    }
+
+    pub fn remove(&mut self, name: &str) -> bool {
+        let key = Key::of(name.as_bytes());
+        self.keys.may_have(key)
+            && self.retain_fields(|field, received, added| {
+                field.key != key
+                    || !field
+                        .name(received, added)
+                        .eq_ignore_ascii_case(name.as_bytes())
+            })
+    }
+
+    pub fn remove_all(&mut self, names: &Names) {
+        if self.may_have_any(names) {
+            self.retain_fields(|field, received, added| {
+                !names.have(field.key, field.name(received, added))
+            });
+        }
+    }
+
+    pub fn retain(&mut self, mut keep: impl FnMut(&[u8], &[u8]) -> bool) {
+        self.retain_fields(|field, received, added| {
+            keep(field.name(received, added), field.value(received, added))
+        });
+    }
+
+    /// Says whether a field went.
+    fn retain_fields(&mut self, mut keep: impl FnMut(&Field, &[u8], &[u8]) -> bool) -> bool {
+        let before = self.fields.len();
+        let (received, added) = (&self.received, &self.added);
+        self.fields.retain(|field| keep(field, received, added));
+        self.fields.len() < before
+    }
+
+    /// Writes the fields as lines of HTTP/1, but for those of `except`. What was received one behind the other is
+    /// copied as it is.
+    pub fn put_lines(&self, out: &mut Vec<u8>, except: &Names) {
+        let all = !self.may_have_any(except);
+        // Lines that wait to be copied; of the block that their `start` says.
+        let (mut start, mut end) = (0, 0);
+        for field in &self.fields {
+            if !all && except.have(field.key, self.name(field)) {
+                continue;
+            }
+            if field.start == end && field.end != 0 {
+                end = field.end | field.start & ADDED;
+                continue;
+            }
+            self.copy(out, start, end);
+            if field.end == 0 {
+                out.extend_from_slice(self.name(field));
+                out.extend_from_slice(b": ");
+                out.extend_from_slice(self.value(field));
+                out.extend_from_slice(b"\r\n");
+                (start, end) = (0, 0);
+            } else {
+                (start, end) = (field.start, field.end | field.start & ADDED);
+            }
+        }
+        self.copy(out, start, end);
+    }
+
+    fn copy(&self, out: &mut Vec<u8>, start: u32, end: u32) {
+        let block: &[u8] = match start & ADDED {
+            0 => &self.received,
+            _ => &self.added,
+        };
+        out.extend_from_slice(&block[(start & !ADDED) as usize..(end & !ADDED) as usize]);
+    }
+}
+
+impl Field {
+    fn name<'a>(&self, received: &'a [u8], added: &'a [u8]) -> &'a [u8] {
+        let start = (self.start & !ADDED) as usize;
+        &self.block(received, added)[start..start + self.key.length()]
+    }
+
+    fn value<'a>(&self, received: &'a [u8], added: &'a [u8]) -> &'a [u8] {
+        let start = self.value as usize;
+        &self.block(received, added)[start..start + self.value_len as usize]
+    }
+
+    fn block<'a>(&self, received: &'a [u8], added: &'a [u8]) -> &'a [u8] {
+        match self.start & ADDED {
+            0 => received,
+            _ => added,
+        }
+    }
+}
