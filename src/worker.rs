@@ -11,6 +11,7 @@ use crate::drain::Hold;
 use crate::listener::{self, ListenSocket, Listener};
 use crate::process;
 use crate::proxy::{self, Proxy};
+use crate::timer;
 
 /// Idle connections are looked through so often.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -102,7 +103,8 @@ async fn work(proxy: Arc<Proxy>, mut orders: mpsc::Receiver<Order>) {
                     // It ends when its listener drains; each connection ends with its listener's drain, or with
                     // this runtime.
                     tokio::spawn(listener::accept(listener, hold, socket, move |accepted| {
-                        tokio::spawn(proxy::serve(proxy.clone(), accepted));
+                        let serving = Box::pin(proxy::serve(proxy.clone(), accepted));
+                        tokio::spawn(timer::timed(serving));
                     }));
                 }
                 None => return,

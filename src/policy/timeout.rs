@@ -1,6 +1,6 @@
 //! `timeout`, `idle_timeout` and `deadline`: how long an exchange may take.
 
-use std::future::Future;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
-use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+use tokio::time::Instant;
 
 use super::stack::{Answer, Handler, Policy};
 use crate::body::Body;
 use crate::error::{DEADLINE_EXCEEDED, Error, Progress, UPSTREAM_TIMEOUT};
 use crate::message::{Request, Response};
 use crate::problem::Problems;
-use crate::timer;
+use crate::timer::{self, Deadline};
 use crate::value::{Limit, Toggle};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -83,7 +83,7 @@ impl Policy for Timeout {
                 idle: self.idle,
                 deadline,
                 waiting_since: None,
-                alarm: None,
+                limit: Deadline::new(),
             });
         }
         Ok(response)
@@ -96,26 +96,29 @@ async fn head(
     waiting: Option<Waiting>,
     deadline: Option<Instant>,
 ) -> Result<Box<Response>, Error> {
+    // The request's body may move on meanwhile, and the limit with it.
     let head_by = || waiting.as_ref().and_then(Waiting::until);
-    loop {
+    let mut limit = Deadline::new();
+    let in_time = poll_fn(|cx| {
+        if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
+            return Poll::Ready(Ok(answer));
+        }
         let Some(until) = earliest(head_by(), deadline) else {
-            return answer.await;
+            return Poll::Pending;
         };
-        if let Ok(result) = timeout_at(until, &mut answer).await {
-            return result;
+        limit.set(until);
+        ready!(limit.poll_passed(cx));
+        Poll::Ready(Err(match deadline {
+            Some(deadline) if deadline <= until => deadline_exceeded(),
+            _ => Error::new(UPSTREAM_TIMEOUT, "the upstream took too long to answer"),
         }
-        let now = Instant::now();
-        if deadline.is_some_and(|deadline| deadline <= now) {
-            timer::drop_overdue(answer);
-            return Err(deadline_exceeded().at(Progress::Sent));
-        }
-        // The request's body may have moved on meanwhile, and the limit with it.
-        if head_by().is_some_and(|head_by| head_by <= now) {
-            timer::drop_overdue(answer);
-            let detail = "the upstream took too long to answer";
-            return Err(Error::new(UPSTREAM_TIMEOUT, detail).at(Progress::Sent));
-        }
-    }
+        .at(Progress::Sent)))
+    })
+    .await;
+    in_time.unwrap_or_else(|error| {
+        timer::drop_overdue(answer);
+        Err(error)
+    })
 }
 
 fn deadline_exceeded() -> Error {
@@ -140,7 +143,7 @@ struct Waiting {
 
 impl Waiting {
     fn watch(request: &mut Request, length: Duration) -> Self {
-        let start = Instant::now();
+        let start = timer::now();
         let upload = request.body.is_stream().then(|| {
             let upload = Arc::new(Upload {
                 start,
@@ -182,13 +185,13 @@ const AWAITED: u64 = u64::MAX;
 impl Upload {
     fn handed_over(&self) -> Instant {
         match self.last_piece.load(Ordering::Relaxed) {
-            AWAITED => Instant::now(),
+            AWAITED => timer::now(),
             nanos => self.start + Duration::from_nanos(nanos),
         }
     }
 
     fn piece_handed_over(&self) {
-        let nanos = self.start.elapsed().as_nanos() as u64;
+        let nanos = timer::now().duration_since(self.start).as_nanos() as u64;
         self.last_piece.store(nanos, Ordering::Relaxed);
     }
 
@@ -239,39 +242,32 @@ impl Drop for Watched {
 
 /// A response's body that fails when a piece, or its end, comes too late.
 ///
-/// Only the wait for a piece counts, not the time that its reader takes. One timer serves the whole body: it
-/// is made at the first wait, and set again only when it fires too early, so a piece costs no timer operation.
+/// Only the wait for a piece counts, not the time that its reader takes.
 struct Limited {
     body: Body,
     idle: Option<Duration>,
     deadline: Option<Instant>,
     waiting_since: Option<Instant>,
-    alarm: Option<Pin<Box<Sleep>>>,
+    limit: Deadline,
 }
 
 impl Limited {
     /// Fails when the wait has lasted too long.
     fn poll_limits(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
-        let since = *self.waiting_since.get_or_insert_with(Instant::now);
+        let since = *self.waiting_since.get_or_insert_with(timer::now);
         let idle_until = self.idle.and_then(|length| since.checked_add(length));
         let Some(until) = earliest(idle_until, self.deadline) else {
             return Poll::Pending;
         };
-        let alarm = self
-            .alarm
-            .get_or_insert_with(|| Box::pin(sleep_until(until)));
-        loop {
-            ready!(alarm.as_mut().poll(cx));
-            let now = Instant::now();
-            if self.deadline.is_some_and(|deadline| deadline <= now) {
-                return Poll::Ready(deadline_exceeded());
-            }
-            if until <= now {
-                let detail = "the upstream stopped in the middle of its answer";
-                return Poll::Ready(Error::new(UPSTREAM_TIMEOUT, detail));
-            }
-            alarm.as_mut().reset(until);
-        }
+        self.limit.set(until);
+        ready!(self.limit.poll_passed(cx));
+        Poll::Ready(match self.deadline {
+            Some(deadline) if deadline <= until => deadline_exceeded(),
+            _ => Error::new(
+                UPSTREAM_TIMEOUT,
+                "the upstream stopped in the middle of its answer",
+            ),
+        })
     }
 
     /// Lets go of the source at once, so that what it holds upstream is freed.
@@ -293,7 +289,7 @@ impl http_body::Body for Limited {
         // A body whose pieces are always ready never waits, and must end in time all the same.
         if self
             .deadline
-            .is_some_and(|deadline| deadline <= Instant::now())
+            .is_some_and(|deadline| deadline <= timer::now())
         {
             return self.cut(deadline_exceeded());
         }

@@ -7,7 +7,6 @@ use std::task::Poll;
 
 use bytes::BytesMut;
 use http::Version;
-use tokio::time::Instant;
 
 use super::Proxy;
 use super::upgrade::{Side, tunnel};
@@ -18,7 +17,7 @@ use crate::h1::{self, head::Limits};
 use crate::h2;
 use crate::listener::{Accepted, Config, Protocol};
 use crate::message::{Request, Response};
-use crate::timer::Deadline;
+use crate::timer::{self, Deadline};
 
 /// What an HTTP/2 connection begins with (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -54,7 +53,7 @@ async fn detect(accepted: &Accepted, config: &Config) -> Option<(Spoken, BytesMu
     let mut early = BytesMut::new();
     let (mut begun, mut hurried) = (false, false);
     let mut deadline = Deadline::new();
-    deadline.set(Instant::now() + config.idle_timeout.0);
+    deadline.set(timer::now() + config.idle_timeout.0);
     let spoken = poll_fn(|cx| {
         while accepted.io.poll_read_ready(cx).is_ready() {
             if early.capacity() == 0 {
@@ -74,11 +73,11 @@ async fn detect(accepted: &Accepted, config: &Config) -> Option<(Spoken, BytesMu
             // A connection that was accepted last brings a request all the same.
             if !hurried && accepted.ticket.is_draining() {
                 hurried = true;
-                deadline.set(Instant::now() + config.idle_timeout.0.min(h1::server::DRAIN_GRACE));
+                deadline.set(timer::now() + config.idle_timeout.0.min(h1::server::DRAIN_GRACE));
             }
         } else if !begun {
             begun = true;
-            deadline.set(Instant::now() + config.header_timeout.0);
+            deadline.set(timer::now() + config.header_timeout.0);
         }
         deadline.poll_passed(cx).map(|()| None)
     })

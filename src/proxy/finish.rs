@@ -13,6 +13,7 @@ use crate::peer::Peer;
 use crate::snapshot::Route;
 use crate::telemetry::access_log::{AccessLog, Captured, Record};
 use crate::telemetry::request_metrics::{InFlight, RouteMetrics};
+use crate::timer;
 
 /// Counts a request, however it ends: it rides in the answer's body, and before that in the request's future.
 pub struct Finish {
@@ -91,7 +92,7 @@ impl Finish {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        let seconds = self.received.elapsed().as_secs_f64();
+        let seconds = timer::now().duration_since(self.received).as_secs_f64();
         let request_bytes = match &self.request_bytes {
             Sent::Known(bytes) => *bytes,
             Sent::Counted(bytes) => bytes.load(Ordering::Relaxed),

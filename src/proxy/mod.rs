@@ -5,7 +5,6 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method, header};
-use tokio::time::Instant;
 
 use crate::body::Body;
 use crate::error::{BAD_PATH, Error, METHOD_NOT_ALLOWED, NO_ROUTE};
@@ -17,6 +16,7 @@ use crate::policy::cors;
 use crate::route::{self, Found, Lookup};
 use crate::snapshot::{Route, Snapshot};
 use crate::telemetry::request_metrics::{NO_ROUTE as NO_ROUTE_LABEL, RouteMetrics};
+use crate::timer;
 
 mod answer;
 mod connection;
@@ -59,7 +59,7 @@ impl Proxy {
             route: self.unnamed.clone(),
             captures: Captures::default(),
             request_id: forwarding::request_id(headers),
-            received: Instant::now(),
+            received: timer::now(),
             deadline: None,
             interim,
             claims: None,

@@ -1,7 +1,6 @@
 //! One request and its answer: admission, an endpoint, a connection, and the one resend that is always safe.
 
 use http::{HeaderName, HeaderValue, Method, Version, header};
-use tokio::time::Instant;
 
 use super::endpoint::Endpoint;
 use super::outlier::Verdict;
@@ -11,6 +10,7 @@ use crate::body::{Body, End, Guard};
 use crate::error::{CONNECT_FAILED, CONNECT_TIMEOUT, Error, Progress, UPSTREAM_RESET};
 use crate::h1;
 use crate::message::{Request, Response, ServedBy};
+use crate::timer;
 
 /// What one attempt came to.
 struct Attempt {
@@ -96,7 +96,7 @@ impl Upstream {
             true => self.attempt_http2(endpoint, request, wanted).await,
             false => self.attempt_http1(endpoint, request, wanted).await,
         };
-        let now = Instant::now();
+        let now = timer::now();
         if attempt.outcome.is_ok() {
             load.head_arrived(now);
         }

@@ -179,7 +179,7 @@ impl LoadGuard {
 impl Drop for LoadGuard {
     fn drop(&mut self) {
         if *self.waiting.get_mut() {
-            self.waited_until(Instant::now(), FAILURE);
+            self.waited_until(timer::now(), FAILURE);
             if timer::is_overdue() {
                 self.endpoint.standing.failed();
             }

@@ -17,6 +17,7 @@ use super::standing::{Mark, Marks};
 use super::{LoadGuard, Upstream};
 use crate::error::{Error, NO_HEALTHY_ENDPOINT};
 use crate::message::Request;
+use crate::timer;
 
 /// The least share of its requests that an endpoint gets while it warms up.
 const LEAST_SHARE: f32 = 0.1;
@@ -63,7 +64,7 @@ impl Upstream {
         request: &Request,
         avoid: Option<&Endpoint>,
     ) -> Result<(Arc<Endpoint>, LoadGuard), Error> {
-        let now = Instant::now();
+        let now = timer::now();
         let key = match &self.config.balancer {
             BalancerConfig::Hash(key) => key.of(request),
             _ => None,
@@ -103,7 +104,7 @@ impl Upstream {
 
     /// Whether a request that failed at one endpoint could be sent to another.
     pub fn has_alternative(&self) -> bool {
-        let (list, now) = (self.follower.set().load(), Instant::now());
+        let (list, now) = (self.follower.set().load(), timer::now());
         let states = list.entries().iter().map(|e| self.state(&e.endpoint, now));
         states.filter(|s| *s == State::Available).nth(1).is_some()
     }

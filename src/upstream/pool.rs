@@ -17,6 +17,7 @@ use super::connector::{self, Address};
 use crate::error::{Error, OVERLOADED};
 use crate::h1::client::{Connection, Loan};
 use crate::process;
+use crate::timer;
 
 /// What connection an exchange wants.
 #[derive(Clone, Copy)]
@@ -292,7 +293,7 @@ impl Loan for Lease {
     }
 
     fn give_back(mut self) {
-        self.pooled.since = Instant::now();
+        self.pooled.since = timer::now();
         let (pool, mut pooled) = (self.pool, self.pooled);
         loop {
             pooled = match pool.offer(Grant::Connection(pooled)) {

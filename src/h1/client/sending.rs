@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
-use tokio::time::Instant;
 
 use super::{CONTINUE_WAIT, Connection};
 use crate::body::Body;
@@ -15,7 +14,7 @@ use crate::h1::framing::Framing;
 use crate::h1::outgoing::{Outgoing, WrongLength};
 use crate::h1::reader::Piece;
 use crate::message::Request;
-use crate::timer::Deadline;
+use crate::timer::{self, Deadline};
 
 /// While others wait for a connection, a caller may keep one only if so many bytes of its body go out in each
 /// [`REVIEW`]. Otherwise as many slow callers as there are connections would shut everybody out.
@@ -56,7 +55,7 @@ impl Sending {
         };
         let mut waits = Deadline::new();
         if body.is_some() && awaits_continue {
-            waits.set(Instant::now() + CONTINUE_WAIT);
+            waits.set(timer::now() + CONTINUE_WAIT);
         }
         Sending {
             gathered: body.is_none(),
@@ -109,7 +108,7 @@ impl Sending {
         loop {
             if !self.review.is_set() {
                 self.reviewed = out.total();
-                self.review.set(Instant::now() + REVIEW);
+                self.review.set(timer::now() + REVIEW);
             }
             ready!(self.review.poll_passed(cx));
             if out.total() - self.reviewed < SLOW {

@@ -9,7 +9,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use http_body::{Body as _, Frame, SizeHint};
-use tokio::time::Instant;
 
 use super::Connection;
 use super::shared::gone;
@@ -21,6 +20,7 @@ use crate::h1::outgoing::WrongLength;
 use crate::headers::Headers;
 use crate::io::Io;
 use crate::message::Response;
+use crate::timer;
 
 /// How long a caller may take none of the answer.
 const WRITE_STALL: Duration = Duration::from_secs(300);
@@ -222,7 +222,7 @@ impl Connection {
         let total = self.out.total();
         if !self.deadline.is_set() || self.stalled_at != total {
             self.stalled_at = total;
-            self.deadline.set(Instant::now() + WRITE_STALL);
+            self.deadline.set(timer::now() + WRITE_STALL);
         }
         ready!(self.deadline.poll_passed(cx));
         Poll::Ready(Err(Error::new(

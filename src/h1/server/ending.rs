@@ -4,10 +4,9 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::Connection;
 use crate::h1::reader::Piece;
+use crate::timer;
 
 /// How long, and how many bytes, a caller may go on sending what nobody wants, before the connection closes. Many
 /// read their answer only when they have sent everything, so the bytes are many.
@@ -25,7 +24,7 @@ impl Connection {
             return;
         }
         let mut left = LINGER_BYTES;
-        self.deadline.set(Instant::now() + LINGER_TIME);
+        self.deadline.set(timer::now() + LINGER_TIME);
         poll_fn(|cx| {
             let mut state = self.shared.state();
             loop {
@@ -65,7 +64,7 @@ impl Connection {
             }
         }
         let mut discarded = 0;
-        self.deadline.set(Instant::now() + LINGER_TIME);
+        self.deadline.set(timer::now() + LINGER_TIME);
         let all_read = poll_fn(|cx| {
             let mut state = self.shared.state();
             while discarded < DISCARDED {

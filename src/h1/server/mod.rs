@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use http::{Method, Version, header};
-use tokio::time::Instant;
 
 use self::shared::{RequestBody, Shared};
 use super::framing::Framing;
@@ -23,7 +22,7 @@ use crate::error::{Error, REQUEST_TIMEOUT};
 use crate::headers::Headers;
 use crate::io::Io;
 use crate::message::Interim;
-use crate::timer::Deadline;
+use crate::timer::{self, Deadline};
 
 /// Limits of one connection; see `[listeners.NAME]` for their meaning.
 #[derive(Clone, Copy, Debug)]
@@ -231,7 +230,7 @@ impl HeadProgress {
         };
         if self.timing != timing {
             self.timing = timing;
-            deadline.set(Instant::now() + limit);
+            deadline.set(timer::now() + limit);
         }
     }
 }

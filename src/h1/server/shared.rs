@@ -9,7 +9,6 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{StatusCode, Version};
 use http_body::{Frame, SizeHint};
-use tokio::time::Instant;
 
 use crate::error::{BAD_REQUEST, CALLER_GONE, Error, REQUEST_TIMEOUT};
 use crate::h1::head::{self, RequestHead};
@@ -17,7 +16,7 @@ use crate::h1::reader::{Fault, Piece, Reader};
 use crate::headers::Headers;
 use crate::io::Io;
 use crate::message::Interim;
-use crate::timer::Deadline;
+use crate::timer::{self, Deadline};
 
 /// Bytes of interim answers that wait for a caller to take them; more are dropped, as they are hints only.
 const MAX_INTERIM: usize = 16 << 10;
@@ -165,7 +164,7 @@ impl http_body::Body for RequestBody {
                 none => *none = Some(cx.waker().clone()),
             }
             if !state.gap.is_set() {
-                state.gap.set(Instant::now() + state.body_timeout);
+                state.gap.set(timer::now() + state.body_timeout);
             }
             ready!(state.gap.poll_passed(cx));
             state.body_failed = true;
