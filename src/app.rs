@@ -46,8 +46,8 @@ pub fn run(
     loaded: Loaded,
     ready: impl FnOnce(&[Arc<Listener>]),
 ) -> io::Result<End> {
-    let telemetry = Arc::new(Telemetry::start(&loaded.config.log).map_err(io::Error::other)?);
     process::fix_worker_count(loaded.config.process.workers());
+    let telemetry = Arc::new(Telemetry::start(&loaded.config.log).map_err(io::Error::other)?);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -65,7 +65,6 @@ async fn serve(
 ) -> io::Result<End> {
     let mut ends = Ends::new()?;
     let mut hangups = signal(SignalKind::hangup())?;
-    tokio::spawn(telemetry.upkeep());
     for warning in loaded.warnings.diagnostics() {
         tracing::warn!("{}", warning.message);
     }

@@ -45,13 +45,18 @@ impl Config {
 }
 
 thread_local! {
-    static CURRENT: Cell<usize> = const { Cell::new(0) };
+    static CURRENT: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
 static COUNT: OnceLock<usize> = OnceLock::new();
 
 /// Index of the worker that this thread is; 0 on a thread that is none.
 pub fn current_worker() -> usize {
+    this_worker().unwrap_or(0)
+}
+
+/// Index of the worker that this thread is, if it is one.
+pub fn this_worker() -> Option<usize> {
     CURRENT.get()
 }
 
@@ -67,5 +72,5 @@ pub fn fix_worker_count(count: usize) {
 
 /// Makes this thread the worker `index`.
 pub fn become_worker(index: usize) {
-    CURRENT.set(index);
+    CURRENT.set(Some(index));
 }

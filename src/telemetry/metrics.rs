@@ -4,23 +4,16 @@
 //! a metric that is missing here is served without help, which `promtool check metrics` reports.
 
 use metrics::{describe_counter, describe_gauge, describe_histogram, gauge};
-use metrics_exporter_prometheus::{
-    BuildError, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
-};
 
 use super::process::Process;
+use super::recorder::Registry;
 
 /// Gauge, always 1: its labels say which build runs.
 pub const BUILD_INFO: &str = "outrigger_build_info";
 
-/// Upper bounds of the buckets of every histogram, in seconds: 0.5 ms to 30 s.
-const BUCKETS: [f64; 15] = [
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
-];
-
 /// The recorder's readable side.
 pub struct Metrics {
-    handle: PrometheusHandle,
+    registry: Registry,
     process: Process,
 }
 
@@ -29,37 +22,27 @@ impl Metrics {
     ///
     /// # Errors
     /// When the process has a recorder already.
-    pub fn install() -> Result<Self, BuildError> {
-        let recorder = recorder()?;
-        let metrics = Metrics::reading(&recorder);
-        metrics::set_global_recorder(recorder)?;
+    pub fn install() -> Result<Self, metrics::SetRecorderError<Registry>> {
+        let registry = Registry::default();
+        let metrics = Metrics::reading(&registry);
+        metrics::set_global_recorder(registry)?;
         describe();
         Ok(metrics)
     }
 
     /// Everything measured, in Prometheus's text format 0.0.4.
     pub fn render(&self) -> String {
-        let mut text = self.handle.render();
+        let mut text = self.registry.render();
         self.process.render(&mut text);
         text
     }
 
-    pub(super) fn handle(&self) -> PrometheusHandle {
-        self.handle.clone()
-    }
-
-    fn reading(recorder: &PrometheusRecorder) -> Self {
+    fn reading(registry: &Registry) -> Self {
         Metrics {
-            handle: recorder.handle(),
+            registry: registry.clone(),
             process: Process::new(),
         }
     }
-}
-
-fn recorder() -> Result<PrometheusRecorder, BuildError> {
-    Ok(PrometheusBuilder::new()
-        .set_buckets(&BUCKETS)?
-        .build_recorder())
 }
 
 fn describe() {
@@ -204,9 +187,9 @@ pub(crate) mod tests {
 
     /// What `count` counts, as Prometheus would read it.
     pub(crate) fn rendered(count: impl FnOnce()) -> String {
-        let recorder = recorder().unwrap();
-        let metrics = Metrics::reading(&recorder);
-        metrics::with_local_recorder(&recorder, || {
+        let registry = Registry::default();
+        let metrics = Metrics::reading(&registry);
+        metrics::with_local_recorder(&registry, || {
             describe();
             count();
         });

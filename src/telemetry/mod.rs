@@ -1,16 +1,13 @@
 //! What the proxy tells about itself: metrics and logs.
 
-use std::future::Future;
-use std::time::Duration;
-
-use tokio::time::{MissedTickBehavior, interval};
-
 pub mod access_log;
 pub mod log;
 pub mod metrics;
 mod process;
+mod recorder;
 pub mod request_metrics;
 mod sink;
+mod tally;
 
 use self::log::Log;
 use self::metrics::Metrics;
@@ -41,19 +38,5 @@ impl Telemetry {
     pub fn render(&self) -> String {
         self.log.publish_dropped_lines();
         self.metrics.render()
-    }
-
-    /// Sorts waiting histogram samples into their buckets every second, without end: for a task of its own.
-    /// Samples pile up without it.
-    pub fn upkeep(&self) -> impl Future<Output = ()> + Send + use<> {
-        let handle = self.metrics.handle();
-        async move {
-            let mut every_second = interval(Duration::from_secs(1));
-            every_second.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                every_second.tick().await;
-                handle.run_upkeep();
-            }
-        }
     }
 }

@@ -1,0 +1,262 @@
+//! Where every handle of the `metrics` facade counts, and the text that Prometheus reads (its text format 0.0.4).
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use metrics::{
+    Counter, Gauge, Histogram, Key, KeyName, Label, Metadata, Recorder, SharedString, Unit,
+};
+
+use super::tally::{BUCKETS, Count, Level, Spread};
+
+/// All metrics by name. Clones share them.
+#[derive(Clone, Default)]
+pub struct Registry(Arc<Mutex<BTreeMap<String, Family>>>);
+
+/// All metrics of one name.
+#[derive(Default)]
+struct Family {
+    help: SharedString,
+    /// By labels, as they are written.
+    series: Series,
+}
+
+/// The kind of the first that was registered is that of all; nothing counts under another.
+#[derive(Default)]
+enum Series {
+    #[default]
+    None,
+    Counters(BTreeMap<String, Arc<Count>>),
+    Gauges(BTreeMap<String, Arc<Level>>),
+    Histograms(BTreeMap<String, Arc<Spread>>),
+}
+
+impl Registry {
+    /// Everything that was counted.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        for (name, family) in &*self.families() {
+            family.render(name, &mut text);
+        }
+        text
+    }
+
+    fn families(&self) -> MutexGuard<'_, BTreeMap<String, Family>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn describe(&self, name: &KeyName, help: SharedString) {
+        let mut families = self.families();
+        families.entry(name.as_str().to_owned()).or_default().help = help;
+    }
+
+    fn register<T>(&self, key: &Key, find: impl FnOnce(&mut Series, String) -> T) -> T {
+        let mut families = self.families();
+        let family = families.entry(key.name().to_owned()).or_default();
+        find(&mut family.series, labels(key.labels()))
+    }
+}
+
+impl Recorder for Registry {
+    fn describe_counter(&self, name: KeyName, _: Option<Unit>, help: SharedString) {
+        self.describe(&name, help);
+    }
+
+    fn describe_gauge(&self, name: KeyName, _: Option<Unit>, help: SharedString) {
+        self.describe(&name, help);
+    }
+
+    fn describe_histogram(&self, name: KeyName, _: Option<Unit>, help: SharedString) {
+        self.describe(&name, help);
+    }
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        self.register(key, |series, labels| {
+            if let Series::None = series {
+                *series = Series::Counters(BTreeMap::new());
+            }
+            match series {
+                Series::Counters(all) => Counter::from_arc(all.entry(labels).or_default().clone()),
+                _ => Counter::noop(),
+            }
+        })
+    }
+
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        self.register(key, |series, labels| {
+            if let Series::None = series {
+                *series = Series::Gauges(BTreeMap::new());
+            }
+            match series {
+                Series::Gauges(all) => Gauge::from_arc(all.entry(labels).or_default().clone()),
+                _ => Gauge::noop(),
+            }
+        })
+    }
+
+    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+        self.register(key, |series, labels| {
+            if let Series::None = series {
+                *series = Series::Histograms(BTreeMap::new());
+            }
+            match series {
+                Series::Histograms(all) => {
+                    Histogram::from_arc(all.entry(labels).or_default().clone())
+                }
+                _ => Histogram::noop(),
+            }
+        })
+    }
+}
+
+impl Family {
+    /// Writing to a String cannot fail.
+    fn render(&self, name: &str, text: &mut String) {
+        let kind = match &self.series {
+            Series::None => return,
+            Series::Counters(_) => "counter",
+            Series::Gauges(_) => "gauge",
+            Series::Histograms(_) => "histogram",
+        };
+        if !self.help.is_empty() {
+            let help = self.help.replace('\\', "\\\\").replace('\n', "\\n");
+            let _ = writeln!(text, "# HELP {name} {help}");
+        }
+        let _ = writeln!(text, "# TYPE {name} {kind}");
+        match &self.series {
+            Series::None => {}
+            Series::Counters(all) => {
+                for (labels, count) in all {
+                    line(text, name, "", labels, count.get());
+                }
+            }
+            Series::Gauges(all) => {
+                for (labels, level) in all {
+                    line(text, name, "", labels, level.get());
+                }
+            }
+            Series::Histograms(all) => {
+                for (labels, spread) in all {
+                    histogram(text, name, labels, spread);
+                }
+            }
+        }
+    }
+}
+
+fn histogram(text: &mut String, name: &str, labels: &str, spread: &Spread) {
+    let (counts, sum) = spread.get();
+    let comma = if labels.is_empty() { "" } else { "," };
+    let mut total = 0;
+    for (at, count) in counts.iter().enumerate() {
+        total += count;
+        let bound = match BUCKETS.get(at) {
+            Some(bound) => bound.to_string(),
+            None => "+Inf".to_owned(),
+        };
+        let labels = format!("{labels}{comma}le=\"{bound}\"");
+        line(text, name, "_bucket", &labels, total);
+    }
+    line(text, name, "_sum", labels, sum);
+    line(text, name, "_count", labels, total);
+}
+
+fn line(text: &mut String, name: &str, suffix: &str, labels: &str, value: impl std::fmt::Display) {
+    let _ = match labels {
+        "" => writeln!(text, "{name}{suffix} {value}"),
+        labels => writeln!(text, "{name}{suffix}{{{labels}}} {value}"),
+    };
+}
+
+/// Names are fixed words; values come from the config.
+fn labels<'a>(labels: impl Iterator<Item = &'a Label>) -> String {
+    let mut text = String::new();
+    for label in labels {
+        let comma = if text.is_empty() { "" } else { "," };
+        let _ = write!(text, "{comma}{}=\"", label.key());
+        for char in label.value().chars() {
+            match char {
+                '\\' => text.push_str("\\\\"),
+                '"' => text.push_str("\\\""),
+                '\n' => text.push_str("\\n"),
+                char => text.push(char),
+            }
+        }
+        text.push('"');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rendered(count: impl FnOnce()) -> String {
+        let registry = Registry::default();
+        metrics::with_local_recorder(&registry, count);
+        registry.render()
+    }
+
+    #[test]
+    fn series_stand_under_their_name_in_order() {
+        let text = rendered(|| {
+            metrics::describe_counter!("b_total", "What\nb \\ does.");
+            metrics::counter!("b_total", "x" => "2").increment(1);
+            metrics::counter!("b_total", "x" => "1").increment(2);
+            metrics::gauge!("a").set(1.5);
+            metrics::describe_gauge!("unused", "Nobody set it.");
+        });
+        let expected = "# TYPE a gauge\na 1.5\n\
+             # HELP b_total What\\nb \\\\ does.\n# TYPE b_total counter\n\
+             b_total{x=\"1\"} 2\nb_total{x=\"2\"} 1\n";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_histogram_counts_up() {
+        let text = rendered(|| {
+            let seconds = metrics::histogram!("s", "route" => "pay");
+            seconds.record(0.001);
+            seconds.record(3.0);
+            seconds.record(31.0);
+        });
+        for line in [
+            "s_bucket{route=\"pay\",le=\"0.0005\"} 0",
+            "s_bucket{route=\"pay\",le=\"0.001\"} 1",
+            "s_bucket{route=\"pay\",le=\"5\"} 2",
+            "s_bucket{route=\"pay\",le=\"30\"} 2",
+            "s_bucket{route=\"pay\",le=\"+Inf\"} 3",
+            "s_sum{route=\"pay\"} 34.001",
+            "s_count{route=\"pay\"} 3",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} in {text}");
+        }
+    }
+
+    #[test]
+    fn handles_of_the_same_labels_count_together() {
+        let text = rendered(|| {
+            for _ in 0..2 {
+                metrics::counter!("a_total", "x" => "1").increment(1);
+            }
+        });
+        assert!(text.contains("a_total{x=\"1\"} 2"), "{text}");
+    }
+
+    #[test]
+    fn a_name_has_one_kind() {
+        let text = rendered(|| {
+            metrics::counter!("a_total").increment(1);
+            metrics::gauge!("a_total").set(7);
+            metrics::histogram!("a_total").record(7.0);
+        });
+        assert_eq!(text, "# TYPE a_total counter\na_total 1\n");
+    }
+
+    #[test]
+    fn values_of_labels_are_escaped() {
+        let text = rendered(|| metrics::counter!("a_total", "x" => "\"\\\n").increment(1));
+        assert!(text.contains("a_total{x=\"\\\"\\\\\\n\"} 1"), "{text}");
+    }
+}

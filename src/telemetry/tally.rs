@@ -1,0 +1,264 @@
+//! Numbers to which every worker adds in memory of its own, so that counting costs no more than a plain addition.
+//! They are summed when somebody asks. Each belongs to its metric: nothing is lost when a worker ends.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use metrics::{CounterFn, GaugeFn, HistogramFn};
+
+use crate::process;
+
+/// Upper bounds of the buckets of every histogram, in seconds: 0.5 ms to 30 s.
+pub const BUCKETS: [f64; 15] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+];
+
+/// One `T` for each worker that has used it, and one that all other threads share.
+///
+/// A worker's own is allocated by that worker, so the allocator keeps it apart from what other workers write.
+struct PerWorker<T> {
+    workers: Box<[OnceLock<Box<T>>]>,
+    others: T,
+}
+
+/// Who else may write to the same place at the same time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Writers {
+    One,
+    Many,
+}
+
+impl<T: Default> PerWorker<T> {
+    fn new(workers: usize) -> Self {
+        PerWorker {
+            workers: (0..workers).map(|_| OnceLock::new()).collect(),
+            others: T::default(),
+        }
+    }
+
+    #[inline]
+    fn mine(&self) -> (&T, Writers) {
+        let worker = process::this_worker().and_then(|worker| self.workers.get(worker));
+        match worker {
+            Some(mine) => (mine.get_or_init(Box::default), Writers::One),
+            None => (&self.others, Writers::Many),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &T> {
+        self.of_workers().chain([&self.others])
+    }
+
+    fn of_workers(&self) -> impl Iterator<Item = &T> {
+        let used = self.workers.iter().filter_map(OnceLock::get);
+        used.map(|worker| &**worker)
+    }
+}
+
+impl<T: Default> Default for PerWorker<T> {
+    fn default() -> Self {
+        PerWorker::new(process::worker_count())
+    }
+}
+
+#[derive(Default)]
+struct Whole(AtomicU64);
+
+impl Whole {
+    #[inline]
+    fn add(&self, more: u64, writers: Writers) {
+        match writers {
+            Writers::One => {
+                let sum = self.0.load(Relaxed).wrapping_add(more);
+                self.0.store(sum, Relaxed);
+            }
+            Writers::Many => {
+                self.0.fetch_add(more, Relaxed);
+            }
+        }
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// The bits of an `f64`.
+#[derive(Default)]
+struct Real(AtomicU64);
+
+impl Real {
+    #[inline]
+    fn add(&self, more: f64, writers: Writers) {
+        let sum = |bits| (f64::from_bits(bits) + more).to_bits();
+        match writers {
+            Writers::One => self.0.store(sum(self.0.load(Relaxed)), Relaxed),
+            Writers::Many => {
+                let _ = (self.0).fetch_update(Relaxed, Relaxed, |bits| Some(sum(bits)));
+            }
+        }
+    }
+
+    fn set(&self, value: f64) {
+        self.0.store(value.to_bits(), Relaxed);
+    }
+
+    fn get(&self) -> f64 {
+        f64::from_bits(self.0.load(Relaxed))
+    }
+}
+
+/// What only grows.
+#[derive(Default)]
+pub struct Count(PerWorker<Whole>);
+
+impl Count {
+    pub fn get(&self) -> u64 {
+        self.0.all().map(Whole::get).sum()
+    }
+}
+
+impl CounterFn for Count {
+    fn increment(&self, value: u64) {
+        let (mine, writers) = self.0.mine();
+        mine.add(value, writers);
+    }
+
+    /// Of a count that somebody else keeps.
+    fn absolute(&self, value: u64) {
+        self.0.others.0.fetch_max(value, Relaxed);
+    }
+}
+
+/// What goes up and down.
+#[derive(Default)]
+pub struct Level(PerWorker<Real>);
+
+impl Level {
+    pub fn get(&self) -> f64 {
+        self.0.all().map(Real::get).sum()
+    }
+}
+
+impl GaugeFn for Level {
+    fn increment(&self, value: f64) {
+        let (mine, writers) = self.0.mine();
+        mine.add(value, writers);
+    }
+
+    fn decrement(&self, value: f64) {
+        self.increment(-value);
+    }
+
+    /// Of a level that nobody counts meanwhile.
+    fn set(&self, value: f64) {
+        let counted: f64 = self.0.of_workers().map(Real::get).sum();
+        self.0.others.set(value - counted);
+    }
+}
+
+/// Durations by [`BUCKETS`].
+#[derive(Default)]
+pub struct Spread(PerWorker<Buckets>);
+
+#[derive(Default)]
+struct Buckets {
+    /// The last is for what is above every bound.
+    counts: [Whole; BUCKETS.len() + 1],
+    sum: Real,
+}
+
+impl Spread {
+    /// How many lie in each bucket, the last being that above every bound; and the sum of all.
+    pub fn get(&self) -> ([u64; BUCKETS.len() + 1], f64) {
+        let mut counts = [0; BUCKETS.len() + 1];
+        let mut sum = 0.0;
+        for buckets in self.0.all() {
+            for (count, more) in counts.iter_mut().zip(&buckets.counts) {
+                *count += more.get();
+            }
+            sum += buckets.sum.get();
+        }
+        (counts, sum)
+    }
+}
+
+impl HistogramFn for Spread {
+    fn record(&self, value: f64) {
+        let within = BUCKETS.iter().position(|bound| value <= *bound);
+        let (mine, writers) = self.0.mine();
+        mine.counts[within.unwrap_or(BUCKETS.len())].add(1, writers);
+        mine.sum.add(value, writers);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    /// Threads of which the first two are workers.
+    fn on_threads(add: impl Fn() + Send + Sync + 'static) {
+        let add = Arc::new(add);
+        let threads: Vec<_> = (0..4)
+            .map(|index| {
+                let add = add.clone();
+                std::thread::spawn(move || {
+                    if index < 2 {
+                        process::become_worker(index);
+                    }
+                    (0..1000).for_each(|_| add());
+                })
+            })
+            .collect();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn nothing_is_lost_when_threads_end() {
+        let count = Arc::new(Count(PerWorker::new(2)));
+        let level = Arc::new(Level(PerWorker::new(2)));
+        let spread = Arc::new(Spread(PerWorker::new(2)));
+        let (c, l, s) = (count.clone(), level.clone(), spread.clone());
+        on_threads(move || {
+            c.increment(2);
+            l.increment(2.0);
+            l.decrement(1.0);
+            s.record(0.25);
+        });
+        assert_eq!(count.get(), 8000);
+        assert_eq!(level.get(), 4000.0);
+        let (counts, sum) = spread.get();
+        assert_eq!((counts[8], counts.iter().sum(), sum), (4000, 4000, 1000.0));
+    }
+
+    #[test]
+    fn a_level_is_what_it_was_set_to() {
+        let level = Level::default();
+        level.set(5.0);
+        level.set(3.0);
+        assert_eq!(level.get(), 3.0);
+        level.increment(1.0);
+        assert_eq!(level.get(), 4.0);
+    }
+
+    #[test]
+    fn a_count_kept_elsewhere_never_falls() {
+        let count = Count::default();
+        count.absolute(5);
+        count.absolute(3);
+        assert_eq!(count.get(), 5);
+    }
+
+    #[test]
+    fn a_bound_belongs_to_its_bucket() {
+        let spread = Spread::default();
+        for seconds in [0.0, 0.0005, 0.000_501, 30.0, 30.1, f64::NAN] {
+            spread.record(seconds);
+        }
+        let (counts, _) = spread.get();
+        assert_eq!((counts[0], counts[1], counts[14], counts[15]), (2, 1, 1, 2));
+    }
+}
