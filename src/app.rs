@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::admin;
 use crate::config::Loaded;
+use crate::fetch;
 use crate::listener::Listener;
 use crate::process;
 use crate::proxy::Proxy;
@@ -74,8 +75,10 @@ async fn serve(
 
     let mut watch = Watching::new(&source, &loaded.watched);
     let log = telemetry.clone();
+    let resolver = Arc::new(SystemResolver::new());
     let tools = Tools {
-        resolver: Arc::new(SystemResolver::new()),
+        fetch: Arc::new(fetch::Http1::new(resolver.clone())),
+        resolver,
         access_writer: Box::new(move || log.log().access_writer().ok()),
     };
     let first = Snapshot::next(loaded, None, &tools)

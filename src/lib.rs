@@ -15,6 +15,7 @@
 //!    request to the end of its body, whatever is reloaded meanwhile.
 //! 5. The route's [`policy`] stack takes the request down and the answer up. At its bottom stands the target: an
 //!    answer made here, or an [`upstream`].
+//!    A policy that needs a token or keys of another server has [`fetch`] get them, in the background.
 //! 6. The upstream admits the request, picks an endpoint, borrows a connection from its pool, and sends. What must
 //!    last as long as the exchange rides in the answer's body as a guard.
 //! 7. An [`error::Error`] on the way becomes an answer in one place, and every request, however it ends, is
@@ -49,6 +50,7 @@ pub mod cli;
 pub mod config;
 pub mod drain;
 pub mod error;
+pub mod fetch;
 pub mod h1;
 pub mod h2;
 pub mod headers;

@@ -38,7 +38,7 @@ pub struct Request {
 }
 
 /// What the proxy knows of a request beside its bytes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Context {
     pub peer: Arc<Peer>,
     /// The caller's address: the peer's, or what a trusted proxy says it is. None on a unix socket.
@@ -63,6 +63,20 @@ pub struct Context {
 }
 
 impl Request {
+    /// The same request with an empty body.
+    pub fn without_body(&self) -> Box<Request> {
+        Box::new(Request {
+            method: self.method.clone(),
+            authority: self.authority.clone(),
+            target: self.target.clone(),
+            version: self.version,
+            headers: self.headers.clone(),
+            body: Body::empty(),
+            upgrade: self.upgrade.clone(),
+            context: self.context.clone(),
+        })
+    }
+
     /// Whether the caller speaks gRPC: it reads its status from headers of its own.
     pub fn is_grpc(&self) -> bool {
         self.headers.get(&header::CONTENT_TYPE).is_some_and(is_grpc)

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::config::{Config, Loaded};
+use crate::fetch::Fetch;
 use crate::policy::{self, stack};
 use crate::problem::Problems;
 use crate::route::target::Target;
@@ -45,6 +46,8 @@ pub struct Route {
 /// What a snapshot is made with, beside its config.
 pub struct Tools {
     pub resolver: Arc<dyn Resolve>,
+    /// Asks other servers for tokens and keys.
+    pub fetch: Arc<dyn Fetch>,
     /// Opens the access log's way out.
     pub access_writer: Box<dyn Fn() -> Option<tracing_appender::non_blocking::NonBlocking> + Send>,
 }
@@ -86,7 +89,8 @@ impl Snapshot {
                 );
                 continue;
             };
-            let mut build = stack::Build::new(name.shared(), old_kept, &mut kept);
+            let mut build =
+                stack::Build::new(name.shared(), old_kept, &mut kept).with_fetch(&tools.fetch);
             let ready = Route {
                 name: name.shared(),
                 stack: policy::stack(&route.policies, &mut build, Box::new(target)),

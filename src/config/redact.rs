@@ -17,22 +17,31 @@ static SECRET: LazyLock<Regex> = LazyLock::new(|| {
     .expect("the pattern is well formed")
 });
 
+/// The user and the password of a URL.
+static USER: LazyLock<Regex> = LazyLock::new(|| {
+    #[expect(clippy::expect_used, reason = "a constant, compiled by every test")]
+    Regex::new(r#"://([^/@\s"']+)@"#).expect("the pattern is well formed")
+});
+
 /// The same text, byte for byte as long, with the values of secrets struck out.
 pub(super) fn redact(text: &str) -> String {
     let mut shown = text.to_owned();
-    for found in SECRET.captures_iter(text) {
-        let Some(value) = found.get(1) else { continue };
-        let struck: String = value
-            .as_str()
-            .chars()
-            .flat_map(|c| match c {
-                '"' | '\'' | '\r' | '\n' => std::iter::repeat_n(c, 1),
-                c => std::iter::repeat_n('*', c.len_utf8()),
-            })
-            .collect();
-        shown.replace_range(value.range(), &struck);
+    for pattern in [&SECRET, &USER] {
+        for value in pattern.captures_iter(text).filter_map(|found| found.get(1)) {
+            shown.replace_range(value.range(), &struck_out(value.as_str()));
+        }
     }
     shown
+}
+
+fn struck_out(secret: &str) -> String {
+    secret
+        .chars()
+        .flat_map(|c| match c {
+            '"' | '\'' | '\r' | '\n' => std::iter::repeat_n(c, 1),
+            c => std::iter::repeat_n('*', c.len_utf8()),
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -55,6 +64,10 @@ mod tests {
                 "client_secret = \"\"\"*\n*\"\"\"",
             ),
             ("\"value\" = \"é\\\"\"", "\"value\" = \"***\"\""),
+            (
+                "url = \"http://me:s3cret@idp/a@b\"",
+                "url = \"http://*********@idp/a@b\"",
+            ),
             ("timeout = \"1s\"", "timeout = \"1s\""),
             (
                 "bearer = { file = \"/run/token\" }",

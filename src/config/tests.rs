@@ -194,9 +194,20 @@ error: `tracing` is known, but not built yet in this version
 #[test]
 fn secrets_are_not_shown() {
     let text = format!("{GOOD}credentials = {{ bearer = {{ value = \"hunter2\" }} }}");
-    let report = parse("x.toml", &text).unwrap_err();
-    assert!(!report.to_string().contains("hunter2"), "{report}");
-    assert!(!format!("{report:?}").contains("hunter2"));
+    let loaded = parse("x.toml", &text).unwrap();
+    let shown = serde_json::to_string(&loaded.config).unwrap();
+    assert!(
+        shown.contains("[redacted]") && !shown.contains("hunter2"),
+        "{shown}"
+    );
+    assert!(!format!("{loaded:?}").contains("hunter2"));
+    assert_eq!(loaded.warnings.warnings(), 1);
+    let wrong = format!("{text}\nbearer = \"hunter2\"");
+    for report in [loaded.warnings, parse("x.toml", &wrong).unwrap_err()] {
+        assert!(report.to_string().contains("bearer"), "{report}");
+        assert!(!report.to_string().contains("hunter2"), "{report}");
+        assert!(!format!("{report:?}").contains("hunter2"));
+    }
 }
 
 #[test]

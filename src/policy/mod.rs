@@ -11,6 +11,8 @@ use crate::value::{Limit, NotBuilt, Toggle};
 
 pub mod authorize;
 pub mod cors;
+pub mod credentials;
+mod fresh;
 pub mod headers;
 pub mod stack;
 pub mod timeout;
@@ -41,8 +43,7 @@ pub struct Config {
     pub retry: Option<Toggle<NotBuilt>>,
     #[serde(skip_serializing)]
     pub circuit_breaker: Option<Toggle<NotBuilt>>,
-    #[serde(skip_serializing)]
-    pub credentials: Option<Toggle<NotBuilt>>,
+    pub credentials: Option<Toggle<credentials::Config>>,
     #[serde(skip_serializing)]
     pub graphql: Option<Toggle<NotBuilt>>,
 }
@@ -124,6 +125,9 @@ impl Config {
         if let Some(response) = on(&self.response) {
             problems.within(&["response"], |problems| response.check(problems));
         }
+        if let Some(credentials) = on(&self.credentials) {
+            problems.within(&["credentials"], |problems| credentials.check(problems));
+        }
         for (key, limit) in [
             ("timeout", &self.timeout),
             ("idle_timeout", &self.idle_timeout),
@@ -135,11 +139,7 @@ impl Config {
 }
 
 /// Lays the policies that `config` asks for over `target`: the first line is met first.
-pub fn stack(
-    config: &Config,
-    _build: &mut Build<'_>,
-    target: Box<dyn Handler>,
-) -> Box<dyn Handler> {
+pub fn stack(config: &Config, build: &mut Build<'_>, target: Box<dyn Handler>) -> Box<dyn Handler> {
     // Without `..`, so that a policy that is not laid does not compile. Of those not built, only `false` exists.
     let Config {
         cors,
@@ -154,9 +154,11 @@ pub fn stack(
         deadline,
         retry: _,
         circuit_breaker: _,
-        credentials: _,
+        credentials,
         graphql: _,
     } = config;
+    let credentials =
+        on(credentials).and_then(|config| credentials::Credentials::new(config, build));
     ServiceBuilder::new()
         .layer(WithLayer::new(on(cors).map(cors::Cors::new)))
         .layer(WithLayer::new(on(authorize).map(authorize::Authorize::new)))
@@ -169,6 +171,7 @@ pub fn stack(
             idle_timeout,
             deadline,
         )))
+        .layer(WithLayer::new(credentials))
         .service(target)
 }
 

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use tower::Layer;
 
 use crate::error::Error;
+use crate::fetch::{Fetch, Nowhere};
 use crate::message::{Request, Response};
 
 /// The future of an answer.
@@ -88,6 +89,7 @@ pub struct Build<'a> {
     old: &'a Kept,
     new: &'a mut Kept,
     states: States,
+    fetch: Option<Arc<dyn Fetch>>,
 }
 
 impl<'a> Build<'a> {
@@ -97,7 +99,20 @@ impl<'a> Build<'a> {
             old,
             new,
             states: States::new(),
+            fetch: None,
         }
+    }
+
+    /// Gives policies a way to ask other servers for what they need.
+    #[must_use]
+    pub fn with_fetch(mut self, fetch: &Arc<dyn Fetch>) -> Self {
+        self.fetch = Some(fetch.clone());
+        self
+    }
+
+    /// Asks other servers; without a way to do so, every call fails.
+    pub fn fetch(&self) -> Arc<dyn Fetch> {
+        self.fetch.clone().unwrap_or_else(|| Arc::new(Nowhere))
     }
 
     /// Has the admin API show the state of the policy under `key`.

@@ -143,6 +143,16 @@ const DESCRIPTIONS: &[(Kind, &str, &str)] = &[
     ),
     (
         Counter,
+        "outrigger_credential_refreshes_total",
+        "Fetches of an OAuth2 token, by how they ended.",
+    ),
+    (
+        Gauge,
+        "outrigger_credential_expiry_timestamp_seconds",
+        "When the OAuth2 token of a route expires, in seconds since 1970.",
+    ),
+    (
+        Counter,
         "outrigger_config_reloads_total",
         "Reloads of the configuration.",
     ),

@@ -15,6 +15,7 @@ mod support_itself;
 mod admin;
 mod cancellation;
 mod cors;
+mod credentials;
 mod documents;
 mod drain;
 mod ejection;

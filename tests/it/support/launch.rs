@@ -20,6 +20,7 @@ pub struct Launch {
     pub(super) admin: Option<SocketAddr>,
     pub(super) probe: Option<SocketAddr>,
     workers: usize,
+    files: Vec<(String, String)>,
 }
 
 /// A proxy that did not come up.
@@ -42,6 +43,7 @@ impl Launch {
             admin: None,
             probe: None,
             workers: 2,
+            files: Vec::new(),
         }
     }
 
@@ -80,6 +82,13 @@ impl Launch {
         self
     }
 
+    /// Another file beside the config, there from the start.
+    #[must_use]
+    pub fn file(mut self, name: &str, text: &str) -> Launch {
+        self.files.push((name.to_owned(), text.to_owned()));
+        self
+    }
+
     /// Waits until the proxy is ready.
     pub fn start(self) -> Proxy {
         self.try_start()
@@ -90,6 +99,9 @@ impl Launch {
         let home = TempDir::new().expect("a temporary directory");
         let config = home.path().join("config");
         std::fs::create_dir(&config).expect("a temporary directory");
+        for (name, text) in &self.files {
+            write(self.layout, &config, name, text);
+        }
         write(self.layout, &config, FILE, &self.whole_text(home.path()));
         let named = match self.whole_directory {
             true => config,

@@ -1,0 +1,51 @@
+//! What the proxy itself asks of other servers: tokens and key sets. Never on behalf of a request.
+//!
+//! Each call has a connection of its own: there is one every few minutes. Everything is bounded: the time to connect,
+//! the time in all, and the size of the answer. Redirects are not followed: a secret goes where the config says, and
+//! nowhere else.
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, Method, StatusCode};
+
+mod http1;
+mod url;
+
+pub use http1::Http1;
+pub use url::Url;
+
+/// One call.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub method: Method,
+    pub url: Url,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    /// The longest answer that is read, in bytes of its body.
+    pub limit: usize,
+}
+
+/// The answer to a [`Call`], whatever its status.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+/// Whoever makes calls.
+pub trait Fetch: Send + Sync {
+    /// # Errors
+    /// A sentence for the log: it may name hosts and addresses, and holds nothing of the call or its answer.
+    fn fetch(&self, call: Call) -> BoxFuture<'_, Result<Fetched, String>>;
+}
+
+/// Reaches no server.
+pub struct Nowhere;
+
+impl Fetch for Nowhere {
+    fn fetch(&self, call: Call) -> BoxFuture<'_, Result<Fetched, String>> {
+        let message = format!("`{}` cannot be reached from here", call.url.authority());
+        Box::pin(std::future::ready(Err(message)))
+    }
+}

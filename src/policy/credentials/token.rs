@@ -1,0 +1,240 @@
+//! A token that is kept fresh, and the requests that carry it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use metrics::{Counter, Gauge, counter, gauge};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::CREDENTIALS_UNAVAILABLE;
+use super::oauth2::{Config, granted};
+use crate::error::Error;
+use crate::fetch::Fetch;
+use crate::message::{Request, Response};
+use crate::policy::fresh::{Fresh, Held, Obtain, Obtained, Unavailable};
+use crate::policy::stack::{Build, Handler, Shown};
+
+const REFRESHES: &str = "outrigger_credential_refreshes_total";
+const EXPIRY: &str = "outrigger_credential_expiry_timestamp_seconds";
+
+/// The longest that a request waits for a token.
+const WAIT: Duration = Duration::from_secs(5);
+/// Up to here a request's body is kept, to be sent again with a new token.
+const KEPT_BODY: usize = 64 << 10;
+/// So long before its end a token counts as expired, as it still has to get there: a tenth of its life at most.
+const MARGIN: Duration = Duration::from_secs(5);
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_UNAUTHENTICATED: &[u8] = b"16";
+
+#[derive(Clone)]
+struct Token {
+    authorization: HeaderValue,
+    expires: Instant,
+    /// The same for people.
+    expires_at: SystemTime,
+}
+
+/// Where a route's tokens come from.
+pub(in crate::policy) struct TokenSource(Arc<Facts>);
+
+/// Kept over reloads with the same settings.
+struct Facts {
+    settings: Config,
+    fresh: Fresh<Token>,
+}
+
+impl TokenSource {
+    pub fn new(settings: &Config, build: &mut Build<'_>) -> Self {
+        let (route, fetch) = (build.route.clone(), build.fetch());
+        let facts = build.keep_if(|old: Option<Arc<Facts>>| match old {
+            Some(old) if old.settings == *settings => old,
+            old => {
+                // A token outlives the secret that it was fetched with, until there is a new one.
+                let same = old.filter(|old| old.settings.same_token(settings));
+                let seed = same.and_then(|old| old.fresh.now().map(|held| held.value.clone()));
+                Arc::new(Facts {
+                    settings: settings.clone(),
+                    fresh: Fresh::start(seed, obtain(settings.clone(), fetch, &route)),
+                })
+            }
+        });
+        build.show("credentials", facts.clone());
+        TokenSource(facts)
+    }
+
+    /// Sends the request with a token, and once more with a new one if that is refused.
+    pub async fn call(
+        &self,
+        mut request: Box<Request>,
+        next: &dyn Handler,
+    ) -> Result<Box<Response>, Error> {
+        let token = self.token().await?;
+        let repeat = Repeat::of(&mut request);
+        attach(&mut request, &token);
+        let response = next.call(request).await?;
+        if !is_refused(&response) {
+            return Ok(response);
+        }
+        let Some(mut again) = repeat.request() else {
+            tracing::debug!(
+                "a token was refused, and the request's body is not kept to send it again"
+            );
+            return Ok(response);
+        };
+        let fresh = &self.0.fresh;
+        if !fresh.ask(token.version) {
+            return Ok(response);
+        }
+        match fresh.newer(token.version, WAIT).await {
+            Ok(newer) if newer.value.is_valid() => {
+                drop(response);
+                attach(&mut again, &newer);
+                next.call(again).await
+            }
+            _ => Ok(response),
+        }
+    }
+
+    async fn token(&self) -> Result<Arc<Held<Token>>, Error> {
+        let fresh = &self.0.fresh;
+        let held = fresh.now();
+        let seen = match held {
+            Some(held) if held.value.is_valid() => return Ok(held),
+            held => held.map_or(0, |held| held.version),
+        };
+        match fresh.newer(seen, WAIT).await {
+            Ok(held) if held.value.is_valid() => Ok(held),
+            Ok(_) => Err(unavailable(Duration::ZERO)),
+            Err(Unavailable(wait)) => Err(unavailable(wait)),
+        }
+    }
+}
+
+fn unavailable(wait: Duration) -> Error {
+    let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
+    Error::new(
+        CREDENTIALS_UNAVAILABLE,
+        "no token is to be had that the upstream would take",
+    )
+    .with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
+}
+
+fn attach(request: &mut Request, token: &Held<Token>) {
+    let value = &token.value.authorization;
+    request.headers.insert(&header::AUTHORIZATION, value);
+}
+
+/// gRPC says it in a header when there is nothing else to say.
+fn is_refused(response: &Response) -> bool {
+    response.status == StatusCode::UNAUTHORIZED
+        || response.headers.get(&GRPC_STATUS) == Some(GRPC_UNAUTHENTICATED)
+}
+
+impl Token {
+    fn is_valid(&self) -> bool {
+        Instant::now() < self.expires
+    }
+}
+
+/// A request as it was before it was sent.
+struct Repeat {
+    request: Box<Request>,
+    body: crate::body::Kept,
+}
+
+impl Repeat {
+    fn of(request: &mut Request) -> Self {
+        let body = std::mem::replace(&mut request.body, crate::body::Body::empty());
+        let (body, kept) = body.keep(KEPT_BODY);
+        let head = request.without_body();
+        request.body = body;
+        Repeat {
+            request: head,
+            body: kept,
+        }
+    }
+
+    /// The request once more, if its body has passed whole.
+    fn request(self) -> Option<Box<Request>> {
+        let mut request = self.request;
+        request.body = self.body.whole()?;
+        // The body is here: nobody has to be asked whether to send it.
+        request.headers.remove(&header::EXPECT);
+        Some(request)
+    }
+}
+
+fn obtain(settings: Config, fetch: Arc<dyn Fetch>, route: &Arc<str>) -> Obtain<Token> {
+    let settings = Arc::new(settings);
+    let counted = |result| counter!(REFRESHES, "route" => route.clone(), "result" => result);
+    let told = Arc::new(Told {
+        route: route.clone(),
+        refreshed: counted("refreshed"),
+        failed: counted("failed"),
+        expiry: gauge!(EXPIRY, "route" => route.clone()),
+    });
+    Box::new(move || {
+        let (settings, fetch, told) = (settings.clone(), fetch.clone(), told.clone());
+        Box::pin(async move { told.tell(fetch_token(&settings, &*fetch).await) })
+    })
+}
+
+async fn fetch_token(settings: &Config, fetch: &dyn Fetch) -> Obtained<Token> {
+    // Its life counts from before it was asked for: later than it is granted, it never expires.
+    let (asked, asked_at) = (Instant::now(), SystemTime::now());
+    let grant = granted(&fetch.fetch(settings.call()).await?)?;
+    let margin = MARGIN.min(grant.life / 10);
+    let token = Token {
+        authorization: grant.authorization,
+        expires: asked + grant.life - margin,
+        expires_at: asked_at + grant.life,
+    };
+    Ok((token, grant.life / 2))
+}
+
+/// What is told of each fetch.
+struct Told {
+    route: Arc<str>,
+    refreshed: Counter,
+    failed: Counter,
+    expiry: Gauge,
+}
+
+impl Told {
+    fn tell(&self, obtained: Obtained<Token>) -> Obtained<Token> {
+        let route = &*self.route;
+        match &obtained {
+            Ok((token, _)) => {
+                self.refreshed.increment(1);
+                let expires = token.expires_at.duration_since(UNIX_EPOCH);
+                self.expiry.set(expires.unwrap_or_default().as_secs_f64());
+                tracing::debug!(route, "a token was fetched");
+            }
+            Err(why) => {
+                self.failed.increment(1);
+                tracing::warn!(route, "no token could be fetched: {why}");
+            }
+        }
+        obtained
+    }
+}
+
+impl Shown for Facts {
+    fn state(&self) -> Value {
+        let held = self.fresh.now();
+        let token = match &held {
+            None => "none",
+            Some(held) if held.value.is_valid() => "valid",
+            Some(_) => "expired",
+        };
+        let expires_at = held.map(|held| held.value.expires_at);
+        json!({
+            "token": token,
+            "expires_at": expires_at.map(|at| humantime::format_rfc3339_seconds(at).to_string()),
+            "last_error": self.fresh.last_error().as_deref(),
+        })
+    }
+}
