@@ -52,6 +52,8 @@ pub struct Context {
     pub received: Instant,
     /// When the exchange must be over, its body included.
     pub deadline: Option<Instant>,
+    /// When the head of the answer must be here, where that is certain beforehand.
+    pub head_by: Option<Instant>,
     /// Takes interim answers (103 and its like) to the caller, where its protocol can carry them.
     pub interim: Option<Arc<dyn Interim>>,
     /// What the caller's token says, once it is verified.

@@ -15,7 +15,7 @@ use crate::route::target::Target;
 use crate::route::{self, Table};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::request_metrics::RouteMetrics;
-use crate::upstream::{Resolve, Upstream};
+use crate::upstream::{Resend, Resolve, Upstream};
 use crate::value::Name;
 
 /// Everything that serves requests now.
@@ -81,8 +81,12 @@ impl Snapshot {
         let mut routes = Vec::with_capacity(config.routes.len());
         let mut problems = Problems::default();
         for (name, route) in &config.routes {
-            let Some(target) = Target::new(&route.route, &upstreams, route.policies.resends())
-            else {
+            let resend = match (route.policies.resends(), route.policies.retries()) {
+                (false, _) => Resend::Nothing,
+                (true, true) => Resend::Stale,
+                (true, false) => Resend::Unprocessed,
+            };
+            let Some(target) = Target::new(&route.route, &upstreams, resend) else {
                 problems.error(
                     &["routes", name.as_str()],
                     "a route needs a target that exists",

@@ -14,6 +14,7 @@ pub mod cors;
 pub mod credentials;
 mod fresh;
 pub mod headers;
+pub mod retry;
 pub mod stack;
 pub mod timeout;
 
@@ -40,7 +41,8 @@ pub struct Config {
     pub idle_timeout: Option<Toggle<Limit>>,
     /// The whole exchange, its bodies included. Default: none.
     pub deadline: Option<Toggle<Limit>>,
-    pub retry: Option<Toggle<NotBuilt>>,
+    /// Which failed requests are sent again. Default: once, what certainly was not processed.
+    pub retry: Option<Toggle<retry::Config>>,
     #[serde(skip_serializing)]
     pub circuit_breaker: Option<Toggle<NotBuilt>>,
     pub credentials: Option<Toggle<credentials::Config>>,
@@ -91,6 +93,11 @@ impl Config {
         !matches!(self.retry, Some(Toggle::Off))
     }
 
+    /// Whether this route says itself which requests are sent again.
+    pub fn retries(&self) -> bool {
+        on(&self.retry).is_some()
+    }
+
     /// The captures of the route's path that values use, each behind the keys that lead to the value.
     pub fn captures(&self) -> Vec<([String; 3], String)> {
         let request = on(&self.request).map(headers::RequestConfig::captures);
@@ -135,6 +142,9 @@ impl Config {
         ] {
             timeout::check(key, on(limit), problems);
         }
+        if let Some(retry) = on(&self.retry) {
+            problems.within(&["retry"], |problems| retry.check(problems));
+        }
     }
 }
 
@@ -152,7 +162,7 @@ pub fn stack(config: &Config, build: &mut Build<'_>, target: Box<dyn Handler>) -
         timeout,
         idle_timeout,
         deadline,
-        retry: _,
+        retry,
         circuit_breaker: _,
         credentials,
         graphql: _,
@@ -166,11 +176,14 @@ pub fn stack(config: &Config, build: &mut Build<'_>, target: Box<dyn Handler>) -
             on(request),
             on(response),
         )))
-        .layer(WithLayer::new(timeout::Timeout::new(
+        .layer(WithLayer::new(Some(timeout::Timeout::new(
             timeout,
             idle_timeout,
             deadline,
-        )))
+        ))))
+        .layer(WithLayer::new(
+            on(retry).map(|config| retry::Retry::new(config, build)),
+        ))
         .layer(WithLayer::new(credentials))
         .service(target)
 }
@@ -249,7 +262,7 @@ mod tests {
 
     #[test]
     fn what_is_not_built_is_an_error() {
-        for text in ["graphql = {}", "jwt = { issuer = \"a\" }", "retry = {}"] {
+        for text in ["graphql = {}", "jwt = { issuer = \"a\" }"] {
             let error = toml::from_str::<Config>(text).unwrap_err().to_string();
             assert!(error.contains("not built yet"), "{text}: {error}");
         }

@@ -19,6 +19,10 @@ use crate::problem::Problems;
 use crate::timer::{self, Deadline};
 use crate::value::{Limit, Toggle};
 
+mod caller;
+
+pub(super) use caller::tell_time_left;
+
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
 const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
@@ -38,24 +42,22 @@ pub(super) struct Timeout {
 }
 
 impl Timeout {
-    /// None when all three are off.
+    /// What a caller asks for holds also where all three are off.
     pub(super) fn new(
         timeout: &Option<Toggle<Limit>>,
         idle_timeout: &Option<Toggle<Limit>>,
         deadline: &Option<Toggle<Limit>>,
-    ) -> Option<Self> {
+    ) -> Self {
         let length = |setting: &Option<Toggle<Limit>>, default| match setting {
             None => default,
             Some(Toggle::Off) => None,
             Some(Toggle::On(limit)) => limit.0,
         };
-        let policy = Timeout {
+        Timeout {
             head: length(timeout, Some(DEFAULT_TIMEOUT)),
             idle: length(idle_timeout, Some(DEFAULT_IDLE_TIMEOUT)),
             whole: length(deadline, None),
-        };
-        let any = policy.head.or(policy.idle).or(policy.whole);
-        any.map(|_| policy)
+        }
     }
 }
 
@@ -67,10 +69,13 @@ impl Policy for Timeout {
     ) -> Result<Box<Response>, Error> {
         let received = request.context.received;
         let own = self.whole.and_then(|length| received.checked_add(length));
-        let deadline = earliest(own, request.context.deadline);
+        let asked = caller::limit(&request).and_then(|length| received.checked_add(length));
+        let deadline = earliest(earliest(own, asked), request.context.deadline);
         request.context.deadline = deadline;
+        tell_time_left(&mut request);
 
         let waiting = self.head.map(|length| Waiting::watch(&mut request, length));
+        request.context.head_by = waiting.as_ref().and_then(Waiting::certain_until);
         let mut response = head(next.call(request), waiting, deadline).await?;
 
         if let Some(upgraded) = &mut response.upgrade {
@@ -160,6 +165,14 @@ impl Waiting {
             length,
             start,
             upload,
+        }
+    }
+
+    /// When it has lasted too long, if nothing can change that any more.
+    fn certain_until(&self) -> Option<Instant> {
+        match self.upload {
+            Some(_) => None,
+            None => self.until(),
         }
     }
 

@@ -61,6 +61,7 @@ impl Proxy {
             request_id: forwarding::request_id(headers),
             received: timer::now(),
             deadline: None,
+            head_by: None,
             interim,
             claims: None,
             tried: None,

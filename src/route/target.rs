@@ -11,7 +11,7 @@ use super::split::Split;
 use crate::error::Error;
 use crate::message::{Request, Response};
 use crate::policy::stack::{Answer, Handler};
-use crate::upstream::Upstream;
+use crate::upstream::{Resend, Upstream};
 use crate::value::Name;
 
 /// The bottom of a route's stack.
@@ -25,17 +25,16 @@ pub enum Target {
 /// What happens to a request on its way to an upstream.
 pub struct Forward {
     rewrite: Option<Rewrite>,
-    /// Send once more what certainly was not processed.
-    resend: bool,
+    /// What is sent once more at once.
+    resend: Resend,
 }
 
 impl Target {
-    /// `resend`: send once more what certainly was not processed. `None` when the config names no target, or an
-    /// upstream that is not there: its check says which.
+    /// `None` when the config names no target, or an upstream that is not there: its check says which.
     pub fn new(
         config: &Config,
         upstreams: &BTreeMap<Name, Arc<Upstream>>,
-        resend: bool,
+        resend: Resend,
     ) -> Option<Self> {
         let forward = Forward {
             rewrite: config.rewrite.as_ref().map(Rewrite::new),

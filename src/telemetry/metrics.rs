@@ -153,6 +153,11 @@ const DESCRIPTIONS: &[(Kind, &str, &str)] = &[
     ),
     (
         Counter,
+        "outrigger_retry_budget_exhausted_total",
+        "Requests not sent again because their route could not afford it.",
+    ),
+    (
+        Counter,
         "outrigger_config_reloads_total",
         "Reloads of the configuration.",
     ),

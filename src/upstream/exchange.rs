@@ -12,6 +12,16 @@ use crate::h1;
 use crate::message::{Request, Response, ServedBy};
 use crate::timer;
 
+/// What is sent once more, at once, without the route's policies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resend {
+    Nothing,
+    /// What met a kept-alive connection that the upstream was just closing.
+    Stale,
+    /// All that certainly was not processed.
+    Unprocessed,
+}
+
 /// What one attempt came to.
 struct Attempt {
     outcome: Result<Box<Response>, Error>,
@@ -30,8 +40,8 @@ impl Attempt {
 impl Upstream {
     /// Sends a request to one of the endpoints.
     ///
-    /// With `resend`, what certainly was not processed is sent once more: a request of which no byte was written,
-    /// and an idempotent one (RFC 9110, section 9.2.2) that met a kept-alive connection which the upstream was
+    /// What certainly was not processed may be sent once more: a request of which no byte was written, and an
+    /// idempotent one (RFC 9110, section 9.2.2) that met a kept-alive connection which the upstream was
     /// just closing.
     ///
     /// # Errors
@@ -40,7 +50,7 @@ impl Upstream {
     pub async fn send(
         &self,
         mut request: Box<Request>,
-        resend: bool,
+        resend: Resend,
     ) -> Result<Box<Response>, Error> {
         let admission = self.admit()?;
         if !self.is_ready() {
@@ -51,7 +61,7 @@ impl Upstream {
         let (endpoint, load) = self.pick(&request, None)?;
         let first = self.attempt(&endpoint, &load, &mut request, false).await;
         let (endpoint, load, outcome) = match first.outcome {
-            Err(error) if resend && self.may_resend(&error, &request, first.reused, had_body) => {
+            Err(error) if self.may_resend(resend, &error, &request, first.reused, had_body) => {
                 tracing::debug!(upstream = %self.name(), %error, "sending a request once more");
                 drop(load);
                 let (endpoint, load) = self.pick(&request, Some(&endpoint))?;
@@ -163,7 +173,17 @@ impl Upstream {
         }
     }
 
-    fn may_resend(&self, error: &Error, request: &Request, reused: bool, had_body: bool) -> bool {
+    fn may_resend(
+        &self,
+        resend: Resend,
+        error: &Error,
+        request: &Request,
+        reused: bool,
+        had_body: bool,
+    ) -> bool {
+        if resend == Resend::Nothing || (resend == Resend::Stale && !reused) {
+            return false;
+        }
         let whole = !had_body || !request.body.is_empty();
         match (error.reason(), error.progress()) {
             // Another endpoint may take it; the same one would most likely refuse again.

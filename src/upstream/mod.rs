@@ -33,6 +33,7 @@ pub use balancer::BalancerConfig;
 pub use connector::Address;
 pub use discovery::Discovery;
 pub use endpoint::Endpoint;
+pub use exchange::Resend;
 pub use hash_key::HashKey;
 pub use load::LoadGuard;
 pub use outlier::OutlierConfig;

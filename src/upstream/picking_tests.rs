@@ -152,6 +152,7 @@ async fn the_last_endpoint_and_more_than_the_percentage_are_never_ejected() {
 async fn nobody_is_ejected_while_the_only_other_one_is_on_trial() {
     let upstream = upstream(2, "");
     fail(&endpoint(&upstream, 0), 5);
+    assert_eq!(picks(&upstream, 4), [0, 4]);
     fail(&endpoint(&upstream, 1), 5);
     assert_eq!(picks(&upstream, 4), [0, 4]);
     tokio::time::advance(10 * SECOND).await;

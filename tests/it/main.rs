@@ -29,6 +29,7 @@ mod layering;
 mod refusals;
 mod reload;
 mod resources;
+mod retries;
 mod routing;
 mod tidy;
 mod timeouts;

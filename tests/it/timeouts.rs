@@ -210,3 +210,24 @@ fn a_deadline_holds_within_the_answer() {
     assert_eq!(stream.status(), 200);
     assert!(stream.try_answer().is_err());
 }
+
+#[test]
+fn a_caller_may_shorten_its_time_and_the_upstream_is_told_what_is_left() {
+    let origin = Origin::start().on("/stall", Script::new().stall());
+    let proxy = Proxy::with(&Setup::to(&origin).route(r#"deadline = "1h""#));
+    let hurried = [("X-Request-Timeout", "100ms")];
+    let answer = proxy.client().request("GET", "/stall", &hurried, "");
+    answer.assert_refused(504, "deadline_exceeded");
+    let call = [
+        ("Content-Type", "application/grpc"),
+        ("Grpc-Timeout", "2H"),
+        ("X-Request-Timeout", "1000"),
+    ];
+    proxy.client().request("POST", "/", &call, "");
+    let seen = &origin.requests()[1];
+    let left: f64 = seen.header("x-request-timeout").unwrap().parse().unwrap();
+    assert!((900.0..1000.0).contains(&left), "{left}");
+    let grpc = seen.header("grpc-timeout").unwrap();
+    let millis: u64 = grpc.strip_suffix('m').unwrap().parse().unwrap();
+    assert!((900_000..1_000_000).contains(&millis), "{grpc}");
+}

@@ -226,17 +226,18 @@ async fn a_cut_frees_the_source_at_once() {
 #[test]
 fn settings_have_defaults_and_can_be_turned_off() {
     let on = |text: &str| Some(Toggle::On(text.parse().unwrap()));
-    let policy = Timeout::new(&None, &None, &None).unwrap();
+    let policy = Timeout::new(&None, &None, &None);
     assert_eq!(
         (policy.head, policy.idle, policy.whole),
         (Some(secs(15)), Some(secs(300)), None)
     );
-    let policy = Timeout::new(&on("1s"), &Some(Toggle::Off), &on("1h")).unwrap();
+    let policy = Timeout::new(&on("1s"), &Some(Toggle::Off), &on("1h"));
     assert_eq!(
         (policy.head, policy.idle, policy.whole),
         (Some(secs(1)), None, Some(secs(3600)))
     );
-    assert!(Timeout::new(&on("none"), &Some(Toggle::Off), &None).is_none());
+    let policy = Timeout::new(&on("none"), &Some(Toggle::Off), &None);
+    assert_eq!((policy.head, policy.idle, policy.whole), (None, None, None));
 
     let mut problems = Problems::default();
     check("timeout", Some(&"0s".parse().unwrap()), &mut problems);

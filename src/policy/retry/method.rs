@@ -1,0 +1,44 @@
+//! A method, as `methods` names it.
+
+use http::Method;
+use serde::{Deserialize, Serialize};
+
+/// A request method, in upper case (RFC 9110, section 9.1).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct MethodName(pub(super) Method);
+
+impl MethodName {
+    /// RFC 9110, section 9.2.2.
+    pub(super) fn idempotent() -> Vec<MethodName> {
+        [
+            Method::GET,
+            Method::HEAD,
+            Method::OPTIONS,
+            Method::TRACE,
+            Method::PUT,
+            Method::DELETE,
+        ]
+        .map(MethodName)
+        .into()
+    }
+}
+
+impl TryFrom<String> for MethodName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let upper = text.to_ascii_uppercase();
+        match Method::from_bytes(text.as_bytes()) {
+            Ok(_) if text != upper => Err(format!("methods are upper-case; write \"{upper}\"")),
+            Ok(method) => Ok(MethodName(method)),
+            Err(_) => Err(format!("`{text}` is not a method")),
+        }
+    }
+}
+
+impl From<MethodName> for String {
+    fn from(method: MethodName) -> String {
+        method.0.as_str().to_owned()
+    }
+}
