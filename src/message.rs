@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::body::Body;
 use crate::headers::Headers;
 use crate::io::Io;
-use crate::peer::Peer;
+use crate::peer::{Peer, PeerAddress};
 
 mod captures;
 mod claims;
@@ -62,6 +62,31 @@ pub struct Context {
     pub tried: Option<Arc<Tried>>,
     /// `Host` is to be the name of the endpoint that is picked.
     pub host_from_endpoint: bool,
+}
+
+impl Context {
+    /// Of a request that the proxy makes itself.
+    pub fn of_our_own() -> Self {
+        Context {
+            peer: Arc::new(Peer {
+                address: PeerAddress::Unix,
+                listener: "".into(),
+                encrypted: false,
+                identity: None,
+            }),
+            client: None,
+            route: "".into(),
+            captures: Captures::default(),
+            request_id: RequestId::new(),
+            received: Instant::now(),
+            deadline: None,
+            head_by: None,
+            interim: None,
+            claims: None,
+            tried: None,
+            host_from_endpoint: false,
+        }
+    }
 }
 
 impl Request {

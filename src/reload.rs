@@ -211,6 +211,7 @@ impl Reloader {
         let next = Arc::new(next);
         // From here on nothing can fail.
         self.snapshot.store(next.clone());
+        old.superseded_by(&next);
         self.open(&next.config, taken);
         self.close_removed(&next.config);
         self.status.facts().last_error = None;

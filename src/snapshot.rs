@@ -132,6 +132,13 @@ impl Snapshot {
         self.hash == loaded.hash && self.named_content == loaded.named_content
     }
 
+    /// Ends what would go on beside `next`, which serves now.
+    pub fn superseded_by(&self, next: &Snapshot) {
+        for (name, upstream) in &self.upstreams {
+            upstream.superseded_by(next.upstreams.get(name));
+        }
+    }
+
     /// Closes what was idle for too long on the worker that calls this.
     pub fn sweep(&self) {
         for upstream in self.upstreams.values() {

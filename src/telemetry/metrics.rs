@@ -133,6 +133,11 @@ const DESCRIPTIONS: &[(Kind, &str, &str)] = &[
     ),
     (
         Counter,
+        "outrigger_health_checks_total",
+        "Health checks of an upstream's endpoints.",
+    ),
+    (
+        Counter,
         "outrigger_upstream_panics_total",
         "Requests sent to an endpoint that was out, because none was in.",
     ),

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::connector::Address;
 use super::hash_key;
+use super::health::Health;
 use super::load::Load;
 use super::multiplexed::Multiplexed;
 use super::pool::Pool;
@@ -22,6 +23,7 @@ pub struct Endpoint {
     pub multiplexed: Multiplexed,
     pub load: Load,
     pub standing: Standing,
+    pub health: Health,
     /// The same for the same endpoint in every process.
     pub(super) hash: u64,
     /// Number of lists that name it.
@@ -39,6 +41,7 @@ impl Endpoint {
             name,
             load: Load::new(now),
             standing: Standing::new(now),
+            health: Health::default(),
             hash,
             listed: AtomicUsize::new(0),
         }

@@ -33,6 +33,7 @@ impl Resolved {
 pub struct EndpointSet {
     list: ArcSwap<EndpointList>,
     settled: watch::Sender<bool>,
+    changed: watch::Sender<()>,
 }
 
 impl EndpointSet {
@@ -41,6 +42,7 @@ impl EndpointSet {
         EndpointSet {
             list: ArcSwap::new(list),
             settled: watch::Sender::new(false),
+            changed: watch::Sender::new(()),
         }
     }
 
@@ -91,10 +93,16 @@ impl EndpointSet {
         }
         if entries != old.entries() {
             self.list.store(Arc::new(EndpointList::new(entries)));
+            self.changed.send_replace(());
         }
         if !resolved.is_empty() {
             self.settle();
         }
+    }
+
+    /// Tells when the list is replaced.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// Ends the wait for a first answer, whatever it was.

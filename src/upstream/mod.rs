@@ -16,6 +16,7 @@ mod exchange;
 #[cfg(test)]
 mod fake;
 mod hash_key;
+mod health;
 mod load;
 mod metrics;
 mod multiplexed;
@@ -35,6 +36,7 @@ pub use discovery::Discovery;
 pub use endpoint::Endpoint;
 pub use exchange::Resend;
 pub use hash_key::HashKey;
+pub use health::HealthConfig;
 pub use load::LoadGuard;
 pub use outlier::OutlierConfig;
 pub use picking::State;
@@ -49,6 +51,7 @@ use crate::value::{Duration, Limit, Name, NotBuilt, Toggle};
 use admission::InFlight;
 use balancer::Balancer;
 use discovery::Follower;
+use health::Checker;
 use metrics::UpstreamMetrics;
 use outlier::Ejector;
 use report::{Description, Gauges};
@@ -76,8 +79,9 @@ pub struct Config {
     /// Connections to each endpoint.
     #[serde(default)]
     pub pool: PoolConfig,
-    #[serde(default, skip_serializing)]
-    pub health_check: Option<NotBuilt>,
+    /// Ask each endpoint again and again whether it is well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthConfig>,
     /// When an endpoint that fails is left out for a time; `false`: never.
     #[serde(default = "outlier::by_default")]
     pub outlier_detection: Toggle<OutlierConfig>,
@@ -134,6 +138,11 @@ impl Config {
         }
         if self.max_in_flight == 0 {
             problems.error(&["max_in_flight"], "must be at least 1");
+        }
+        if let Some(health) = &self.health_check {
+            problems.within(&["health_check"], |problems| {
+                health.check(self.protocol, problems);
+            });
         }
         if let Some(outlier) = self.outlier_detection.on() {
             problems.within(&["outlier_detection"], |problems| outlier.check(problems));
@@ -195,6 +204,7 @@ pub struct Upstream {
     config: Config,
     balancer: Balancer,
     follower: Arc<Follower>,
+    checker: Option<Arc<Checker>>,
     in_flight: Arc<InFlight>,
     ejector: Arc<Ejector>,
     metrics: UpstreamMetrics,
@@ -219,8 +229,11 @@ impl Upstream {
                 Arc::new(Follower::start(name, endpoints, discovery, old, resolver))
             }
         };
+        let old_checker = old.and_then(|old| old.checker.as_ref());
+        let checker = Checker::next(name.as_str(), config, &follower, old_checker);
         Arc::new(Upstream {
             name: name.shared(),
+            checker,
             config: config.clone(),
             balancer: Balancer::new(config.balancer.clone()),
             follower,
@@ -270,6 +283,17 @@ impl Upstream {
     /// `overloaded` when `max_in_flight` requests are in.
     pub fn admit(&self) -> Result<Admission, Error> {
         self.in_flight.admit(self.config.max_in_flight)
+    }
+
+    /// Ends what would go on beside `next`, the upstream of the config that serves now: a request may hold this one
+    /// for long.
+    pub fn superseded_by(&self, next: Option<&Arc<Upstream>>) {
+        let next = next.and_then(|next| next.checker.as_ref());
+        if let Some(checker) = &self.checker
+            && !next.is_some_and(|next| Arc::ptr_eq(next, checker))
+        {
+            checker.stop();
+        }
     }
 
     /// Closes the connections of this worker that were idle for too long, or are too old.

@@ -34,6 +34,8 @@ pub struct EndpointDescription {
     pub address: String,
     pub weight: u32,
     pub state: State,
+    /// Its last health check; None before the first.
+    pub check: Option<CheckDescription>,
     /// Requests that failed in a row, as far as the endpoint is to blame.
     pub failures: u32,
     /// By how many times its last ejection was prolonged.
@@ -42,6 +44,14 @@ pub struct EndpointDescription {
     /// Moving average of the time to the response head; None when no request came lately.
     pub latency_seconds: Option<f64>,
     pub connections: Connections,
+}
+
+/// A health check.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckDescription {
+    pub seconds_ago: f64,
+    /// Why it failed; None when it passed.
+    pub failure: Option<String>,
 }
 
 /// How many connections there are to an endpoint, and how many of them have nothing to do.
@@ -69,6 +79,10 @@ impl EndpointDescription {
             address: endpoint.address.to_string(),
             weight: *weight,
             state: upstream.state(endpoint, now),
+            check: endpoint.health.last().map(|check| CheckDescription {
+                seconds_ago: now.saturating_duration_since(check.at).as_secs_f64(),
+                failure: check.failure,
+            }),
             failures: endpoint.standing.failures(),
             ejections: endpoint.standing.ejections(),
             in_flight: endpoint.load.in_flight(),

@@ -22,6 +22,7 @@ mod ejection;
 mod forwarding;
 mod framing;
 mod headers;
+mod health_checks;
 mod hostile;
 mod http2;
 mod http2_limits;

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// Sends each piece of a request's body back as it arrives, then its trailers, and for gRPC `grpc-status: 0`.
+/// The health service says whether the origin serves, see [`H2Origin::set_serving`].
 /// `/stall` is never answered, `/cut` is cut in the middle of its answer, `/large` is [`LARGE`] zeros.
 pub struct H2Origin {
     address: SocketAddr,
@@ -38,6 +39,7 @@ struct Shared {
     requests: Mutex<Vec<Seen>>,
     accepted: AtomicUsize,
     streams: AtomicUsize,
+    unwell: AtomicBool,
 }
 
 /// The head of a request.
@@ -78,6 +80,11 @@ impl H2Origin {
             stop: Some(stop),
             thread: Some(thread),
         }
+    }
+
+    /// What the health service says from now on; at first, that it serves.
+    pub fn set_serving(&self, serves: bool) {
+        self.shared.unwell.store(!serves, Ordering::SeqCst);
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -141,6 +148,9 @@ async fn answer(request: Request<Incoming>, shared: &Arc<Shared>) -> Response<Bo
         let _open = open;
         return std::future::pending().await;
     }
+    if path == "/grpc.health.v1.Health/Check" {
+        return health(shared.unwell.load(Ordering::SeqCst));
+    }
     if path == "/large" {
         let zeros = Full::from(vec![0; LARGE]).map_err(|never| match never {});
         return Response::new(zeros.boxed_unsync());
@@ -157,6 +167,17 @@ async fn answer(request: Request<Incoming>, shared: &Arc<Shared>) -> Response<Bo
         response.headers_mut().insert("content-type", kind.clone());
     }
     response
+}
+
+/// `HealthCheckResponse`: `SERVING` is 1, `NOT_SERVING` 2.
+fn health(unwell: bool) -> Response<Body> {
+    let message = Bytes::copy_from_slice(&[0, 0, 0, 0, 2, 8, 1 + u8::from(unwell)]);
+    let trailers = HeaderMap::from_iter([(
+        http::HeaderName::from_static("grpc-status"),
+        http::HeaderValue::from_static("0"),
+    )]);
+    let frames = [Ok(Frame::data(message)), Ok(Frame::trailers(trailers))];
+    Response::new(StreamBody::new(stream::iter(frames)).boxed_unsync())
 }
 
 fn echo(mut body: Incoming, grpc: bool, cut: bool, open: Open) -> Body {

@@ -1,0 +1,140 @@
+//! One check of one endpoint, over a connection of its own.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
+use http_body_util::{BodyExt, Limited};
+
+use super::super::connector;
+use super::super::endpoint::Endpoint;
+use super::{Question, grpc};
+use crate::body::Body;
+use crate::h1;
+use crate::h2;
+use crate::message::{Context, Request, Response};
+
+const USER_AGENT: &str = concat!("outrigger-health-check/", env!("CARGO_PKG_VERSION"));
+
+/// Bytes of a gRPC answer: there is one number in it.
+const LARGEST_ANSWER: usize = 16 << 10;
+
+/// How to ask.
+pub struct Probe {
+    pub question: Question,
+    /// HTTP/2 is spoken to ask for a path.
+    pub http2: bool,
+    pub timeout: Duration,
+}
+
+impl Probe {
+    /// # Errors
+    /// Why the endpoint does not count as healthy.
+    pub async fn ask(&self, endpoint: &Endpoint) -> Result<(), String> {
+        match tokio::time::timeout(self.timeout, self.answer(endpoint)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(format!("no answer within {:?}", self.timeout)),
+        }
+    }
+
+    async fn answer(&self, endpoint: &Endpoint) -> Result<(), String> {
+        let io = connector::connect(&endpoint.address, self.timeout)
+            .await
+            .map_err(|error| error.to_string())?;
+        match &self.question {
+            Question::Tcp => Ok(()),
+            Question::Http(path, expected) => {
+                let mut request = request(Method::GET, path.clone(), endpoint)?;
+                let response = match self.http2 {
+                    true => over_http2(io, &mut request).await?,
+                    false => over_http1(io, &mut request).await?,
+                };
+                match expected.contains(&response.status) {
+                    true => Ok(()),
+                    false => Err(format!("it answers {}", response.status)),
+                }
+            }
+            Question::Grpc(service) => {
+                let mut request = request(Method::POST, grpc::PATH, endpoint)?;
+                let fields = [
+                    (header::CONTENT_TYPE, "application/grpc"),
+                    (header::TE, "trailers"),
+                ];
+                for (name, value) in fields {
+                    request
+                        .headers
+                        .insert(&name, &HeaderValue::from_static(value));
+                }
+                request.body = Body::full(grpc::question(service));
+                let response = over_http2(io, &mut request).await?;
+                judge(response).await
+            }
+        }
+    }
+}
+
+async fn judge(response: Response) -> Result<(), String> {
+    if response.status != StatusCode::OK {
+        return Err(format!("it answers {}", response.status));
+    }
+    let head: HeaderMap = response.headers.into_map();
+    let body = Limited::new(response.body, LARGEST_ANSWER).collect().await;
+    let body = body.map_err(|error| error.to_string())?;
+    let trailers = body.trailers().cloned().unwrap_or(head);
+    let message: Bytes = body.to_bytes();
+    grpc::judge(&trailers, &message)
+}
+
+fn request(method: Method, path: PathAndQuery, endpoint: &Endpoint) -> Result<Request, String> {
+    let authority: Authority = endpoint
+        .name
+        .parse()
+        .map_err(|_| format!("`{}` cannot stand in Host", endpoint.name))?;
+    let host = HeaderValue::from_str(&endpoint.name).map_err(|error| error.to_string())?;
+    let mut headers = HeaderMap::new();
+    headers.insert(header::HOST, host);
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+    Ok(Request {
+        method,
+        authority: Some(authority),
+        target: path,
+        version: Version::HTTP_11,
+        headers: headers.into(),
+        body: Body::empty(),
+        upgrade: None,
+        context: Context::of_our_own(),
+    })
+}
+
+async fn over_http1(io: crate::io::Io, request: &mut Request) -> Result<Response, String> {
+    let connection = Once(h1::client::Connection::new(io));
+    let response = h1::client::exchange(connection, request).await;
+    response.map_err(|error| error.to_string())
+}
+
+async fn over_http2(io: crate::io::Io, request: &mut Request) -> Result<Response, String> {
+    let connection = h2::client::Connection::new(io).await;
+    let mut connection = connection.map_err(|error| error.to_string())?;
+    let response = connection.exchange(request).await;
+    response.map_err(|error| error.to_string())
+}
+
+/// A connection for one exchange only.
+struct Once(h1::client::Connection);
+
+impl h1::client::Loan for Once {
+    fn connection(&mut self) -> &mut h1::client::Connection {
+        &mut self.0
+    }
+
+    fn is_wanted(&self) -> bool {
+        false
+    }
+
+    fn give_back(self) {}
+
+    fn into_connection(self) -> h1::client::Connection {
+        self.0
+    }
+}
