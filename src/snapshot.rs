@@ -86,7 +86,7 @@ impl Snapshot {
                 (true, true) => Resend::Stale,
                 (true, false) => Resend::Unprocessed,
             };
-            let Some(target) = Target::new(&route.route, &upstreams, resend) else {
+            let Some(target) = Target::new(&route.route, &upstreams, resend, name) else {
                 problems.error(
                     &["routes", name.as_str()],
                     "a route needs a target that exists",

@@ -215,7 +215,11 @@ fn upstreams(route: &route::Config) -> Vec<(&str, Vec<String>)> {
         let at = vec!["split".to_owned(), i.to_string(), "upstream".to_owned()];
         (side.upstream.as_str(), at)
     });
-    one.chain(several).collect()
+    let mirror = route.mirror.iter().map(|mirror| {
+        let at = vec!["mirror".to_owned(), "upstream".to_owned()];
+        (mirror.upstream.as_str(), at)
+    });
+    one.chain(several).chain(mirror).collect()
 }
 
 /// The listeners that a route names, and under which key.

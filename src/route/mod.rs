@@ -10,6 +10,7 @@ use crate::value::{Name, NotBuilt, OneOrMany};
 mod conditions;
 mod host;
 pub mod matching;
+mod mirror;
 pub mod path;
 mod pattern;
 mod redirect;
@@ -23,6 +24,7 @@ mod trie;
 
 pub use host::HostPattern;
 pub use matching::MatchConfig;
+pub use mirror::MirrorConfig;
 pub use path::{Normalised, normalise};
 pub use pattern::PathPattern;
 pub use redirect::{Redirect, RedirectConfig};
@@ -60,8 +62,8 @@ pub struct Config {
     pub files: Option<NotBuilt>,
     /// Change path or `Host` on the way to the upstream.
     pub rewrite: Option<RewriteConfig>,
-    #[serde(default, skip_serializing)]
-    pub mirror: Option<NotBuilt>,
+    /// Send a copy of some requests to another upstream, and throw its answer away.
+    pub mirror: Option<MirrorConfig>,
 }
 
 /// Reports what only all routes together show: those that tie (errors) and those that can never match
@@ -91,6 +93,9 @@ impl Config {
         self.check_names(problems);
         if let Some(sides) = &self.split {
             problems.within(&["split"], |problems| split::check(sides, problems));
+        }
+        if let Some(mirror) = &self.mirror {
+            problems.within(&["mirror"], |problems| mirror.check(problems));
         }
         if let Some(respond) = &self.respond {
             problems.within(&["respond"], |problems| respond.check(problems));
@@ -146,6 +151,12 @@ impl Config {
             problems.error(
                 &["rewrite"],
                 "`rewrite` changes what an upstream sees, and this route has none",
+            );
+        }
+        if self.mirror.is_some() && !forwards && !set.is_empty() {
+            problems.error(
+                &["mirror"],
+                "`mirror` copies what an upstream gets, and this route has none",
             );
         }
         if self.sticky.is_some() && self.split.is_none() {

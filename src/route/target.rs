@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Config;
+use super::mirror::Mirror;
 use super::redirect::Redirect;
 use super::respond::Respond;
 use super::rewrite::Rewrite;
@@ -25,6 +26,7 @@ pub enum Target {
 /// What happens to a request on its way to an upstream.
 pub struct Forward {
     rewrite: Option<Rewrite>,
+    mirror: Option<Mirror>,
     /// What is sent once more at once.
     resend: Resend,
 }
@@ -35,12 +37,21 @@ impl Target {
         config: &Config,
         upstreams: &BTreeMap<Name, Arc<Upstream>>,
         resend: Resend,
+        route: &Name,
     ) -> Option<Self> {
+        let upstream = |name: &str| upstreams.get(&name.parse::<Name>().ok()?).cloned();
+        let mirror = match &config.mirror {
+            None => None,
+            Some(mirror) => {
+                let shadow = upstream(&mirror.upstream)?;
+                Some(Mirror::new(mirror, shadow, route.as_str()))
+            }
+        };
         let forward = Forward {
             rewrite: config.rewrite.as_ref().map(Rewrite::new),
+            mirror,
             resend,
         };
-        let upstream = |name: &str| upstreams.get(&name.parse::<Name>().ok()?).cloned();
         if let Some(name) = &config.upstream {
             Some(Target::Upstream(forward, upstream(name)?))
         } else if let Some(sides) = &config.split {
@@ -92,6 +103,9 @@ impl Forward {
         if let Some(rewrite) = &self.rewrite {
             rewrite.apply(&mut request)?;
             request.context.host_from_endpoint = rewrite.sends_upstream_host();
+        }
+        if let Some(mirror) = &self.mirror {
+            mirror.copy(&mut request);
         }
         upstream.send(request, self.resend).await
     }

@@ -133,6 +133,11 @@ const DESCRIPTIONS: &[(Kind, &str, &str)] = &[
     ),
     (
         Counter,
+        "outrigger_mirrored_total",
+        "Copies of requests sent to a route's mirror, by what became of them.",
+    ),
+    (
+        Counter,
         "outrigger_health_checks_total",
         "Health checks of an upstream's endpoints.",
     ),

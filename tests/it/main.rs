@@ -27,6 +27,7 @@ mod hostile;
 mod http2;
 mod http2_limits;
 mod layering;
+mod mirroring;
 mod refusals;
 mod reload;
 mod resources;
