@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use metrics::{
     Counter, Gauge, Histogram, Key, KeyName, Label, Metadata, Recorder, SharedString, Unit,
 };
+use metrics_exporter_prometheus::formatting::{write_help_line, write_type_line};
 
 use super::tally::{BUCKETS, Count, Level, Spread};
 
@@ -111,7 +112,6 @@ impl Recorder for Registry {
 }
 
 impl Family {
-    /// Writing to a String cannot fail.
     fn render(&self, name: &str, text: &mut String) {
         let kind = match &self.series {
             Series::None => return,
@@ -120,10 +120,9 @@ impl Family {
             Series::Histograms(_) => "histogram",
         };
         if !self.help.is_empty() {
-            let help = self.help.replace('\\', "\\\\").replace('\n', "\\n");
-            let _ = writeln!(text, "# HELP {name} {help}");
+            write_help_line(text, name, None, None, &self.help);
         }
-        let _ = writeln!(text, "# TYPE {name} {kind}");
+        write_type_line(text, name, None, None, kind);
         match &self.series {
             Series::None => {}
             Series::Counters(all) => {
@@ -169,7 +168,7 @@ fn line(text: &mut String, name: &str, suffix: &str, labels: &str, value: impl s
     };
 }
 
-/// Names are fixed words; values come from the config.
+/// Labels as they stand between the braces. Names are fixed words; values come from the config.
 fn labels<'a>(labels: impl Iterator<Item = &'a Label>) -> String {
     let mut text = String::new();
     for label in labels {
