@@ -63,9 +63,9 @@ def envoy_config(port, upstream):
 
 
 class Peer:
-    """One of them at work."""
+    """One of them at work; `envoy` makes Envoy's config for a port."""
 
-    def __init__(self, name, binary, upstream, workers):
+    def __init__(self, name, binary, upstream, workers, envoy=None):
         self.name = name
         self.port = harness.free_port()
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="peer-"))
@@ -73,7 +73,7 @@ class Peer:
         self.directory.chmod(0o777)
         config = self.directory / "config.json"
         if name == "envoy":
-            config.write_text(envoy_config(self.port, upstream))
+            config.write_text(envoy(self.port) if envoy else envoy_config(self.port, upstream))
             command = [binary, "-c", config, "--concurrency", str(workers), "--use-dynamic-base-id", "-l", "error"]
         else:
             template = {"nginx": NGINX, "haproxy": HAPROXY}[name]
