@@ -28,6 +28,8 @@ struct Attempt {
     /// Whether it went over a connection that had been used before.
     reused: bool,
     http2: bool,
+    /// What it says about the endpoint.
+    verdict: Verdict,
 }
 
 impl Attempt {
@@ -60,18 +62,18 @@ impl Upstream {
         let had_body = !request.body.is_empty();
         let (endpoint, load) = self.pick(&request, None)?;
         let first = self.attempt(&endpoint, &load, &mut request, false).await;
-        let (endpoint, load, outcome) = match first.outcome {
-            Err(error) if self.may_resend(resend, &error, &request, first.reused, had_body) => {
+        let (endpoint, load, last) = match first.outcome {
+            Err(ref error) if self.may_resend(resend, error, &request, first.reused, had_body) => {
                 tracing::debug!(upstream = %self.name(), %error, "sending a request once more");
                 drop(load);
                 let (endpoint, load) = self.pick(&request, Some(&endpoint))?;
                 let second = self.attempt(&endpoint, &load, &mut request, true).await;
-                (endpoint, load, second.outcome)
+                (endpoint, load, second)
             }
-            outcome => (endpoint, load, outcome),
+            _ => (endpoint, load, first),
         };
-        let mut response = outcome?;
-        let good = Verdict::of(Ok(&response), false) == Verdict::Good;
+        let mut response = last.outcome?;
+        let good = last.verdict == Verdict::Good;
         response.served_by = Some(ServedBy {
             upstream: self.name().clone(),
             endpoint: endpoint.name.clone(),
@@ -102,7 +104,7 @@ impl Upstream {
             fresh,
             asked: load.started(),
         };
-        let attempt = match self.speaks_http2(request) {
+        let mut attempt = match self.speaks_http2(request) {
             true => self.attempt_http2(endpoint, request, wanted).await,
             false => self.attempt_http1(endpoint, request, wanted).await,
         };
@@ -110,7 +112,10 @@ impl Upstream {
         if attempt.outcome.is_ok() {
             load.head_arrived(now);
         }
-        match Verdict::of(attempt.outcome.as_deref(), attempt.is_stale()) {
+        // Calls of gRPC are all POST; the headers of other answers need no look.
+        let grpc = request.method == Method::POST;
+        attempt.verdict = Verdict::of(attempt.outcome.as_deref(), attempt.is_stale(), grpc);
+        match attempt.verdict {
             Verdict::Good => endpoint.standing.answered(),
             Verdict::Failure => endpoint.standing.failed(),
             Verdict::Neither => {}
@@ -138,6 +143,7 @@ impl Upstream {
             outcome: h1::client::exchange(lease, request).await.map(Box::new),
             reused,
             http2: false,
+            verdict: Verdict::Neither,
         }
     }
 
@@ -159,6 +165,7 @@ impl Upstream {
             outcome: connection.exchange(request).await.map(Box::new),
             reused,
             http2: true,
+            verdict: Verdict::Neither,
         }
     }
 
@@ -170,6 +177,7 @@ impl Upstream {
             outcome: Err(error),
             reused: false,
             http2: false,
+            verdict: Verdict::Neither,
         }
     }
 

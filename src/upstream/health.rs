@@ -244,6 +244,7 @@ impl Checker {
         }
         let checks = |result: &'static str| counter!(CHECKS, "upstream" => upstream.to_owned(), "result" => result);
         let rounds = Rounds {
+            upstream: upstream.to_owned(),
             probe: Probe {
                 question: health.question(),
                 http2: config.protocol == Protocol::Http2,
@@ -276,6 +277,7 @@ impl Drop for Checker {
 
 /// What the checks of an upstream have in common.
 struct Rounds {
+    upstream: String,
     probe: Probe,
     config: HealthConfig,
     passed: Counter,
@@ -339,17 +341,27 @@ impl Rounds {
         }
         let now = Instant::now();
         let (row, first) = endpoint.health.note(&result, now);
+        let upstream = self.upstream.as_str();
         let standing = &endpoint.standing;
         let is_out = standing.marks().has(Mark::Unhealthy);
         match result {
             Err(failure) if !is_out && (first || row >= self.config.unhealthy_after) => {
                 standing.mark(Mark::Unhealthy);
-                tracing::warn!(endpoint = ?endpoint, failure, "an endpoint fails its health check");
+                tracing::warn!(
+                    upstream,
+                    ?endpoint,
+                    failure,
+                    "an endpoint fails its health check"
+                );
             }
             Ok(()) if is_out && row >= self.config.healthy_after => {
                 standing.unmark(Mark::Unhealthy);
                 standing.enter_service(now);
-                tracing::info!(endpoint = ?endpoint, "an endpoint passes its health check again");
+                tracing::info!(
+                    upstream,
+                    ?endpoint,
+                    "an endpoint passes its health check again"
+                );
             }
             _ => {}
         }

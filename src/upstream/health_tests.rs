@@ -10,6 +10,7 @@ fn config(text: &str) -> HealthConfig {
 fn rounds(text: &str) -> Rounds {
     let config = config(text);
     Rounds {
+        upstream: "app".to_owned(),
         probe: Probe {
             question: config.question(),
             http2: false,

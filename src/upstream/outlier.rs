@@ -96,6 +96,7 @@ impl OutlierConfig {
 
 /// Ejects, one endpoint at a time, so that two workers never eject the last two.
 pub(super) struct Ejector {
+    upstream: String,
     turn: Mutex<()>,
     ejections: Counter,
 }
@@ -103,6 +104,7 @@ pub(super) struct Ejector {
 impl Ejector {
     pub(super) fn new(upstream: &str) -> Self {
         Ejector {
+            upstream: upstream.to_owned(),
             turn: Mutex::default(),
             ejections: counter!(EJECTIONS, "upstream" => upstream.to_owned()),
         }
@@ -136,7 +138,8 @@ impl Ejector {
         standing.eject(now, times);
         self.ejections.increment(1);
         let length = Duration(config.length(times));
-        tracing::warn!(endpoint = ?endpoint, failures, %length, "an endpoint is ejected");
+        let upstream = self.upstream.as_str();
+        tracing::warn!(upstream, ?endpoint, failures, %length, "an endpoint is ejected");
         true
     }
 }
@@ -167,10 +170,11 @@ pub(super) enum Verdict {
 }
 
 impl Verdict {
-    /// `stale`: it went over a connection that the endpoint may have closed because it was idle.
-    pub(super) fn of(outcome: Result<&Response, &Error>, stale: bool) -> Self {
+    /// `stale`: it went over a connection that the endpoint may have closed because it was idle. `grpc`: it may have
+    /// been a call of gRPC.
+    pub(super) fn of(outcome: Result<&Response, &Error>, stale: bool, grpc: bool) -> Self {
         match outcome {
-            Ok(response) => match failed(response) {
+            Ok(response) => match failed(response, grpc) {
                 true => Verdict::Failure,
                 false => Verdict::Good,
             },
@@ -187,18 +191,21 @@ impl Verdict {
             UPSTREAM_PROTOCOL_ERROR,
         ];
         let unsent = error.reason() == UPSTREAM_RESET && error.progress() == Progress::Unsent;
-        match of_endpoint.contains(&error.reason()) && !unsent {
+        let no_tls = error.reason().name == "tls_failed";
+        match no_tls || of_endpoint.contains(&error.reason()) && !unsent {
             true => Verdict::Failure,
             false => Verdict::Neither,
         }
     }
 }
 
-fn failed(response: &Response) -> bool {
+fn failed(response: &Response, grpc: bool) -> bool {
     match response.status.as_u16() {
         501 => false,
         500..=599 => true,
-        200 => grpc_status(&response.headers).is_some_and(|status| matches!(status, 2 | 13..=15)),
+        200 if grpc => {
+            grpc_status(&response.headers).is_some_and(|status| matches!(status, 2 | 13..=15))
+        }
         _ => false,
     }
 }

@@ -10,7 +10,7 @@ use crate::testing::headers;
 fn answered(status: u16, fields: &[(&str, &str)]) -> Verdict {
     let mut response = Response::new(StatusCode::from_u16(status).unwrap(), Body::empty());
     response.headers = headers(fields);
-    Verdict::of(Ok(&response), false)
+    Verdict::of(Ok(&response), false, true)
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn the_status_of_grpc_counts() {
 fn only_what_the_endpoint_did_counts() {
     let failed = |reason, progress, stale| {
         let error = Error::new(reason, "").at(progress);
-        Verdict::of(Err(&error), stale)
+        Verdict::of(Err(&error), stale, false)
     };
     use Progress::{Answering, Sent, Unsent};
     assert_eq!(failed(CONNECT_FAILED, Unsent, false), Verdict::Failure);

@@ -188,7 +188,8 @@ impl Judge<'_> {
         if endpoint.standing.readmit(self.now) {
             // What it was like before its ejection must not keep it from being tried.
             endpoint.load.forget();
-            tracing::info!(endpoint = ?endpoint, "an ejected endpoint is on trial");
+            let upstream = &*self.upstream.name;
+            tracing::info!(upstream, ?endpoint, "an ejected endpoint is on trial");
         }
         false
     }
