@@ -14,6 +14,7 @@ pub mod cors;
 pub mod credentials;
 mod fresh;
 pub mod headers;
+pub mod rate_limit;
 pub mod retry;
 pub mod stack;
 pub mod timeout;
@@ -28,8 +29,7 @@ pub struct Config {
     pub authorize: Option<Toggle<authorize::Config>>,
     #[serde(skip_serializing)]
     pub jwt: Option<Toggle<NotBuilt>>,
-    #[serde(skip_serializing)]
-    pub rate_limit: Option<Toggle<NotBuilt>>,
+    pub rate_limit: Option<Toggle<rate_limit::Config>>,
     #[serde(skip_serializing)]
     pub concurrency_limit: Option<Toggle<NotBuilt>>,
     pub request: Option<Toggle<headers::RequestConfig>>,
@@ -126,6 +126,11 @@ impl Config {
         if let Some(authorize) = on(&self.authorize) {
             problems.within(&["authorize"], |problems| authorize.check(problems));
         }
+        if let Some(limits) = on(&self.rate_limit) {
+            problems.within(&["rate_limit"], |problems| {
+                rate_limit::check(limits, problems);
+            });
+        }
         if let Some(request) = on(&self.request) {
             problems.within(&["request"], |problems| request.check(problems));
         }
@@ -155,7 +160,7 @@ pub fn stack(config: &Config, build: &mut Build<'_>, target: Box<dyn Handler>) -
         cors,
         authorize,
         jwt: _,
-        rate_limit: _,
+        rate_limit,
         concurrency_limit: _,
         request,
         response,
@@ -172,6 +177,9 @@ pub fn stack(config: &Config, build: &mut Build<'_>, target: Box<dyn Handler>) -
     ServiceBuilder::new()
         .layer(WithLayer::new(on(cors).map(cors::Cors::new)))
         .layer(WithLayer::new(on(authorize).map(authorize::Authorize::new)))
+        .layer(WithLayer::new(
+            on(rate_limit).map(|limits| rate_limit::RateLimit::new(limits, build)),
+        ))
         .layer(WithLayer::new(headers::ChangeHeaders::new(
             on(request),
             on(response),

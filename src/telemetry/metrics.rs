@@ -103,6 +103,11 @@ const DESCRIPTIONS: &[(Kind, &str, &str)] = &[
     ),
     (
         Counter,
+        "outrigger_rate_limited_total",
+        "Requests over a rate limit, also those that only a shadow limit would have refused.",
+    ),
+    (
+        Counter,
         "outrigger_upstream_requests_total",
         "Attempts to get an answer from an upstream.",
     ),

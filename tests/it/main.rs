@@ -28,6 +28,7 @@ mod http2;
 mod http2_limits;
 mod layering;
 mod mirroring;
+mod rate_limit;
 mod refusals;
 mod reload;
 mod resources;
