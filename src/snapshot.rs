@@ -29,7 +29,8 @@ pub struct Snapshot {
     pub table: Table<Arc<Route>>,
     pub upstreams: BTreeMap<Name, Arc<Upstream>>,
     pub access_log: Option<Arc<AccessLog>>,
-    kept: stack::Kept,
+    /// What the policies know, by route.
+    pub kept: stack::Kept,
 }
 
 /// A route, ready to be called.

@@ -13,8 +13,9 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
-use super::{AdminAddress, Proxy, ReloadOutcome, api, bind, probes, serve};
+use super::{AdminAddress, NoBreaker, Proxy, ReloadOutcome, api, bind, probes, serve};
 use crate::listener::ListenAddress;
+use crate::policy::circuit_breaker::Forced;
 use crate::telemetry::log::Level;
 
 /// Tells fixed things and remembers what it was asked to change.
@@ -90,6 +91,15 @@ impl Proxy for Fake {
 
     fn upstream(&self, name: &str) -> Option<Value> {
         (name == "payments").then(|| json!({ "what": "payments" }))
+    }
+
+    fn set_breaker(&self, route: &str, order: Forced) -> Result<(), NoBreaker> {
+        match route {
+            "pay" => self.called(format!("breaker {order:?}")),
+            "ship" => return Err(NoBreaker::NotAsked),
+            _ => return Err(NoBreaker::NoRoute),
+        }
+        Ok(())
     }
 
     fn reload(&self) -> BoxFuture<'static, Result<ReloadOutcome, String>> {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::listener::ListenAddress;
+use crate::policy::circuit_breaker::Forced;
 use crate::problem::Problems;
 use crate::telemetry::log::Level;
 use crate::value::{NotBuilt, text_relative_to_file};
@@ -41,6 +42,11 @@ pub trait Proxy: Send + Sync + 'static {
     fn upstreams(&self) -> Value;
     /// One upstream by name; None when there is none.
     fn upstream(&self, name: &str) -> Option<Value>;
+    /// Sets the circuit breaker of a route.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    fn set_breaker(&self, route: &str, order: Forced) -> Result<(), NoBreaker>;
     /// Reads the config again and puts it to use, or refuses it whole and says why, as `outrigger check` would.
     /// The caller may go away meanwhile: dropping the future must not leave half a reload.
     fn reload(&self) -> BoxFuture<'static, Result<ReloadOutcome, String>>;
@@ -51,6 +57,14 @@ pub trait Proxy: Send + Sync + 'static {
     fn set_log_level(&self, level: Level);
     /// In Prometheus's text format 0.0.4.
     fn metrics(&self) -> String;
+}
+
+/// Why a circuit breaker cannot be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoBreaker {
+    NoRoute,
+    /// The route is there, and has none.
+    NotAsked,
 }
 
 /// What a reload that was not refused did.

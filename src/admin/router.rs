@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Path, State};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
@@ -14,10 +14,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::Proxy;
 use super::answer::{self, PROMETHEUS_TEXT, problem, text};
 use super::guard::{self, Guard};
+use super::{NoBreaker, Proxy};
 use crate::listener::ListenAddress;
+use crate::policy::circuit_breaker::Forced;
 use crate::telemetry::log::Level;
 
 type Shared = State<Arc<dyn Proxy>>;
@@ -36,6 +37,7 @@ GET  /config            the effective configuration
 GET  /listeners         where callers connect
 GET  /routes            what is matched, and where it goes
 GET  /routes/{name}
+PUT  /routes/{name}/breaker   a JSON object whose state is open, closed or auto
 GET  /upstreams         who answers, and how they do
 GET  /upstreams/{name}
 POST /reload            read the configuration again
@@ -54,6 +56,7 @@ pub fn api(proxy: Arc<dyn Proxy>, address: &ListenAddress) -> Router {
         .route("/routes/{name}", get(route))
         .route("/routes/{name}/health", get(not_built))
         .route("/routes/{name}/stats", get(not_built))
+        .route("/routes/{name}/breaker", put(breaker))
         .route("/upstreams", get(upstreams))
         .route("/upstreams/{name}", get(upstream))
         .route("/explain", post(not_built))
@@ -134,16 +137,68 @@ async fn reload(State(proxy): Shared) -> Response {
     }
 }
 
-async fn log_level(State(proxy): Shared, body: Body) -> Response {
-    let body = match timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) => {
-            return problem(
-                StatusCode::BAD_REQUEST,
-                "the body is too large, or was cut off",
-            );
+/// The whole body, or the answer to one that cannot be had.
+async fn whole(body: Body) -> Result<Bytes, Response> {
+    match timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(_)) => Err(problem(
+            StatusCode::BAD_REQUEST,
+            "the body is too large, or was cut off",
+        )),
+        Err(_) => Err(problem(
+            StatusCode::REQUEST_TIMEOUT,
+            "the body did not arrive",
+        )),
+    }
+}
+
+async fn breaker(State(proxy): Shared, Path(name): Path<String>, body: Body) -> Response {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Wanted {
+        state: Order,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Order {
+        Open,
+        Closed,
+        Auto,
+    }
+
+    let body = match whole(body).await {
+        Ok(body) => body,
+        Err(answer) => return answer,
+    };
+    let wanted: Wanted = match serde_json::from_slice(&body) {
+        Ok(wanted) => wanted,
+        Err(error) => {
+            let how = "write the state as {\"state\": \"open\"}, \"closed\" or \"auto\"";
+            return problem(StatusCode::BAD_REQUEST, &format!("{how}: {error}"));
         }
-        Err(_) => return problem(StatusCode::REQUEST_TIMEOUT, "the body did not arrive"),
+    };
+    let order = match wanted.state {
+        Order::Open => Forced::Open,
+        Order::Closed => Forced::Closed,
+        Order::Auto => Forced::No,
+    };
+    match proxy.set_breaker(&name, order) {
+        Ok(()) => found("route", &name, proxy.route(&name)),
+        Err(NoBreaker::NoRoute) => found("route", &name, None),
+        Err(NoBreaker::NotAsked) => problem(
+            StatusCode::CONFLICT,
+            &format!(
+                "the route `{name}` has no circuit breaker: set `circuit_breaker` in its config"
+            ),
+        ),
+    }
+}
+
+async fn log_level(State(proxy): Shared, body: Body) -> Response {
+    let body = match whole(body).await {
+        Ok(body) => body,
+        Err(answer) => return answer,
     };
     match level_in(&body) {
         Ok(level) => {
@@ -320,6 +375,41 @@ mod tests {
         for body in ["loud", "", "{\"level\": 3}", "{", &"x".repeat(MAX_BODY + 1)] {
             assert!(put(body).await.starts_with("HTTP/1.1 400"), "{body}");
         }
+        assert_eq!(served.proxy.calls().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_breaker_is_set_where_there_is_one() {
+        let served = api_over_tcp(Fake::default()).await;
+        let put = async |route: &str, body: &str| {
+            let length = body.len();
+            let head = format!(
+                "PUT /routes/{route}/breaker HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n"
+            );
+            served.exchange(&head, body).await
+        };
+        for state in ["open", "closed", "auto"] {
+            let answer = put("pay", &format!("{{\"state\": \"{state}\"}}")).await;
+            assert_eq!(json_of(&answer)["what"], "pay");
+        }
+        assert_eq!(
+            served.proxy.calls(),
+            ["breaker Open", "breaker Closed", "breaker No"]
+        );
+        for body in [
+            "",
+            "open",
+            "{\"state\": \"half-open\"}",
+            "{\"stat\": \"open\"}",
+        ] {
+            assert!(put("pay", body).await.starts_with("HTTP/1.1 400"), "{body}");
+        }
+        let order = "{\"state\": \"open\"}";
+        let none = put("ship", order).await;
+        assert!(none.starts_with("HTTP/1.1 409"), "{none}");
+        assert!(none.contains("has no circuit breaker"), "{none}");
+        let nobody = put("nobody", order).await;
+        assert!(nobody.starts_with("HTTP/1.1 404"), "{nobody}");
         assert_eq!(served.proxy.calls().len(), 3);
     }
 

@@ -10,7 +10,8 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::admin::{self, ReloadOutcome};
+use crate::admin::{self, NoBreaker, ReloadOutcome};
+use crate::policy::circuit_breaker::{self, Forced};
 use crate::reload::Status;
 use crate::snapshot::Snapshot;
 use crate::telemetry::Telemetry;
@@ -134,6 +135,17 @@ impl admin::Proxy for Control {
             .upstreams
             .get(&name)
             .map(|upstream| json!(upstream.describe()))
+    }
+
+    fn set_breaker(&self, route: &str, order: Forced) -> Result<(), NoBreaker> {
+        let snapshot = self.snapshot.load();
+        let name: Name = route.parse().map_err(|_| NoBreaker::NoRoute)?;
+        if !snapshot.config.routes.contains_key(&name) {
+            return Err(NoBreaker::NoRoute);
+        }
+        let facts = snapshot.kept.of::<circuit_breaker::Facts>(name.shared());
+        facts.ok_or(NoBreaker::NotAsked)?.force(order);
+        Ok(())
     }
 
     fn reload(&self) -> BoxFuture<'static, Result<ReloadOutcome, String>> {

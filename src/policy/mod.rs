@@ -10,6 +10,7 @@ use crate::problem::Problems;
 use crate::value::{Limit, NotBuilt, Toggle};
 
 pub mod authorize;
+pub mod circuit_breaker;
 pub mod cors;
 pub mod credentials;
 mod fresh;
@@ -43,8 +44,7 @@ pub struct Config {
     pub deadline: Option<Toggle<Limit>>,
     /// Which failed requests are sent again. Default: once, what certainly was not processed.
     pub retry: Option<Toggle<retry::Config>>,
-    #[serde(skip_serializing)]
-    pub circuit_breaker: Option<Toggle<NotBuilt>>,
+    pub circuit_breaker: Option<Toggle<circuit_breaker::Config>>,
     pub credentials: Option<Toggle<credentials::Config>>,
     #[serde(skip_serializing)]
     pub graphql: Option<Toggle<NotBuilt>>,
@@ -137,6 +137,9 @@ impl Config {
         if let Some(response) = on(&self.response) {
             problems.within(&["response"], |problems| response.check(problems));
         }
+        if let Some(breaker) = on(&self.circuit_breaker) {
+            problems.within(&["circuit_breaker"], |problems| breaker.check(problems));
+        }
         if let Some(credentials) = on(&self.credentials) {
             problems.within(&["credentials"], |problems| credentials.check(problems));
         }
@@ -168,7 +171,7 @@ pub fn stack(config: &Config, build: &mut Build<'_>, target: Box<dyn Handler>) -
         idle_timeout,
         deadline,
         retry,
-        circuit_breaker: _,
+        circuit_breaker,
         credentials,
         graphql: _,
     } = config;
@@ -192,6 +195,9 @@ pub fn stack(config: &Config, build: &mut Build<'_>, target: Box<dyn Handler>) -
         .layer(WithLayer::new(
             on(retry).map(|config| retry::Retry::new(config, build)),
         ))
+        .layer(WithLayer::new(on(circuit_breaker).map(|breaker| {
+            circuit_breaker::CircuitBreaker::new(breaker, build)
+        })))
         .layer(WithLayer::new(credentials))
         .service(target)
 }

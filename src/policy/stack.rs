@@ -75,6 +75,14 @@ impl<P: Policy> Layer<Box<dyn Handler>> for WithLayer<P> {
 #[derive(Default)]
 pub struct Kept(HashMap<(Arc<str>, TypeId), Arc<dyn Any + Send + Sync>>);
 
+impl Kept {
+    /// The facts of type `T` that a policy of `route` has, when it has that policy.
+    pub fn of<T: Send + Sync + 'static>(&self, route: Arc<str>) -> Option<Arc<T>> {
+        let facts = self.0.get(&(route, TypeId::of::<T>()))?;
+        facts.clone().downcast::<T>().ok()
+    }
+}
+
 /// What `GET /routes/{name}` tells of a policy beside its settings: the state of its facts now.
 pub trait Shown: Send + Sync {
     fn state(&self) -> serde_json::Value;

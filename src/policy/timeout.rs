@@ -285,7 +285,7 @@ impl Limited {
 
     /// Lets go of the source at once, so that what it holds upstream is freed.
     fn cut(&mut self, error: Error) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        self.body = Body::empty();
+        timer::drop_overdue(std::mem::replace(&mut self.body, Body::empty()));
         self.deadline = None;
         Poll::Ready(Some(Err(error.at(Progress::Answering))))
     }

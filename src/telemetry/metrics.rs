@@ -107,6 +107,16 @@ const DESCRIPTIONS: &[(Kind, &str, &str)] = &[
         "Requests over a rate limit, also those that only a shadow limit would have refused.",
     ),
     (
+        Gauge,
+        "outrigger_circuit_breaker_state",
+        "0 closed, 1 half-open, 2 open.",
+    ),
+    (
+        Counter,
+        "outrigger_circuit_breaker_transitions_total",
+        "Changes of a circuit breaker's state, by the new one.",
+    ),
+    (
         Counter,
         "outrigger_upstream_requests_total",
         "Attempts to get an answer from an upstream.",

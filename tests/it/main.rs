@@ -14,6 +14,7 @@ mod support_itself;
 
 mod admin;
 mod cancellation;
+mod circuit_breaker;
 mod cors;
 mod credentials;
 mod documents;

@@ -1,0 +1,407 @@
+//! The breaker itself: closed, open and half-open, and the ways between them.
+//!
+//! A request looks at one atomic word; while that says closed, nothing else is looked at on the way in. The lock
+//! is for the ways between states, and for the few requests that a half-open breaker lets through.
+
+use super::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError};
+use super::window::{Counts, Window};
+
+/// Where a breaker stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Requests pass, and are judged.
+    Closed,
+    /// A few requests pass, to find out whether the upstream has recovered.
+    HalfOpen,
+    /// Requests are refused.
+    Open,
+}
+
+/// What an operator has ordered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Forced {
+    #[default]
+    No,
+    /// Refuses all, whatever is seen.
+    Open,
+    /// Lets all pass, whatever is seen.
+    Closed,
+}
+
+/// When to open, and for how long. Times are in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Thresholds {
+    pub consecutive_failures: Option<u32>,
+    pub failure_ratio: Option<f64>,
+    pub min_requests: u64,
+    pub window: u64,
+    pub recovery: u64,
+    pub max_recovery: u64,
+    /// Requests that a half-open breaker lets through, and that must succeed for it to close.
+    pub probes: u32,
+}
+
+/// One request that was let through. Exactly one of [`Breaker::succeeded`], [`Breaker::failed`] and
+/// [`Breaker::abandoned`] is to follow; what they say counts only if the breaker has not changed its state since.
+#[derive(Clone, Copy, Debug)]
+pub struct Permit {
+    word: u64,
+}
+
+impl Permit {
+    /// Whether the breaker's next state depends on this request alone or nearly so.
+    pub fn is_probe(self) -> bool {
+        mode(self.word) == HALF_OPEN
+    }
+
+    /// Counts up with the states of a breaker.
+    #[cfg(test)]
+    pub fn turn(self) -> u64 {
+        self.word >> 2
+    }
+}
+
+/// A request that was refused: how many milliseconds from now another may have better luck.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub wait: u64,
+}
+
+/// How long a caller waits for what is found out about a half-open breaker.
+const SOON: u64 = 1_000;
+
+/// Facts only; what they mean is up to the [`Thresholds`] that each call brings. Times are in milliseconds from
+/// some beginning.
+pub struct Breaker {
+    /// The state in the two lowest bits. Above them, for [`OPEN`], an [`Opening`]; for the others a number that never
+    /// comes again, so that a request can tell whether the state is still that of its beginning.
+    word: AtomicU64,
+    consecutive: AtomicU32,
+    window: Window,
+    turn: Mutex<Turn>,
+}
+
+const CLOSED: u64 = 0;
+const HALF_OPEN: u64 = 1;
+const OPEN: u64 = 2;
+const FORCED_CLOSED: u64 = 3;
+
+/// The word of a breaker that an operator holds open: no opening packs to it.
+const FORCED_OPEN: u64 = u64::MAX << 2 | OPEN;
+
+/// What only matters where the state changes.
+#[derive(Default)]
+struct Turn {
+    number: u64,
+    /// Openings since the breaker was last closed.
+    openings: u32,
+    /// When it became half-open.
+    began: u64,
+    /// Requests let through since then, without those that came to nothing.
+    probes: u32,
+    succeeded: u32,
+    forced: Forced,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Breaker {
+            word: AtomicU64::new(CLOSED),
+            consecutive: AtomicU32::new(0),
+            window: Window::default(),
+            turn: Mutex::new(Turn::default()),
+        }
+    }
+}
+
+impl Breaker {
+    /// Lets a request through, or not. `moved` is told when that changes the state.
+    ///
+    /// # Errors
+    /// When the breaker is open, or half-open and enough requests are under way to find out more.
+    pub fn admit(
+        &self,
+        now: u64,
+        thresholds: &Thresholds,
+        moved: impl Fn(State),
+    ) -> Result<Permit, Refused> {
+        // What a request must see of another's turn, it sees under the lock.
+        let word = self.word.load(Ordering::Relaxed);
+        match mode(word) {
+            CLOSED | FORCED_CLOSED => Ok(Permit { word }),
+            OPEN => match wait(word, now, thresholds) {
+                Some(wait) => Err(Refused { wait }),
+                None => self.admit_probe(now, thresholds, moved),
+            },
+            _ => self.admit_probe(now, thresholds, moved),
+        }
+    }
+
+    fn admit_probe(
+        &self,
+        now: u64,
+        thresholds: &Thresholds,
+        moved: impl Fn(State),
+    ) -> Result<Permit, Refused> {
+        let mut turn = self.turn();
+        let word = self.word.load(Ordering::Relaxed);
+        match mode(word) {
+            CLOSED | FORCED_CLOSED => return Ok(Permit { word }),
+            OPEN => {
+                if let Some(wait) = wait(word, now, thresholds) {
+                    return Err(Refused { wait });
+                }
+                self.half_open(&mut turn, now);
+                moved(State::HalfOpen);
+            }
+            // Whoever was let through may never come to an end. After as long as the breaker was open, others try.
+            _ if now
+                >= turn
+                    .began
+                    .saturating_add(thresholds.recovery(turn.openings)) =>
+            {
+                self.half_open(&mut turn, now);
+            }
+            _ => {}
+        }
+        if turn.probes >= thresholds.probes {
+            return Err(Refused { wait: SOON });
+        }
+        turn.probes += 1;
+        Ok(Permit {
+            word: self.word.load(Ordering::Relaxed),
+        })
+    }
+
+    /// The request of `permit` came to a good end.
+    pub fn succeeded(
+        &self,
+        permit: Permit,
+        now: u64,
+        thresholds: &Thresholds,
+        moved: impl Fn(State),
+    ) {
+        if self.word.load(Ordering::Relaxed) != permit.word {
+            return;
+        }
+        match mode(permit.word) {
+            CLOSED => {
+                if self.consecutive.load(Ordering::Relaxed) != 0 {
+                    self.consecutive.store(0, Ordering::Relaxed);
+                }
+                self.window.add(now, thresholds.window, false);
+            }
+            HALF_OPEN => {
+                let mut turn = self.turn();
+                if self.word.load(Ordering::Relaxed) != permit.word {
+                    return;
+                }
+                turn.succeeded += 1;
+                if turn.succeeded >= thresholds.probes {
+                    self.close(&mut turn);
+                    moved(State::Closed);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The request of `permit` failed. `random`, from 0 to 1, spreads the times at which many breakers try again.
+    pub fn failed(
+        &self,
+        permit: Permit,
+        now: u64,
+        thresholds: &Thresholds,
+        random: f64,
+        moved: impl Fn(State),
+    ) {
+        if self.word.load(Ordering::Relaxed) != permit.word {
+            return;
+        }
+        let opens = match mode(permit.word) {
+            CLOSED => {
+                let consecutive = self.consecutive.fetch_add(1, Ordering::Relaxed) + 1;
+                self.window.add(now, thresholds.window, true);
+                thresholds
+                    .consecutive_failures
+                    .is_some_and(|most| consecutive >= most)
+                    || self.too_many(now, thresholds)
+            }
+            HALF_OPEN => true,
+            _ => false,
+        };
+        if !opens {
+            return;
+        }
+        let mut turn = self.turn();
+        // Of several that fail at once, one opens the breaker.
+        if self.word.load(Ordering::Relaxed) == permit.word {
+            turn.openings = turn.openings.saturating_add(1);
+            let opening = Opening {
+                began: now,
+                openings: turn.openings,
+                spread: (random * 255.0) as u8,
+            };
+            self.word
+                .store(opening.pack() << 2 | OPEN, Ordering::Relaxed);
+            moved(State::Open);
+        }
+    }
+
+    /// The request of `permit` ended without saying anything about the upstream: its caller went away.
+    pub fn abandoned(&self, permit: Permit) {
+        if permit.is_probe() {
+            let mut turn = self.turn();
+            if self.word.load(Ordering::Relaxed) == permit.word {
+                turn.probes = turn.probes.saturating_sub(1);
+            }
+        }
+    }
+
+    /// Holds the breaker in a state, or lets go of it: then it begins anew, closed.
+    pub fn force(&self, forced: Forced, moved: impl Fn(State)) {
+        let mut turn = self.turn();
+        if turn.forced == forced {
+            return;
+        }
+        turn.forced = forced;
+        let before = mode(self.word.load(Ordering::Relaxed));
+        match forced {
+            Forced::Open => {
+                self.word.store(FORCED_OPEN, Ordering::Relaxed);
+                if before != OPEN {
+                    moved(State::Open);
+                }
+                return;
+            }
+            Forced::Closed => {
+                let number = turn.next();
+                self.word
+                    .store(number << 2 | FORCED_CLOSED, Ordering::Relaxed);
+            }
+            Forced::No => self.close(&mut turn),
+        }
+        if ![CLOSED, FORCED_CLOSED].contains(&before) {
+            moved(State::Closed);
+        }
+    }
+
+    pub fn look(&self, now: u64, thresholds: &Thresholds) -> Look {
+        let turn = self.turn();
+        let word = self.word.load(Ordering::Relaxed);
+        let (state, wait) = match mode(word) {
+            OPEN if word == FORCED_OPEN => (State::Open, None),
+            OPEN => (State::Open, wait(word, now, thresholds).or(Some(0))),
+            HALF_OPEN => (State::HalfOpen, None),
+            _ => (State::Closed, None),
+        };
+        Look {
+            state,
+            forced: turn.forced,
+            wait,
+            consecutive: self.consecutive.load(Ordering::Relaxed),
+            window: self.window.counts(now, thresholds.window),
+        }
+    }
+
+    fn too_many(&self, now: u64, thresholds: &Thresholds) -> bool {
+        let Some(ratio) = thresholds.failure_ratio else {
+            return false;
+        };
+        let Counts { requests, failures } = self.window.counts(now, thresholds.window);
+        requests >= thresholds.min_requests && failures as f64 >= ratio * requests as f64
+    }
+
+    fn half_open(&self, turn: &mut Turn, now: u64) {
+        (turn.began, turn.probes, turn.succeeded) = (now, 0, 0);
+        let number = turn.next();
+        self.word.store(number << 2 | HALF_OPEN, Ordering::Relaxed);
+    }
+
+    fn close(&self, turn: &mut Turn) {
+        turn.openings = 0;
+        self.consecutive.store(0, Ordering::Relaxed);
+        self.window.clear();
+        let number = turn.next();
+        self.word.store(number << 2 | CLOSED, Ordering::Relaxed);
+    }
+
+    fn turn(&self) -> MutexGuard<'_, Turn> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Turn {
+    fn next(&mut self) -> u64 {
+        self.number += 1;
+        self.number
+    }
+}
+
+impl Thresholds {
+    /// How long the breaker stays open for the `openings`th time in a row, in milliseconds: twice as long as before.
+    fn recovery(&self, openings: u32) -> u64 {
+        let doublings = openings.saturating_sub(1).min(32);
+        let doubled = self.recovery.saturating_mul(1 << doublings);
+        doubled.min(self.max_recovery)
+    }
+}
+
+/// When a breaker opened, and what matters for how long: not how long, as that may change meanwhile.
+#[derive(Clone, Copy)]
+struct Opening {
+    began: u64,
+    openings: u32,
+    /// What is taken off so that many breakers do not all try again at once, in parts of 2560.
+    spread: u8,
+}
+
+/// More do not matter: 32 doublings reach any limit.
+const MOST_OPENINGS: u32 = 63;
+
+impl Opening {
+    fn pack(self) -> u64 {
+        let openings = u64::from(self.openings.min(MOST_OPENINGS));
+        self.began << 14 | openings << 8 | u64::from(self.spread)
+    }
+
+    fn unpack(packed: u64) -> Self {
+        Opening {
+            began: packed >> 14,
+            openings: (packed >> 8 & 63) as u32,
+            spread: packed as u8,
+        }
+    }
+
+    /// It lasts between 90 and 100 % of what [`Thresholds::recovery`] says.
+    fn until(self, thresholds: &Thresholds) -> u64 {
+        let nominal = thresholds.recovery(self.openings);
+        let taken_off = nominal / 2560 * u64::from(self.spread);
+        self.began.saturating_add(nominal - taken_off)
+    }
+}
+
+/// How long a breaker with this word, which is open, will stay so. None when it has been open for long enough.
+fn wait(word: u64, now: u64, thresholds: &Thresholds) -> Option<u64> {
+    if word == FORCED_OPEN {
+        // Nobody knows when the operator lets go of it.
+        return Some(thresholds.recovery);
+    }
+    let until = Opening::unpack(word >> 2).until(thresholds);
+    until.checked_sub(now).filter(|wait| *wait > 0)
+}
+
+/// What a person wants to know of a breaker.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    pub state: State,
+    pub forced: Forced,
+    /// Until it becomes half-open.
+    pub wait: Option<u64>,
+    pub consecutive: u32,
+    pub window: Counts,
+}
+
+fn mode(word: u64) -> u64 {
+    word & 3
+}
