@@ -11,6 +11,7 @@ use crate::value::{Limit, NotBuilt, Toggle};
 
 pub mod authorize;
 pub mod circuit_breaker;
+pub mod concurrency_limit;
 pub mod cors;
 pub mod credentials;
 mod fresh;
@@ -31,8 +32,7 @@ pub struct Config {
     #[serde(skip_serializing)]
     pub jwt: Option<Toggle<NotBuilt>>,
     pub rate_limit: Option<Toggle<rate_limit::Config>>,
-    #[serde(skip_serializing)]
-    pub concurrency_limit: Option<Toggle<NotBuilt>>,
+    pub concurrency_limit: Option<Toggle<concurrency_limit::Config>>,
     pub request: Option<Toggle<headers::RequestConfig>>,
     pub response: Option<Toggle<headers::ResponseConfig>>,
     /// Until the head of the response, from when the upstream has all of the request that has arrived.
@@ -131,6 +131,9 @@ impl Config {
                 rate_limit::check(limits, problems);
             });
         }
+        if let Some(limit) = on(&self.concurrency_limit) {
+            problems.within(&["concurrency_limit"], |problems| limit.check(problems));
+        }
         if let Some(request) = on(&self.request) {
             problems.within(&["request"], |problems| request.check(problems));
         }
@@ -164,7 +167,7 @@ pub fn stack(config: &Config, build: &mut Build<'_>, target: Box<dyn Handler>) -
         authorize,
         jwt: _,
         rate_limit,
-        concurrency_limit: _,
+        concurrency_limit,
         request,
         response,
         timeout,
@@ -183,6 +186,9 @@ pub fn stack(config: &Config, build: &mut Build<'_>, target: Box<dyn Handler>) -
         .layer(WithLayer::new(
             on(rate_limit).map(|limits| rate_limit::RateLimit::new(limits, build)),
         ))
+        .layer(WithLayer::new(on(concurrency_limit).map(|limit| {
+            concurrency_limit::ConcurrencyLimit::new(limit, build)
+        })))
         .layer(WithLayer::new(headers::ChangeHeaders::new(
             on(request),
             on(response),

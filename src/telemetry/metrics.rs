@@ -117,6 +117,11 @@ const DESCRIPTIONS: &[(Kind, &str, &str)] = &[
         "Changes of a circuit breaker's state, by the new one.",
     ),
     (
+        Gauge,
+        "outrigger_concurrency_limit",
+        "Requests that a route lets in at once.",
+    ),
+    (
         Counter,
         "outrigger_upstream_requests_total",
         "Attempts to get an answer from an upstream.",

@@ -15,6 +15,7 @@ mod support_itself;
 mod admin;
 mod cancellation;
 mod circuit_breaker;
+mod concurrency_limit;
 mod cors;
 mod credentials;
 mod documents;
