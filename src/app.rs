@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -87,6 +88,7 @@ async fn serve(
     let workers = Workers::start(&Arc::new(Proxy::new(snapshot.clone())))?;
     let mut reloader = Reloader::start(source, tools, workers, snapshot.clone(), taken);
     let status = reloader.status();
+    tokio::spawn(recall_expired(status.clone()));
 
     let (orders, mut received) = mpsc::channel(ORDERS);
     let draining = Arc::new(AtomicBool::new(false));
@@ -154,6 +156,17 @@ async fn serve(
     };
     tracing::info!(?end, "the proxy ends");
     Ok(end)
+}
+
+/// Looks again and again for callers whose certificate has expired.
+async fn recall_expired(status: Arc<Status>) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        ticks.tick().await;
+        for listener in status.listeners() {
+            listener.recall_expired();
+        }
+    }
 }
 
 /// Readiness fails already; serves on for `delay`, then lets everything under way finish.

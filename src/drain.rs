@@ -54,6 +54,7 @@ impl Drain {
             state: self.0.clone(),
             key: self.0.tasks().insert(None),
             registered: false,
+            recalled: None,
         }
     }
 
@@ -148,9 +149,39 @@ pub struct Ticket {
     state: Arc<State>,
     key: usize,
     registered: bool,
+    recalled: Option<Arc<AtomicBool>>,
+}
+
+/// Asks one connection to end as if its listener drained.
+pub struct Recall {
+    state: Arc<State>,
+    key: usize,
+    recalled: Arc<AtomicBool>,
+}
+
+impl Recall {
+    pub fn recall(&self) {
+        if !self.recalled.swap(true, Ordering::SeqCst) {
+            let waker = self.state.tasks().get(self.key).cloned().flatten();
+            // If the connection is gone, this wakes another for nothing.
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
 }
 
 impl Ticket {
+    /// A way to end this connection alone.
+    pub fn recall(&mut self) -> Recall {
+        let recalled = self.recalled.get_or_insert_default().clone();
+        Recall {
+            state: self.state.clone(),
+            key: self.key,
+            recalled,
+        }
+    }
+
     /// Has the connection's task woken when the drain starts. It must be polled by this same task from then on.
     pub fn register(&mut self, cx: &mut Context<'_>) {
         if !self.registered {
@@ -162,7 +193,8 @@ impl Ticket {
     }
 
     pub fn is_draining(&self) -> bool {
-        self.state.draining.load(Ordering::SeqCst)
+        let recalled = |recalled: &Arc<AtomicBool>| recalled.load(Ordering::SeqCst);
+        self.state.draining.load(Ordering::SeqCst) || self.recalled.as_ref().is_some_and(recalled)
     }
 }
 
@@ -203,6 +235,25 @@ mod tests {
             connection.await.unwrap();
         }
         assert_eq!(drain.live(), 0);
+    }
+
+    #[tokio::test]
+    async fn one_connection_alone_can_be_recalled() {
+        let drain = Drain::default();
+        let (mut ticket, other) = (drain.ticket(), drain.ticket());
+        let recall = ticket.recall();
+        let connection = tokio::spawn(poll_fn(move |cx| {
+            ticket.register(cx);
+            match ticket.is_draining() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        }));
+        tokio::task::yield_now().await;
+        recall.recall();
+        connection.await.unwrap();
+        assert!(!other.is_draining() && !drain.is_draining());
+        recall.recall();
     }
 
     #[tokio::test]

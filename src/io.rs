@@ -1,4 +1,4 @@
-//! The byte stream under a connection, downstream or upstream.
+//! The byte stream under a connection, downstream or upstream, encrypted or not.
 //!
 //! Reading and writing go through `&self`, so that one side of an exchange can be read by a body while the other
 //! is written by its connection, without a lock or a split. One task reads and one task writes at a time: the
@@ -12,11 +12,14 @@ use bytes::BytesMut;
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
-/// A connected socket.
+use crate::tls;
+
+/// A connected socket, or what is encrypted over one.
 #[derive(Debug)]
 pub enum Io {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<tls::stream::Stream>),
 }
 
 impl Io {
@@ -26,6 +29,9 @@ impl Io {
         cx: &mut Context<'_>,
         buffer: &mut BytesMut,
     ) -> Poll<io::Result<usize>> {
+        if let Io::Tls(stream) = self {
+            return stream.poll_read(cx, buffer);
+        }
         loop {
             ready!(self.poll_read_ready(cx))?;
             match self.try_read(buffer) {
@@ -40,6 +46,7 @@ impl Io {
         match self {
             Io::Tcp(socket) => socket.poll_read_ready(cx),
             Io::Unix(socket) => socket.poll_read_ready(cx),
+            Io::Tls(stream) => stream.poll_read_ready(cx),
         }
     }
 
@@ -48,11 +55,15 @@ impl Io {
         match self {
             Io::Tcp(socket) => socket.try_io(Interest::READABLE, || Ok(())).is_ok(),
             Io::Unix(socket) => socket.try_io(Interest::READABLE, || Ok(())).is_ok(),
+            Io::Tls(stream) => stream.may_have_bytes(),
         }
     }
 
     /// Bytes that wait in the kernel, one at most; 0 is the end of the stream. Asks the kernel, not the event loop.
     pub fn peek(&self) -> io::Result<usize> {
+        if let Io::Tls(stream) = self {
+            return stream.peek();
+        }
         socket2::SockRef::from(self).peek(&mut [std::mem::MaybeUninit::uninit()])
     }
 
@@ -66,6 +77,7 @@ impl Io {
             Io::Unix(socket) => until_short(buffer.capacity() - buffer.len(), |read| {
                 socket.try_io(Interest::READABLE, || read(socket.try_read_buf(buffer)))
             }),
+            Io::Tls(stream) => stream.try_read(buffer),
         }
     }
 
@@ -94,6 +106,7 @@ impl Io {
                         })
                     })
                 }
+                Io::Tls(stream) => return stream.poll_write_vectored(cx, slices),
             };
             match written {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
@@ -107,11 +120,23 @@ impl Io {
         match self {
             Io::Tcp(socket) => socket.try_write(bytes),
             Io::Unix(socket) => socket.try_write(bytes),
+            Io::Tls(stream) => stream.try_write(bytes),
+        }
+    }
+
+    /// Tells the peer that what it got is all there is, where the stream has a way to say so. Before a connection
+    /// closes on which nothing was cut.
+    pub fn say_goodbye(&self) {
+        if let Io::Tls(stream) = self {
+            stream.say_goodbye();
         }
     }
 
     /// Ends the writing direction: the peer reads the end of the stream, and may go on sending.
     pub fn shutdown_write(&self) -> io::Result<()> {
+        if let Io::Tls(stream) = self {
+            return stream.shutdown_write();
+        }
         socket2::SockRef::from(self).shutdown(std::net::Shutdown::Write)
     }
 }
@@ -142,6 +167,7 @@ impl AsFd for Io {
         match self {
             Io::Tcp(socket) => socket.as_fd(),
             Io::Unix(socket) => socket.as_fd(),
+            Io::Tls(stream) => stream.socket().as_fd(),
         }
     }
 }

@@ -8,6 +8,7 @@
 //! 2. Each [`worker`] (as many as [`process`] says) is a thread with a runtime, listening sockets and upstream connections of its own. A
 //!    [`listener`] accepts there, and hands the connection, an [`io::Io`] and what is known of its [`peer`], to
 //!    [`proxy`].
+//!    Over [`tls`] the stream is encrypted, and the peer may have an identity.
 //! 3. [`proxy`] finds out what the caller speaks. [`h1`] is our own HTTP/1.1 codec, [`h2`] meets `hyper`'s
 //!    HTTP/2; both make a [`message::Request`] with [`headers`] as they arrived and a [`body`] that is read when
 //!    somebody polls for it, into a [`buffer`] that is held no longer than that.
@@ -70,6 +71,7 @@ pub mod template;
 #[cfg(test)]
 mod testing;
 pub mod timer;
+pub mod tls;
 pub mod upstream;
 pub mod value;
 pub mod watch;

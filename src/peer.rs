@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 /// What is known of a caller's connection, for as long as it lasts.
 #[derive(Debug)]
 pub struct Peer {
@@ -29,6 +31,7 @@ pub struct Identity {
     spiffe: Option<Box<str>>,
     dns: Box<[Box<str>]>,
     subject: Box<str>,
+    header: Option<HeaderValue>,
 }
 
 impl Identity {
@@ -44,7 +47,19 @@ impl Identity {
             spiffe: spiffe.map(Into::into),
             dns: dns.iter().map(|name| (*name).into()).collect(),
             subject: subject.into(),
+            header: None,
         }
+    }
+
+    /// With the value of `x-forwarded-client-cert` that upstreams are to get.
+    #[must_use]
+    pub fn with_header(mut self, header: HeaderValue) -> Self {
+        self.header = Some(header);
+        self
+    }
+
+    pub fn header(&self) -> Option<&HeaderValue> {
+        self.header.as_ref()
     }
 
     /// The one name to show and to count by: the SPIFFE ID; without one `dns:` and the first DNS name; without

@@ -47,6 +47,18 @@ impl Problems {
         self.add(Severity::Warning, keys, message.into())
     }
 
+    /// Takes what was found elsewhere in the block that is being checked.
+    pub fn append(&mut self, found: Problems) {
+        for mut problem in found.found {
+            problem.depth += self.prefix.len();
+            for at in problem.related.iter_mut().map(|(at, _)| at) {
+                at.splice(0..0, self.prefix.iter().cloned());
+            }
+            problem.at.splice(0..0, self.prefix.iter().cloned());
+            self.found.push(problem);
+        }
+    }
+
     pub fn has_errors(&self) -> bool {
         self.found.iter().any(|p| p.severity == Severity::Error)
     }
@@ -106,5 +118,16 @@ mod tests {
         assert_eq!(found[0].at, ["routes", "pay", "timeout"]);
         assert_eq!(found[0].related[0].0, ["routes", "pay", "deadline"]);
         assert_eq!(found[1].related[0].0, ["routes", "ship"]);
+    }
+
+    #[test]
+    fn what_was_found_apart_comes_under_the_block() {
+        let mut apart = Problems::default();
+        apart.error(&["key"], "wrong").related(&["cert"], "this");
+        let mut problems = Problems::default();
+        problems.within(&["listeners", "web"], |problems| problems.append(apart));
+        let found = problems.into_vec();
+        assert_eq!(found[0].at, ["listeners", "web", "key"]);
+        assert_eq!(found[0].related[0].0, ["listeners", "web", "cert"]);
     }
 }

@@ -285,7 +285,7 @@ impl Reloader {
                 }
                 None => {
                     if let Some(listener) = facts.listeners.get(name) {
-                        listener.config.store(Arc::new(config.clone()));
+                        listener.reconfigure(config.clone());
                     }
                 }
             }

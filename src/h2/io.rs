@@ -88,6 +88,11 @@ impl AsyncRead for Coalescing {
         match &mut self.io {
             Io::Tcp(socket) => Pin::new(socket).poll_read(cx, buf),
             Io::Unix(socket) => Pin::new(socket).poll_read(cx, buf),
+            Io::Tls(stream) => {
+                let read = ready!(stream.poll_read_slice(cx, buf.initialize_unfilled()))?;
+                buf.advance(read);
+                Poll::Ready(Ok(()))
+            }
         }
     }
 }

@@ -2,17 +2,20 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use metrics::{Gauge, gauge};
+use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, UnixListener};
 
 use super::closing::{self, HANDSHAKE};
-use super::{Config, ListenAddress, ListenSocket, SocketFile};
+use super::{Config, ListenAddress, ListenSocket, SocketFile, secure};
 use crate::drain::{Drain, Hold, Ticket};
 use crate::io::Io;
 use crate::peer::{Peer, PeerAddress};
+use crate::tls::callers::{Callers, Presence};
+use crate::tls::inbound::Server;
 
 const CONNECTIONS: &str = "outrigger_downstream_connections";
 /// How long accepting rests when the kernel is out of descriptors or memory.
@@ -25,6 +28,8 @@ pub struct Listener {
     pub address: ListenAddress,
     /// What the config says of it now; a connection takes what it finds when it begins.
     pub config: ArcSwap<Config>,
+    tls: ArcSwapOption<Server>,
+    callers: Arc<Callers>,
     pub drain: Drain,
     connections: Gauge,
     /// Of a unix socket, until it closes.
@@ -37,7 +42,8 @@ pub struct Accepted {
     pub peer: Arc<Peer>,
     pub listener: Arc<Listener>,
     pub ticket: Ticket,
-    _counted: Counted,
+    pub(super) presence: Option<Presence>,
+    pub(super) counted: Counted,
 }
 
 impl Listener {
@@ -47,14 +53,41 @@ impl Listener {
         config: Config,
         file: Option<SocketFile>,
     ) -> Self {
+        if config.tls.is_some() {
+            secure::describe(&name);
+        }
         Listener {
             connections: gauge!(CONNECTIONS, "listener" => name.clone()),
             name,
             address,
+            tls: ArcSwapOption::from(config.server(None).map(Arc::new)),
+            callers: Arc::default(),
             config: ArcSwap::from_pointee(config),
             drain: Drain::default(),
             file: Mutex::new(file),
         }
+    }
+
+    /// Serves by `config` from now on. Callers whom it does not trust any more are asked to end.
+    pub fn reconfigure(&self, config: Config) {
+        let old = self.tls.load_full();
+        let new = config.server(old.as_deref()).map(Arc::new);
+        // A connection that begins in between finds TLS, or none, by both of them: see `tls`.
+        self.config.store(Arc::new(config));
+        self.tls.store(new.clone());
+        if old.is_some() {
+            self.callers.recall_distrusted(new.as_deref());
+        }
+    }
+
+    /// How TLS is spoken here now.
+    pub fn tls(&self) -> Option<Arc<Server>> {
+        self.tls.load_full()
+    }
+
+    /// Asks callers to end whose certificate has expired.
+    pub fn recall_expired(&self) {
+        self.callers.recall_expired(SystemTime::now());
     }
 
     /// From here on nobody new can begin to connect.
@@ -159,8 +192,26 @@ impl Accepted {
                 identity: None,
             }),
             ticket: listener.drain.ticket(),
-            _counted: Counted::new(&listener.connections),
+            presence: None,
+            counted: Counted::new(&listener.connections),
             listener: listener.clone(),
+        }
+    }
+
+    /// Notes who the caller has proven to be, so that it can be asked to end when that holds no more. `server` let it
+    /// in.
+    pub(super) fn enter(
+        &mut self,
+        chain: Vec<CertificateDer<'static>>,
+        valid_until: SystemTime,
+        server: &Arc<Server>,
+    ) {
+        let recall = self.ticket.recall();
+        let callers = &self.listener.callers;
+        self.presence = Some(callers.enter(chain, valid_until, recall));
+        let now = self.listener.tls();
+        if !now.as_ref().is_some_and(|now| Arc::ptr_eq(now, server)) {
+            callers.recall_distrusted(now.as_deref());
         }
     }
 }
@@ -201,7 +252,7 @@ impl Socket {
 }
 
 /// Counts a connection while it lives.
-struct Counted(Gauge);
+pub(super) struct Counted(Gauge);
 
 impl Counted {
     fn new(connections: &Gauge) -> Self {

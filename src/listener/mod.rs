@@ -6,17 +6,20 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::problem::Problems;
+use crate::tls;
 use crate::value::{ByteSize, Duration, NotBuilt, networks};
 
 mod accept;
 mod address;
 mod closing;
+mod secure;
 mod socket;
 #[cfg(test)]
 mod tests;
 
 pub use accept::{Accepted, Listener, accept};
 pub use address::ListenAddress;
+pub use secure::Secured;
 pub use socket::{ListenSocket, SocketFile, Taken, bind_unix, take};
 
 /// `[listeners.NAME]`
@@ -28,9 +31,9 @@ pub struct Config {
     /// Serve connections that the kernel redirected here.
     #[serde(default, skip_serializing)]
     pub transparent: Option<NotBuilt>,
-    /// Terminate TLS.
-    #[serde(default, skip_serializing)]
-    pub tls: Option<NotBuilt>,
+    /// Callers speak TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<tls::inbound::Config>,
     /// Which protocols a caller may speak.
     #[serde(default = "both_protocols")]
     pub protocols: Vec<Protocol>,
@@ -126,12 +129,27 @@ impl Config {
                 ),
             );
         }
+        if let Some(tls) = &self.tls {
+            problems.within(&["tls"], |problems| tls.check(problems));
+        }
         if !HEADERS.contains(&self.max_headers) {
             problems.error(
                 &["max_headers"],
                 format!("must be from {} to {}", HEADERS.start(), HEADERS.end()),
             );
         }
+    }
+
+    /// How TLS is to be spoken, once the config was checked. What `old` knows is kept where it still holds.
+    fn server(&self, old: Option<&tls::inbound::Server>) -> Option<tls::inbound::Server> {
+        let alpn = self.protocols.iter().map(|protocol| match protocol {
+            Protocol::Http1 => tls::HTTP1,
+            Protocol::Http2 => tls::HTTP2,
+        });
+        let mut alpn: Vec<_> = alpn.collect();
+        // Where both will do, HTTP/2 it is, in whatever order they are written.
+        alpn.sort_unstable_by_key(|name| *name != tls::HTTP2);
+        tls::inbound::Server::new(self.tls.as_ref()?, alpn, old)
     }
 
     /// What happens to `X-Forwarded-*`, the default filled in.

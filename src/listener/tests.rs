@@ -32,6 +32,7 @@ async fn listening(address: &str) -> (Arc<Listener>, Rc<Cell<usize>>, tokio::tas
             let ready = match &accepted.io {
                 Io::Tcp(socket) => socket.ready(Interest::WRITABLE).await,
                 Io::Unix(socket) => socket.ready(Interest::WRITABLE).await,
+                Io::Tls(_) => unreachable!("this listener has no TLS"),
             };
             ready.unwrap();
             accepted.io.try_write(b"x").unwrap();

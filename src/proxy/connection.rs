@@ -15,9 +15,10 @@ use crate::buffer;
 use crate::error::{BAD_REQUEST, CALLER_GONE, Error, REQUEST_TIMEOUT};
 use crate::h1::{self, head::Limits};
 use crate::h2;
-use crate::listener::{Accepted, Config, Protocol};
+use crate::listener::{Accepted, Config, Protocol, Secured};
 use crate::message::{Request, Response};
 use crate::timer::{self, Deadline};
+use crate::tls;
 
 /// What an HTTP/2 connection begins with (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -32,7 +33,29 @@ pub async fn serve(proxy: Arc<Proxy>, mut accepted: Accepted) {
     })
     .await;
     let config = accepted.listener.config.load_full();
-    match detect(&accepted, &config).await {
+    let mut agreed = None;
+    if config.tls.is_some() {
+        let Some(server) = accepted.listener.tls() else {
+            return;
+        };
+        // Apart, so that who is connected does not carry the room of the handshake along.
+        match Box::pin(accepted.secure(&server)).await {
+            Secured::Yes(secured, protocol) => {
+                accepted = secured;
+                agreed = protocol;
+            }
+            Secured::Plain(accepted, early) => {
+                return refuse_plain(&proxy, accepted, &config, early).await;
+            }
+            Secured::No => return,
+        }
+    }
+    let detected = match agreed.as_deref() {
+        Some(tls::HTTP2) => Some((Spoken::Http2, BytesMut::new())),
+        Some(_) => Some((Spoken::Http1, BytesMut::new())),
+        None => detect(&accepted, &config).await,
+    };
+    match detected {
         Some((Spoken::Http2, early)) => serve_http2(proxy, accepted, config, early).await,
         Some((Spoken::Http1, early)) => serve_http1(proxy, accepted, config, early).await,
         None => {}
@@ -137,8 +160,20 @@ async fn serve_http2(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
     }
 }
 
-async fn serve_http1(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>, early: BytesMut) {
-    let settings = h1::server::Settings {
+/// Answers who speaks HTTP where TLS is spoken.
+async fn refuse_plain(proxy: &Proxy, accepted: Accepted, config: &Config, early: BytesMut) {
+    // Whoever speaks something else could not read an answer.
+    if !early.first().is_some_and(u8::is_ascii_uppercase) {
+        return;
+    }
+    let error = Error::new(BAD_REQUEST, "this port speaks TLS: write https://");
+    let answer = proxy.refuse(&error, &accepted.peer);
+    let connection = h1::server::Connection::new(accepted.io, early, http1_settings(config));
+    end_with(connection, answer).await;
+}
+
+fn http1_settings(config: &Config) -> h1::server::Settings {
+    h1::server::Settings {
         head: Limits {
             bytes: usize::try_from(config.max_header_bytes.0)
                 .unwrap_or(usize::MAX)
@@ -148,7 +183,11 @@ async fn serve_http1(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
         header_timeout: config.header_timeout.0,
         idle_timeout: config.idle_timeout.0,
         body_timeout: config.body_timeout.0,
-    };
+    }
+}
+
+async fn serve_http1(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>, early: BytesMut) {
+    let settings = http1_settings(&config);
     // What is not taken out, such as the count of connections, lives to the end of this function.
     let Accepted {
         io, peer, ticket, ..
@@ -161,7 +200,7 @@ async fn serve_http1(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
     loop {
         let (head, body) = match connection.next(|| ticket.is_draining()).await {
             Ok(Some(request)) => request,
-            Ok(None) => return,
+            Ok(None) => return connection.leave(),
             Err(error) => {
                 return end_with(connection, proxy.refuse(&error, &peer)).await;
             }

@@ -213,6 +213,11 @@ const DESCRIPTIONS: &[(Kind, &str, &str)] = &[
     ),
     (
         Counter,
+        "outrigger_tls_handshakes_total",
+        "TLS handshakes with callers, by what came of them.",
+    ),
+    (
+        Counter,
         "outrigger_log_lines_dropped_total",
         "Log lines dropped because their reader was too slow.",
     ),

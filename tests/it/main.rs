@@ -38,5 +38,7 @@ mod retries;
 mod routing;
 mod tidy;
 mod timeouts;
+mod tls_in;
+mod tls_rejects;
 mod upgrade;
 mod upstreams;

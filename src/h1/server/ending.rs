@@ -20,7 +20,10 @@ impl Connection {
     /// kernel reset the connection, and the caller might lose the answer (RFC 9112, section 9.6).
     pub async fn close(mut self) {
         self.shared.state().disown_body();
-        if self.is_settled() || self.shared.io.shutdown_write().is_err() {
+        if self.is_settled() {
+            return self.shared.io.say_goodbye();
+        }
+        if self.shared.io.shutdown_write().is_err() {
             return;
         }
         let mut left = LINGER_BYTES;
@@ -41,6 +44,11 @@ impl Connection {
             }
         })
         .await;
+    }
+
+    /// Ends a connection on which nothing is under way.
+    pub fn leave(self) {
+        self.shared.io.say_goodbye();
     }
 
     /// Whether everything that the caller has sent was taken, as far as it has arrived.

@@ -57,7 +57,7 @@ impl Client {
         Ok(Client::new(Socket::Unix(UnixStream::connect(path)?)))
     }
 
-    fn new(socket: Socket) -> Client {
+    pub(super) fn new(socket: Socket) -> Client {
         socket
             .set_read_timeout(Some(LIMIT))
             .expect("a connected socket");

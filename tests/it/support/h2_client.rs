@@ -1,4 +1,4 @@
-//! An HTTP/2 client in cleartext, by prior knowledge, that blocks.
+//! An HTTP/2 client that blocks: in cleartext by prior knowledge, or over TLS.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -12,6 +12,7 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -51,16 +52,27 @@ enum Answer {
 
 impl H2Client {
     pub fn connect(address: SocketAddr) -> H2Client {
+        H2Client::over(async move {
+            let socket = TcpStream::connect(address)
+                .await
+                .expect("the listener accepts");
+            socket.set_nodelay(true).expect("a connected socket");
+            socket
+        })
+    }
+
+    /// Over what `connecting` brings.
+    pub(super) fn over<T>(connecting: impl Future<Output = T>) -> H2Client
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .expect("a runtime");
         let (sender, connection) = runtime.block_on(async {
-            let socket = TcpStream::connect(address)
-                .await
-                .expect("the listener accepts");
-            socket.set_nodelay(true).expect("a connected socket");
+            let socket = connecting.await;
             handshake(TokioExecutor::new(), TokioIo::new(socket))
                 .await
                 .expect("the HTTP/2 handshake")

@@ -1,4 +1,4 @@
-//! One connected socket, TCP or unix.
+//! One connected socket, TCP or unix, encrypted or not.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -7,17 +7,25 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-#[derive(Debug)]
 pub enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// What is encrypted, and the socket below.
+    Tls(Box<dyn Stream>, TcpStream),
 }
+
+/// Bytes both ways.
+pub trait Stream: Read + Write + Send {}
+
+impl<T: Read + Write + Send> Stream for T {}
 
 impl Socket {
     pub fn try_clone(&self) -> io::Result<Socket> {
         Ok(match self {
             Socket::Tcp(socket) => Socket::Tcp(socket.try_clone()?),
             Socket::Unix(socket) => Socket::Unix(socket.try_clone()?),
+            // Good for closing it.
+            Socket::Tls(_, socket) => Socket::Tcp(socket.try_clone()?),
         })
     }
 
@@ -25,6 +33,7 @@ impl Socket {
         match self {
             Socket::Tcp(socket) => socket.set_read_timeout(limit),
             Socket::Unix(socket) => socket.set_read_timeout(limit),
+            Socket::Tls(_, socket) => socket.set_read_timeout(limit),
         }
     }
 
@@ -32,13 +41,16 @@ impl Socket {
         match self {
             Socket::Tcp(socket) => socket.shutdown(how),
             Socket::Unix(socket) => socket.shutdown(how),
+            Socket::Tls(_, socket) => socket.shutdown(how),
         }
     }
 
     /// From now on, closing sends RST and forgets what is unsent.
     pub fn reset_on_close(&self) -> io::Result<()> {
         match self {
-            Socket::Tcp(socket) => SockRef::from(socket).set_linger(Some(Duration::ZERO)),
+            Socket::Tcp(socket) | Socket::Tls(_, socket) => {
+                SockRef::from(socket).set_linger(Some(Duration::ZERO))
+            }
             Socket::Unix(_) => Ok(()),
         }
     }
@@ -49,6 +61,7 @@ impl Read for Socket {
         match self {
             Socket::Tcp(socket) => socket.read(buffer),
             Socket::Unix(socket) => socket.read(buffer),
+            Socket::Tls(stream, _) => stream.read(buffer),
         }
     }
 }
@@ -58,10 +71,14 @@ impl Write for Socket {
         match self {
             Socket::Tcp(socket) => socket.write(bytes),
             Socket::Unix(socket) => socket.write(bytes),
+            Socket::Tls(stream, _) => stream.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        match self {
+            Socket::Tls(stream, _) => stream.flush(),
+            _ => Ok(()),
+        }
     }
 }

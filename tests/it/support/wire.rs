@@ -149,7 +149,8 @@ impl Wire {
     }
 
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.socket.write_all(bytes)
+        self.socket.write_all(bytes)?;
+        self.socket.flush()
     }
 
     fn read_sized(&mut self, mut left: u64, piece: &mut dyn FnMut(&[u8])) -> io::Result<()> {

@@ -1,0 +1,305 @@
+//! `tls` of a listener: the certificates that it shows to callers, and whom it believes.
+
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs::Ticketer;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use serde::{Deserialize, Serialize};
+
+use super::pair::{self, Pair};
+use super::resolver::ByName;
+use super::trust::{self, Trust};
+use super::{MinVersion, Opened, files, provider};
+use crate::problem::Problems;
+use crate::value::{Duration, FilePath};
+
+/// `tls` of `[listeners.NAME]`. Every file is read again when it changes.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The certificate in PEM form, behind it those of its issuers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cert: Option<FilePath>,
+    /// Its private key in PEM form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<FilePath>,
+    /// An OCSP response in DER form, stapled to the certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ocsp: Option<FilePath>,
+    /// More certificates. A caller is shown the one for the name that it asks for, or else the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<PairConfig>,
+    /// CAs in PEM form that sign callers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_ca: Option<FilePath>,
+    /// Whether a caller must have a certificate. Default with `client_ca`: it must.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_auth: Option<ClientAuth>,
+    /// Revocation lists in PEM form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crl: Option<FilePath>,
+    /// The oldest version that is spoken.
+    #[serde(default)]
+    pub min_version: MinVersion,
+    /// From accepting a connection to the end of its handshake.
+    #[serde(default = "handshake_timeout")]
+    pub handshake_timeout: Duration,
+    /// Tell upstreams what a caller has proven, in `x-forwarded-client-cert`.
+    #[serde(default = "yes")]
+    pub forward_client_cert: bool,
+    #[serde(skip)]
+    opened: Opened<Material>,
+}
+
+/// An entry of `certificates`.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct PairConfig {
+    pub cert: FilePath,
+    pub key: FilePath,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ocsp: Option<FilePath>,
+}
+
+/// Whether callers must have a certificate.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientAuth {
+    Required,
+    /// A caller without one is served, and has no identity. One with a bad certificate is refused.
+    Optional,
+}
+
+/// What the files held.
+pub(super) struct Material {
+    pairs: Vec<Pair>,
+    trust: Option<(Trust, ClientAuth, Arc<dyn ClientCertVerifier>)>,
+}
+
+impl Config {
+    /// Opens and judges all that is named.
+    pub fn check(&self, problems: &mut Problems) {
+        let mut own = Problems::default();
+        let pairs = self.open_pairs(&mut own);
+        let trust = self.open_trust(&mut own);
+        if self.handshake_timeout.0.is_zero() {
+            own.error(&["handshake_timeout"], "must be longer than 0");
+        }
+        if !own.has_errors() {
+            self.opened.set(Material { pairs, trust });
+        }
+        problems.append(own);
+    }
+
+    fn open_pairs(&self, problems: &mut Problems) -> Vec<Pair> {
+        let mut pairs = Vec::new();
+        match (&self.cert, &self.key) {
+            (Some(cert), Some(key)) => {
+                let at = pair::At {
+                    cert: &["cert"],
+                    key: &["key"],
+                };
+                let opened = pair::open(cert, key, &at, problems);
+                pairs.extend(
+                    opened.and_then(|pair| staple(pair, self.ocsp.as_ref(), &["ocsp"], problems)),
+                );
+            }
+            (None, None) => {
+                if self.certificates.is_empty() {
+                    problems
+                        .error(&[], "TLS needs a certificate to show to callers")
+                        .help("name its files: `cert = \"tls.crt\"` and `key = \"tls.key\"`");
+                }
+                if self.ocsp.is_some() {
+                    problems.error(&["ocsp"], "an OCSP response belongs to a `cert`");
+                }
+            }
+            (Some(_), None) => {
+                problems
+                    .error(&["cert"], "a certificate needs its key")
+                    .help("name its file under `key`");
+            }
+            (None, Some(_)) => {
+                problems
+                    .error(&["key"], "a key needs its certificate")
+                    .help("name its file under `cert`");
+            }
+        }
+        for (index, entry) in self.certificates.iter().enumerate() {
+            let index = index.to_string();
+            let (cert, key) = (
+                ["certificates", &index, "cert"],
+                ["certificates", &index, "key"],
+            );
+            let at = pair::At {
+                cert: &cert,
+                key: &key,
+            };
+            let opened = pair::open(&entry.cert, &entry.key, &at, problems);
+            let ocsp = ["certificates", &index, "ocsp"];
+            pairs
+                .extend(opened.and_then(|pair| staple(pair, entry.ocsp.as_ref(), &ocsp, problems)));
+        }
+        pairs
+    }
+
+    fn open_trust(
+        &self,
+        problems: &mut Problems,
+    ) -> Option<(Trust, ClientAuth, Arc<dyn ClientCertVerifier>)> {
+        let Some(file) = &self.client_ca else {
+            for (key, is_set) in [
+                ("client_auth", self.client_auth.is_some()),
+                ("crl", self.crl.is_some()),
+            ] {
+                if is_set {
+                    problems
+                        .error(
+                            &[key],
+                            "without `client_ca` no caller is asked for a certificate",
+                        )
+                        .help("name the CAs that sign callers under `client_ca`");
+                }
+            }
+            return None;
+        };
+        let (anchors, cas) = trust::open_anchors(file, &["client_ca"], problems)?;
+        let lists = match &self.crl {
+            Some(crl) => trust::open_lists(crl, &cas, &["crl"], problems)?,
+            None => Vec::new(),
+        };
+        let trust = Trust { anchors, lists };
+        let auth = self.client_auth.unwrap_or(ClientAuth::Required);
+        match verifier(&trust, auth) {
+            Ok(verifier) => Some((trust, auth, verifier)),
+            Err(error) => {
+                problems.error(
+                    &["client_ca"],
+                    format!("callers cannot be verified with this: {error}"),
+                );
+                None
+            }
+        }
+    }
+}
+
+fn verifier(trust: &Trust, auth: ClientAuth) -> Result<Arc<dyn ClientCertVerifier>, String> {
+    let roots = Arc::new(trust.roots());
+    let mut builder = WebPkiClientVerifier::builder_with_provider(roots, provider().clone())
+        .with_crls(trust.lists.iter().cloned())
+        // The check tells which CA has no list.
+        .allow_unknown_revocation_status();
+    if auth == ClientAuth::Optional {
+        builder = builder.allow_unauthenticated();
+    }
+    builder.build().map_err(|error| error.to_string())
+}
+
+fn staple(
+    pair: Pair,
+    ocsp: Option<&FilePath>,
+    at: &[&str],
+    problems: &mut Problems,
+) -> Option<Pair> {
+    let Some(file) = ocsp else {
+        return Some(pair);
+    };
+    match files::read(file) {
+        Ok(response) if response.first() == Some(&0x30) => {
+            let mut key = (*pair.key).clone();
+            key.ocsp = Some(response);
+            Some(Pair {
+                key: Arc::new(key),
+                ..pair
+            })
+        }
+        Ok(_) => {
+            problems.error(at, format!("`{file}` is not an OCSP response in DER form"));
+            None
+        }
+        Err(message) => {
+            problems.error(at, message);
+            None
+        }
+    }
+}
+
+/// TLS as a listener speaks it now.
+pub struct Server {
+    pub(super) rustls: Arc<ServerConfig>,
+    pub handshake_timeout: std::time::Duration,
+    pub forward_client_cert: bool,
+    material: Arc<Material>,
+}
+
+impl Server {
+    /// By `config`, which was checked. What callers may resume is kept from `old` while the same callers are
+    /// trusted: whoever resumes does not show a certificate again.
+    pub fn new(config: &Config, alpn: Vec<&'static [u8]>, old: Option<&Server>) -> Option<Server> {
+        let material = config.opened.get()?.clone();
+        let chosen = material.pairs.iter().map(|pair| {
+            let names = pair.chain.first().map(|leaf| leaf.dns.clone());
+            (names.unwrap_or_default(), pair.key.clone())
+        });
+        let builder = ServerConfig::builder_with_provider(provider().clone())
+            .with_protocol_versions(config.min_version.versions())
+            .ok()?;
+        let builder = match &material.trust {
+            Some((_, _, verifier)) => builder.with_client_cert_verifier(verifier.clone()),
+            None => builder.with_no_client_auth(),
+        };
+        let mut rustls = builder.with_cert_resolver(Arc::new(ByName::new(chosen.collect())));
+        rustls.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+        // What can be resumed is in tickets that callers keep, so that it takes no memory here. One is enough:
+        // whoever wants another connection gets another ticket on it.
+        rustls.session_storage = Arc::new(NoServerSessionStorage {});
+        rustls.send_tls13_tickets = 1;
+        match old.filter(|old| old.material.trusts_like(&material)) {
+            Some(old) => rustls.ticketer = old.rustls.ticketer.clone(),
+            None => {
+                if let Ok(ticketer) = Ticketer::new() {
+                    rustls.ticketer = ticketer;
+                }
+            }
+        }
+        Some(Server {
+            rustls: Arc::new(rustls),
+            handshake_timeout: config.handshake_timeout.0,
+            forward_client_cert: config.forward_client_cert,
+            material,
+        })
+    }
+}
+
+impl Server {
+    /// Whether a caller with this certificate, the leaf first, would be let in.
+    pub(super) fn believes(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> bool {
+        let (Some((_, _, verifier)), [leaf, issuers @ ..]) = (&self.material.trust, chain) else {
+            return false;
+        };
+        verifier.verify_client_cert(leaf, issuers, now).is_ok()
+    }
+}
+
+impl Material {
+    fn trusts_like(&self, other: &Material) -> bool {
+        let trusted = |material: &Material| {
+            material
+                .trust
+                .as_ref()
+                .map(|(trust, auth, _)| (trust.clone(), *auth))
+        };
+        trusted(self) == trusted(other)
+    }
+}
+
+fn handshake_timeout() -> Duration {
+    Duration::from_secs(10)
+}
+
+fn yes() -> bool {
+    true
+}

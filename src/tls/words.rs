@@ -1,0 +1,147 @@
+//! Why a handshake failed, in an operator's words.
+
+use std::io;
+
+use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
+
+/// The reason behind an error of reading or writing.
+pub(super) fn of(error: &io::Error) -> String {
+    match tls(error) {
+        Some(error) => of_tls(error),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => {
+            "the peer closed the connection".to_owned()
+        }
+        None => error.to_string(),
+    }
+}
+
+/// A bounded word for the same, for metrics.
+pub(super) fn label(error: &io::Error) -> &'static str {
+    match tls(error) {
+        Some(Error::NoCertificatesPresented) => "no_certificate",
+        Some(Error::InvalidCertificate(why)) => match why {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => "expired",
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "not_valid_yet"
+            }
+            CertificateError::Revoked => "revoked",
+            CertificateError::UnknownIssuer => "unknown_ca",
+            _ => "bad_certificate",
+        },
+        Some(Error::AlertReceived(_)) => "refused_by_peer",
+        Some(Error::PeerIncompatible(_) | Error::NoApplicationProtocol) => "incompatible",
+        Some(_) => "failed",
+        None => "closed",
+    }
+}
+
+fn tls(error: &io::Error) -> Option<&Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+fn of_tls(error: &Error) -> String {
+    match error {
+        Error::NoCertificatesPresented => "the peer showed no certificate".to_owned(),
+        Error::InvalidCertificate(why) => of_certificate(why),
+        Error::AlertReceived(alert) => of_alert(*alert),
+        Error::PeerIncompatible(why) => of_incompatible(why),
+        Error::NoApplicationProtocol => {
+            "the peer speaks none of the protocols that were offered (ALPN)".to_owned()
+        }
+        Error::InvalidMessage(_) => {
+            format!("the peer does not speak TLS, or speaks it badly ({error})")
+        }
+        error => error.to_string(),
+    }
+}
+
+fn of_certificate(why: &CertificateError) -> String {
+    let what = "the peer's certificate";
+    match why {
+        CertificateError::BadEncoding => format!("{what} is malformed"),
+        CertificateError::Expired => format!("{what} has expired"),
+        CertificateError::ExpiredContext { not_after, .. } => {
+            format!("{what} has expired, on {}", date(not_after.as_secs()))
+        }
+        CertificateError::NotValidYet => format!("{what} is not valid yet"),
+        CertificateError::NotValidYetContext { not_before, .. } => {
+            format!("{what} is not valid before {}", date(not_before.as_secs()))
+        }
+        CertificateError::Revoked => format!("{what} is revoked"),
+        CertificateError::UnknownIssuer => format!("{what} leads to no CA that is trusted here"),
+        CertificateError::BadSignature => {
+            format!("{what} bears a signature that its issuer did not make")
+        }
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            format!("{what} is not meant for this end of a connection (extended key usage)")
+        }
+        CertificateError::NotValidForName => format!("{what} is for another name"),
+        CertificateError::NotValidForNameContext {
+            expected,
+            presented,
+        } => format!(
+            "{what} is for {}, wanted {}",
+            presented.join(", "),
+            expected.to_str()
+        ),
+        CertificateError::UnhandledCriticalExtension => {
+            format!("{what} has a critical extension that is not known here")
+        }
+        CertificateError::Other(other) => match other.0.downcast_ref() {
+            Some(webpki::Error::MaximumPathDepthExceeded) => {
+                format!("the chain of issuers of {what} is too long")
+            }
+            _ => other.to_string(),
+        },
+        why => format!("{what} is not accepted: {why}"),
+    }
+}
+
+fn of_alert(alert: AlertDescription) -> String {
+    let why = match alert {
+        AlertDescription::UnknownCA => "it does not trust the CA of our certificate",
+        AlertDescription::CertificateExpired => "our certificate has expired",
+        AlertDescription::CertificateRevoked => "our certificate is revoked",
+        AlertDescription::BadCertificate | AlertDescription::CertificateUnknown => {
+            "it does not accept our certificate"
+        }
+        AlertDescription::UnsupportedCertificate => {
+            "our certificate is of a kind that it does not accept"
+        }
+        AlertDescription::CertificateRequired => "it wants a certificate, and got none",
+        AlertDescription::UnrecognisedName => "it knows no server of the name that was asked for",
+        AlertDescription::NoApplicationProtocol => {
+            "it speaks none of the protocols that were offered (ALPN)"
+        }
+        AlertDescription::ProtocolVersion => {
+            "it speaks none of the versions of TLS that were offered"
+        }
+        AlertDescription::HandshakeFailure => {
+            "nothing that was offered suits it, or it wants a certificate"
+        }
+        AlertDescription::AccessDenied => "it denies access",
+        _ => return format!("the peer refused, with the alert {alert:?}"),
+    };
+    format!("the peer refused, with the alert {alert:?}: {why}")
+}
+
+fn of_incompatible(why: &PeerIncompatible) -> String {
+    match why {
+        PeerIncompatible::Tls12NotOffered
+        | PeerIncompatible::Tls12NotOfferedOrEnabled
+        | PeerIncompatible::SupportedVersionsExtensionRequired
+        | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
+        | PeerIncompatible::ServerDoesNotSupportTls12Or13 => {
+            "the peer speaks only versions of TLS that are too old".to_owned()
+        }
+        PeerIncompatible::NoCipherSuitesInCommon | PeerIncompatible::NoKxGroupsInCommon => {
+            "the peer and this proxy have no cipher or key exchange in common".to_owned()
+        }
+        why => format!("the peer and this proxy do not suit each other: {why:?}"),
+    }
+}
+
+fn date(since_1970: u64) -> String {
+    let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(since_1970);
+    humantime::format_rfc3339_seconds(time).to_string()
+}
