@@ -77,6 +77,7 @@ impl PartialOrd for FieldName {
 /// | --- | --- |
 /// | `${request_id}` | the request's `X-Request-Id` |
 /// | `${client.ip}` | the caller's address; empty for a caller on a unix socket |
+/// | `${client.identity}` | who the caller has proven to be by its certificate, such as `spiffe://td/app`; empty without one |
 /// | `${path.NAME}` | what `{NAME}` matched, percent-encoded as in the path; empty without such a name |
 /// | `${header.NAME}` | the first value of that request header; empty without it |
 /// | `${route}` | the route's name |
@@ -97,6 +98,7 @@ enum Part {
     Literal(String),
     RequestId,
     ClientIp,
+    ClientIdentity,
     Route,
     Path(String),
     Header(HeaderName),
@@ -209,15 +211,16 @@ impl Part {
             ("request_id", "") => Ok(Part::RequestId),
             ("route", "") => Ok(Part::Route),
             ("client", "ip") => Ok(Part::ClientIp),
+            ("client", "identity") => Ok(Part::ClientIdentity),
             ("path", name) if !name.is_empty() => Ok(Part::Path(name.to_owned())),
             ("header", name) if !name.is_empty() => HeaderName::from_bytes(name.as_bytes())
                 .map(Part::Header)
                 .map_err(|_| format!("`{name}` in `${{{variable}}}` is not a header name")),
-            ("client", "identity") | ("upstream", "") => not_built(),
+            ("upstream", "") => not_built(),
             ("jwt", claim) if !claim.is_empty() => not_built(),
             _ => Err(format!(
                 "unknown variable `${{{variable}}}`; there are `${{request_id}}`, `${{client.ip}}`, \
-                 `${{path.NAME}}`, `${{header.NAME}}` and `${{route}}`"
+                 `${{client.identity}}`, `${{path.NAME}}`, `${{header.NAME}}` and `${{route}}`"
             )),
         }
     }
@@ -230,6 +233,11 @@ impl Part {
             Part::ClientIp => {
                 if let Some(ip) = request.context.client {
                     push(out, ip.to_string().as_bytes());
+                }
+            }
+            Part::ClientIdentity => {
+                if let Some(identity) = request.context.peer.identity() {
+                    push(out, identity.name().as_bytes());
                 }
             }
             Part::Path(name) => {
@@ -332,7 +340,6 @@ mod tests {
             ("${path.}", "unknown variable"),
             ("${header.a b}", "not a header name"),
             ("${jwt.sub}", "not built yet"),
-            ("${client.identity}", "not built yet"),
             ("${upstream}", "not built yet"),
             ("a\nb", "cannot stand in a header"),
             ("${route}\r\nx: y", "cannot stand in a header"),

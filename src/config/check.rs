@@ -6,8 +6,8 @@ use super::read::Blocks;
 use super::suggest::nearest;
 use crate::listener::ListenAddress;
 use crate::problem::Problems;
-use crate::value::Name;
-use crate::{policy, route};
+use crate::value::{Name, Toggle};
+use crate::{listener, policy, route};
 
 /// The word in place of an upstream's name that stands for where the caller wanted to go.
 const ORIGINAL_DESTINATION: &str = "original-destination";
@@ -35,6 +35,7 @@ pub(super) fn check(blocks: &Blocks, problems: &mut Problems) {
 pub(super) fn check_use(blocks: &Blocks, problems: &mut Problems) {
     let routes = || blocks.routes.values().map(|(route, _)| route);
     let used: BTreeSet<&str> = routes().flat_map(upstreams).map(|(name, _)| name).collect();
+    identities(blocks, problems);
     for name in blocks.upstreams.keys() {
         if !used.contains(name.as_str()) {
             problems.warning(&["upstreams", name.as_str()], "no route uses this upstream");
@@ -46,6 +47,29 @@ pub(super) fn check_use(blocks: &Blocks, problems: &mut Problems) {
                 &["listeners", name.as_str()],
                 "no route serves this listener: every request gets 404",
             );
+        }
+    }
+}
+
+/// Routes that only proven callers may use, where no listener has callers prove anything.
+fn identities(blocks: &Blocks, problems: &mut Problems) {
+    let proves = |listener: &listener::Config| {
+        listener
+            .tls
+            .as_ref()
+            .is_some_and(|tls| tls.client_ca.is_some())
+    };
+    for (name, (route, policies)) in &blocks.routes {
+        let mut listeners = blocks.listeners.iter();
+        let served = listeners.any(|(listener, config)| serves(route, listener) && proves(config));
+        let asks = policies.authorize.as_ref().and_then(Toggle::on);
+        if asks.is_some_and(|authorize| authorize.clients.is_some()) && !served {
+            problems
+                .warning(
+                    &["routes", name.as_str(), "authorize", "clients"],
+                    "no listener of this route has callers prove who they are, so nobody may call",
+                )
+                .help("give the listener a `tls` with `client_ca`");
         }
     }
 }

@@ -7,30 +7,56 @@ use super::stack::{Handler, Policy};
 use crate::error::{Error, Reason};
 use crate::message::{Request, Response};
 use crate::problem::Problems;
-use crate::value::{NotBuilt, networks};
+use crate::value::networks;
+
+mod client;
+
+pub use client::ClientPattern;
 
 /// The caller is not one of those that may call.
 pub const FORBIDDEN: Reason = Reason::new("forbidden", 403);
 
-/// `authorize = { cidrs = ["10.0.0.0/8"] }`
+/// `authorize = { clients = ["spiffe://td/ns/x/sa/y"], cidrs = ["10.0.0.0/8"] }`; with both, both must hold.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    #[serde(default, skip_serializing)]
-    pub clients: Option<NotBuilt>,
+    /// Identities that may call, proven by a certificate: `"spiffe://td/ns/x/sa/y"`, `"spiffe://td/ns/x/*"` for all
+    /// below, `"dns:svc.example"`, `"dns:*.example"`, or `"*"` for whoever has proven any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clients: Option<Vec<ClientPattern>>,
     /// Networks that may call. A caller on a unix socket has no address and is refused.
-    #[serde(deserialize_with = "networks")]
-    pub cidrs: Vec<IpNet>,
+    #[serde(
+        default,
+        deserialize_with = "some_networks",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub cidrs: Option<Vec<IpNet>>,
+}
+
+fn some_networks<'de, D: serde::Deserializer<'de>>(
+    from: D,
+) -> Result<Option<Vec<IpNet>>, D::Error> {
+    networks(from).map(Some)
 }
 
 impl Config {
     pub(super) fn check(&self, problems: &mut Problems) {
-        if self.cidrs.is_empty() {
+        if self.clients.is_none() && self.cidrs.is_none() {
+            problems
+                .error(&[], "this does not say who may call")
+                .help("name callers under `clients`, or networks under `cidrs`");
+        }
+        if self.clients.as_ref().is_some_and(Vec::is_empty) {
+            problems
+                .error(&["clients"], "without a caller nobody may call")
+                .help("name those that may, such as \"spiffe://td/ns/x/sa/y\", or \"*\" for whoever has an identity");
+        }
+        if self.cidrs.as_ref().is_some_and(Vec::is_empty) {
             problems
                 .error(&["cidrs"], "without a network nobody may call")
                 .help("name the networks that may, such as \"10.0.0.0/8\"");
         }
-        for (index, cidr) in self.cidrs.iter().enumerate() {
+        for (index, cidr) in self.cidrs.iter().flatten().enumerate() {
             if *cidr != cidr.trunc() {
                 problems
                     .warning(
@@ -43,17 +69,32 @@ impl Config {
     }
 }
 
-/// Refuses callers whose address is in none of the networks.
-pub(super) struct Authorize {
-    cidrs: Vec<IpNet>,
-}
+/// Refuses callers that are not named, or whose address is in none of the networks.
+pub(super) struct Authorize(Config);
 
 impl Authorize {
     pub(super) fn new(config: &Config) -> Self {
-        let Config { clients: _, cidrs } = config;
-        Authorize {
-            cidrs: cidrs.clone(),
+        Authorize(config.clone())
+    }
+
+    fn judge(&self, request: &Request) -> Result<(), Error> {
+        let Config { clients, cidrs } = &self.0;
+        if let Some(cidrs) = cidrs {
+            let client = request.context.client.map(|ip| ip.to_canonical());
+            if !client.is_some_and(|ip| cidrs.iter().any(|cidr| cidr.contains(&ip))) {
+                return Err(Error::new(FORBIDDEN, "callers from there may not call"));
+            }
         }
+        if let Some(clients) = clients {
+            let Some(identity) = request.context.peer.identity() else {
+                return Err(Error::new(FORBIDDEN, "callers must prove who they are"));
+            };
+            if !clients.iter().any(|pattern| pattern.matches(identity)) {
+                return Err(Error::new(FORBIDDEN, "this caller may not call")
+                    .because(format!("the caller is {}", identity.name())));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -63,23 +104,23 @@ impl Policy for Authorize {
         request: Box<Request>,
         next: &dyn Handler,
     ) -> Result<Box<Response>, Error> {
-        let client = request.context.client.map(|ip| ip.to_canonical());
-        if !client.is_some_and(|ip| self.cidrs.iter().any(|cidr| cidr.contains(&ip))) {
-            return Err(Error::new(FORBIDDEN, "callers from there may not call"));
-        }
+        self.judge(&request)?;
         next.call(request).await
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::peer::{Identity, Peer, PeerAddress};
     use crate::testing::{Echo, request};
 
     fn config(cidrs: &[&str]) -> Config {
         Config {
             clients: None,
-            cidrs: cidrs.iter().map(|cidr| cidr.parse().unwrap()).collect(),
+            cidrs: Some(cidrs.iter().map(|cidr| cidr.parse().unwrap()).collect()),
         }
     }
 
@@ -108,6 +149,30 @@ mod tests {
     #[tokio::test]
     async fn a_caller_without_address_is_refused() {
         assert!(!allowed(&["0.0.0.0/0", "::/0"], None).await);
+    }
+
+    #[tokio::test]
+    async fn only_callers_with_these_identities_pass() {
+        let allowed = async |clients: &[&str], identity: Option<Identity>| {
+            let config = Config {
+                clients: Some(clients.iter().map(|c| c.parse().unwrap()).collect()),
+                cidrs: None,
+            };
+            let mut request = request("GET", "/");
+            request.context.peer = Arc::new(Peer {
+                address: PeerAddress::Unix,
+                listener: "in".into(),
+                encrypted: true,
+                identity,
+            });
+            let outcome = Authorize::new(&config).apply(request, &Echo).await;
+            outcome.is_ok()
+        };
+        let app = || Some(Identity::new(Some("spiffe://td/app"), &[], "CN=app"));
+        assert!(allowed(&["spiffe://td/web", "spiffe://td/app"], app()).await);
+        assert!(allowed(&["*"], app()).await);
+        assert!(!allowed(&["spiffe://td/web"], app()).await);
+        assert!(!allowed(&["*"], None).await);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::body::{Body, End, Guard};
 use crate::error::{CALLER_GONE, Reason};
 use crate::message::{Request, Response, ServedBy};
-use crate::peer::Peer;
+use crate::peer::{Identity, Peer};
 use crate::snapshot::Route;
 use crate::telemetry::access_log::{AccessLog, Captured, Record};
 use crate::telemetry::request_metrics::{InFlight, RouteMetrics};
@@ -116,6 +116,7 @@ impl Finish {
                 query: request.target.query(),
                 host: request.host.as_ref().map(|host| host.host()),
                 client: request.client,
+                identity: self.peer.identity().map(Identity::name),
                 version: request.version,
                 status,
                 request_bytes,

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use crate::headers::{Headers, Names};
 use crate::listener::{Config, ForwardedHeaders};
 use crate::message::{Request, RequestId};
-use crate::peer::Peer;
+use crate::peer::{Identity, Peer};
 
 static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -99,6 +99,10 @@ pub fn receive(request: &mut Request, listener: &Config) {
     }
     // Only a verified identity may speak of a certificate.
     request.headers.remove(&CLIENT_CERTIFICATE);
+    let identity = request.context.peer.identity();
+    if let Some(value) = identity.and_then(Identity::header) {
+        request.headers.insert(&CLIENT_CERTIFICATE, value);
+    }
     match listener.forwarded_headers() {
         ForwardedHeaders::Pass => {}
         ForwardedHeaders::Set => set_forwarded(request, listener),

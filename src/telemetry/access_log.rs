@@ -41,6 +41,8 @@ pub struct Record<'a> {
     pub host: Option<&'a str>,
     /// None on a unix socket.
     pub client: Option<IpAddr>,
+    /// Who the caller has proven to be.
+    pub identity: Option<&'a str>,
     /// In which the caller spoke.
     pub version: Version,
     /// What the caller was told.
@@ -142,6 +144,7 @@ impl<W: Write + Clone> AccessLog<W> {
              \"http.server.request.duration\":{:.6}",
             record.status, record.request_bytes, record.response_bytes, record.seconds
         );
+        text(line, "outrigger.identity", record.identity);
         text(line, "outrigger.listener", Some(record.listener));
         text(line, "outrigger.route", record.route);
         text(line, "outrigger.upstream", record.upstream);
@@ -207,6 +210,7 @@ mod tests {
         query: Some("token=s3cret"),
         host: Some("payments.localhost"),
         client: None,
+        identity: Some("spiffe://td/app"),
         version: Version::HTTP_2,
         status: 503,
         request_bytes: 12,
@@ -270,6 +274,7 @@ mod tests {
                 "http.request.body.size": 12,
                 "http.response.body.size": 345,
                 "http.server.request.duration": 0.0015,
+                "outrigger.identity": "spiffe://td/app",
                 "outrigger.listener": "outbound",
                 "outrigger.route": "pay",
                 "outrigger.upstream": "payments",

@@ -28,6 +28,7 @@ mod health_checks;
 mod hostile;
 mod http2;
 mod http2_limits;
+mod identity;
 mod layering;
 mod mirroring;
 mod rate_limit;
