@@ -35,6 +35,8 @@ pub const NO_ROUTE: Reason = Reason::new("no_route", 404);
 pub const METHOD_NOT_ALLOWED: Reason = Reason::new("method_not_allowed", 405);
 /// No connection to the upstream could be made.
 pub const CONNECT_FAILED: Reason = Reason::new("connect_failed", 502);
+/// The upstream did not prove who it is, or no encrypted connection could be agreed on.
+pub const TLS_FAILED: Reason = Reason::new("tls_failed", 502);
 /// The upstream closed the connection before its answer was complete.
 pub const UPSTREAM_RESET: Reason = Reason::new("upstream_reset", 502);
 /// The upstream's answer is not HTTP, or ambiguous.
@@ -123,7 +125,7 @@ impl Error {
         &self.0.detail
     }
 
-    pub fn cause(&self) -> Option<&(dyn std::error::Error + Send + Sync)> {
+    pub fn cause(&self) -> Option<&(dyn std::error::Error + Send + Sync + 'static)> {
         self.0.cause.as_deref()
     }
 

@@ -10,12 +10,13 @@ use std::time::SystemTime;
 use bytes::BytesMut;
 use http::HeaderValue;
 use rustls::pki_types::CertificateDer;
-use rustls::{Connection, ServerConnection};
+use rustls::{ClientConnection, Connection, ServerConnection};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
 use super::certificate::{Certificate, hex};
 use super::inbound::Server;
+use super::outbound::{Client, Offer};
 use super::stream::Stream;
 use super::words;
 use crate::buffer;
@@ -111,6 +112,42 @@ pub async fn accept(io: Io, server: &Server) -> Result<Accepted, Refusal> {
         accepted.valid_until = Some(certificate.not_after);
     }
     Ok(accepted)
+}
+
+/// An upstream that has shaken hands.
+pub struct Connected {
+    pub io: Io,
+    /// The protocol that both agreed on (ALPN).
+    pub protocol: Option<Vec<u8>>,
+    /// When a certificate of either side expires.
+    pub valid_until: Option<SystemTime>,
+}
+
+/// Shakes hands with the endpoint that was configured as `endpoint`, `host:port`.
+///
+/// # Errors
+/// Why not, in words for an operator.
+pub async fn connect(
+    io: Io,
+    client: &Client,
+    endpoint: &str,
+    offer: Offer,
+) -> Result<Connected, String> {
+    let name = client.name_of(endpoint)?;
+    let connection = ClientConnection::new(client.rustls(offer).clone(), name)
+        .map_err(|error| error.to_string())?;
+    let stream = Stream::new(io, Connection::Client(connection));
+    shake(&stream, None)
+        .await
+        .map_err(|error| words::of(&error))?;
+    let (protocol, chain) = facts(&stream);
+    let theirs = chain.first().and_then(|leaf| Certificate::parse(leaf).ok());
+    let valid_until = [theirs.map(|leaf| leaf.not_after), client.valid_until()];
+    Ok(Connected {
+        io: Io::Tls(Box::new(stream)),
+        protocol,
+        valid_until: valid_until.into_iter().flatten().min(),
+    })
 }
 
 /// What both agreed on, and what the peer has shown.

@@ -9,7 +9,7 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use serde::{Deserialize, Serialize};
 
-use super::pair::{self, Pair};
+use super::pair::{self, Pair, Shown};
 use super::resolver::ByName;
 use super::trust::{self, Trust};
 use super::{MinVersion, Opened, files, provider};
@@ -102,7 +102,7 @@ impl Config {
                     cert: &["cert"],
                     key: &["key"],
                 };
-                let opened = pair::open(cert, key, &at, problems);
+                let opened = pair::open(cert, key, Shown::ToCallers, &at, problems);
                 pairs.extend(
                     opened.and_then(|pair| staple(pair, self.ocsp.as_ref(), &["ocsp"], problems)),
                 );
@@ -138,7 +138,7 @@ impl Config {
                 cert: &cert,
                 key: &key,
             };
-            let opened = pair::open(&entry.cert, &entry.key, &at, problems);
+            let opened = pair::open(&entry.cert, &entry.key, Shown::ToCallers, &at, problems);
             let ocsp = ["certificates", &index, "ocsp"];
             pairs
                 .extend(opened.and_then(|pair| staple(pair, entry.ocsp.as_ref(), &ocsp, problems)));

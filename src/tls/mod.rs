@@ -3,7 +3,7 @@
 //! - [`inbound`] and [`outbound`] are the blocks `tls` of a listener and of an upstream: what they name is opened
 //!   and judged when the config is checked ([`files`], [`pair`], [`certificate`]), and what was opened is what serves.
 //! - [`handshake`] makes a [`stream`] of a connected socket, for either side.
-//! - [`callers`] are those with an identity; [`words`] says in an operator's words why a handshake failed.
+//! - [`verify`] proves an upstream's server, [`callers`] are those with an identity; [`words`] says in an operator's words why a handshake failed.
 //!
 //! Nothing here is built before a config asks for it.
 
@@ -13,11 +13,13 @@ mod files;
 pub mod handshake;
 pub mod inbound;
 mod opened;
+pub mod outbound;
 mod pair;
 mod resolver;
 pub mod stream;
 mod trust;
-mod words;
+mod verify;
+pub mod words;
 
 use std::sync::{Arc, OnceLock};
 

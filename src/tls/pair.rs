@@ -16,6 +16,13 @@ const SOON: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How often a pair is read again whose key does not fit: it may be read in the middle of a swap.
 const ATTEMPTS: usize = 3;
 
+/// Which end of a connection shows the certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shown {
+    ToCallers,
+    ToServers,
+}
+
 /// A certificate with its chain and its key.
 #[derive(Debug)]
 pub(super) struct Pair {
@@ -34,6 +41,7 @@ pub(super) struct At<'a> {
 pub(super) fn open(
     cert: &FilePath,
     key: &FilePath,
+    shown: Shown,
     at: &At<'_>,
     problems: &mut Problems,
 ) -> Option<Pair> {
@@ -61,7 +69,7 @@ pub(super) fn open(
             return None;
         }
     };
-    judge(&pair.chain, cert, at, problems).then_some(pair)
+    judge(&pair.chain, cert, shown, at, problems).then_some(pair)
 }
 
 enum Wrong {
@@ -98,19 +106,33 @@ fn read(cert: &FilePath, key: &FilePath) -> Result<Pair, Wrong> {
 }
 
 /// Whether a chain can serve.
-fn judge(chain: &[Certificate], file: &FilePath, at: &At<'_>, problems: &mut Problems) -> bool {
+fn judge(
+    chain: &[Certificate],
+    file: &FilePath,
+    shown: Shown,
+    at: &At<'_>,
+    problems: &mut Problems,
+) -> bool {
     let [leaf, issuers @ ..] = chain else {
         return false;
     };
     if !is_valid_now(leaf, "the certificate", file, at.cert, problems) {
         return false;
     }
-    if !leaf.may_serve() {
+    let may = match shown {
+        Shown::ToCallers => leaf.may_serve(),
+        Shown::ToServers => leaf.may_call(),
+    };
+    if !may {
+        let usage = match shown {
+            Shown::ToCallers => "servers (serverAuth)",
+            Shown::ToServers => "clients (clientAuth)",
+        };
         problems
             .error(
                 at.cert,
                 format!(
-                    "the certificate in `{file}` is not meant for servers (serverAuth): nobody would accept it"
+                    "the certificate in `{file}` is not meant for {usage}: nobody would accept it"
                 ),
             )
             .help("ask for one with that extended key usage");

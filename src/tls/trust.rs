@@ -75,6 +75,18 @@ pub(super) fn open_anchors(
     usable.then_some((anchors, certificates))
 }
 
+/// The CAs that this machine trusts.
+pub(super) fn system_anchors(problems: &mut Problems) -> Option<Vec<CertificateDer<'static>>> {
+    let found = rustls_native_certs::load_native_certs();
+    if found.certs.is_empty() {
+        let problem = problems.error(&[], "this machine has no CAs that it trusts");
+        problem
+            .help("name a bundle of CAs under `ca`, or install the system's (`ca-certificates`)");
+        return None;
+    }
+    Some(found.certs)
+}
+
 /// Reads revocation lists, and says what is wrong with them at their place. A list that should have been replaced
 /// by now still counts: what it revokes stays revoked.
 pub(super) fn open_lists(

@@ -35,6 +35,21 @@ pub(super) fn label(error: &io::Error) -> &'static str {
     }
 }
 
+/// The same of an error that has TLS somewhere behind it: a server may refuse the certificate that it was shown when
+/// the handshake is long over on this side (TLS 1.3).
+pub fn behind(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<io::Error>()
+            && let Some(error) = tls(error)
+        {
+            return Some(of_tls(error));
+        }
+        next = error.source();
+    }
+    None
+}
+
 fn tls(error: &io::Error) -> Option<&Error> {
     error.get_ref()?.downcast_ref()
 }

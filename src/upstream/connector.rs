@@ -1,4 +1,4 @@
-//! From an address to a connected socket.
+//! From an address to a connection, encrypted where the upstream wants it.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::error::{CONNECT_FAILED, CONNECT_TIMEOUT, Error};
+use super::terms::{Secure, Terms};
+use crate::error::{CONNECT_FAILED, CONNECT_TIMEOUT, Error, TLS_FAILED};
 use crate::io::Io;
+use crate::tls;
+use crate::tls::outbound::Offer;
 
 /// Where an endpoint listens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,35 +33,84 @@ impl std::fmt::Display for Address {
     }
 }
 
-/// Connects within `limit`.
+/// A connection before its first request.
+pub struct Connected {
+    pub io: Io,
+    pub terms: Terms,
+    /// The protocol that both sides agreed on (ALPN).
+    pub protocol: Option<Vec<u8>>,
+}
+
+/// Connects within `limit`, and shakes hands where TLS is wanted, offering these protocols.
 ///
 /// # Errors
-/// `connect_failed` and `connect_timeout`. The address is in the cause only: callers are not told where an
-/// upstream lives.
-pub async fn connect(address: &Address, limit: Duration) -> Result<Io, Error> {
+/// `connect_failed`, `connect_timeout` and `tls_failed`. Addresses and names are in the cause only: callers are not
+/// told where an upstream lives, nor what is wrong with its certificate.
+pub async fn connect(
+    address: &Address,
+    limit: Duration,
+    secure: Option<(Secure<'_>, Offer)>,
+) -> Result<Connected, Error> {
     let connecting = async {
-        match address {
-            Address::Tcp(address) => tcp(&[*address]).await,
-            Address::Localhost(port) => {
-                tcp(&[
-                    (Ipv4Addr::LOCALHOST, *port).into(),
-                    (Ipv6Addr::LOCALHOST, *port).into(),
-                ])
-                .await
-            }
-            Address::Unix(path) => UnixStream::connect(path).await.map(Io::Unix),
+        let io = open(address).await?;
+        match secure {
+            None => Ok(Connected {
+                io,
+                terms: Terms::plain(),
+                protocol: None,
+            }),
+            // Apart, so that connections without TLS do not carry the room of a handshake along.
+            Some((secure, offer)) => Box::pin(shake_hands(io, address, secure, offer)).await,
         }
     };
     match tokio::time::timeout(limit, connecting).await {
-        Ok(Ok(io)) => Ok(io),
-        Ok(Err(error)) => Err(Error::new(CONNECT_FAILED, "no connection to the upstream")
-            .because(format!("connecting to {address}: {error}"))),
+        Ok(connected) => connected,
         Err(_) => Err(
             Error::new(CONNECT_TIMEOUT, "connecting to the upstream took too long").because(
                 format!("connecting to {address} took longer than {limit:?}"),
             ),
         ),
     }
+}
+
+async fn shake_hands(
+    io: Io,
+    address: &Address,
+    secure: Secure<'_>,
+    offer: Offer,
+) -> Result<Connected, Error> {
+    let Secure { client, endpoint } = secure;
+    let shaken = tls::handshake::connect(io, client, endpoint, offer).await;
+    match shaken {
+        Ok(shaken) => Ok(Connected {
+            io: shaken.io,
+            terms: Terms::secure(client, shaken.valid_until),
+            protocol: shaken.protocol,
+        }),
+        Err(why) => Err(
+            Error::new(TLS_FAILED, "no secure connection to the upstream").because(format!(
+                "the TLS handshake with {endpoint} at {address} failed: {why}"
+            )),
+        ),
+    }
+}
+
+async fn open(address: &Address) -> Result<Io, Error> {
+    let opened = match address {
+        Address::Tcp(address) => tcp(&[*address]).await,
+        Address::Localhost(port) => {
+            tcp(&[
+                (Ipv4Addr::LOCALHOST, *port).into(),
+                (Ipv6Addr::LOCALHOST, *port).into(),
+            ])
+            .await
+        }
+        Address::Unix(path) => UnixStream::connect(path).await.map(Io::Unix),
+    };
+    opened.map_err(|error| {
+        Error::new(CONNECT_FAILED, "no connection to the upstream")
+            .because(format!("connecting to {address}: {error}"))
+    })
 }
 
 /// Connects to the first of `addresses` that accepts.

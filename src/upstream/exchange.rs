@@ -3,14 +3,18 @@
 use http::{HeaderName, HeaderValue, Method, Version, header};
 
 use super::endpoint::Endpoint;
+use super::multiplexed::Lent;
 use super::outlier::Verdict;
 use super::pool::Wanted;
+use super::terms::Secure;
 use super::{Admission, LoadGuard, Protocol, Upstream};
 use crate::body::{Body, End, Guard};
-use crate::error::{CONNECT_FAILED, CONNECT_TIMEOUT, Error, Progress, UPSTREAM_RESET};
+use crate::error::{CONNECT_FAILED, CONNECT_TIMEOUT, Error, Progress, TLS_FAILED, UPSTREAM_RESET};
 use crate::h1;
 use crate::message::{Request, Response, ServedBy};
 use crate::timer;
+use crate::tls::outbound::Offer;
+use crate::tls::words;
 
 /// What is sent once more, at once, without the route's policies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +41,24 @@ impl Attempt {
     fn is_stale(&self) -> bool {
         self.reused && !self.http2
     }
+
+    /// A connection that broke because of TLS is no reset.
+    fn judged_by_tls(mut self, endpoint: &Endpoint) -> Self {
+        self.outcome = self.outcome.map_err(|error| {
+            let cause = error.cause().filter(|_| error.reason() == UPSTREAM_RESET);
+            let why = cause.and_then(|cause| words::behind(cause));
+            match why {
+                Some(why) => Error::new(TLS_FAILED, "no secure connection to the upstream")
+                    .because(format!(
+                        "TLS with {} at {}: {why}",
+                        endpoint.name, endpoint.address
+                    ))
+                    .at(error.progress()),
+                None => error,
+            }
+        });
+        self
+    }
 }
 
 impl Upstream {
@@ -47,7 +69,7 @@ impl Upstream {
     /// just closing.
     ///
     /// # Errors
-    /// `overloaded`, `no_healthy_endpoint`, `connect_failed`, `connect_timeout`, `upstream_reset`,
+    /// `overloaded`, `no_healthy_endpoint`, `connect_failed`, `connect_timeout`, `tls_failed`, `upstream_reset`,
     /// `upstream_protocol_error`, and those of the request's own body.
     pub async fn send(
         &self,
@@ -97,16 +119,28 @@ impl Upstream {
         if request.context.host_from_endpoint {
             name_endpoint(request, &endpoint.name);
         }
+        let secure = match self.client() {
+            Ok(client) => client.map(|client| Secure {
+                client,
+                endpoint: &endpoint.name,
+            }),
+            Err(error) => return self.not_connected(error),
+        };
         let wanted = Wanted {
             limits: self.pool_limits(),
             connect_timeout: self.connect_timeout(),
+            secure,
             careful: !is_idempotent(&request.method),
             fresh,
             asked: load.started(),
         };
-        let mut attempt = match self.speaks_http2(request) {
-            true => self.attempt_http2(endpoint, request, wanted).await,
-            false => self.attempt_http1(endpoint, request, wanted).await,
+        let attempt = match self.speaks(endpoint, request) {
+            Offer::Http1 => self.attempt_http1(endpoint, request, wanted).await,
+            offer => self.attempt_http2(endpoint, request, wanted, offer).await,
+        };
+        let mut attempt = match self.is_secure() {
+            true => attempt.judged_by_tls(endpoint),
+            false => attempt,
         };
         let now = timer::now();
         if attempt.outcome.is_ok() {
@@ -152,9 +186,16 @@ impl Upstream {
         endpoint: &Endpoint,
         request: &mut Request,
         wanted: Wanted<'_>,
+        offer: Offer,
     ) -> Attempt {
-        let mut connection = match endpoint.multiplexed.lend(wanted).await {
-            Ok(connection) => connection,
+        let mut connection = match endpoint.multiplexed.lend(wanted, offer).await {
+            Ok(Lent::Http2(connection)) => connection,
+            Ok(Lent::Http1(connected)) => {
+                if let Some(connected) = connected {
+                    endpoint.pool.adopt(connected, wanted.limits);
+                }
+                return self.attempt_http1(endpoint, request, wanted).await;
+            }
             Err(error) => return self.not_connected(error),
         };
         let reused = connection.made < wanted.asked;
@@ -170,7 +211,7 @@ impl Upstream {
     }
 
     fn not_connected(&self, error: Error) -> Attempt {
-        if [CONNECT_FAILED, CONNECT_TIMEOUT].contains(&error.reason()) {
+        if [CONNECT_FAILED, CONNECT_TIMEOUT, TLS_FAILED].contains(&error.reason()) {
             self.metrics().connected(Err(&error));
         }
         Attempt {
@@ -195,19 +236,29 @@ impl Upstream {
         let whole = !had_body || !request.body.is_empty();
         match (error.reason(), error.progress()) {
             // Another endpoint may take it; the same one would most likely refuse again.
-            (CONNECT_FAILED, _) => whole && self.has_alternative(),
+            (CONNECT_FAILED | TLS_FAILED, Progress::Unsent) => whole && self.has_alternative(),
             (UPSTREAM_RESET, Progress::Unsent) => whole,
             (UPSTREAM_RESET, Progress::Sent) => whole && reused && is_idempotent(&request.method),
             _ => false,
         }
     }
 
-    /// `auto` is HTTP/1.1, except that gRPC stays HTTP/2 for a caller who spoke it: its trailers need it.
-    fn speaks_http2(&self, request: &Request) -> bool {
+    /// `auto` is what the endpoint chooses over TLS. In cleartext it is HTTP/1.1, except that gRPC stays HTTP/2 for a
+    /// caller who spoke it: its trailers need it.
+    fn speaks(&self, endpoint: &Endpoint, request: &Request) -> Offer {
         match self.protocol() {
-            Protocol::Http1 => false,
-            Protocol::Http2 => true,
-            Protocol::Auto => request.version == Version::HTTP_2 && request.is_grpc(),
+            Protocol::Http1 => Offer::Http1,
+            Protocol::Http2 => Offer::Http2,
+            // What changes its protocol does so in HTTP/1.1.
+            Protocol::Auto if request.upgrade.is_some() => Offer::Http1,
+            Protocol::Auto if self.is_secure() && endpoint.multiplexed.chose_http1() => {
+                Offer::Http1
+            }
+            Protocol::Auto if self.is_secure() => Offer::Both,
+            Protocol::Auto if request.version == Version::HTTP_2 && request.is_grpc() => {
+                Offer::Http2
+            }
+            Protocol::Auto => Offer::Http1,
         }
     }
 }

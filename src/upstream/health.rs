@@ -20,6 +20,7 @@ use super::endpoint::Endpoint;
 use super::standing::Mark;
 use super::{Config, Protocol};
 use crate::problem::Problems;
+use crate::tls::outbound::Client;
 use crate::value::Duration;
 
 mod grpc;
@@ -220,6 +221,7 @@ impl Health {
 pub(super) struct Checker {
     config: HealthConfig,
     protocol: Protocol,
+    client: Option<Arc<Client>>,
     follower: Arc<Follower>,
     task: AbortHandle,
 }
@@ -230,6 +232,7 @@ impl Checker {
     pub(super) fn next(
         upstream: &str,
         config: &Config,
+        client: Option<&Arc<Client>>,
         follower: &Arc<Follower>,
         old: Option<&Arc<Checker>>,
     ) -> Option<Arc<Checker>> {
@@ -238,6 +241,7 @@ impl Checker {
             old.config == *health
                 && old.protocol == config.protocol
                 && Arc::ptr_eq(&old.follower, follower)
+                && old.client.as_ref().map(Arc::as_ptr) == client.map(Arc::as_ptr)
         };
         if let Some(old) = old.filter(same) {
             return Some(old.clone());
@@ -247,7 +251,8 @@ impl Checker {
             upstream: upstream.to_owned(),
             probe: Probe {
                 question: health.question(),
-                http2: config.protocol == Protocol::Http2,
+                protocol: config.protocol,
+                client: client.cloned(),
                 timeout: health.timeout.0,
             },
             config: health.clone(),
@@ -258,6 +263,7 @@ impl Checker {
         Some(Arc::new(Checker {
             config: health.clone(),
             protocol: config.protocol,
+            client: client.cloned(),
             follower: follower.clone(),
             task: task.abort_handle(),
         }))

@@ -13,7 +13,8 @@ fn rounds(text: &str) -> Rounds {
         upstream: "app".to_owned(),
         probe: Probe {
             question: config.question(),
-            http2: false,
+            protocol: Protocol::Auto,
+            client: None,
             timeout: config.timeout.0,
         },
         config,

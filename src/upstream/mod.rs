@@ -28,6 +28,7 @@ mod resolve;
 mod standing;
 mod system_resolver;
 mod target;
+mod terms;
 
 pub use admission::Admission;
 pub use balancer::BalancerConfig;
@@ -45,9 +46,11 @@ pub use resolve::{Answer, Failure, Resolve, Service};
 pub use system_resolver::SystemResolver;
 pub use target::EndpointConfig;
 
-use crate::error::Error;
+use crate::error::{Error, TLS_FAILED};
 use crate::problem::Problems;
-use crate::value::{Duration, Limit, Name, NotBuilt, Toggle};
+use crate::tls;
+use crate::tls::outbound::Client;
+use crate::value::{Duration, Limit, Name, Toggle};
 use admission::InFlight;
 use balancer::Balancer;
 use discovery::Follower;
@@ -74,8 +77,9 @@ pub struct Config {
     /// The longest that connecting may take, TLS included.
     #[serde(default = "connect_timeout")]
     pub connect_timeout: Duration,
-    #[serde(default, skip_serializing)]
-    pub tls: Option<NotBuilt>,
+    /// Present, TLS is spoken to the endpoints.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<tls::outbound::Config>,
     /// Connections to each endpoint.
     #[serde(default)]
     pub pool: PoolConfig,
@@ -124,6 +128,9 @@ impl Config {
             } else {
                 first.insert(entry.address.as_str(), place);
             }
+        }
+        if let Some(tls) = &self.tls {
+            problems.within(&["tls"], |problems| tls.check(problems));
         }
         if self.connect_timeout.0.is_zero() {
             problems.error(&["connect_timeout"], "must be longer than 0");
@@ -205,6 +212,8 @@ pub struct Upstream {
     balancer: Balancer,
     follower: Arc<Follower>,
     checker: Option<Arc<Checker>>,
+    /// How TLS is spoken; none without it.
+    client: Option<Arc<Client>>,
     in_flight: Arc<InFlight>,
     ejector: Arc<Ejector>,
     metrics: UpstreamMetrics,
@@ -229,11 +238,20 @@ impl Upstream {
                 Arc::new(Follower::start(name, endpoints, discovery, old, resolver))
             }
         };
+        let spoken = |tls| Client::next(tls, old.and_then(|old| old.client.as_ref()));
+        let client = config.tls.as_ref().and_then(spoken);
         let old_checker = old.and_then(|old| old.checker.as_ref());
-        let checker = Checker::next(name.as_str(), config, &follower, old_checker);
+        let checker = Checker::next(
+            name.as_str(),
+            config,
+            client.as_ref(),
+            &follower,
+            old_checker,
+        );
         Arc::new(Upstream {
             name: name.shared(),
             checker,
+            client,
             config: config.clone(),
             balancer: Balancer::new(config.balancer.clone()),
             follower,
@@ -253,6 +271,19 @@ impl Upstream {
 
     pub fn protocol(&self) -> Protocol {
         self.config.protocol
+    }
+
+    fn is_secure(&self) -> bool {
+        self.config.tls.is_some()
+    }
+
+    /// How TLS is spoken, if it is.
+    fn client(&self) -> Result<Option<&Arc<Client>>, Error> {
+        match (&self.config.tls, &self.client) {
+            // Never in the clear instead.
+            (Some(_), None) => Err(Error::new(TLS_FAILED, "TLS to the upstream is not set up")),
+            (_, client) => Ok(client.as_ref()),
+        }
     }
 
     pub fn connect_timeout(&self) -> std::time::Duration {
@@ -299,8 +330,9 @@ impl Upstream {
     /// Closes the connections of this worker that were idle for too long, or are too old.
     pub fn sweep(&self) {
         for entry in self.follower.set().load_full().entries() {
-            entry.endpoint.pool.sweep(&self.config.pool);
-            entry.endpoint.multiplexed.sweep(&self.config.pool);
+            let (limits, client) = (&self.config.pool, self.client.as_ref());
+            entry.endpoint.pool.sweep(limits, client);
+            entry.endpoint.multiplexed.sweep(limits, client);
         }
     }
 

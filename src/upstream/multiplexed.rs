@@ -2,16 +2,20 @@
 //!
 //! A worker shares its connections among its requests, and opens another when all are busy.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
 use super::PoolConfig;
-use super::connector::{self, Address};
+use super::connector::{self, Address, Connected};
 use super::pool::Wanted;
+use super::terms::Terms;
 use crate::error::Error;
 use crate::h2::client::{BUSY, Connection};
 use crate::process;
+use crate::tls;
+use crate::tls::outbound::{Client, Offer};
 
 /// Connections to one address.
 pub struct Multiplexed {
@@ -20,10 +24,20 @@ pub struct Multiplexed {
     connections: Box<[Mutex<Vec<Shared>>]>,
     /// Held while a connection is made, so that a burst of requests makes one.
     connecting: Box<[tokio::sync::Mutex<()>]>,
+    /// Given the choice, the endpoint chose HTTP/1.1.
+    chose_http1: AtomicBool,
+}
+
+/// What is lent.
+pub enum Lent {
+    Http2(Connection),
+    /// The endpoint speaks HTTP/1.1, as was just found out over this connection, or before.
+    Http1(Option<Connected>),
 }
 
 struct Shared {
     connection: Connection,
+    terms: Terms,
     used: Instant,
 }
 
@@ -37,50 +51,72 @@ impl Multiplexed {
             connecting: (0..process::worker_count())
                 .map(|_| tokio::sync::Mutex::default())
                 .collect(),
+            chose_http1: AtomicBool::new(false),
         }
     }
 
-    /// A connection for one more request.
+    /// Whether the endpoint, given the choice, chose HTTP/1.1.
+    pub fn chose_http1(&self) -> bool {
+        self.chose_http1.load(Ordering::Relaxed)
+    }
+
+    /// A connection for one more request. A new one with TLS offers what `offer` says.
     ///
     /// # Errors
-    /// `connect_failed`, `connect_timeout`.
-    pub async fn lend(&self, wanted: Wanted<'_>) -> Result<Connection, Error> {
+    /// `connect_failed`, `connect_timeout`, `tls_failed`.
+    pub async fn lend(&self, wanted: Wanted<'_>, offer: Offer) -> Result<Lent, Error> {
         let Wanted {
             limits,
             connect_timeout,
+            secure,
             fresh,
             asked,
             ..
         } = wanted;
-        if !fresh && let Some(connection) = self.pick(limits, asked) {
-            return Ok(connection);
+        let client = wanted.client();
+        if !fresh && let Some(connection) = self.pick(limits, client, asked) {
+            return Ok(Lent::Http2(connection));
         }
         let _turn = self.connecting[process::current_worker()].lock().await;
         // Another request may have made one while this waited for its turn.
-        if let Some(connection) = self.pick(limits, Instant::now())
+        if let Some(connection) = self.pick(limits, client, Instant::now())
             && (!fresh || connection.made >= asked)
         {
-            return Ok(connection);
+            return Ok(Lent::Http2(connection));
         }
+        if offer == Offer::Both && self.chose_http1() {
+            return Ok(Lent::Http1(None));
+        }
+        let secure = secure.map(|secure| (secure, offer));
         let made = tokio::time::timeout(connect_timeout, async {
-            Connection::new(connector::connect(&self.address, connect_timeout).await?).await
+            let connected = connector::connect(&self.address, connect_timeout, secure).await?;
+            if offer == Offer::Both && connected.protocol.as_deref() != Some(tls::HTTP2) {
+                self.chose_http1.store(true, Ordering::Relaxed);
+                return Ok(Err(connected));
+            }
+            Ok(Ok((Connection::new(connected.io).await?, connected.terms)))
         });
-        let connection = made.await.unwrap_or_else(|_| {
+        let made = made.await.unwrap_or_else(|_| {
             Err(Error::new(
                 crate::error::CONNECT_TIMEOUT,
                 "connecting to the upstream took too long",
             ))
         })?;
+        let (connection, terms) = match made {
+            Ok(made) => made,
+            Err(connected) => return Ok(Lent::Http1(Some(connected))),
+        };
         self.mine().push(Shared {
             connection: connection.clone(),
+            terms,
             used: Instant::now(),
         });
-        Ok(connection)
+        Ok(Lent::Http2(connection))
     }
 
-    /// Lets go of this worker's connections that are closed, too old, or were idle for too long. What is under
-    /// way on them goes on.
-    pub fn sweep(&self, limits: &PoolConfig) {
+    /// Lets go of this worker's connections that are closed, too old, or were idle for too long, or were made under
+    /// what does not hold any more. What is under way on them goes on.
+    pub fn sweep(&self, limits: &PoolConfig, client: Option<&Arc<Client>>) {
         let now = Instant::now();
         self.mine().retain_mut(|shared| {
             if shared.connection.in_flight() > 0 {
@@ -90,7 +126,7 @@ impl Multiplexed {
                 .idle_timeout
                 .0
                 .is_some_and(|limit| now - shared.used >= limit);
-            !idle && !is_over(&shared.connection, limits, now)
+            !idle && !shared.is_over(limits, client, now)
         });
     }
 
@@ -116,9 +152,14 @@ impl Multiplexed {
         counts
     }
 
-    fn pick(&self, limits: &PoolConfig, now: Instant) -> Option<Connection> {
+    fn pick(
+        &self,
+        limits: &PoolConfig,
+        client: Option<&Arc<Client>>,
+        now: Instant,
+    ) -> Option<Connection> {
         let mut mine = self.mine();
-        mine.retain(|shared| !is_over(&shared.connection, limits, now));
+        mine.retain(|shared| !shared.is_over(limits, client, now));
         let most = mine.len() >= limits.max_connections;
         let least = mine
             .iter_mut()
@@ -137,10 +178,13 @@ impl Multiplexed {
     }
 }
 
-fn is_over(connection: &Connection, limits: &PoolConfig, now: Instant) -> bool {
-    connection.is_closed()
-        || limits
-            .max_age
-            .0
-            .is_some_and(|limit| now - connection.made >= limit)
+impl Shared {
+    fn is_over(&self, limits: &PoolConfig, client: Option<&Arc<Client>>, now: Instant) -> bool {
+        self.connection.is_closed()
+            || self.terms.are_over(client, now)
+            || limits
+                .max_age
+                .0
+                .is_some_and(|limit| now - self.connection.made >= limit)
+    }
 }

@@ -11,7 +11,8 @@ use super::endpoint::Endpoint;
 use super::endpoint_list::EndpointList;
 use super::standing::Mark;
 use crate::error::{
-    CONNECT_FAILED, CONNECT_TIMEOUT, Error, Progress, UPSTREAM_PROTOCOL_ERROR, UPSTREAM_RESET,
+    CONNECT_FAILED, CONNECT_TIMEOUT, Error, Progress, TLS_FAILED, UPSTREAM_PROTOCOL_ERROR,
+    UPSTREAM_RESET,
 };
 use crate::headers::Headers;
 use crate::message::Response;
@@ -186,6 +187,7 @@ impl Verdict {
     pub(super) fn of_failure(error: &Error) -> Self {
         let of_endpoint = [
             CONNECT_FAILED,
+            TLS_FAILED,
             CONNECT_TIMEOUT,
             UPSTREAM_RESET,
             UPSTREAM_PROTOCOL_ERROR,

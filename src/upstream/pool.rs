@@ -13,17 +13,21 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::PoolConfig;
-use super::connector::{self, Address};
+use super::connector::{self, Address, Connected};
+use super::terms::{Secure, Terms};
 use crate::error::{Error, OVERLOADED};
 use crate::h1::client::{Connection, Loan};
 use crate::process;
 use crate::timer;
+use crate::tls::outbound::{Client, Offer};
 
 /// What connection an exchange wants.
 #[derive(Clone, Copy)]
 pub struct Wanted<'a> {
     pub limits: &'a PoolConfig,
     pub connect_timeout: Duration,
+    /// With TLS.
+    pub secure: Option<Secure<'a>>,
     /// Ask the kernel whether an idle connection is still open, for a request that must not be sent twice.
     pub careful: bool,
     /// None that was used before.
@@ -50,6 +54,7 @@ pub struct Pool {
 
 struct Pooled {
     connection: Box<Connection>,
+    terms: Terms,
     made: Instant,
     /// When it became idle.
     since: Instant,
@@ -83,7 +88,7 @@ impl Pool {
     /// Lends a connection: an idle one, a new one, or the next that becomes free.
     ///
     /// # Errors
-    /// `connect_failed`, `connect_timeout`; `overloaded` when too many wait already.
+    /// `connect_failed`, `connect_timeout`, `tls_failed`; `overloaded` when too many wait already.
     pub async fn lend(self: &Arc<Self>, wanted: Wanted<'_>) -> Result<Lease, Error> {
         let Wanted { limits, fresh, .. } = wanted;
         if !fresh && let Some(pooled) = self.take_idle(&wanted) {
@@ -94,7 +99,7 @@ impl Pool {
             None => match self.wait_in_line(limits).await? {
                 Grant::Connection(pooled)
                     if !fresh
-                        && !pooled.is_stale(limits, Instant::now())
+                        && !pooled.is_stale(limits, wanted.client(), Instant::now())
                         && pooled.connection.is_quiet(true) =>
                 {
                     return Ok(Lease::new(self, pooled, true));
@@ -103,24 +108,26 @@ impl Pool {
                 Grant::Place(place) => place,
             },
         };
-        let io = connector::connect(&self.address, wanted.connect_timeout).await?;
-        let now = Instant::now();
-        let pooled = Pooled {
-            connection: Box::new(Connection::new(io)),
-            made: now,
-            since: now,
-            place,
-        };
-        Ok(Lease::new(self, pooled, false))
+        let secure = wanted.secure.map(|secure| (secure, Offer::Http1));
+        let connected = connector::connect(&self.address, wanted.connect_timeout, secure).await?;
+        Ok(Lease::new(self, Pooled::new(connected, place), false))
     }
 
-    /// Closes this worker's connections that were idle for too long, or are too old, or that the peer closed.
-    pub fn sweep(&self, limits: &PoolConfig) {
+    /// Takes a connection that was made elsewhere, if there is a place for it.
+    pub fn adopt(self: &Arc<Self>, connected: Connected, limits: &PoolConfig) {
+        if let Some(place) = self.take_place(limits.max_connections) {
+            Lease::new(self, Pooled::new(connected, place), false).give_back();
+        }
+    }
+
+    /// Closes this worker's connections that were idle for too long, or are too old, or that the peer closed, or that
+    /// were made under what does not hold any more.
+    pub fn sweep(&self, limits: &PoolConfig, client: Option<&Arc<Client>>) {
         let now = Instant::now();
         let mut idle = self.idle_of(process::current_worker());
         let doomed: Vec<Pooled> = idle
             .extract_if(.., |pooled| {
-                pooled.is_stale(limits, now) || !pooled.connection.is_quiet(false)
+                pooled.is_stale(limits, client, now) || !pooled.connection.is_quiet(false)
             })
             .collect();
         drop(idle);
@@ -147,7 +154,7 @@ impl Pool {
     fn take_idle(&self, wanted: &Wanted<'_>) -> Option<Pooled> {
         loop {
             let pooled = self.idle_of(process::current_worker()).pop()?;
-            let stale = pooled.is_stale(wanted.limits, wanted.asked);
+            let stale = pooled.is_stale(wanted.limits, wanted.client(), wanted.asked);
             if !stale && pooled.connection.is_quiet(wanted.careful) {
                 return Some(pooled);
             }
@@ -252,12 +259,32 @@ impl Drop for Place {
     }
 }
 
+impl Wanted<'_> {
+    /// How TLS is spoken now.
+    pub fn client(&self) -> Option<&Arc<Client>> {
+        self.secure.as_ref().map(|secure| secure.client)
+    }
+}
+
 impl Pooled {
-    fn is_stale(&self, limits: &PoolConfig, now: Instant) -> bool {
+    fn new(connected: Connected, place: Place) -> Self {
+        let now = Instant::now();
+        Pooled {
+            connection: Box::new(Connection::new(connected.io)),
+            terms: connected.terms,
+            made: now,
+            since: now,
+            place,
+        }
+    }
+
+    fn is_stale(&self, limits: &PoolConfig, client: Option<&Arc<Client>>, now: Instant) -> bool {
         let past = |limit: Option<Duration>, start: Instant| {
             limit.is_some_and(|limit| now.duration_since(start) >= limit)
         };
-        past(limits.idle_timeout.0, self.since) || past(limits.max_age.0, self.made)
+        past(limits.idle_timeout.0, self.since)
+            || past(limits.max_age.0, self.made)
+            || self.terms.are_over(client, now)
     }
 }
 

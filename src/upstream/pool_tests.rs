@@ -38,6 +38,7 @@ impl Site {
         Wanted {
             limits: &self.limits,
             connect_timeout: Duration::from_secs(1),
+            secure: None,
             careful: false,
             fresh: false,
             asked: Instant::now(),
@@ -194,7 +195,7 @@ async fn sweeping_closes_what_would_not_be_lent() {
     let [_, _, left] = far;
     drop(left);
     tokio::time::sleep(Duration::from_secs(2)).await;
-    site.pool.sweep(&site.limits);
+    site.pool.sweep(&site.limits, None);
     assert_eq!(site.pool.counts(), (1, 1));
 }
 

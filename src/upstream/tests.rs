@@ -78,13 +78,6 @@ fn all_mistakes_are_found_in_their_places() {
     assert_eq!(mistakes("endpoints = []").len(), 1);
 }
 
-#[test]
-fn a_key_that_is_not_built_is_an_error() {
-    let text = "endpoints = [\"a:1\"]\ntls = {}";
-    let error = toml::from_str::<Config>(text).unwrap_err().to_string();
-    assert!(error.contains("not built yet"), "{error}");
-}
-
 #[tokio::test]
 async fn limits_are_new_and_facts_are_old_after_a_reload() {
     let old = next("endpoints = [\"10.0.0.1:80\"]\nmax_in_flight = 2", None);

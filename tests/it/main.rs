@@ -40,6 +40,8 @@ mod routing;
 mod tidy;
 mod timeouts;
 mod tls_in;
+mod tls_out;
 mod tls_rejects;
+mod tls_rotation;
 mod upgrade;
 mod upstreams;

@@ -8,7 +8,7 @@ use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::error::{
-    CONNECT_FAILED, CONNECT_TIMEOUT, DEADLINE_EXCEEDED, NO_HEALTHY_ENDPOINT, Reason,
+    CONNECT_FAILED, CONNECT_TIMEOUT, DEADLINE_EXCEEDED, NO_HEALTHY_ENDPOINT, Reason, TLS_FAILED,
     UPSTREAM_PROTOCOL_ERROR, UPSTREAM_RESET, UPSTREAM_TIMEOUT,
 };
 use crate::headers::Headers;
@@ -162,13 +162,11 @@ impl Classes {
     /// about the upstream.
     pub fn reason(&self, reason: Reason) -> Option<bool> {
         match reason {
-            CONNECT_FAILED | CONNECT_TIMEOUT | NO_HEALTHY_ENDPOINT => Some(self.connect),
+            CONNECT_FAILED | CONNECT_TIMEOUT | TLS_FAILED | NO_HEALTHY_ENDPOINT => {
+                Some(self.connect)
+            }
             UPSTREAM_TIMEOUT | DEADLINE_EXCEEDED => Some(self.timeout),
             UPSTREAM_RESET | UPSTREAM_PROTOCOL_ERROR => Some(self.reset),
-            // The one that TLS to the upstream names itself.
-            Reason {
-                name: "tls_failed", ..
-            } => Some(self.connect),
             _ => None,
         }
     }

@@ -7,8 +7,8 @@ use serde::de::{Deserialize, Deserializer, Error as _};
 use serde::{Serialize, Serializer};
 
 use crate::error::{
-    CONNECT_FAILED, CONNECT_TIMEOUT, Error, Progress, UPSTREAM_PROTOCOL_ERROR, UPSTREAM_RESET,
-    UPSTREAM_TIMEOUT,
+    CONNECT_FAILED, CONNECT_TIMEOUT, Error, Progress, TLS_FAILED, UPSTREAM_PROTOCOL_ERROR,
+    UPSTREAM_RESET, UPSTREAM_TIMEOUT,
 };
 use crate::message::Response;
 
@@ -108,10 +108,10 @@ impl Class {
     fn has_failure(self, error: &Error) -> bool {
         let reset = |progress| error.reason() == UPSTREAM_RESET && error.progress() == progress;
         match self {
-            // All that goes wrong before there is a connection is `tls_failed` or one of these.
+            // All that goes wrong before a request can be sent. A server may refuse our certificate later than that.
             Class::ConnectFailure => {
-                [CONNECT_FAILED, CONNECT_TIMEOUT].contains(&error.reason())
-                    || error.reason().name == "tls_failed"
+                [CONNECT_FAILED, CONNECT_TIMEOUT, TLS_FAILED].contains(&error.reason())
+                    && error.progress() == Progress::Unsent
             }
             Class::RefusedStream => reset(Progress::Unsent),
             Class::ResetBeforeResponse => reset(Progress::Sent),

@@ -1,5 +1,6 @@
 //! One check of one endpoint, over a connection of its own.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,13 +8,17 @@ use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use http_body_util::{BodyExt, Limited};
 
+use super::super::Protocol;
 use super::super::connector;
 use super::super::endpoint::Endpoint;
+use super::super::terms::Secure;
 use super::{Question, grpc};
 use crate::body::Body;
 use crate::h1;
 use crate::h2;
 use crate::message::{Context, Request, Response};
+use crate::tls;
+use crate::tls::outbound::{Client, Offer};
 
 const USER_AGENT: &str = concat!("outrigger-health-check/", env!("CARGO_PKG_VERSION"));
 
@@ -23,8 +28,10 @@ const LARGEST_ANSWER: usize = 16 << 10;
 /// How to ask.
 pub struct Probe {
     pub question: Question,
-    /// HTTP/2 is spoken to ask for a path.
-    pub http2: bool,
+    /// What is spoken to ask for a path.
+    pub protocol: Protocol,
+    /// With TLS.
+    pub client: Option<Arc<Client>>,
     pub timeout: Duration,
 }
 
@@ -38,15 +45,29 @@ impl Probe {
         }
     }
 
+    fn offer(&self) -> Offer {
+        match (&self.question, self.protocol) {
+            (Question::Grpc(_), _) | (_, Protocol::Http2) => Offer::Http2,
+            (_, Protocol::Http1) => Offer::Http1,
+            (_, Protocol::Auto) => Offer::Both,
+        }
+    }
+
     async fn answer(&self, endpoint: &Endpoint) -> Result<(), String> {
-        let io = connector::connect(&endpoint.address, self.timeout)
+        let secure = self.client.as_ref().map(|client| {
+            let endpoint = &endpoint.name;
+            (Secure { client, endpoint }, self.offer())
+        });
+        let connected = connector::connect(&endpoint.address, self.timeout, secure)
             .await
             .map_err(|error| error.to_string())?;
+        let chose_http2 = connected.protocol.as_deref() == Some(tls::HTTP2);
+        let io = connected.io;
         match &self.question {
             Question::Tcp => Ok(()),
             Question::Http(path, expected) => {
                 let mut request = request(Method::GET, path.clone(), endpoint)?;
-                let response = match self.http2 {
+                let response = match chose_http2 || self.protocol == Protocol::Http2 {
                     true => over_http2(io, &mut request).await?,
                     false => over_http1(io, &mut request).await?,
                 };

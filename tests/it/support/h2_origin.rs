@@ -16,8 +16,12 @@ use hyper::body::{Body as _, Frame, Incoming};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
+use tokio_rustls::TlsAcceptor;
+
+use super::tls_server::TlsServer;
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
@@ -54,6 +58,15 @@ pub struct Seen {
 
 impl H2Origin {
     pub fn start() -> H2Origin {
+        H2Origin::serving(None)
+    }
+
+    /// Speaks TLS.
+    pub fn over_tls(tls: &TlsServer) -> H2Origin {
+        H2Origin::serving(Some(tls.acceptor()))
+    }
+
+    fn serving(tls: Option<TlsAcceptor>) -> H2Origin {
         let shared = Arc::new(Shared::default());
         let (stop, stopped) = oneshot::channel();
         let (tell, told) = std::sync::mpsc::channel();
@@ -69,7 +82,7 @@ impl H2Origin {
                 tell.send(address)
                     .expect("the origin waits for its address");
                 tokio::select! {
-                    () = accept(listener, serving) => {}
+                    () = accept(listener, tls, serving) => {}
                     _ = stopped => {}
                 }
             });
@@ -115,22 +128,36 @@ impl Drop for H2Origin {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
     while let Ok((socket, _)) = listener.accept().await {
         shared.accepted.fetch_add(1, Ordering::SeqCst);
         let _best_effort = socket.set_nodelay(true);
-        let shared = shared.clone();
+        let (shared, tls) = (shared.clone(), tls.clone());
+        // An error is a peer that went away, which the test sees from its own side.
         tokio::spawn(async move {
-            let service = service_fn(move |request| {
-                let shared = shared.clone();
-                async move { Ok::<_, Infallible>(answer(request, &shared).await) }
-            });
-            // An error is a peer that went away, which the test sees from its own side.
-            let _gone = http2::Builder::new(TokioExecutor::new())
-                .serve_connection(TokioIo::new(socket), service)
-                .await;
+            match tls {
+                None => drop(serve(socket, shared).await),
+                Some(tls) => {
+                    if let Ok(socket) = tls.accept(socket).await {
+                        drop(serve(socket, shared).await);
+                    }
+                }
+            }
         });
     }
+}
+
+async fn serve<T>(socket: T, shared: Arc<Shared>) -> hyper::Result<()>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(move |request| {
+        let shared = shared.clone();
+        async move { Ok::<_, Infallible>(answer(request, &shared).await) }
+    });
+    http2::Builder::new(TokioExecutor::new())
+        .serve_connection(TokioIo::new(socket), service)
+        .await
 }
 
 async fn answer(request: Request<Incoming>, shared: &Arc<Shared>) -> Response<Body> {

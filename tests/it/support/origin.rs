@@ -6,9 +6,12 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use rustls::pki_types::CertificateDer;
+
 use super::record::Recorded;
 use super::script::{Script, Step};
 use super::socket::Socket;
+use super::tls_server::TlsServer;
 use super::wait::{SOON, eventually};
 use super::wire::{Framing, Head, Wire};
 
@@ -26,6 +29,9 @@ struct Shared {
     open: Mutex<HashMap<usize, Socket>>,
     accepted: AtomicUsize,
     ended: AtomicBool,
+    tls: Option<TlsServer>,
+    /// Per connection, what its peer has shown.
+    shown: Mutex<HashMap<usize, CertificateDer<'static>>>,
 }
 
 impl Origin {
@@ -33,9 +39,22 @@ impl Origin {
         Origin::on_listener(TcpListener::bind("127.0.0.1:0").expect("a free port"))
     }
 
+    /// Speaks TLS.
+    pub fn over_tls(tls: &TlsServer) -> Origin {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Origin::serving(listener, Some(tls.clone()))
+    }
+
     pub fn on_listener(listener: TcpListener) -> Origin {
+        Origin::serving(listener, None)
+    }
+
+    fn serving(listener: TcpListener, tls: Option<TlsServer>) -> Origin {
         let address = listener.local_addr().expect("a bound listener");
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared {
+            tls,
+            ..Shared::default()
+        });
         let accepting = shared.clone();
         std::thread::spawn(move || accept(&listener, &accepting));
         Origin { address, shared }
@@ -73,6 +92,15 @@ impl Origin {
     /// Connections accepted so far.
     pub fn connections(&self) -> usize {
         self.shared.accepted.load(Ordering::SeqCst)
+    }
+
+    /// What the peers have shown on connections that neither side has closed.
+    pub fn shown_by_open(&self) -> Vec<CertificateDer<'static>> {
+        let shown = self.shared.shown.lock().unwrap();
+        let open = self.shared.open.lock().unwrap();
+        open.keys()
+            .filter_map(|number| shown.get(number).cloned())
+            .collect()
     }
 
     /// Connections that neither side has closed.
@@ -117,11 +145,26 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         shared.open.lock().unwrap().insert(number, handle);
         let shared = shared.clone();
         std::thread::spawn(move || {
-            let mut wire = Wire::new(socket);
             // An error is a peer that went away, which the test sees from its own side.
-            let _gone = serve(&mut wire, number, &shared);
+            let _gone = shared
+                .secure(socket, number)
+                .and_then(|socket| serve(&mut Wire::new(socket), number, &shared));
             shared.open.lock().unwrap().remove(&number);
         });
+    }
+}
+
+impl Shared {
+    fn secure(&self, socket: Socket, number: usize) -> io::Result<Socket> {
+        match (&self.tls, socket) {
+            (Some(tls), Socket::Tcp(socket)) => {
+                let (socket, shown) = tls.accept(socket)?;
+                let mut all = self.shown.lock().unwrap();
+                all.extend(shown.map(|leaf| (number, leaf)));
+                Ok(socket)
+            }
+            (_, socket) => Ok(socket),
+        }
     }
 }
 

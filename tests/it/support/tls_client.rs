@@ -72,6 +72,13 @@ impl TlsClient {
         TlsClient::built(ca, leaf, &[&rustls::version::TLS12])
     }
 
+    /// Resumes nothing.
+    #[must_use]
+    pub fn anew(mut self) -> TlsClient {
+        self.config.resumption = Resumption::disabled();
+        self
+    }
+
     /// Asks for this name.
     #[must_use]
     pub fn name(mut self, name: &str) -> TlsClient {

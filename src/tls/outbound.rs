@@ -1,0 +1,276 @@
+//! `tls` of an upstream: whom it believes, and what it shows of this proxy.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use rustls::ClientConfig;
+use rustls::client::{ResolvesClientCert, Resumption};
+use rustls::pki_types::ServerName;
+use rustls::sign::CertifiedKey;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::pair::{self, Pair, Shown};
+use super::trust::{self, Trust};
+use super::verify::{Proves, Verifier};
+use super::{HTTP1, HTTP2, MinVersion, Opened, provider};
+use crate::problem::Problems;
+use crate::value::FilePath;
+
+/// Sessions that an upstream's servers may resume.
+const SESSIONS: usize = 256;
+/// Connections that were made with a certificate that was replaced since take no further request within this, one
+/// sooner, one later: all at once would make all of them anew at once.
+pub const RETIRE: Duration = Duration::from_secs(10);
+
+/// `tls` of `[upstreams.NAME]`: present, it is TLS that is spoken. Every file is read again when it changes.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// CAs in PEM form that sign the servers. Default: the system's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<FilePath>,
+    /// The certificate to show to servers, in PEM form, behind it those of its issuers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cert: Option<FilePath>,
+    /// Its private key in PEM form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<FilePath>,
+    /// Revocation lists in PEM form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crl: Option<FilePath>,
+    /// The name to ask for, which the server's certificate must be for. Default: the endpoint's host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
+    /// The SPIFFE ID or the DNS name that the server must prove, whatever name is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+    /// The oldest version that is spoken.
+    pub min_version: MinVersion,
+    #[serde(skip)]
+    opened: Opened<Material>,
+}
+
+/// What the files held.
+#[derive(Debug)]
+pub(super) struct Material {
+    pub(super) pair: Option<Pair>,
+    trust: Trust,
+}
+
+impl Config {
+    /// Opens and judges all that is named.
+    pub fn check(&self, problems: &mut Problems) {
+        let mut own = Problems::default();
+        let pair = self.open_pair(&mut own);
+        let trust = self.open_trust(&mut own);
+        if let Some(name) = &self.server_name
+            && ServerName::try_from(name.as_str()).is_err()
+        {
+            own.error(
+                &["server_name"],
+                format!("`{name}` is neither a DNS name nor an IP address"),
+            );
+        }
+        if let Some(identity) = &self.identity
+            && Proves::parse(identity).is_none()
+        {
+            let problem = own.error(
+                &["identity"],
+                format!("`{identity}` is neither a SPIFFE ID nor a DNS name"),
+            );
+            if identity.contains("://") {
+                problem.help("a SPIFFE ID is like \"spiffe://trust.domain/ns/payments/sa/api\"");
+            }
+        }
+        if let (false, Some(trust)) = (own.has_errors(), trust) {
+            self.opened.set(Material { pair, trust });
+        }
+        problems.append(own);
+    }
+
+    fn open_pair(&self, problems: &mut Problems) -> Option<Pair> {
+        match (&self.cert, &self.key) {
+            (Some(cert), Some(key)) => {
+                let at = pair::At {
+                    cert: &["cert"],
+                    key: &["key"],
+                };
+                pair::open(cert, key, Shown::ToServers, &at, problems)
+            }
+            (None, None) => None,
+            (Some(_), None) => {
+                problems
+                    .error(&["cert"], "a certificate needs its key")
+                    .help("name its file under `key`");
+                None
+            }
+            (None, Some(_)) => {
+                problems
+                    .error(&["key"], "a key needs its certificate")
+                    .help("name its file under `cert`");
+                None
+            }
+        }
+    }
+
+    fn open_trust(&self, problems: &mut Problems) -> Option<Trust> {
+        let (anchors, cas) = match &self.ca {
+            Some(file) => trust::open_anchors(file, &["ca"], problems)?,
+            None => (trust::system_anchors(problems)?, Vec::new()),
+        };
+        let lists = match &self.crl {
+            Some(crl) => trust::open_lists(crl, &cas, &["crl"], problems)?,
+            None => Vec::new(),
+        };
+        Some(Trust { anchors, lists })
+    }
+}
+
+/// TLS as an upstream speaks it now. Connections that were made by it hold on to it, which tells whether they were
+/// made by what holds now.
+#[derive(Debug)]
+pub struct Client {
+    both: Arc<ClientConfig>,
+    http1: Arc<ClientConfig>,
+    http2: Arc<ClientConfig>,
+    server_name: Option<ServerName<'static>>,
+    believes: Believes,
+    material: Arc<Material>,
+    /// When another was first seen in its place.
+    replaced: OnceLock<Instant>,
+}
+
+/// What decides whom a server may be.
+#[derive(Debug, PartialEq)]
+struct Believes {
+    trust: Trust,
+    server_name: Option<String>,
+    identity: Option<String>,
+    min_version: MinVersion,
+}
+
+/// Which protocols to offer (ALPN).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    Both,
+    Http1,
+    Http2,
+}
+
+impl Client {
+    /// By `config`, which was checked; `old` itself where it is the same.
+    pub fn next(config: &Config, old: Option<&Arc<Client>>) -> Option<Arc<Client>> {
+        let material = config.opened.get()?.clone();
+        let believes = Believes {
+            trust: material.trust.clone(),
+            server_name: config.server_name.clone(),
+            identity: config.identity.clone(),
+            min_version: config.min_version,
+        };
+        if let Some(old) = old
+            && old.believes == believes
+            && old.material.shows_like(&material)
+        {
+            return Some(old.clone());
+        }
+        let proves = config.identity.as_deref().and_then(Proves::parse);
+        let verifier = Verifier::new(&material.trust, proves)?;
+        let builder = ClientConfig::builder_with_provider(provider().clone())
+            .with_protocol_versions(config.min_version.versions())
+            .ok()?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        let mut rustls = match &material.pair {
+            Some(pair) => builder.with_client_cert_resolver(Arc::new(Always(pair.key.clone()))),
+            None => builder.with_no_client_auth(),
+        };
+        rustls.resumption = Resumption::in_memory_sessions(SESSIONS);
+        let offering = |protocols: &[&[u8]]| {
+            let mut rustls = rustls.clone();
+            rustls.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+            Arc::new(rustls)
+        };
+        let server_name = config.server_name.as_ref();
+        Some(Arc::new(Client {
+            both: offering(&[HTTP2, HTTP1]),
+            http1: offering(&[HTTP1]),
+            http2: offering(&[HTTP2]),
+            server_name: server_name.and_then(|name| ServerName::try_from(name.clone()).ok()),
+            believes,
+            material,
+            replaced: OnceLock::new(),
+        }))
+    }
+
+    pub(super) fn rustls(&self, offer: Offer) -> &Arc<ClientConfig> {
+        match offer {
+            Offer::Both => &self.both,
+            Offer::Http1 => &self.http1,
+            Offer::Http2 => &self.http2,
+        }
+    }
+
+    /// The name to ask a server for that was configured as `endpoint`, `host:port`.
+    pub(super) fn name_of(&self, endpoint: &str) -> Result<ServerName<'static>, String> {
+        if let Some(name) = &self.server_name {
+            return Ok(name.clone());
+        }
+        let host = endpoint.rsplit_once(':').map_or(endpoint, |(host, _)| host);
+        let host = host.trim_start_matches('[').trim_end_matches([']', '.']);
+        ServerName::try_from(host.to_owned()).map_err(|_| {
+            format!("`{host}` is no name that a certificate can be for: set `server_name`")
+        })
+    }
+
+    /// Whether a connection that was made by this may take no further request, now that `current` holds. `spread`,
+    /// from 0 to 1, tells one connection from another.
+    pub fn is_over(
+        this: Option<&Arc<Self>>,
+        current: Option<&Arc<Self>>,
+        spread: f32,
+        now: Instant,
+    ) -> bool {
+        match (this, current) {
+            (None, None) => false,
+            (Some(this), Some(current)) if Arc::ptr_eq(this, current) => false,
+            (Some(this), Some(current)) if this.believes == current.believes => {
+                let replaced = *this.replaced.get_or_init(|| now);
+                now >= replaced + RETIRE.mul_f32(spread)
+            }
+            // Who is believed now might not believe that server, or it would be told in the clear.
+            _ => true,
+        }
+    }
+
+    /// When the certificate expires that is shown to servers.
+    pub(super) fn valid_until(&self) -> Option<SystemTime> {
+        let pair = self.material.pair.as_ref()?;
+        pair.chain.first().map(|leaf| leaf.not_after)
+    }
+}
+
+impl Material {
+    fn shows_like(&self, other: &Material) -> bool {
+        let shown = |material: &Material| material.pair.as_ref().map(|pair| pair.key.cert.clone());
+        shown(self) == shown(other)
+    }
+}
+
+/// Shows one certificate to every server that asks for any. A server may not name the CA of it and take it.
+#[derive(Debug)]
+struct Always(Arc<CertifiedKey>);
+
+impl ResolvesClientCert for Always {
+    fn resolve(
+        &self,
+        _: &[&[u8]],
+        schemes: &[rustls::SignatureScheme],
+    ) -> Option<Arc<CertifiedKey>> {
+        self.0.key.choose_scheme(schemes).map(|_| self.0.clone())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
