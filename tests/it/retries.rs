@@ -1,6 +1,8 @@
 //! Failed requests are sent again, as far as the route says and as it is safe.
 
-use crate::support::{Gate, Origin, Proxy, Refusing, SOON, Script, Setup, eventually};
+use crate::support::{
+    Gate, H2Client, H2Origin, Origin, Proxy, Refusing, SOON, Script, Setup, eventually,
+};
 
 const RETRY: &str = "retry = { backoff = \"1ms\", max_backoff = \"1ms\" }";
 
@@ -137,6 +139,23 @@ fn a_body_that_is_too_large_is_not_sent_again() {
     };
     assert_eq!(answer(1025), 1);
     assert_eq!(answer(1024), 4);
+}
+
+#[test]
+fn a_stream_goes_both_ways_though_it_may_be_tried_again() {
+    let origin = H2Origin::start();
+    let retry = "retry = { on = [\"grpc:unavailable\"], max_body = \"4B\" }";
+    let proxy = Proxy::with(&Setup::to_address(origin.address()).route(retry));
+    let client = H2Client::connect(proxy.address());
+    let call = [("content-type", "application/grpc"), ("te", "trailers")];
+    let mut stream = client.open("POST", "/", &call);
+    for piece in ["one", "two", "three"] {
+        stream.send(piece);
+        assert_eq!(stream.next().as_deref(), Some(piece));
+    }
+    let answer = stream.ended().answer();
+    assert_eq!(answer.grpc_status(), Some("0"));
+    assert_eq!(origin.requests().len(), 1);
 }
 
 #[test]
