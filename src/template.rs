@@ -80,6 +80,7 @@ impl PartialOrd for FieldName {
 /// | `${client.identity}` | who the caller has proven to be by its certificate, such as `spiffe://td/app`; empty without one |
 /// | `${path.NAME}` | what `{NAME}` matched, percent-encoded as in the path; empty without such a name |
 /// | `${header.NAME}` | the first value of that request header; empty without it |
+/// | `${jwt.CLAIM}` | that claim of the caller's verified token; empty without it |
 /// | `${route}` | the route's name |
 ///
 /// A variable whose value could not stand in a header (a control character) is empty, so that nothing a
@@ -102,6 +103,7 @@ enum Part {
     Route,
     Path(String),
     Header(HeaderName),
+    Claim(String),
 }
 
 impl HeaderTemplate {
@@ -217,10 +219,11 @@ impl Part {
                 .map(Part::Header)
                 .map_err(|_| format!("`{name}` in `${{{variable}}}` is not a header name")),
             ("upstream", "") => not_built(),
-            ("jwt", claim) if !claim.is_empty() => not_built(),
+            ("jwt", claim) if !claim.is_empty() => Ok(Part::Claim(claim.to_owned())),
             _ => Err(format!(
                 "unknown variable `${{{variable}}}`; there are `${{request_id}}`, `${{client.ip}}`, \
-                 `${{client.identity}}`, `${{path.NAME}}`, `${{header.NAME}}` and `${{route}}`"
+                 `${{client.identity}}`, `${{path.NAME}}`, `${{header.NAME}}`, \
+                 `${{jwt.CLAIM}}` and `${{route}}`"
             )),
         }
     }
@@ -248,6 +251,12 @@ impl Part {
             Part::Header(name) => {
                 if let Some(value) = request.headers.get(name) {
                     push(out, value);
+                }
+            }
+            Part::Claim(name) => {
+                let claims = request.context.claims.as_deref();
+                if let Some(text) = claims.and_then(|claims| claims.text(name)) {
+                    push(out, text.as_bytes());
                 }
             }
         }
@@ -308,6 +317,8 @@ mod tests {
         request
             .headers
             .append(&http::header::ACCEPT, &HeaderValue::from_static("a/b"));
+        let claims = serde_json::from_str("{ \"sub\": \"ann\", \"x\": \"a\\nb\" }").unwrap();
+        request.context.claims = Some(std::sync::Arc::new(crate::message::Claims::new(claims)));
         let id = request.context.request_id.to_string();
         for (text, expected) in [
             ("plain", "plain"),
@@ -315,6 +326,7 @@ mod tests {
             ("${client.ip}", "192.0.2.7"),
             ("r=${route}; id=${path.id}", "r=orders; id=7"),
             ("${header.Accept}!", "a/b!"),
+            ("${jwt.sub}, ${jwt.none}${jwt.x}.", "ann, ."),
             ("[${header.x-none}${path.none}]", "[]"),
             ("cost: 5$ {id} $${route}", "cost: 5$ {id} ${route}"),
             ("${request_id}", &id),
@@ -339,7 +351,7 @@ mod tests {
             ("${route", "not closed"),
             ("${path.}", "unknown variable"),
             ("${header.a b}", "not a header name"),
-            ("${jwt.sub}", "not built yet"),
+            ("${jwt.}", "unknown variable"),
             ("${upstream}", "not built yet"),
             ("a\nb", "cannot stand in a header"),
             ("${route}\r\nx: y", "cannot stand in a header"),

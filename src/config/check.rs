@@ -90,6 +90,9 @@ fn blocks_alone(blocks: &Blocks, problems: &mut Problems) {
             route.check(p);
             policies.check(p);
             captures(route, policies, p);
+            if let Some(defaults) = &blocks.defaults {
+                policies.clone().or(defaults).check_together(p);
+            }
         });
     }
     if let Some(admin) = &blocks.admin {

@@ -9,14 +9,17 @@ use crate::message::{Request, Response};
 use crate::problem::Problems;
 use crate::value::networks;
 
+mod claims;
 mod client;
 
+pub use claims::ClaimsConfig;
 pub use client::ClientPattern;
 
 /// The caller is not one of those that may call.
 pub const FORBIDDEN: Reason = Reason::new("forbidden", 403);
 
-/// `authorize = { clients = ["spiffe://td/ns/x/sa/y"], cidrs = ["10.0.0.0/8"] }`; with both, both must hold.
+/// `authorize = { clients = ["spiffe://td/ns/x/sa/y"], cidrs = ["10.0.0.0/8"], claims = { role = ["admin"] } }`: all that
+/// is given must hold.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -31,6 +34,10 @@ pub struct Config {
         skip_serializing_if = "Option::is_none"
     )]
     pub cidrs: Option<Vec<IpNet>>,
+    /// What the caller's token must say, judged right after `jwt`: of each claim one of these values, or one of its
+    /// members if it is a list. `a.b` is the member `b` of the claim `a`.
+    #[serde(default, skip_serializing_if = "ClaimsConfig::is_empty")]
+    pub claims: ClaimsConfig,
 }
 
 fn some_networks<'de, D: serde::Deserializer<'de>>(
@@ -41,10 +48,15 @@ fn some_networks<'de, D: serde::Deserializer<'de>>(
 
 impl Config {
     pub(super) fn check(&self, problems: &mut Problems) {
-        if self.clients.is_none() && self.cidrs.is_none() {
+        for (claim, _) in self.claims.iter().filter(|(_, values)| values.is_empty()) {
+            problems
+                .error(&["claims", claim], "without a value nobody may call")
+                .help("write the values of which one must be there");
+        }
+        if self.clients.is_none() && self.cidrs.is_none() && self.claims.is_empty() {
             problems
                 .error(&[], "this does not say who may call")
-                .help("name callers under `clients`, or networks under `cidrs`");
+                .help("name callers under `clients`, networks under `cidrs`, or what a token must say under `claims`");
         }
         if self.clients.as_ref().is_some_and(Vec::is_empty) {
             problems
@@ -73,12 +85,23 @@ impl Config {
 pub(super) struct Authorize(Config);
 
 impl Authorize {
-    pub(super) fn new(config: &Config) -> Self {
-        Authorize(config.clone())
+    /// None when nothing is asked but claims.
+    pub(super) fn new(config: &Config) -> Option<Self> {
+        let asks = config.clients.is_some() || config.cidrs.is_some();
+        asks.then(|| Authorize(config.clone()))
+    }
+
+    /// The part that is judged behind `jwt`.
+    pub(super) fn of_claims(config: &Config) -> Option<claims::AuthorizeClaims> {
+        claims::AuthorizeClaims::new(&config.claims)
     }
 
     fn judge(&self, request: &Request) -> Result<(), Error> {
-        let Config { clients, cidrs } = &self.0;
+        let Config {
+            clients,
+            cidrs,
+            claims: _,
+        } = &self.0;
         if let Some(cidrs) = cidrs {
             let client = request.context.client.map(|ip| ip.to_canonical());
             if !client.is_some_and(|ip| cidrs.iter().any(|cidr| cidr.contains(&ip))) {
@@ -121,13 +144,18 @@ mod tests {
         Config {
             clients: None,
             cidrs: Some(cidrs.iter().map(|cidr| cidr.parse().unwrap()).collect()),
+            claims: ClaimsConfig::new(),
         }
     }
 
     async fn allowed(cidrs: &[&str], client: Option<&str>) -> bool {
         let mut request = request("GET", "/");
         request.context.client = client.map(|ip| ip.parse().unwrap());
-        match Authorize::new(&config(cidrs)).apply(request, &Echo).await {
+        match Authorize::new(&config(cidrs))
+            .unwrap()
+            .apply(request, &Echo)
+            .await
+        {
             Ok(_) => true,
             Err(error) => {
                 assert_eq!(error.reason(), FORBIDDEN);
@@ -157,6 +185,7 @@ mod tests {
             let config = Config {
                 clients: Some(clients.iter().map(|c| c.parse().unwrap()).collect()),
                 cidrs: None,
+                claims: ClaimsConfig::new(),
             };
             let mut request = request("GET", "/");
             request.context.peer = Arc::new(Peer {
@@ -165,7 +194,7 @@ mod tests {
                 encrypted: true,
                 identity,
             });
-            let outcome = Authorize::new(&config).apply(request, &Echo).await;
+            let outcome = Authorize::new(&config).unwrap().apply(request, &Echo).await;
             outcome.is_ok()
         };
         let app = || Some(Identity::new(Some("spiffe://td/app"), &[], "CN=app"));

@@ -16,11 +16,13 @@ pub mod cors;
 pub mod credentials;
 mod fresh;
 pub mod headers;
+pub mod jwt;
 pub mod rate_limit;
 pub mod retry;
 pub mod stack;
 pub mod timeout;
 
+use authorize::Authorize;
 use stack::{Build, Handler, WithLayer};
 
 /// The policy keys of `[routes.NAME]` and `[defaults]`, in the order in which a request meets them.
@@ -29,8 +31,7 @@ use stack::{Build, Handler, WithLayer};
 pub struct Config {
     pub cors: Option<Toggle<cors::Config>>,
     pub authorize: Option<Toggle<authorize::Config>>,
-    #[serde(skip_serializing)]
-    pub jwt: Option<Toggle<NotBuilt>>,
+    pub jwt: Option<Toggle<jwt::Config>>,
     pub rate_limit: Option<Toggle<rate_limit::Config>>,
     pub concurrency_limit: Option<Toggle<concurrency_limit::Config>>,
     pub request: Option<Toggle<headers::RequestConfig>>,
@@ -98,6 +99,19 @@ impl Config {
         on(&self.retry).is_some()
     }
 
+    /// What is wrong only with policies beside each other, those of `[defaults]` included.
+    pub fn check_together(&self, problems: &mut Problems) {
+        let asks_claims = on(&self.authorize).is_some_and(|authorize| !authorize.claims.is_empty());
+        if asks_claims && on(&self.jwt).is_none() {
+            problems
+                .error(
+                    &["authorize", "claims"],
+                    "claims are those of a verified token, and the route has no `jwt`",
+                )
+                .help("set `jwt` on the route or in `[defaults]`");
+        }
+    }
+
     /// The captures of the route's path that values use, each behind the keys that lead to the value.
     pub fn captures(&self) -> Vec<([String; 3], String)> {
         let request = on(&self.request).map(headers::RequestConfig::captures);
@@ -125,6 +139,9 @@ impl Config {
         }
         if let Some(authorize) = on(&self.authorize) {
             problems.within(&["authorize"], |problems| authorize.check(problems));
+        }
+        if let Some(jwt) = on(&self.jwt) {
+            problems.within(&["jwt"], |problems| jwt.check(problems));
         }
         if let Some(limits) = on(&self.rate_limit) {
             problems.within(&["rate_limit"], |problems| {
@@ -165,7 +182,7 @@ pub fn stack(config: &Config, build: &mut Build<'_>, target: Box<dyn Handler>) -
     let Config {
         cors,
         authorize,
-        jwt: _,
+        jwt,
         rate_limit,
         concurrency_limit,
         request,
@@ -178,11 +195,14 @@ pub fn stack(config: &Config, build: &mut Build<'_>, target: Box<dyn Handler>) -
         credentials,
         graphql: _,
     } = config;
+    let jwt = on(jwt).and_then(|config| jwt::Jwt::new(config, build));
     let credentials =
         on(credentials).and_then(|config| credentials::Credentials::new(config, build));
     ServiceBuilder::new()
         .layer(WithLayer::new(on(cors).map(cors::Cors::new)))
-        .layer(WithLayer::new(on(authorize).map(authorize::Authorize::new)))
+        .layer(WithLayer::new(on(authorize).and_then(Authorize::new)))
+        .layer(WithLayer::new(jwt))
+        .layer(WithLayer::new(on(authorize).and_then(Authorize::of_claims)))
         .layer(WithLayer::new(
             on(rate_limit).map(|limits| rate_limit::RateLimit::new(limits, build)),
         ))
@@ -282,7 +302,7 @@ mod tests {
 
     #[test]
     fn what_is_not_built_is_an_error() {
-        for text in ["graphql = {}", "jwt = { issuer = \"a\" }"] {
+        for text in ["graphql = {}", "request.validate = {}"] {
             let error = toml::from_str::<Config>(text).unwrap_err().to_string();
             assert!(error.contains("not built yet"), "{text}: {error}");
         }

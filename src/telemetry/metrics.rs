@@ -188,6 +188,11 @@ const DESCRIPTIONS: &[(Kind, &str, &str)] = &[
     ),
     (
         Counter,
+        "outrigger_key_refreshes_total",
+        "Fetches of the keys that tokens are verified with, by how they ended.",
+    ),
+    (
+        Counter,
         "outrigger_config_reloads_total",
         "Reloads of the configuration.",
     ),

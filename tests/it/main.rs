@@ -29,6 +29,7 @@ mod hostile;
 mod http2;
 mod http2_limits;
 mod identity;
+mod jwt;
 mod layering;
 mod mirroring;
 mod rate_limit;

@@ -1,0 +1,193 @@
+//! `from`: where a request has its token.
+
+use std::fmt;
+use std::str::FromStr;
+
+use http::{HeaderName, header};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::headers::Headers;
+use crate::value::text;
+
+/// `"header:NAME"` or `"cookie:NAME"`.
+///
+/// In a header the token may stand behind the word `Bearer`; in `Authorization` it must.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenPlace {
+    Header(HeaderName),
+    Cookie(String),
+}
+
+impl Default for TokenPlace {
+    fn default() -> Self {
+        TokenPlace::Header(header::AUTHORIZATION)
+    }
+}
+
+impl TokenPlace {
+    /// The token, if there is one.
+    ///
+    /// # Errors
+    /// Words for the caller, when nobody could tell which one counts.
+    pub(super) fn token<'a>(
+        &'a self,
+        headers: &'a Headers,
+    ) -> Result<Option<&'a str>, &'static str> {
+        let mut found = None;
+        let mut add = |token| match found.replace(token) {
+            None => Ok(()),
+            Some(_) => Err("the request has more than one token"),
+        };
+        match self {
+            TokenPlace::Header(name) => {
+                for line in headers.get_all(name) {
+                    if let Some(token) = in_header(name, line) {
+                        add(token)?;
+                    }
+                }
+            }
+            TokenPlace::Cookie(name) => {
+                for pair in headers
+                    .get_all(&header::COOKIE)
+                    .flat_map(|line| line.split(|byte| *byte == b';'))
+                {
+                    if let Some(token) = in_cookie(name, pair) {
+                        add(token)?;
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Another scheme than `Bearer` is no token, and neither is what is no text.
+fn in_header<'a>(name: &HeaderName, line: &'a [u8]) -> Option<&'a str> {
+    let line = std::str::from_utf8(line).ok()?.trim();
+    match line.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Some(token.trim()),
+        None if *name != header::AUTHORIZATION && !line.is_empty() => Some(line),
+        _ => None,
+    }
+}
+
+fn in_cookie<'a>(name: &str, pair: &'a [u8]) -> Option<&'a str> {
+    let (key, value) = std::str::from_utf8(pair).ok()?.trim().split_once('=')?;
+    let value = value.trim_matches('"');
+    (key == name && !value.is_empty()).then_some(value)
+}
+
+impl FromStr for TokenPlace {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            Some(("header", name)) => HeaderName::from_bytes(name.as_bytes())
+                .map(TokenPlace::Header)
+                .map_err(|_| format!("`{name}` is not a header name")),
+            Some(("cookie", name)) if !name.is_empty() => Ok(TokenPlace::Cookie(name.to_owned())),
+            _ => Err(format!(
+                "`{text}` is no place for a token; write \"header:NAME\" or \"cookie:NAME\""
+            )),
+        }
+    }
+}
+
+impl fmt::Display for TokenPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TokenPlace::Header(name) => write!(f, "header:{name}"),
+            TokenPlace::Cookie(name) => write!(f, "cookie:{name}"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for TokenPlace {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text(deserializer, "\"header:NAME\" or \"cookie:NAME\"")
+    }
+}
+
+impl Serialize for TokenPlace {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::headers;
+
+    fn token(place: &str, fields: &[(&str, &str)]) -> Result<Option<String>, &'static str> {
+        let place: TokenPlace = place.parse().unwrap();
+        let found = place.token(&headers(fields))?.map(str::to_owned);
+        Ok(found)
+    }
+
+    #[test]
+    fn a_token_is_found_where_it_is_looked_for() {
+        let authorization = "header:authorization";
+        for (place, fields, found) in [
+            (
+                authorization,
+                &[("authorization", "Bearer abc")][..],
+                Some("abc"),
+            ),
+            (
+                authorization,
+                &[("authorization", "bearer  abc ")],
+                Some("abc"),
+            ),
+            (authorization, &[("authorization", "abc")], None),
+            (authorization, &[("authorization", "Basic abc")], None),
+            (authorization, &[("x-token", "abc")], None),
+            (
+                authorization,
+                &[
+                    ("authorization", "Basic abc"),
+                    ("authorization", "Bearer d"),
+                ],
+                Some("d"),
+            ),
+            ("header:x-token", &[("x-token", "abc")], Some("abc")),
+            ("header:x-token", &[("x-token", "Bearer abc")], Some("abc")),
+            ("header:x-token", &[("x-token", "")], None),
+            ("cookie:t", &[("cookie", "a=b; t=abc")], Some("abc")),
+            (
+                "cookie:t",
+                &[("cookie", "a=b"), ("cookie", "t=\"abc\"")],
+                Some("abc"),
+            ),
+            ("cookie:t", &[("cookie", "at=abc; t=")], None),
+        ] {
+            assert_eq!(
+                token(place, fields),
+                Ok(found.map(str::to_owned)),
+                "{fields:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn of_two_tokens_none_counts() {
+        let twice = [("authorization", "Bearer a"), ("authorization", "Bearer b")];
+        assert!(token("header:authorization", &twice).is_err());
+        assert!(token("cookie:t", &[("cookie", "t=a; t=b")]).is_err());
+    }
+
+    #[test]
+    fn other_places_are_mistakes() {
+        for text in [
+            "query:token",
+            "header:",
+            "header:a b",
+            "cookie:",
+            "authorization",
+        ] {
+            assert!(text.parse::<TokenPlace>().is_err(), "{text}");
+        }
+        let place: TokenPlace = "header:X-Token".parse().unwrap();
+        assert_eq!(place.to_string(), "header:x-token");
+    }
+}
