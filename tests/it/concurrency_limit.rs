@@ -36,7 +36,7 @@ fn a_request_counts_to_the_end_of_its_body() {
     gate.open();
     assert_eq!(slow.read_bytes(4), b"long");
     eventually(SOON, "its place is free", || other.get("/").status == 200);
-    assert_eq!(in_flight(&proxy), 0);
+    eventually(SOON, "nothing is in flight", || in_flight(&proxy) == 0);
     let route = [("route", "all")];
     assert_eq!(
         proxy.metrics().sum("outrigger_concurrency_limit", &route),
