@@ -126,6 +126,12 @@ impl Body {
         self
     }
 
+    /// Ends a body that its reader gives up for a reason of its own.
+    pub fn failed(mut self, error: &Error) {
+        self.content = Content::Empty;
+        self.end(End::Failed(error));
+    }
+
     fn end(&mut self, end: End<'_>) {
         if let Some(mut guard) = self.guard.take() {
             guard.end(end, self.passed);

@@ -124,6 +124,11 @@ impl Io {
         }
     }
 
+    /// Whether the stream is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        matches!(self, Io::Tls(_))
+    }
+
     /// Tells the peer that what it got is all there is, where the stream has a way to say so. Before a connection
     /// closes on which nothing was cut.
     pub fn say_goodbye(&self) {

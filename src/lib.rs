@@ -9,9 +9,9 @@
 //!    [`listener`] accepts there, and hands the connection, an [`io::Io`] and what is known of its [`peer`], to
 //!    [`proxy`].
 //!    Over [`tls`] the stream is encrypted, and the peer may have an identity.
-//! 3. [`proxy`] finds out what the caller speaks. [`h1`] is our own HTTP/1.1 codec, [`h2`] meets `hyper`'s
-//!    HTTP/2; both make a [`message::Request`] with [`headers`] as they arrived and a [`body`] that is read when
-//!    somebody polls for it, into a [`buffer`] that is held no longer than that.
+//! 3. [`proxy`] finds out what the caller speaks. [`h1`] and [`h2`] are our own codecs; both make a
+//!    [`message::Request`] with [`headers`] as they arrived and a [`body`] that is read when somebody polls for it,
+//!    into a [`buffer`] that is held no longer than that.
 //! 4. Its path is normalised and a [`route`] chosen by the snapshot that serves now. The route stays with the
 //!    request to the end of its body, whatever is reloaded meanwhile.
 //! 5. The route's [`policy`] stack takes the request down and the answer up. At its bottom stands the target: an

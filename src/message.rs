@@ -141,6 +141,8 @@ pub struct Response {
     pub served_by: Option<ServedBy>,
     /// Names why, when the proxy itself made this answer out of a failure.
     pub refused: Option<crate::error::Reason>,
+    /// When the exchange must be over, for a caller who does not take what is ready for it.
+    pub deadline: Option<Instant>,
 }
 
 /// A connection to an upstream that has switched protocols.
@@ -165,6 +167,7 @@ impl Response {
             upgrade: None,
             served_by: None,
             refused: None,
+            deadline: None,
         }
     }
 }

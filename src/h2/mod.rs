@@ -1,16 +1,30 @@
-//! HTTP/2 (RFC 9113), framed by `hyper` and `h2`; here it meets our own messages and sockets.
+//! HTTP/2 (RFC 9113): our own, both halves.
 //!
-//! - [`io`]: a socket that is written once per turn of the event loop.
-//! - [`server`]: the side that callers speak to; `request` and `answer` are what passes there.
+//! - [`frame`]: what goes over the wire; [`hpack`]: header compression; [`fields`]: header fields and trailers.
+//! - [`settings`], [`flow`], [`budget`]: what the sides allow each other.
+//! - [`input`] and [`output`]: a socket's two directions, each of one system call a turn.
+//! - [`shared`]: what the task of a connection shares with what is under way on its streams; [`ready`] wakes it.
+//! - [`reading`]: frames as they arrive; [`incoming`]: bodies that wait to be read; [`sending`]: bodies on their way.
+//! - [`server`]: the side that callers speak to.
 //! - [`client`]: the side that speaks to upstreams.
 
-mod answer;
+pub mod budget;
 pub mod client;
-pub mod io;
-mod request;
+pub mod fields;
+pub mod flow;
+pub mod frame;
+pub mod hpack;
+pub mod incoming;
+pub mod input;
+pub mod output;
+pub mod reading;
+pub mod ready;
+pub mod sending;
 pub mod server;
+pub mod settings;
+pub mod shared;
+#[cfg(test)]
+mod testing;
 
 /// What one stream may send before it is read: enough for a fast transfer on a local network.
 const STREAM_WINDOW: u32 = 256 << 10;
-/// Bytes that one stream may hold for sending.
-const SEND_BUFFER: usize = 64 << 10;

@@ -81,6 +81,7 @@ impl Policy for Timeout {
         if let Some(upgraded) = &mut response.upgrade {
             upgraded.idle_limit = self.idle;
         }
+        response.deadline = earliest(deadline, response.deadline);
         let waits = response.body.is_stream() && !response.body.is_end_stream();
         if waits && (self.idle.is_some() || deadline.is_some()) {
             response.body = Body::stream(Limited {

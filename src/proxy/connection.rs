@@ -16,7 +16,7 @@ use crate::error::{BAD_REQUEST, CALLER_GONE, Error, REQUEST_TIMEOUT};
 use crate::h1::{self, head::Limits};
 use crate::h2;
 use crate::listener::{Accepted, Config, Protocol, Secured};
-use crate::message::{Request, Response};
+use crate::message::{Interim, Request, Response};
 use crate::timer::{self, Deadline};
 use crate::tls;
 
@@ -121,9 +121,9 @@ async fn serve_http2(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
         max_concurrent_streams: config.max_concurrent_streams,
         max_header_bytes: u32::try_from(config.max_header_bytes.0).unwrap_or(u32::MAX),
         max_headers: config.max_headers,
+        header_timeout: config.header_timeout.0,
         body_timeout: config.body_timeout.0,
         idle_timeout: config.idle_timeout.0,
-        close_timeout: config.header_timeout.0,
     };
     let Accepted {
         io,
@@ -132,30 +132,31 @@ async fn serve_http2(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
         listener,
         ..
     } = accepted;
-    let answer = |head: Result<h2::server::RequestHead, Error>, body: Body| {
-        let (proxy, peer, config) = (proxy.clone(), peer.clone(), config.clone());
-        async move {
-            match head {
-                Ok(head) => {
-                    let context = proxy.context(&peer, &head.headers, None);
-                    let request = Box::new(Request {
-                        method: head.method,
-                        authority: head.authority,
-                        target: head.target,
-                        version: Version::HTTP_2,
-                        headers: head.headers,
-                        body,
-                        upgrade: None,
-                        context,
-                    });
-                    *proxy.handle(request, &config).await
+    let answer =
+        |head: Result<h2::server::RequestHead, Error>, body: Body, interim: Arc<dyn Interim>| {
+            let (proxy, peer, config) = (proxy.clone(), peer.clone(), config.clone());
+            async move {
+                match head {
+                    Ok(head) => {
+                        let context = proxy.context(&peer, &head.headers, Some(interim));
+                        let request = Box::new(Request {
+                            method: head.method,
+                            authority: head.authority,
+                            target: head.target,
+                            version: Version::HTTP_2,
+                            headers: head.headers,
+                            body,
+                            upgrade: None,
+                            context,
+                        });
+                        proxy.handle(request, &config).await
+                    }
+                    Err(error) => Box::new(proxy.refuse(&error, &peer)),
                 }
-                Err(error) => proxy.refuse(&error, &peer),
             }
-        }
-    };
+        };
     let draining = || ticket.is_draining();
-    if let Err(error) = h2::server::serve(io, early.freeze(), settings, draining, answer).await {
+    if let Err(error) = h2::server::serve(io, early, settings, draining, answer).await {
         tracing::debug!(listener = %listener.name, peer = %peer.address, %error, "an HTTP/2 connection broke");
     }
 }

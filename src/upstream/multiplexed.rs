@@ -12,7 +12,7 @@ use super::connector::{self, Address, Connected};
 use super::pool::Wanted;
 use super::terms::Terms;
 use crate::error::Error;
-use crate::h2::client::{BUSY, Connection};
+use crate::h2::client::Connection;
 use crate::process;
 use crate::tls;
 use crate::tls::outbound::{Client, Offer};
@@ -94,7 +94,7 @@ impl Multiplexed {
                 self.chose_http1.store(true, Ordering::Relaxed);
                 return Ok(Err(connected));
             }
-            Ok(Ok((Connection::new(connected.io).await?, connected.terms)))
+            Ok(Ok((Connection::new(connected.io), connected.terms)))
         });
         let made = made.await.unwrap_or_else(|_| {
             Err(Error::new(
@@ -164,7 +164,7 @@ impl Multiplexed {
         let least = mine
             .iter_mut()
             .min_by_key(|shared| shared.connection.in_flight())?;
-        if least.connection.in_flight() >= BUSY && !most {
+        if least.connection.is_busy() && !most {
             return None;
         }
         least.used = now;

@@ -36,6 +36,7 @@ pub(super) fn answer<L: Loan>(
         upgrade: None,
         served_by: None,
         refused: None,
+        deadline: None,
     };
     let tunnel = request.method == Method::CONNECT && head.status.is_success();
     if head.status == StatusCode::SWITCHING_PROTOCOLS || tunnel {

@@ -17,7 +17,7 @@ use crate::error::{BAD_REQUEST, Error, HEADERS_TOO_LARGE, Progress, UPSTREAM_PRO
 use crate::headers::Headers;
 
 pub use self::fields::{has_bare_lf, names_framing_with_underscore, protocols};
-pub use self::target::is_sound;
+pub use self::target::{is_sound, path_and_query};
 pub use self::write::{put_field, put_fields, put_length, put_status};
 
 /// Lenient servers take `post` for POST, while no route and no policy that names POST does: RFC 9110 section 9.1

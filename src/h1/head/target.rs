@@ -38,7 +38,7 @@ pub(super) fn parse(
 }
 
 /// Path and query; characters that many callers leave as they are, and no URI may hold, are percent-encoded.
-fn path_and_query(target: Bytes) -> Result<PathAndQuery, Error> {
+pub fn path_and_query(target: Bytes) -> Result<PathAndQuery, Error> {
     PathAndQuery::from_maybe_shared(target.clone())
         .or_else(|_| PathAndQuery::from_maybe_shared(Bytes::from(encode(&target))))
         .map_err(|_| refuse("malformed request target"))

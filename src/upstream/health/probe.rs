@@ -135,9 +135,7 @@ async fn over_http1(io: crate::io::Io, request: &mut Request) -> Result<Response
 }
 
 async fn over_http2(io: crate::io::Io, request: &mut Request) -> Result<Response, String> {
-    let connection = h2::client::Connection::new(io).await;
-    let mut connection = connection.map_err(|error| error.to_string())?;
-    let response = connection.exchange(request).await;
+    let response = h2::client::Connection::new(io).exchange(request).await;
     response.map_err(|error| error.to_string())
 }
 

@@ -1,0 +1,157 @@
+//! Wakes the task of a connection, and tells it for which streams.
+//!
+//! All that is under way for the streams of a connection is polled by the connection's one task: what streams have
+//! to say in one turn of the event loop is then written by one system call, and no stream costs a task of its own.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Wake, Waker};
+
+#[derive(Default)]
+pub struct Ready(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    task: Option<Waker>,
+    /// Slots that were woken.
+    keys: Vec<u32>,
+    /// The task was woken, or runs and will look again before it ends.
+    awake: bool,
+    /// The task was woken while it ran.
+    again: bool,
+}
+
+impl Ready {
+    /// The task begins to run.
+    pub fn begin(&self, cx: &Context<'_>) {
+        let mut state = self.state();
+        match &mut state.task {
+            Some(task) => task.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        state.awake = true;
+    }
+
+    /// Takes the slots that were woken.
+    pub fn take(&self, keys: &mut VecDeque<u32>) {
+        let mut state = self.state();
+        state.again = false;
+        keys.extend(state.keys.drain(..));
+    }
+
+    /// The task ends its run, and runs again if it was woken since it last looked.
+    pub fn end(&self) {
+        let mut state = self.state();
+        if state.again || !state.keys.is_empty() {
+            state.again = false;
+            if let Some(task) = &state.task {
+                task.wake_by_ref();
+            }
+        } else {
+            state.awake = false;
+        }
+    }
+
+    /// Wakes the task.
+    pub fn wake(&self) {
+        Self::wake_task(&mut self.state());
+    }
+
+    /// A waker for what a slot of the connection's task holds, one exchange after another.
+    pub fn slot(ready: &Arc<Ready>, key: u32) -> (Arc<Slot>, Waker) {
+        let slot = Arc::new(Slot {
+            ready: ready.clone(),
+            key,
+            queued: AtomicBool::new(false),
+        });
+        (slot.clone(), Waker::from(slot))
+    }
+
+    fn wake_task(state: &mut State) {
+        state.again = true;
+        if !std::mem::replace(&mut state.awake, true)
+            && let Some(task) = &state.task
+        {
+            task.wake_by_ref();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a slot's waker marks.
+pub struct Slot {
+    ready: Arc<Ready>,
+    key: u32,
+    queued: AtomicBool,
+}
+
+impl Slot {
+    /// The slot is about to be polled.
+    pub fn polled(&self) {
+        self.queued.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Wake for Slot {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.queued.swap(true, Ordering::Relaxed) {
+            let mut state = self.ready.state();
+            state.keys.push(self.key);
+            Ready::wake_task(&mut state);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Count(std::sync::atomic::AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn the_task_is_woken_once_and_finds_every_slot() {
+        let count = Arc::new(Count(Default::default()));
+        let woken = || count.0.load(Ordering::Relaxed);
+        let task = Waker::from(count.clone());
+        let cx = Context::from_waker(&task);
+        let ready = Arc::new(Ready::default());
+        let (slot, first) = Ready::slot(&ready, 1);
+        let (_, second) = Ready::slot(&ready, 2);
+        ready.begin(&cx);
+        ready.end();
+        assert_eq!(woken(), 0);
+        first.wake_by_ref();
+        first.wake_by_ref();
+        second.wake_by_ref();
+        assert_eq!(woken(), 1);
+        ready.begin(&cx);
+        let mut keys = VecDeque::new();
+        ready.take(&mut keys);
+        assert_eq!(keys, [1, 2]);
+        // Woken while the task runs: it looks again by itself, and is woken only for what it has not seen.
+        slot.polled();
+        first.wake_by_ref();
+        ready.take(&mut keys);
+        assert_eq!(keys, [1, 2, 1]);
+        ready.end();
+        assert_eq!(woken(), 1);
+        ready.begin(&cx);
+        ready.wake();
+        ready.end();
+        assert_eq!(woken(), 2);
+    }
+}
