@@ -72,6 +72,15 @@ impl Headers {
             .map(|(_, v)| v)
     }
 
+    /// False only if none of `names` is here: answered without a look at the fields.
+    #[inline]
+    pub fn may_have(&self, names: &Names) -> bool {
+        match &self.0 {
+            Form::Flat(flat) => flat.may_have_any(names),
+            Form::Map(_) => true,
+        }
+    }
+
     pub fn contains(&self, name: &HeaderName) -> bool {
         self.get(name).is_some()
     }
@@ -90,15 +99,18 @@ impl Headers {
     }
 
     /// Puts one value of printable ASCII under `name`, in place of all that were there. Other text is not put.
-    pub fn insert_text(&mut self, name: &HeaderName, text: &str) {
+    pub fn insert_text(&mut self, name: &HeaderName, text: impl AsRef<[u8]>) {
+        let text = text.as_ref();
+        if !text.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+            return;
+        }
         match &mut self.0 {
-            Form::Flat(flat) if text.bytes().all(|b| matches!(b, b' '..=b'~')) => {
+            Form::Flat(flat) => {
                 flat.remove(name.as_str());
-                flat.push(name.as_str().as_bytes(), text.as_bytes());
+                flat.push(name.as_str().as_bytes(), text);
             }
-            Form::Flat(_) => {}
             Form::Map(map) => {
-                if let Ok(value) = HeaderValue::from_str(text) {
+                if let Ok(value) = HeaderValue::from_bytes(text) {
                     map.insert(name.clone(), value);
                 }
             }

@@ -89,27 +89,27 @@ impl Io {
     ) -> Poll<io::Result<usize>> {
         let wanted = slices.iter().map(|slice| slice.len()).sum();
         loop {
+            // A socket is nearly always ready to be written to; trying asks the event loop, not the kernel.
             let written = match self {
-                Io::Tcp(socket) => {
-                    ready!(socket.poll_write_ready(cx))?;
-                    until_short(wanted, |wrote| {
-                        socket.try_io(Interest::WRITABLE, || {
-                            wrote(socket.try_write_vectored(slices))
-                        })
+                Io::Tcp(socket) => until_short(wanted, |wrote| {
+                    socket.try_io(Interest::WRITABLE, || {
+                        wrote(socket.try_write_vectored(slices))
                     })
-                }
-                Io::Unix(socket) => {
-                    ready!(socket.poll_write_ready(cx))?;
-                    until_short(wanted, |wrote| {
-                        socket.try_io(Interest::WRITABLE, || {
-                            wrote(socket.try_write_vectored(slices))
-                        })
+                }),
+                Io::Unix(socket) => until_short(wanted, |wrote| {
+                    socket.try_io(Interest::WRITABLE, || {
+                        wrote(socket.try_write_vectored(slices))
                     })
-                }
+                }),
                 Io::Tls(stream) => return stream.poll_write_vectored(cx, slices),
             };
             match written {
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => match self {
+                    Io::Tcp(socket) => ready!(socket.poll_write_ready(cx))?,
+                    Io::Unix(socket) => ready!(socket.poll_write_ready(cx))?,
+                    // Waits by itself, above.
+                    Io::Tls(_) => {}
+                },
                 written => return Poll::Ready(written),
             }
         }

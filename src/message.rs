@@ -136,7 +136,7 @@ pub struct Response {
     pub headers: Headers,
     pub body: Body,
     /// After a 101, or a 2xx to CONNECT: the connection whose raw bytes follow.
-    pub upgrade: Option<Upgraded>,
+    pub upgrade: Option<Box<Upgraded>>,
     /// Who answered, when an upstream did.
     pub served_by: Option<ServedBy>,
     /// Names why, when the proxy itself made this answer out of a failure.
@@ -201,6 +201,13 @@ impl RequestId {
         let mut text = [0; 36];
         id.into_uuid().hyphenated().encode_lower(&mut text);
         RequestId::Made(text)
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            RequestId::Made(text) => text,
+            RequestId::Kept(text) => text.as_bytes(),
+        }
     }
 
     pub fn as_str(&self) -> &str {

@@ -112,6 +112,10 @@ impl Reader {
             // Wait without a buffer: this may be an idle connection, or the slow end of a stream.
             ready!(io.poll_read_ready(cx))?;
             self.make_room();
+            match io.try_read(&mut self.buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return Poll::Ready(read),
+            }
         } else if self.buffer.capacity() == self.buffer.len() {
             self.make_room();
         }

@@ -198,26 +198,31 @@ async fn serve_http1(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
         let error = Error::new(BAD_REQUEST, "this listener speaks HTTP/2 only");
         return end_with(connection, proxy.refuse(&error, &peer)).await;
     }
+    let receive = {
+        let (proxy, peer, interim) = (proxy.clone(), peer.clone(), connection.interim());
+        move |head: h1::head::RequestHead, body| {
+            // An HTTP/1.0 caller cannot read interim answers (RFC 9110, section 15.2).
+            let interim = (head.version == Version::HTTP_11).then(|| interim.clone());
+            Box::new(Request {
+                context: proxy.context(&peer, &head.headers, interim),
+                method: head.method,
+                authority: head.authority,
+                target: head.target,
+                version: head.version,
+                headers: head.headers,
+                body,
+                upgrade: head.upgrade,
+            })
+        }
+    };
     loop {
-        let (head, body) = match connection.next(|| ticket.is_draining()).await {
+        let request = match connection.next(|| ticket.is_draining(), &receive).await {
             Ok(Some(request)) => request,
             Ok(None) => return connection.leave(),
             Err(error) => {
                 return end_with(connection, proxy.refuse(&error, &peer)).await;
             }
         };
-        // An HTTP/1.0 caller cannot read interim answers (RFC 9110, section 15.2).
-        let interim = (head.version == Version::HTTP_11).then(|| connection.interim());
-        let request = Box::new(Request {
-            context: proxy.context(&peer, &head.headers, interim),
-            method: head.method,
-            authority: head.authority,
-            target: head.target,
-            version: head.version,
-            headers: head.headers,
-            body,
-            upgrade: head.upgrade,
-        });
         let answered = {
             let mut answering = pin!(proxy.handle(request, &config));
             poll_fn(|cx| match answering.as_mut().poll(cx) {
@@ -234,6 +239,8 @@ async fn serve_http1(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
             return;
         }
         if let Some(upgraded) = response.upgrade.take() {
+            // It holds the connection's way for interim answers.
+            drop(receive);
             return switch(connection, *response, upgraded).await;
         }
         match connection.respond(*response, !ticket.is_draining()).await {
@@ -259,7 +266,7 @@ async fn end_with(mut connection: h1::server::Connection, answer: Response) {
 async fn switch(
     connection: h1::server::Connection,
     response: Response,
-    upgraded: crate::message::Upgraded,
+    upgraded: Box<crate::message::Upgraded>,
 ) {
     let switched = connection
         .switch(

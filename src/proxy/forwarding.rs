@@ -14,7 +14,6 @@ use crate::peer::{Identity, Peer};
 static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-static CLIENT_CERTIFICATE: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const VIA: HeaderValue = HeaderValue::from_static("1.1 outrigger");
 /// What is meant for one connection only.
@@ -27,6 +26,9 @@ const HOP_BY_HOP: Names = Names::new(&[
     "transfer-encoding",
     "upgrade",
 ]);
+const TE: Names = Names::new(&["te"]);
+const CLIENT_CERTIFICATE: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
+const CALLERS_CERTIFICATE: Names = Names::new(&["x-forwarded-client-cert"]);
 /// A longer request id is replaced by one of ours: it goes into every log line.
 const MAX_REQUEST_ID: usize = 128;
 
@@ -98,7 +100,7 @@ pub fn receive(request: &mut Request, listener: &Config) {
             .insert(&header::TE, &HeaderValue::from_static("trailers"));
     }
     // Only a verified identity may speak of a certificate.
-    request.headers.remove(&CLIENT_CERTIFICATE);
+    request.headers.remove_all(&CALLERS_CERTIFICATE);
     let identity = request.context.peer.identity();
     if let Some(value) = identity.and_then(Identity::header) {
         request.headers.insert(&CLIENT_CERTIFICATE, value);
@@ -123,7 +125,7 @@ pub fn receive(request: &mut Request, listener: &Config) {
     if let RequestId::Made(_) = &request.context.request_id {
         request
             .headers
-            .insert_text(&REQUEST_ID, request.context.request_id.as_str());
+            .insert_text(&REQUEST_ID, request.context.request_id.as_bytes());
     }
     agree_on_host(request);
 }
@@ -197,14 +199,18 @@ fn set_forwarded(request: &mut Request, listener: &Config) {
 }
 
 fn accepts_trailers(headers: &Headers) -> bool {
-    headers.get_all(&header::TE).any(|te| {
-        te.split(|b| *b == b',')
-            .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
-    })
+    headers.may_have(&TE)
+        && headers.get_all(&header::TE).any(|te| {
+            te.split(|b| *b == b',')
+                .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+        })
 }
 
 /// Removes what was meant for this connection only (RFC 9110, section 7.6.1), and all that `Connection` names.
 fn remove_hop_by_hop(headers: &mut Headers) {
+    if !headers.may_have(&HOP_BY_HOP) {
+        return;
+    }
     let named = named_by_connection(headers);
     headers.remove_all(&HOP_BY_HOP);
     if !named.is_empty() {

@@ -137,7 +137,7 @@ fn find_route(snapshot: &Snapshot, request: &mut Request) -> Result<Arc<Route>, 
     request.target = normalised.target;
     let lookup = Lookup {
         listener: &request.context.peer.listener,
-        host: request.authority.as_ref().map(Authority::host),
+        host: request.authority.as_ref().map(Authority::as_str),
         method: &request.method,
         path: request.target.path(),
         encoded_separators: normalised.encoded_separators,

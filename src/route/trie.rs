@@ -66,7 +66,7 @@ impl Trie {
                     return true;
                 }
             }
-            Some(rest) => {
+            Some(rest) if node.has_children() => {
                 let (segment, after) = next_segment(rest);
                 if let Some(child) = node.literals.get(segment)
                     && self.descend(&self.nodes[child], after, visit)
@@ -80,8 +80,15 @@ impl Trie {
                     return true;
                 }
             }
+            Some(_) => {}
         }
         node.rests.iter().any(|route| visit(*route))
+    }
+}
+
+impl Node {
+    fn has_children(&self) -> bool {
+        self.capture.is_some() || !self.literals.is_empty()
     }
 }
 
@@ -101,6 +108,10 @@ impl Default for Children {
 }
 
 impl Children {
+    fn is_empty(&self) -> bool {
+        matches!(self, Children::Few(few) if few.is_empty())
+    }
+
     fn get(&self, segment: &str) -> Option<usize> {
         match self {
             Children::Few(few) => few

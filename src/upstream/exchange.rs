@@ -79,7 +79,9 @@ impl Upstream {
         let admission = self.admit()?;
         if !self.is_ready() {
             // Until its names are resolved for the first time; no longer than connecting may take.
-            let _ = tokio::time::timeout(self.connect_timeout(), self.ready()).await;
+            // Boxed, as all that is seldom: it would make the future of every request larger.
+            let ready = tokio::time::timeout(self.connect_timeout(), self.ready());
+            let _ = Box::pin(ready).await;
         }
         let had_body = !request.body.is_empty();
         let (endpoint, load) = self.pick(&request, None)?;
@@ -89,7 +91,7 @@ impl Upstream {
                 tracing::debug!(upstream = %self.name(), %error, "sending a request once more");
                 drop(load);
                 let (endpoint, load) = self.pick(&request, Some(&endpoint))?;
-                let second = self.attempt(&endpoint, &load, &mut request, true).await;
+                let second = Box::pin(self.attempt(&endpoint, &load, &mut request, true)).await;
                 (endpoint, load, second)
             }
             _ => (endpoint, load, first),
@@ -136,7 +138,7 @@ impl Upstream {
         };
         let attempt = match self.speaks(endpoint, request) {
             Offer::Http1 => self.attempt_http1(endpoint, request, wanted).await,
-            offer => self.attempt_http2(endpoint, request, wanted, offer).await,
+            offer => Box::pin(self.attempt_http2(endpoint, request, wanted, offer)).await,
         };
         let mut attempt = match self.is_secure() {
             true => attempt.judged_by_tls(endpoint),
@@ -165,16 +167,19 @@ impl Upstream {
         request: &mut Request,
         wanted: Wanted<'_>,
     ) -> Attempt {
-        let lease = match endpoint.pool.lend(wanted).await {
-            Ok(lease) => lease,
-            Err(error) => return self.not_connected(error),
+        let lease = match endpoint.pool.lend_idle(&wanted) {
+            Some(lease) => lease,
+            None => match Box::pin(endpoint.pool.lend(wanted)).await {
+                Ok(lease) => lease,
+                Err(error) => return self.not_connected(error),
+            },
         };
         let reused = lease.is_reused();
         if !reused {
             self.metrics().connected(Ok(()));
         }
         Attempt {
-            outcome: h1::client::exchange(lease, request).await.map(Box::new),
+            outcome: h1::client::exchange(lease, request).await,
             reused,
             http2: false,
             verdict: Verdict::Neither,

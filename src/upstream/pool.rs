@@ -85,15 +85,21 @@ impl Pool {
         }
     }
 
+    /// Lends an idle connection, if there is one and it will do.
+    pub fn lend_idle(self: &Arc<Self>, wanted: &Wanted<'_>) -> Option<Lease> {
+        let pooled = (!wanted.fresh).then(|| self.take_idle(wanted)).flatten()?;
+        Some(Lease::new(self, pooled, true))
+    }
+
     /// Lends a connection: an idle one, a new one, or the next that becomes free.
     ///
     /// # Errors
     /// `connect_failed`, `connect_timeout`, `tls_failed`; `overloaded` when too many wait already.
     pub async fn lend(self: &Arc<Self>, wanted: Wanted<'_>) -> Result<Lease, Error> {
-        let Wanted { limits, fresh, .. } = wanted;
-        if !fresh && let Some(pooled) = self.take_idle(&wanted) {
-            return Ok(Lease::new(self, pooled, true));
+        if let Some(lease) = self.lend_idle(&wanted) {
+            return Ok(lease);
         }
+        let Wanted { limits, fresh, .. } = wanted;
         let place = match self.take_place(limits.max_connections) {
             Some(place) => place,
             None => match self.wait_in_line(limits).await? {

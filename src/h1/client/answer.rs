@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use http_body::{Frame, SizeHint};
 
 use super::Loan;
@@ -16,30 +16,56 @@ use crate::h1::head::ResponseHead;
 use crate::h1::reader::{Fault, Piece};
 use crate::message::{Request, Response, Upgraded};
 
-/// Makes the response of its head; its body owns the loan to its end.
+/// What the upstream answered, but for the body.
+pub(super) struct Heard {
+    response: Box<Response>,
+    framing: Framing,
+    keep_alive: bool,
+    /// The protocol of `Upgrade`.
+    protocol: Option<HeaderValue>,
+}
+
+impl Heard {
+    /// A head is large, so it is put where it is to stay as soon as it is there.
+    pub fn new(head: ResponseHead) -> Self {
+        Heard {
+            response: Box::new(Response {
+                status: head.status,
+                version: head.version,
+                headers: head.headers,
+                body: Body::empty(),
+                upgrade: None,
+                served_by: None,
+                refused: None,
+                deadline: None,
+            }),
+            framing: head.framing,
+            keep_alive: head.keep_alive,
+            protocol: head.upgrade,
+        }
+    }
+}
+
+/// Makes the response whole; its body owns the loan to its end.
 ///
 /// # Errors
 /// `upstream_protocol_error`: the upstream switched protocols before it had read the request.
 pub(super) fn answer<L: Loan>(
     mut loan: L,
     mut sending: Sending,
-    head: ResponseHead,
+    heard: Heard,
     request: &Request,
-) -> Result<Response, Error> {
-    sending.answered(head.status.is_success());
+) -> Result<Box<Response>, Error> {
+    let Heard {
+        mut response,
+        framing,
+        keep_alive,
+        protocol,
+    } = heard;
+    sending.answered(response.status.is_success());
     let over = sending.is_over(&loan.connection().out);
-    let mut response = Response {
-        status: head.status,
-        version: head.version,
-        headers: head.headers,
-        body: Body::empty(),
-        upgrade: None,
-        served_by: None,
-        refused: None,
-        deadline: None,
-    };
-    let tunnel = request.method == Method::CONNECT && head.status.is_success();
-    if head.status == StatusCode::SWITCHING_PROTOCOLS || tunnel {
+    let tunnel = request.method == Method::CONNECT && response.status.is_success();
+    if response.status == StatusCode::SWITCHING_PROTOCOLS || tunnel {
         if !over {
             return Err(Error::new(
                 UPSTREAM_PROTOCOL_ERROR,
@@ -48,17 +74,17 @@ pub(super) fn answer<L: Loan>(
             .at(Progress::Answering));
         }
         let mut connection = loan.into_connection();
-        response.upgrade = Some(Upgraded {
+        response.upgrade = Some(Box::new(Upgraded {
             early: std::mem::take(&mut connection.reader.buffer).freeze(),
             io: connection.io,
-            protocol: head.upgrade,
+            protocol,
             idle_limit: None,
-        });
+        }));
         return Ok(response);
     }
     let reader = &mut loan.connection().reader;
-    reader.start_body(head.framing);
-    let whole = match head.framing {
+    reader.start_body(framing);
+    let whole = match framing {
         Framing::None => Some(Bytes::new()),
         _ if over => reader.take_whole_body(),
         _ => None,
@@ -68,7 +94,7 @@ pub(super) fn answer<L: Loan>(
             // Bytes behind the answer belong to no request.
             let clean = reader.buffer.is_empty();
             reader.release();
-            if over && head.keep_alive && clean {
+            if over && keep_alive && clean {
                 loan.give_back();
             }
             response.body = Body::full(whole);
@@ -78,7 +104,7 @@ pub(super) fn answer<L: Loan>(
             response.body = Body::stream(ResponseBody {
                 loan: Some(loan),
                 sending: (!over).then_some(sending),
-                keep_alive: head.keep_alive,
+                keep_alive,
                 left,
             });
         }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use http::{Method, StatusCode, header};
 use http_body::Body as _;
 
+use self::answer::Heard;
 use self::sending::Sending;
 use super::framing::Framing;
 use super::head::{self, Limits, ResponseHead};
@@ -20,6 +21,7 @@ use super::outgoing::Outgoing;
 use super::pace::Pace;
 use super::reader::Reader;
 use crate::error::{Error, Progress, REQUEST_TIMEOUT, UPSTREAM_PROTOCOL_ERROR, UPSTREAM_RESET};
+use crate::headers::Names;
 use crate::io::Io;
 use crate::message::{Request, Response};
 
@@ -75,7 +77,7 @@ impl Connection {
 /// keeps a connection for which others wait. With [`Progress::Unsent`] no
 /// byte went out and `request` has its body back; with any other, it has it back only if no more than its first
 /// piece was taken.
-pub async fn exchange<L: Loan>(mut loan: L, request: &mut Request) -> Result<Response, Error> {
+pub async fn exchange<L: Loan>(mut loan: L, request: &mut Request) -> Result<Box<Response>, Error> {
     let framing = put_head(&mut loan, request);
     let mut sending = Sending::new(request, framing, awaits_continue(request));
     let mut hearing = Hearing::default();
@@ -94,7 +96,7 @@ pub async fn exchange<L: Loan>(mut loan: L, request: &mut Request) -> Result<Res
     })
     .await;
     match heard {
-        Ok(head) => answer::answer(loan, sending, head, request),
+        Ok(heard) => answer::answer(loan, sending, heard, request),
         Err(error) => {
             let unsent = loan.connection().out.total() == 0;
             let whole = sending.give_back(request);
@@ -147,7 +149,9 @@ fn put_head<L: Loan>(loan: &mut L, request: &Request) -> Framing {
         _ => {}
     }
     // Both are for this connection only, and it must say so (RFC 9110, sections 7.8 and 10.1.4).
-    let options: &[u8] = match (request.headers.contains(&header::TE), &request.upgrade) {
+    const TE: Names = Names::new(&["te"]);
+    let te = request.headers.may_have(&TE) && request.headers.contains(&header::TE);
+    let options: &[u8] = match (te, &request.upgrade) {
         (true, Some(_)) => b"te, upgrade",
         (true, None) => b"te",
         (false, Some(_)) => b"upgrade",
@@ -165,7 +169,11 @@ fn put_head<L: Loan>(loan: &mut L, request: &Request) -> Framing {
 }
 
 fn awaits_continue(request: &Request) -> bool {
-    let expect = request.headers.get(&header::EXPECT);
+    const EXPECT: Names = Names::new(&["expect"]);
+    let expects = request.headers.may_have(&EXPECT);
+    let expect = expects
+        .then(|| request.headers.get(&header::EXPECT))
+        .flatten();
     expect.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
 }
 
@@ -183,14 +191,16 @@ fn poll_answer(
     sending: &mut Sending,
     hearing: &mut Hearing,
     request: &Request,
-) -> Poll<Result<ResponseHead, Error>> {
+) -> Poll<Result<Heard, Error>> {
     loop {
         // A failure to send is not the end: an upstream that refuses a body answers before it closes.
         let _ = sending.poll_send(cx, connection)?;
         let reader = &mut connection.reader;
         if hearing.pace.is_worthwhile(&reader.buffer) {
             match head::take_response(&mut reader.buffer, HEAD, &request.method)? {
-                Some(head) if is_final(&head, request)? => return Poll::Ready(Ok(head)),
+                Some(head) if is_final(&head, request)? => {
+                    return Poll::Ready(Ok(Heard::new(head)));
+                }
                 Some(interim) => {
                     *hearing = Hearing {
                         pace: Pace::default(),

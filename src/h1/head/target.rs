@@ -18,7 +18,7 @@ pub(super) fn parse(
     host: Option<Authority>,
 ) -> Result<(Option<Authority>, PathAndQuery), Error> {
     // A fragment is never sent; the type would silently cut it off.
-    if memchr::memchr(b'#', &target).is_some() {
+    if target.contains(&b'#') {
         return Err(refuse("a fragment in the request target"));
     }
     if *method == Method::CONNECT {
@@ -115,8 +115,14 @@ pub fn is_sound(authority: &Authority) -> bool {
             None => (false, ""),
         },
         None => {
-            let (host, port) = text.split_once(':').unwrap_or((text, ""));
-            (!host.is_empty() && !host.contains(['@', '[', ']']), port)
+            let end = text.bytes().position(|byte| b":@[]".contains(&byte));
+            let end = end.unwrap_or(text.len());
+            let port = match text.as_bytes().get(end) {
+                None => "",
+                Some(b':') => &text[end + 1..],
+                Some(_) => return false,
+            };
+            (end > 0, port)
         }
     };
     host_is_sound

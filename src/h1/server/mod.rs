@@ -12,14 +12,13 @@ use std::time::Duration;
 use bytes::BytesMut;
 use http::{Method, Version, header};
 
-use self::shared::{RequestBody, Shared};
-use super::framing::Framing;
+use self::shared::Shared;
 use super::head::{self, Limits, RequestHead};
 use super::outgoing::Outgoing;
 use super::pace::Pace;
 use crate::body::Body;
 use crate::error::{Error, REQUEST_TIMEOUT};
-use crate::headers::Headers;
+use crate::headers::{Headers, Names};
 use crate::io::Io;
 use crate::message::Interim;
 use crate::timer::{self, Deadline};
@@ -60,6 +59,17 @@ struct Exchange {
     wants_trailers: bool,
 }
 
+impl Exchange {
+    fn of(head: &RequestHead) -> Self {
+        Exchange {
+            is_head: head.method == Method::HEAD,
+            http_10: head.version == Version::HTTP_10,
+            keep_alive: head.keep_alive,
+            wants_trailers: wants_trailers(&head.headers),
+        }
+    }
+}
+
 impl Connection {
     /// `early` are bytes that were read to tell the protocol.
     pub fn new(io: Io, early: BytesMut, settings: Settings) -> Self {
@@ -74,42 +84,45 @@ impl Connection {
         }
     }
 
-    /// The next request; `None` when the connection has ended, by either side.
+    /// What `receive` makes of the next request; `None` when the connection has ended, by either side.
     ///
-    /// `draining` is asked whenever this task is woken.
+    /// `draining` is asked whenever this task is woken. A head is large: `receive` puts it where it is to stay, where
+    /// returning it would copy it at every step.
     ///
     /// # Errors
     /// What is to be answered before closing: `bad_request`, `headers_too_large`, `request_timeout`.
-    pub async fn next(
+    pub async fn next<T>(
         &mut self,
         draining: impl Fn() -> bool,
-    ) -> Result<Option<(RequestHead, Body)>, Error> {
+        receive: impl Fn(RequestHead, Body) -> T,
+    ) -> Result<Option<T>, Error> {
         self.exchange = Exchange::default();
         let mut progress = HeadProgress::default();
-        let head = poll_fn(|cx| self.poll_head(cx, &mut progress, &draining)).await;
-        self.refused = head.is_err();
+        let received = poll_fn(|cx| self.poll_head(cx, &mut progress, &draining, &receive)).await;
+        self.refused = received.is_err();
         // Whatever is wrong with a HEAD, its caller waits for an answer without a body.
         self.exchange.is_head = progress.is_head;
-        Ok(head?.map(|head| {
-            let body = self.begin(&head);
-            (head, body)
-        }))
+        received
     }
 
-    fn poll_head(
+    fn poll_head<T>(
         &mut self,
         cx: &mut Context<'_>,
         progress: &mut HeadProgress,
         draining: &impl Fn() -> bool,
-    ) -> Poll<Result<Option<RequestHead>, Error>> {
+        receive: &impl Fn(RequestHead, Body) -> T,
+    ) -> Poll<Result<Option<T>, Error>> {
         let mut state = self.shared.state();
-        let reader = &mut state.reader;
+        let state = &mut *state;
         loop {
+            let reader = &mut state.reader;
             if progress.pace.is_worthwhile(&reader.buffer) {
                 progress.is_head = reader.buffer.trim_ascii_start().starts_with(b"HEAD ");
                 if let Some(head) = head::take_request(&mut reader.buffer, self.settings.head)? {
                     self.deadline.clear();
-                    return Poll::Ready(Ok(Some(head)));
+                    self.exchange = Exchange::of(&head);
+                    let body = state.begin(&head, &self.shared);
+                    return Poll::Ready(Ok(Some(receive(head, body))));
                 }
                 progress.pace.attempted(reader.buffer.len());
             } else if reader.buffer.len() > self.settings.head.bytes {
@@ -138,27 +151,6 @@ impl Connection {
                 )),
                 false => Ok(None),
             });
-        }
-    }
-
-    fn begin(&mut self, head: &RequestHead) -> Body {
-        self.exchange = Exchange {
-            is_head: head.method == Method::HEAD,
-            http_10: head.version == Version::HTTP_10,
-            keep_alive: head.keep_alive,
-            wants_trailers: wants_trailers(&head.headers),
-        };
-        let mut state = self.shared.state();
-        state.begin(head);
-        if let Some(whole) = state.reader.take_whole_body() {
-            state.awaits_continue = false;
-            return Body::full(whole);
-        }
-        match head.framing {
-            Framing::None | Framing::UntilClose => Body::empty(),
-            Framing::Length(_) | Framing::Chunked => {
-                Body::stream(RequestBody::new(&self.shared, &state))
-            }
         }
     }
 
@@ -236,9 +228,11 @@ impl HeadProgress {
 }
 
 fn wants_trailers(headers: &Headers) -> bool {
-    headers.get_all(&header::TE).any(|codings| {
-        codings
-            .split(|b| *b == b',')
-            .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
-    })
+    const TE: Names = Names::new(&["te"]);
+    headers.may_have(&TE)
+        && headers.get_all(&header::TE).any(|codings| {
+            codings
+                .split(|b| *b == b',')
+                .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+        })
 }

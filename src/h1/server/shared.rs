@@ -10,7 +10,9 @@ use bytes::{Bytes, BytesMut};
 use http::{StatusCode, Version};
 use http_body::{Frame, SizeHint};
 
+use crate::body::Body;
 use crate::error::{BAD_REQUEST, CALLER_GONE, Error, REQUEST_TIMEOUT};
+use crate::h1::framing::Framing;
 use crate::h1::head::{self, RequestHead};
 use crate::h1::reader::{Fault, Piece, Reader};
 use crate::headers::Headers;
@@ -79,8 +81,9 @@ impl Shared {
 }
 
 impl State {
-    /// A request has begun; what was left of the one before it is over.
-    pub fn begin(&mut self, head: &RequestHead) {
+    /// A request has begun; what was left of the one before it is over. Its body reads from `shared`, whose state
+    /// this is.
+    pub fn begin(&mut self, head: &RequestHead, shared: &Arc<Shared>) -> Body {
         self.disown_body();
         self.reader.start_body(head.framing);
         self.awaits_continue = head.expects_continue;
@@ -89,6 +92,14 @@ impl State {
         self.interim.clear();
         self.gap.clear();
         self.body_failed = false;
+        if let Some(whole) = self.reader.take_whole_body() {
+            self.awaits_continue = false;
+            return Body::full(whole);
+        }
+        match head.framing {
+            Framing::None | Framing::UntilClose => Body::empty(),
+            Framing::Length(_) | Framing::Chunked => Body::stream(RequestBody::new(shared, self)),
+        }
     }
 
     /// The incoming side belongs to the connection alone from here on. Two readers would each get a part.
@@ -114,7 +125,7 @@ impl Interim for Shared {
 }
 
 /// The body of a request, read from the connection as it is polled for.
-pub(super) struct RequestBody {
+struct RequestBody {
     shared: Arc<Shared>,
     number: u64,
     ended: bool,
@@ -122,7 +133,7 @@ pub(super) struct RequestBody {
 
 impl RequestBody {
     /// The body of the request that has just begun.
-    pub fn new(shared: &Arc<Shared>, state: &State) -> Self {
+    fn new(shared: &Arc<Shared>, state: &State) -> Self {
         RequestBody {
             shared: shared.clone(),
             number: state.reading,

@@ -113,7 +113,11 @@ fn connection(io: Io) -> Connection {
 
 /// The next request, which must be there or come.
 async fn next(connection: &mut Connection) -> (RequestHead, Body) {
-    connection.next(|| false).await.unwrap().unwrap()
+    connection
+        .next(|| false, |head, body| (head, body))
+        .await
+        .unwrap()
+        .unwrap()
 }
 
 /// Drives `work` as the proxy drives a request: watching whether the caller is gone, which `None` means.

@@ -39,7 +39,13 @@ async fn the_end_between_requests_and_within_a_head_is_just_the_end() {
         let mut connection = connection(io);
         far.send(sent).await;
         drop(far);
-        assert!(connection.next(|| false).await.unwrap().is_none());
+        assert!(
+            connection
+                .next(|| false, |head, body| (head, body))
+                .await
+                .unwrap()
+                .is_none()
+        );
     }
 }
 
@@ -72,7 +78,10 @@ async fn a_refused_head_request_is_answered_without_a_body() {
         let (io, mut far) = unix();
         let mut connection = connection(io);
         far.send(sent).await;
-        connection.next(|| false).await.unwrap_err();
+        connection
+            .next(|| false, |head, body| (head, body))
+            .await
+            .unwrap_err();
         connection.respond(ok("refused"), false).await.unwrap();
         connection.close().await;
         far.finish().await;
@@ -108,7 +117,10 @@ async fn the_answer_to_a_refused_head_arrives_although_a_body_follows() {
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n";
     // The body stands beyond what the first read takes.
     far.send(format!("{head}{}", "x".repeat(100_000))).await;
-    let error = connection.next(|| false).await.unwrap_err();
+    let error = connection
+        .next(|| false, |head, body| (head, body))
+        .await
+        .unwrap_err();
     let response = Response::new(error.status(), Body::full("refused"));
     assert!(!connection.respond(response, false).await.unwrap());
     let caller = async {

@@ -19,7 +19,10 @@ async fn a_slow_head_times_out_from_its_first_byte() {
         far
     });
     let start = Instant::now();
-    let error = connection.next(|| false).await.unwrap_err();
+    let error = connection
+        .next(|| false, |head, body| (head, body))
+        .await
+        .unwrap_err();
     assert_eq!(error.reason(), REQUEST_TIMEOUT);
     assert_eq!(start.elapsed().as_secs(), 110);
     drop(caller.await.unwrap());
@@ -33,7 +36,13 @@ async fn an_idle_connection_ends() {
     next(&mut connection).await;
     assert!(connection.respond(ok("a"), true).await.unwrap());
     let start = Instant::now();
-    assert!(connection.next(|| false).await.unwrap().is_none());
+    assert!(
+        connection
+            .next(|| false, |head, body| (head, body))
+            .await
+            .unwrap()
+            .is_none()
+    );
     assert_eq!(start.elapsed().as_secs(), 3600);
 }
 
@@ -46,11 +55,17 @@ async fn draining_leaves_a_request_on_its_way_a_moment() {
         tokio::time::sleep(Duration::from_millis(300)).await;
         far.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     };
-    let (request, ()) = tokio::join!(connection.next(|| true), sent);
+    let (request, ()) = tokio::join!(connection.next(|| true, |head, body| (head, body)), sent);
     assert!(request.unwrap().is_some());
     assert!(!connection.respond(ok("a"), false).await.unwrap());
     assert!(far.read_now().contains("connection: close\r\n"));
-    assert!(connection.next(|| true).await.unwrap().is_none());
+    assert!(
+        connection
+            .next(|| true, |head, body| (head, body))
+            .await
+            .unwrap()
+            .is_none()
+    );
     assert_eq!(start.elapsed(), Duration::from_millis(800));
 }
 

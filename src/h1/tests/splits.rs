@@ -16,7 +16,7 @@ pub async fn read_requests(wire: &[u8], cuts: &[usize]) -> (Vec<Seen>, Ended) {
     let mut seen = Vec::new();
     let serve = async {
         loop {
-            let (head, body) = match connection.next(|| false).await {
+            let (head, body) = match connection.next(|| false, |head, body| (head, body)).await {
                 Ok(Some(request)) => request,
                 Ok(None) => return Ended::Well,
                 Err(error) => return Ended::Refused(error.detail().to_owned()),

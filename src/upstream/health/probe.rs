@@ -131,7 +131,9 @@ fn request(method: Method, path: PathAndQuery, endpoint: &Endpoint) -> Result<Re
 async fn over_http1(io: crate::io::Io, request: &mut Request) -> Result<Response, String> {
     let connection = Once(h1::client::Connection::new(io));
     let response = h1::client::exchange(connection, request).await;
-    response.map_err(|error| error.to_string())
+    response
+        .map(|response| *response)
+        .map_err(|error| error.to_string())
 }
 
 async fn over_http2(io: crate::io::Io, request: &mut Request) -> Result<Response, String> {
