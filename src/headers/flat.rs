@@ -1,5 +1,7 @@
 //! The fields of an HTTP/1 head where they lie.
 
+use std::cell::RefCell;
+
 use bytes::Bytes;
 
 use super::names::{Key, Keys, Names};
@@ -9,11 +11,17 @@ use super::names::{Key, Keys, Names};
 pub(super) struct Flat {
     /// The head as it was received.
     received: Bytes,
-    /// Fields added since, a line each.
-    added: Vec<u8>,
-    fields: Vec<Field>,
+    /// None when there is nothing in them.
+    lists: Option<Box<Lists>>,
     /// Of all fields that are here, and of some that were.
     keys: Keys,
+}
+
+#[derive(Clone, Default)]
+struct Lists {
+    fields: Vec<Field>,
+    /// Fields added since, a line each.
+    added: Vec<u8>,
 }
 
 /// Where a field stands: in `received`, or, with [`ADDED`] set in its start, in `added`.
@@ -29,20 +37,64 @@ pub(super) struct Field {
 
 const ADDED: u32 = 1 << 31;
 
-/// Room for the fields that forwarding adds, so that it grows once.
+/// Room for a usual head, and for the handful of fields that forwarding adds.
+const FIELDS_ROOM: usize = 24;
 const ADDED_ROOM: usize = 256;
+/// Lists that a thread keeps for the next heads, and how large they may have grown.
+const KEPT: usize = 64;
+const KEPT_FIELDS: usize = 128;
+const KEPT_ADDED: usize = 4 << 10;
+
+thread_local! {
+    #[expect(clippy::vec_box, reason = "a head takes its lists by their box")]
+    static SPARE: RefCell<Vec<Box<Lists>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Does `with` the spare lists; nothing when the thread is ending and has none any more.
+fn with_spare<T>(with: impl FnOnce(&mut Vec<Box<Lists>>) -> T) -> Option<T> {
+    SPARE.try_with(|spare| with(&mut spare.borrow_mut())).ok()
+}
+
+impl Lists {
+    const EMPTY: &Lists = &Lists {
+        fields: Vec::new(),
+        added: Vec::new(),
+    };
+
+    fn take() -> Box<Self> {
+        with_spare(Vec::pop).flatten().unwrap_or_else(|| {
+            Box::new(Lists {
+                fields: Vec::with_capacity(FIELDS_ROOM),
+                added: Vec::with_capacity(ADDED_ROOM),
+            })
+        })
+    }
+
+    fn give(mut self: Box<Self>) {
+        if self.fields.capacity() <= KEPT_FIELDS && self.added.capacity() <= KEPT_ADDED {
+            self.fields.clear();
+            self.added.clear();
+            with_spare(|spare| {
+                if spare.len() < KEPT {
+                    spare.push(self);
+                }
+            });
+        }
+    }
+}
 
 /// Where the fields of a received head lie, gathered while it is parsed.
 pub struct Spans {
-    fields: Vec<Field>,
+    lists: Box<Lists>,
     keys: Keys,
 }
 
 impl Spans {
     pub fn with_capacity(fields: usize) -> Self {
+        let mut lists = Lists::take();
+        lists.fields.reserve(fields);
         Spans {
-            // Room for the handful that forwarding adds, so that it never grows on the common path.
-            fields: Vec::with_capacity(fields + 6),
+            lists,
             keys: Keys::default(),
         }
     }
@@ -66,7 +118,7 @@ impl Spans {
         debug_assert!(value + value_len < ADDED as usize);
         let key = Key::of(name);
         self.keys.add(key);
-        self.fields.push(Field {
+        self.lists.fields.push(Field {
             start: start as u32,
             value: value as u32,
             value_len: value_len as u32,
@@ -81,21 +133,24 @@ impl Flat {
     pub fn new(received: Bytes, spans: Spans) -> Self {
         Flat {
             received,
-            added: Vec::new(),
-            fields: spans.fields,
+            lists: Some(spans.lists),
             keys: spans.keys,
         }
     }
 
     pub fn fields(&self) -> std::slice::Iter<'_, Field> {
-        self.fields.iter()
+        self.lists().fields.iter()
+    }
+
+    fn lists(&self) -> &Lists {
+        self.lists.as_deref().unwrap_or(Lists::EMPTY)
     }
 
     /// The fields among which one is `name`, if there is one at all.
     #[inline]
     pub fn fields_for(&self, key: Key) -> std::slice::Iter<'_, Field> {
         match self.keys.may_have(key) {
-            true => self.fields.iter(),
+            true => self.fields(),
             false => [].iter(),
         }
     }
@@ -118,30 +173,27 @@ impl Flat {
     }
 
     pub fn name(&self, field: &Field) -> &[u8] {
-        field.name(&self.received, &self.added)
+        field.name(&self.received, &self.lists().added)
     }
 
     pub fn value(&self, field: &Field) -> &[u8] {
-        field.value(&self.received, &self.added)
+        field.value(&self.received, &self.lists().added)
     }
 
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
-        if self.added.capacity() == 0 {
-            self.added.reserve(ADDED_ROOM);
+        let Lists { fields, added } = &mut **self.lists.get_or_insert_with(Lists::take);
+        let start = added.len();
+        for part in [name, b": ", value, b"\r\n"] {
+            added.extend_from_slice(part);
         }
-        let start = self.added.len();
-        self.added.extend_from_slice(name);
-        self.added.extend_from_slice(b": ");
-        self.added.extend_from_slice(value);
-        self.added.extend_from_slice(b"\r\n");
-        debug_assert!(self.added.len() < ADDED as usize);
+        debug_assert!(added.len() < ADDED as usize);
         let key = Key::of(name);
         self.keys.add(key);
-        self.fields.push(Field {
+        fields.push(Field {
             start: start as u32 | ADDED,
             value: (start + name.len() + 2) as u32,
             value_len: value.len() as u32,
-            end: self.added.len() as u32,
+            end: added.len() as u32,
             key,
         });
     }
@@ -173,10 +225,13 @@ impl Flat {
 
     /// Says whether a field went.
     fn retain_fields(&mut self, mut keep: impl FnMut(&Field, &[u8], &[u8]) -> bool) -> bool {
-        let before = self.fields.len();
-        let (received, added) = (&self.received, &self.added);
-        self.fields.retain(|field| keep(field, received, added));
-        self.fields.len() < before
+        let Some(lists) = &mut self.lists else {
+            return false;
+        };
+        let Lists { fields, added } = &mut **lists;
+        let before = fields.len();
+        fields.retain(|field| keep(field, &self.received, added));
+        fields.len() < before
     }
 
     /// Writes the fields as lines of HTTP/1, but for those of `except`. What was received one behind the other is
@@ -185,7 +240,7 @@ impl Flat {
         let all = !self.may_have_any(except);
         // Lines that wait to be copied; of the block that their `start` says.
         let (mut start, mut end) = (0, 0);
-        for field in &self.fields {
+        for field in self.fields() {
             if !all && except.have(field.key, self.name(field)) {
                 continue;
             }
@@ -210,9 +265,17 @@ impl Flat {
     fn copy(&self, out: &mut Vec<u8>, start: u32, end: u32) {
         let block: &[u8] = match start & ADDED {
             0 => &self.received,
-            _ => &self.added,
+            _ => &self.lists().added,
         };
         out.extend_from_slice(&block[(start & !ADDED) as usize..(end & !ADDED) as usize]);
+    }
+}
+
+impl Drop for Flat {
+    fn drop(&mut self) {
+        if let Some(lists) = self.lists.take() {
+            lists.give();
+        }
     }
 }
 

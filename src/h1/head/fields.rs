@@ -45,13 +45,9 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    /// Takes note of what the parser found in `head`, which ends with its empty line.
-    ///
-    /// # Errors
-    /// Why the head is refused.
-    pub fn gather(head: &[u8], parsed: &[httparse::Header<'_>]) -> Result<Self, &'static str> {
-        let mut fields = Fields {
-            spans: Spans::with_capacity(parsed.len()),
+    pub fn with_capacity(fields: usize) -> Self {
+        Fields {
+            spans: Spans::with_capacity(fields),
             framing: FramingHeaders::default(),
             host: None,
             expects_continue: false,
@@ -59,35 +55,57 @@ impl Fields {
             keep_alive: false,
             upgrades: false,
             upgrade: None,
-        };
+        }
+    }
+
+    /// Takes note of what the parser found in `head`, which ends with its empty line.
+    ///
+    /// # Errors
+    /// Why the head is refused.
+    pub fn gather(head: &[u8], parsed: &[httparse::Header<'_>]) -> Result<Self, &'static str> {
         // The parser lets each line end with LF alone. Between them they are all lines of the head.
+        let is_line_end = |end: usize| head[..end].ends_with(b"\r\n");
         let fields_end = head.len().saturating_sub(2);
-        let mut start = parsed
-            .first()
-            .map_or(fields_end, |first| offset(head, first.name.as_bytes()));
-        if !head.ends_with(b"\r\n") || !head[..start].ends_with(b"\r\n") {
+        let start_of = |field: Option<&httparse::Header<'_>>| {
+            field.map_or(fields_end, |field| offset(head, field.name.as_bytes()))
+        };
+        if !is_line_end(head.len()) || !is_line_end(start_of(parsed.first())) {
             return Err(BARE_LF);
         }
+        let mut fields = Fields::with_capacity(parsed.len());
         for (at, field) in parsed.iter().enumerate() {
-            let end = parsed
-                .get(at + 1)
-                .map_or(fields_end, |next| offset(head, next.name.as_bytes()));
-            if !head[..end].ends_with(b"\r\n") {
+            let end = start_of(parsed.get(at + 1));
+            if !is_line_end(end) {
                 return Err(BARE_LF);
             }
-            let (name, value) = (field.name.as_bytes(), field.value);
-            if name.len() > MAX_NAME {
-                return Err("a header name is too long");
-            }
-            let value_at = offset(head, value);
-            let spans = &mut fields.spans;
-            let key = spans.push_line(name, start, value_at, value.len(), end);
-            if OBEYED.may_have(key) {
-                fields.obey(name, value, value_at)?;
-            }
-            start = end;
+            let value_at = offset(head, field.value);
+            let name = field.name.as_bytes();
+            fields.add(name, offset(head, name), field.value, value_at, end)?;
         }
         Ok(fields)
+    }
+
+    /// Takes note of one field, whose line begins at `start` and goes on to the byte before `end`.
+    ///
+    /// # Errors
+    /// Why the head is refused.
+    #[inline]
+    pub fn add(
+        &mut self,
+        name: &[u8],
+        start: usize,
+        value: &[u8],
+        value_at: usize,
+        end: usize,
+    ) -> Result<(), &'static str> {
+        if name.len() > MAX_NAME {
+            return Err("a header name is too long");
+        }
+        let key = (self.spans).push_line(name, start, value_at, value.len(), end);
+        match OBEYED.may_have(key) {
+            true => self.obey(name, value, value_at),
+            false => Ok(()),
+        }
     }
 
     fn obey(&mut self, name: &[u8], value: &[u8], value_at: usize) -> Result<(), &'static str> {

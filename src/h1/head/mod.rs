@@ -1,6 +1,7 @@
 //! Bytes to a request or response head, and back.
 
 mod fields;
+mod scan;
 mod target;
 mod write;
 
@@ -108,6 +109,13 @@ struct RequestScan {
 }
 
 fn scan_request(buffer: &[u8], limits: Limits) -> Result<Option<RequestScan>, Error> {
+    match scan::request(buffer, limits) {
+        Some(plain) => Ok(Some(plain)),
+        None => parse_request(buffer, limits),
+    }
+}
+
+fn parse_request(buffer: &[u8], limits: Limits) -> Result<Option<RequestScan>, Error> {
     with_room(limits, |room| {
         let mut parsed = httparse::Request::new(&mut []);
         let length = match parsed.parse_with_uninit_headers(buffer, room) {
@@ -195,6 +203,13 @@ struct ResponseScan {
 }
 
 fn scan_response(buffer: &[u8], limits: Limits) -> Result<Option<ResponseScan>, Error> {
+    match scan::response(buffer, limits) {
+        Some(plain) => Ok(Some(plain)),
+        None => parse_response(buffer, limits),
+    }
+}
+
+fn parse_response(buffer: &[u8], limits: Limits) -> Result<Option<ResponseScan>, Error> {
     if matches!(buffer.first(), Some(b'\r' | b'\n')) {
         // The parser would skip it; an upstream that sends it has lost count of an earlier body.
         return Err(distrust("an empty line before a response"));

@@ -1,5 +1,6 @@
 //! Heads that are taken, and heads that are refused.
 
+mod plain;
 mod requests;
 
 use proptest::prelude::*;

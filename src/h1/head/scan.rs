@@ -1,0 +1,149 @@
+//! Heads that leave nothing to judge, read in one pass.
+//!
+//! Nearly every head is one: HTTP/1.1, its lines whole and ended by CRLF, no tab in a value. All others are left to
+//! `httparse`, which says what is wrong with them, or how they are read all the same. What is read here, it reads
+//! alike: a test holds the two side by side.
+
+use http::{Method, StatusCode};
+
+use super::fields::Fields;
+use super::{Limits, RequestScan, ResponseScan};
+
+/// `None`: not here whole, or not as plain as that.
+pub(super) fn request(buffer: &[u8], limits: Limits) -> Option<RequestScan> {
+    let method_end = buffer
+        .iter()
+        .position(|byte| !byte.is_ascii_uppercase())
+        .filter(|end| *end > 0 && buffer[*end] == b' ')?;
+    let start = method_end + 1;
+    let target_len = buffer[start..]
+        .iter()
+        .position(|byte| !byte.is_ascii_graphic())
+        .filter(|length| *length > 0)?;
+    let version = &buffer[start + target_len..];
+    if !version.starts_with(REQUEST_VERSION) {
+        return None;
+    }
+    let lines = start + target_len + REQUEST_VERSION.len();
+    let (length, fields) = fields(buffer, lines, limits)?;
+    Some(RequestScan {
+        length,
+        method: Method::from_bytes(&buffer[..method_end]).ok()?,
+        target: (start, target_len),
+        http_10: false,
+        fields,
+    })
+}
+
+/// `None`: not here whole, or not as plain as that.
+pub(super) fn response(buffer: &[u8], limits: Limits) -> Option<ResponseScan> {
+    let rest = buffer.strip_prefix(RESPONSE_VERSION)?;
+    let (status, rest) = rest.split_first_chunk::<3>()?;
+    let rest = rest.strip_prefix(b" ")?;
+    let reason = rest
+        .iter()
+        .position(|byte| !matches!(byte, b' '..=b'~'))
+        .filter(|end| rest[*end..].starts_with(b"\r\n"))?;
+    let lines = RESPONSE_VERSION.len() + status.len() + 1 + reason + 2;
+    let (length, fields) = fields(buffer, lines, limits)?;
+    Some(ResponseScan {
+        length,
+        status: StatusCode::from_bytes(status).ok()?,
+        http_10: false,
+        fields,
+    })
+}
+
+const REQUEST_VERSION: &[u8] = b" HTTP/1.1\r\n";
+const RESPONSE_VERSION: &[u8] = b"HTTP/1.1 ";
+/// Room for so many fields is made beforehand.
+const USUAL: usize = 16;
+
+/// The field lines from `start` on, and the length of the head that they end.
+fn fields(head: &[u8], start: usize, limits: Limits) -> Option<(usize, Fields)> {
+    let mut fields = Fields::with_capacity(USUAL);
+    let mut line = start;
+    let mut count = 0;
+    loop {
+        let rest = &head[line..];
+        let name_len = rest.iter().position(|byte| !TOKEN[usize::from(*byte)])?;
+        if name_len == 0 {
+            let length = line + 2;
+            let whole = rest.starts_with(b"\r\n") && length <= limits.bytes;
+            return whole.then_some((length, fields));
+        }
+        let name = &rest[..name_len];
+        let rest = rest[name_len..].strip_prefix(b":")?;
+        let spaces = rest.iter().position(|byte| *byte != b' ')?;
+        let value = &rest[spaces..];
+        let ended = text_len(value);
+        if !value[ended..].starts_with(b"\r\n") {
+            return None;
+        }
+        count += 1;
+        if count > limits.fields {
+            return None;
+        }
+        let (start, value_at) = (line, line + name_len + 1 + spaces);
+        line = value_at + ended + 2;
+        let value = trim_spaces(&value[..ended]);
+        fields.add(name, start, value, value_at, line).ok()?;
+    }
+}
+
+fn trim_spaces(mut value: &[u8]) -> &[u8] {
+    while let [rest @ .., b' '] = value {
+        value = rest;
+    }
+    value
+}
+
+/// How many bytes of `text` come before the first control character, tabs among them. Eight are looked at together;
+/// where bytes borrow from each other, it is behind the first that is found.
+fn text_len(text: &[u8]) -> usize {
+    const EACH: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = EACH << 7;
+    let mut length = 0;
+    let (words, rest) = text.as_chunks::<8>();
+    for word in words {
+        let word = u64::from_le_bytes(*word);
+        let below_space = word.wrapping_sub(EACH * 0x20) & !word;
+        let delete = word ^ (EACH * 0x7f);
+        let is_delete = delete.wrapping_sub(EACH) & !delete;
+        let found = (below_space | is_delete) & HIGH;
+        if found != 0 {
+            return length + (found.trailing_zeros() / 8) as usize;
+        }
+        length += 8;
+    }
+    let control = rest.iter().position(|byte| byte.is_ascii_control());
+    length + control.unwrap_or(rest.len())
+}
+
+/// What a name is made of: `tchar` of RFC 9110, section 5.6.2.
+const TOKEN: [bool; 256] = {
+    let mut token = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        token[byte] = matches!(
+            byte as u8,
+            b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~'
+        ) || (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    token
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn text_ends_where_a_control_character_stands(text in proptest::collection::vec(any::<u8>(), 0..40)) {
+            let expected = text.iter().position(|byte| byte.is_ascii_control());
+            prop_assert_eq!(text_len(&text), expected.unwrap_or(text.len()));
+        }
+    }
+}
