@@ -40,7 +40,8 @@
 //!
 //! `tests/run` installs what the tests need and runs them all; `.ci/run` is everything that must hold before a
 //! change lands. Unit tests stand beside the code, with a paused clock where time matters; `tests/it` runs the real
-//! program over real sockets. A new policy touches two files: its own, and three lines of `policy/mod.rs`.
+//! program over real sockets. A new policy touches two files: its own, and three lines of `policy/mod.rs`. Where threads
+//! meet at atomics, a file `races.rs` has `loom` try every order, as part of the same tests.
 #![forbid(unsafe_code)]
 
 pub mod admin;

@@ -1,14 +1,14 @@
 //! `rate_limit`: how many requests in a time, for the whole route or for each caller.
 
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, header};
 use metrics::{Counter, counter};
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::stack::{Build, Handler, Policy, Shown};
@@ -22,12 +22,13 @@ use crate::value::{self, OneOrMany};
 mod bucket;
 mod fields;
 mod key;
+mod spending;
 mod table;
 
-use bucket::{Bucket, Refill, TOKEN};
+use bucket::TOKEN;
 pub use key::Key;
-use key::Secret;
-use table::{Id, KeyTaken, Table};
+use spending::{Facts, Spending};
+use table::{Id, KeyTaken};
 
 /// Where the concurrent parts take their tools from, so that a test can put others in their place.
 mod sync {
@@ -139,7 +140,7 @@ impl RateLimit {
     fn pass(&self, request: &Request) -> Result<Tally, Error> {
         let mut ids = [0; MOST_LIMITS];
         for (id, limit) in ids.iter_mut().zip(&*self.limits.0) {
-            *id = limit.spent.secret.id(&limit.config.key, request);
+            *id = limit.id(request);
         }
         let tally = self.spend(&ids, timer::now());
         if tally.over != 0 {
@@ -288,167 +289,6 @@ impl Tally {
 
     fn is_over(&self, index: usize) -> bool {
         self.over & 1 << index != 0
-    }
-}
-
-/// A limit, and what was spent of it.
-struct Spending {
-    config: Limit,
-    name: String,
-    /// Its item of `RateLimit-Policy`.
-    policy: String,
-    /// Tokens in a second.
-    rate: f64,
-    /// In units of [`TOKEN`].
-    burst: u64,
-    spent: Arc<Spent>,
-    /// Counts up with the configs that the limit has had.
-    version: u64,
-    /// Since when tokens come in at this rate: since the first request under this config.
-    since: OnceLock<(Instant, Refill)>,
-}
-
-impl Spending {
-    fn new(limit: &Limit, nth: usize, facts: &Facts) -> Self {
-        let (requests, per) = (limit.requests.get(), limit.per.0);
-        let name = fields::name(&limit.key, nth);
-        let spent = facts.of(&name, &limit.key);
-        Spending {
-            policy: fields::policy(&name, requests, per),
-            rate: f64::from(requests) / per.as_secs_f64(),
-            burst: u64::from(limit.burst.unwrap_or(limit.requests).get()) * TOKEN,
-            version: spent.next_version(),
-            config: limit.clone(),
-            name,
-            spent,
-            since: OnceLock::new(),
-        }
-    }
-
-    fn shadow(&self) -> bool {
-        self.config.shadow
-    }
-
-    /// The count of tokens that have come in by `now`.
-    fn count(&self, now: Instant) -> u64 {
-        let (since, refill) = self.since.get_or_init(|| self.spent.refill_by(self));
-        refill.after(now.saturating_duration_since(*since).as_secs_f64())
-    }
-
-    fn owed(&self, id: Id, count: u64) -> u64 {
-        match &self.spent.buckets {
-            Buckets::One(bucket) => bucket.owed(count),
-            Buckets::Many(table) => table.owed(id, count),
-        }
-    }
-
-    fn take(&self, id: Id, count: u64) -> Result<KeyTaken, u64> {
-        match &self.spent.buckets {
-            Buckets::One(bucket) => bucket.take(count, self.burst).map(KeyTaken::own),
-            Buckets::Many(table) => {
-                table.take(id, count, self.burst, self.config.max_keys.get() as usize)
-            }
-        }
-    }
-
-    fn give_back(&self, id: Id, token: KeyTaken, count: u64) {
-        match &self.spent.buckets {
-            Buckets::One(bucket) => bucket.give_back(token.taken, count),
-            Buckets::Many(table) => table.give_back(id, token, count),
-        }
-    }
-
-    /// For the admin API.
-    fn state(&self) -> Value {
-        let count = self.count(Instant::now());
-        let left = |owed| self.burst.saturating_sub(owed) / TOKEN;
-        let buckets = match &self.spent.buckets {
-            Buckets::One(bucket) => json!({ "left": left(bucket.owed(count)) }),
-            Buckets::Many(table) => {
-                json!({ "keys": table.len(), "overflowing": table.overflows(count) })
-            }
-        };
-        let mut shown = json!({ "limit": self.name, "shadow": self.shadow() });
-        if let (Value::Object(shown), Value::Object(buckets)) = (&mut shown, buckets) {
-            shown.extend(buckets);
-        }
-        shown
-    }
-}
-
-/// What the callers of a route have spent, by the name of the limit.
-#[derive(Default)]
-pub(super) struct Facts(Mutex<Vec<(String, Arc<Spent>)>>);
-
-impl Facts {
-    fn of(&self, name: &str, key: &Key) -> Arc<Spent> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, spent)) = all.iter().find(|(of, _)| of == name) {
-            return spent.clone();
-        }
-        let spent = Arc::new(Spent::new(key));
-        all.push((name.to_owned(), spent.clone()));
-        spent
-    }
-}
-
-/// What was spent of one limit. In tokens, not in time: what they are worth is up to the config.
-struct Spent {
-    buckets: Buckets,
-    secret: Secret,
-    refill: Mutex<Newest>,
-}
-
-enum Buckets {
-    One(Bucket),
-    Many(Box<Table>),
-}
-
-/// How tokens come in, by the newest config that has seen a request.
-#[derive(Default)]
-struct Newest {
-    given: u64,
-    version: u64,
-    refill: Option<(Instant, Refill)>,
-}
-
-impl Spent {
-    fn new(key: &Key) -> Self {
-        Spent {
-            buckets: match key {
-                Key::Route => Buckets::One(Bucket::default()),
-                _ => Buckets::Many(Box::default()),
-            },
-            secret: Secret::default(),
-            refill: Mutex::default(),
-        }
-    }
-
-    fn next_version(&self) -> u64 {
-        let mut newest = self.refill.lock().unwrap_or_else(PoisonError::into_inner);
-        newest.given += 1;
-        newest.given
-    }
-
-    /// Lets tokens come in at the rate of `limit` from now on.
-    fn refill_by(&self, limit: &Spending) -> (Instant, Refill) {
-        let mut newest = self.refill.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let count = newest.refill.map_or(0, |(since, refill)| {
-            refill.after(now.saturating_duration_since(since).as_secs_f64())
-        });
-        let rate = limit.rate;
-        let refill = (now, Refill { count, rate });
-        // A request may still come under a config that has been replaced.
-        if limit.version > newest.version {
-            newest.version = limit.version;
-            newest.refill = Some(refill);
-            match &self.buckets {
-                Buckets::One(bucket) => bucket.clamp(count, limit.burst),
-                Buckets::Many(table) => table.clamp(count, limit.burst),
-            }
-        }
-        refill
     }
 }
 

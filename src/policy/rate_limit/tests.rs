@@ -1,3 +1,5 @@
+use super::bucket::{Bucket, Refill};
+use super::table::Table;
 use super::*;
 use crate::policy::stack::Kept;
 use crate::testing::{Echo, headers, request};
@@ -411,10 +413,7 @@ fn threads_that_meet_at_a_list_spend_all_or_nothing() {
     assert_eq!(granted, 1_000);
     let count = policy.limits.0[0].count(Instant::now());
     let owed = |user| {
-        let id = policy.limits.0[0]
-            .spent
-            .secret
-            .id(&policy.limits.0[0].config.key, &from(user));
+        let id = policy.limits.0[0].id(&from(user));
         policy.limits.0[0].owed(id, count).div_ceil(TOKEN)
     };
     assert_eq!(owed("ann") + owed("bob"), 1_000);
