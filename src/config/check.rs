@@ -51,7 +51,7 @@ pub(super) fn check_use(blocks: &Blocks, problems: &mut Problems) {
     }
 }
 
-/// Routes that only proven callers may use, where no listener has callers prove anything.
+/// Routes for which it matters who a caller has proven to be, where no listener has callers prove anything.
 fn identities(blocks: &Blocks, problems: &mut Problems) {
     let proves = |listener: &listener::Config| {
         listener
@@ -68,6 +68,14 @@ fn identities(blocks: &Blocks, problems: &mut Problems) {
                 .warning(
                     &["routes", name.as_str(), "authorize", "clients"],
                     "no listener of this route has callers prove who they are, so nobody may call",
+                )
+                .help("give the listener a `tls` with `client_ca`");
+        }
+        if policies.limits_identities() && !served {
+            problems
+                .warning(
+                    &["routes", name.as_str(), "rate_limit"],
+                    "no listener of this route has callers prove who they are, so all share one bucket",
                 )
                 .help("give the listener a `tls` with `client_ca`");
         }

@@ -110,6 +110,21 @@ impl Config {
                 )
                 .help("set `jwt` on the route or in `[defaults]`");
         }
+        if let Some(claim) = on(&self.rate_limit).and_then(rate_limit::claim)
+            && on(&self.jwt).is_none()
+        {
+            problems
+                .error(
+                    &["rate_limit"],
+                    format!("`{claim}` is a claim of a verified token, and the route has no `jwt`"),
+                )
+                .help("set `jwt` on the route or in `[defaults]`");
+        }
+    }
+
+    /// Whether callers are counted by who they have proven to be.
+    pub fn limits_identities(&self) -> bool {
+        on(&self.rate_limit).is_some_and(rate_limit::counts_identities)
     }
 
     /// The captures of the route's path that values use, each behind the keys that lead to the value.

@@ -106,6 +106,22 @@ pub(super) fn check(limits: &Config, problems: &mut Problems) {
     };
 }
 
+/// A claim by which callers are counted, if there is one.
+pub(super) fn claim(limits: &Config) -> Option<&str> {
+    limits.0.iter().find_map(|limit| match &limit.key {
+        Key::Claim(name) => Some(name.as_str()),
+        _ => None,
+    })
+}
+
+/// Whether some limit counts by the identity that a caller has proven.
+pub(super) fn counts_identities(limits: &Config) -> bool {
+    limits
+        .0
+        .iter()
+        .any(|limit| limit.key == Key::ClientIdentity)
+}
+
 /// Refuses requests over a limit.
 pub(super) struct RateLimit {
     limits: Arc<Limits>,

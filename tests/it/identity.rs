@@ -167,3 +167,25 @@ fn a_pattern_that_names_nobody_is_an_error_at_its_place() {
         proxy.log()
     );
 }
+
+#[test]
+fn callers_are_counted_by_who_they_are() {
+    let origin = Origin::start();
+    let limited = r#"
+[routes.limited]
+match = { path = "/limited" }
+upstream = "origin"
+rate_limit = { requests = 2, per = "1h", key = "client-identity" }
+"#;
+    let site = site(&origin, "", limited);
+    let granted = |caller: Client| {
+        let mut caller = caller;
+        (0..4)
+            .filter(|_| caller.get("/limited").status == 200)
+            .count()
+    };
+    assert_eq!(granted(site.caller(&["spiffe://td/ns/x/sa/y"])), 2);
+    assert_eq!(granted(site.caller(&["spiffe://td/ns/x/sa/z"])), 2);
+    assert_eq!(granted(site.caller(&["spiffe://td/ns/x/sa/y"])), 0);
+    assert_eq!(granted(site.nobody()), 2);
+}

@@ -264,3 +264,21 @@ fn mistakes_are_at_their_place() {
         assert!(error.contains("main.toml:9:"), "{line}: {error}");
     }
 }
+
+#[test]
+fn callers_are_counted_by_a_claim() {
+    let origin = Origin::start();
+    let issuer = Issuer::new("1");
+    let limit = r#"rate_limit = { requests = 2, per = "1h", key = "jwt:sub" }"#;
+    let proxy = Launch::new(Setup::to(&origin).route(FILE).route(limit).toml())
+        .file("keys.json", &key_set(&[&issuer]))
+        .start();
+    let granted = |sub| {
+        let bearer = issuer.bearer(json!({ "sub": sub }));
+        (0..4)
+            .filter(|_| call(&proxy, &bearer).status == 200)
+            .count()
+    };
+    assert_eq!((granted("ann"), granted("bob"), granted("ann")), (2, 2, 0));
+    call(&proxy, "Bearer a.b.c").assert_refused(401, "unauthorized");
+}

@@ -127,7 +127,7 @@ fn a_bad_limit_is_reported_at_its_place() {
         (r#"{ requests = 0 }"#, "a whole number from 1"),
         (r#"{ requests = 1, per = "0s" }"#, "at least"),
         (r#"{ requests = 1, key = "ip" }"#, "`ip` is not a key"),
-        (r#"{ requests = 1, key = "jwt:sub" }"#, "not built yet"),
+        (r#"{ requests = 1, key = "jwt:sub" }"#, "has no `jwt`"),
         (r#"{ requests = 1, brust = 2 }"#, "did you mean `burst`?"),
         ("[]", "limits nothing"),
     ] {

@@ -20,29 +20,29 @@ pub enum Key {
     Route,
     /// The caller's address. IPv6 callers count by their /64 network, because one caller usually has all of it.
     ClientIp,
+    /// Who the caller has proven to be by its certificate.
+    ClientIdentity,
     /// The value of a request header.
     Header(HeaderName),
+    /// A claim of the caller's verified token.
+    Claim(String),
 }
 
 impl FromStr for Key {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let not_built = |needs: &str| {
-            Err(format!(
-                "`{text}` is known, but not built yet in this version: it needs {needs}"
-            ))
-        };
         match text.split_once(':').unwrap_or((text, "")) {
             ("route", "") => Ok(Key::Route),
             ("client-ip", "") => Ok(Key::ClientIp),
-            ("client-identity", "") => not_built("a listener that asks for client certificates"),
-            ("jwt", claim) if !claim.is_empty() => not_built("the policy `jwt`"),
+            ("client-identity", "") => Ok(Key::ClientIdentity),
+            ("jwt", claim) if !claim.is_empty() => Ok(Key::Claim(claim.to_owned())),
             ("header", name) if !name.is_empty() => HeaderName::from_bytes(name.as_bytes())
                 .map(Key::Header)
                 .map_err(|_| format!("`{name}` is not a header name")),
             _ => Err(format!(
-                "`{text}` is not a key; write \"route\", \"client-ip\" or \"header:NAME\""
+                "`{text}` is not a key; write \"route\", \"client-ip\", \"client-identity\", \"header:NAME\" or \
+                 \"jwt:CLAIM\""
             )),
         }
     }
@@ -61,7 +61,9 @@ impl std::fmt::Display for Key {
         match self {
             Key::Route => f.write_str("route"),
             Key::ClientIp => f.write_str("client-ip"),
+            Key::ClientIdentity => f.write_str("client-identity"),
             Key::Header(name) => write!(f, "header:{name}"),
+            Key::Claim(name) => write!(f, "jwt:{name}"),
         }
     }
 }
@@ -93,14 +95,14 @@ impl Default for Secret {
 /// The address of callers without one: they share a bucket. It is a multicast network, from which nobody calls.
 const NO_ADDRESS: u64 = u64::MAX;
 
-/// What requests without the header count by.
+/// What requests without a value count by.
 const NO_VALUE: u64 = u64::MAX;
 
 impl Secret {
     /// What `request` counts by.
     ///
-    /// Where it has no such thing (a caller on a unix socket, a header that is missing, empty, or there more than
-    /// once, so that nobody can tell which counts), it shares a bucket with all of its kind.
+    /// Where it has no such thing (a caller on a unix socket or without a certificate, a header that is missing,
+    /// empty, or there more than once, so that nobody can tell which counts), it shares a bucket with all of its kind.
     pub fn id(&self, key: &Key, request: &Request) -> Id {
         match key {
             Key::Route => 0,
@@ -108,10 +110,26 @@ impl Secret {
             Key::Header(name) => {
                 let mut values = request.headers.get_all(name);
                 match (values.next(), values.next()) {
-                    (Some(value), None) if !value.is_empty() => self.hash.hash_one(value),
+                    (value, None) => self.value(value),
                     _ => NO_VALUE,
                 }
             }
+            Key::ClientIdentity => {
+                let identity = request.context.peer.identity();
+                self.value(identity.map(|identity| identity.name().as_bytes()))
+            }
+            Key::Claim(name) => {
+                let claims = request.context.claims.as_deref();
+                let text = claims.and_then(|claims| claims.text(name));
+                self.value(text.as_deref().map(str::as_bytes))
+            }
+        }
+    }
+
+    fn value(&self, value: Option<&[u8]>) -> Id {
+        match value {
+            Some(value) if !value.is_empty() => self.hash.hash_one(value),
+            _ => NO_VALUE,
         }
     }
 

@@ -1,6 +1,8 @@
 use super::bucket::{Bucket, Refill};
 use super::table::Table;
 use super::*;
+use crate::message::Claims;
+use crate::peer::Identity;
 use crate::policy::stack::Kept;
 use crate::testing::{Echo, headers, request};
 use proptest::prelude::*;
@@ -138,6 +140,36 @@ async fn requests_without_a_clear_key_share_a_bucket() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn callers_count_by_what_they_have_proven() {
+    let policy = limited("{ requests = 2, key = \"client-identity\" }");
+    let proven = |name: &'static str| {
+        move || {
+            let mut request = plain();
+            let peer = Arc::get_mut(&mut request.context.peer).unwrap();
+            peer.identity = Some(Identity::new(None, &[name], ""));
+            request
+        }
+    };
+    assert_eq!(granted(&policy, 5, proven("a.example")), 2);
+    assert_eq!(granted(&policy, 5, proven("b.example")), 2);
+    assert_eq!(granted(&policy, 5, proven("a.example")), 0);
+    assert_eq!(granted(&policy, 5, plain), 2, "nobody has proven anything");
+
+    let policy = limited("{ requests = 2, key = \"jwt:sub\" }");
+    let claiming = |sub: &'static str| {
+        move || {
+            let mut request = plain();
+            let claims = [("sub".to_owned(), sub.into())].into_iter().collect();
+            request.context.claims = Some(Arc::new(Claims::new(claims)));
+            request
+        }
+    };
+    assert_eq!(granted(&policy, 5, claiming("ann")), 2);
+    assert_eq!(granted(&policy, 5, claiming("bob")), 2);
+    assert_eq!(granted(&policy, 5, claiming("ann")), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_ipv6_caller_counts_by_its_network() {
     let policy = limited("{ requests = 2, key = \"client-ip\" }");
     for (ip, expected) in [
@@ -263,11 +295,6 @@ fn mistakes_say_what_to_write() {
             "{ requests = 1, key = \"header:a b\" }",
             "not a header name",
         ),
-        (
-            "{ requests = 1, key = \"client-identity\" }",
-            "client certificates",
-        ),
-        ("{ requests = 1, key = \"jwt:sub\" }", "policy `jwt`"),
         ("{ per = \"1s\" }", "missing field `requests`"),
     ] {
         let error = toml::from_str::<Limit>(&config.replace(['{', '}'], "").replace(", ", "\n"));
@@ -373,7 +400,13 @@ proptest! {
 
 #[test]
 fn the_names_of_keys_are_read_as_they_are_shown() {
-    for text in ["route", "client-ip", "header:x-user"] {
+    for text in [
+        "route",
+        "client-ip",
+        "client-identity",
+        "header:x-user",
+        "jwt:realm.owner",
+    ] {
         assert_eq!(text.parse::<Key>().unwrap().to_string(), text);
     }
 }
