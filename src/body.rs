@@ -1,12 +1,13 @@
 //! The one body type of requests and responses, and the guards that live until its end.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use crate::error::Error;
+use crate::pipe::Pipe;
 
 mod kept;
 
@@ -28,12 +29,26 @@ enum Content {
     Empty,
     Full(Bytes),
     Stream(Pin<Box<dyn Stream>>),
+    Splicing(Pin<Box<dyn Splice>>),
 }
 
 /// What a protocol supplies as a body that is still arriving.
 pub trait Stream: http_body::Body<Data = Bytes, Error = Error> + Send + Sync {}
 
 impl<T: http_body::Body<Data = Bytes, Error = Error> + Send + Sync> Stream for T {}
+
+/// A stream whose bytes need not pass through this process, as nobody looks at them.
+pub trait Splice: Stream {
+    /// See [`Body::can_splice`].
+    fn can_splice(self: Pin<&mut Self>) -> bool;
+
+    /// See [`Body::poll_splice`].
+    fn poll_splice(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pipe: &mut Pipe,
+    ) -> Poll<Result<Option<u64>, Error>>;
+}
 
 /// Something that must last as long as a body, and learns how it ended.
 pub trait Guard: Send + Sync {
@@ -82,6 +97,15 @@ impl Body {
         }
     }
 
+    /// A stream of which both can be had, pieces and [`Body::poll_splice`].
+    pub fn splicing(stream: impl Splice + 'static) -> Self {
+        Body {
+            content: Content::Splicing(Box::pin(stream)),
+            guard: None,
+            passed: 0,
+        }
+    }
+
     /// Tells `guard` when this body ends. A later guard is told first.
     #[must_use]
     pub fn with_guard(mut self, guard: impl Guard + 'static) -> Self {
@@ -99,13 +123,13 @@ impl Body {
 
     /// Whether its pieces come from a source that may have to be waited for.
     pub fn is_stream(&self) -> bool {
-        matches!(self.content, Content::Stream(_))
+        matches!(self.content, Content::Stream(_) | Content::Splicing(_))
     }
 
     /// The whole content, when it is already here: nothing is left to wait for. Ends the body.
     pub fn take_full(&mut self) -> Option<Bytes> {
         match &mut self.content {
-            Content::Stream(_) => None,
+            Content::Stream(_) | Content::Splicing(_) => None,
             content => {
                 let bytes = match std::mem::replace(content, Content::Empty) {
                     Content::Full(bytes) => bytes,
@@ -132,9 +156,53 @@ impl Body {
         self.end(End::Failed(error));
     }
 
+    /// Whether what comes next can be had by [`Body::poll_splice`], and is better had so than as a piece.
+    pub fn can_splice(&mut self) -> bool {
+        match &mut self.content {
+            Content::Splicing(stream) => stream.as_mut().can_splice(),
+            _ => false,
+        }
+    }
+
+    /// Has the next bytes of the content moved from the socket on which they arrive into the empty `pipe`, and
+    /// says how many: as good as a piece of [`http_body::Body::poll_frame`]. `None`: there are some, but no pipe for
+    /// them; take a piece instead.
+    pub fn poll_splice(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: &mut Pipe,
+    ) -> Poll<Result<Option<u64>, Error>> {
+        let Content::Splicing(stream) = &mut self.content else {
+            return Poll::Ready(Ok(None));
+        };
+        let polled = ready!(stream.as_mut().poll_splice(cx, pipe));
+        match &polled {
+            Ok(None) => {}
+            Ok(Some(moved)) => {
+                let ended = stream.is_end_stream();
+                self.passed += moved;
+                if ended {
+                    self.end(End::Complete);
+                }
+            }
+            Err(error) => self.end(End::Failed(error)),
+        }
+        Poll::Ready(polled)
+    }
+
     fn end(&mut self, end: End<'_>) {
         if let Some(mut guard) = self.guard.take() {
             guard.end(end, self.passed);
+        }
+    }
+}
+
+impl Content {
+    fn as_stream(&mut self) -> Option<Pin<&mut dyn Stream>> {
+        match self {
+            Content::Empty | Content::Full(_) => None,
+            Content::Stream(stream) => Some(stream.as_mut()),
+            Content::Splicing(stream) => Some(stream.as_mut()),
         }
     }
 }
@@ -147,38 +215,27 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        match &mut self.content {
-            Content::Empty => {
-                self.end(End::Complete);
-                Poll::Ready(None)
-            }
-            Content::Full(bytes) => {
-                let bytes = std::mem::take(bytes);
+        let Some(mut stream) = self.content.as_stream() else {
+            let full = self.take_full().filter(|bytes| !bytes.is_empty());
+            return Poll::Ready(full.map(|bytes| Ok(Frame::data(bytes))));
+        };
+        let polled = ready!(stream.as_mut().poll_frame(cx));
+        match &polled {
+            None => {
                 self.content = Content::Empty;
-                self.passed += bytes.len() as u64;
                 self.end(End::Complete);
-                Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
-            Content::Stream(stream) => {
-                let polled = std::task::ready!(stream.as_mut().poll_frame(cx));
-                match &polled {
-                    None => {
-                        self.content = Content::Empty;
-                        self.end(End::Complete);
-                    }
-                    Some(Err(error)) => self.end(End::Failed(error)),
-                    Some(Ok(frame)) => {
-                        // The consumer may stop here, so the guard must not wait for another poll.
-                        let ended = stream.is_end_stream();
-                        self.passed += frame.data_ref().map_or(0, |data| data.len() as u64);
-                        if ended {
-                            self.end(End::Complete);
-                        }
-                    }
+            Some(Err(error)) => self.end(End::Failed(error)),
+            Some(Ok(frame)) => {
+                // The consumer may stop here, so the guard must not wait for another poll.
+                let ended = stream.is_end_stream();
+                self.passed += frame.data_ref().map_or(0, |data| data.len() as u64);
+                if ended {
+                    self.end(End::Complete);
                 }
-                Poll::Ready(polled)
             }
         }
+        Poll::Ready(polled)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -186,6 +243,7 @@ impl http_body::Body for Body {
             Content::Empty => true,
             Content::Full(_) => false,
             Content::Stream(stream) => stream.is_end_stream(),
+            Content::Splicing(stream) => stream.is_end_stream(),
         }
     }
 
@@ -194,6 +252,7 @@ impl http_body::Body for Body {
             Content::Empty => SizeHint::with_exact(0),
             Content::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Content::Stream(stream) => stream.size_hint(),
+            Content::Splicing(stream) => stream.size_hint(),
         }
     }
 }

@@ -8,10 +8,12 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll, ready};
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
+use rustix::net::{SendFlags, sendmsg};
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::pipe::Pipe;
 use crate::tls;
 
 /// A connected socket, or what is encrypted over one.
@@ -29,12 +31,24 @@ impl Io {
         cx: &mut Context<'_>,
         buffer: &mut BytesMut,
     ) -> Poll<io::Result<usize>> {
+        self.poll_read_most(cx, buffer, usize::MAX)
+    }
+
+    /// Reads once, at most `most` bytes where the stream is not encrypted.
+    pub fn poll_read_most(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut BytesMut,
+        most: usize,
+    ) -> Poll<io::Result<usize>> {
         if let Io::Tls(stream) = self {
             return stream.poll_read(cx, buffer);
         }
+        let most = most.min(buffer.capacity() - buffer.len());
+        debug_assert!(most > 0);
         loop {
             ready!(self.poll_read_ready(cx))?;
-            match self.try_read(buffer) {
+            match self.try_read_most(buffer, most) {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 read => return Poll::Ready(read),
             }
@@ -67,17 +81,98 @@ impl Io {
         socket2::SockRef::from(self).peek(&mut [std::mem::MaybeUninit::uninit()])
     }
 
+    /// As [`Io::peek`], but asks the kernel only where the event loop has heard of something.
+    pub fn try_peek(&self) -> io::Result<usize> {
+        match self {
+            Io::Tcp(socket) => socket.try_io(Interest::READABLE, || self.peek()),
+            Io::Unix(socket) => socket.try_io(Interest::READABLE, || self.peek()),
+            Io::Tls(stream) if stream.may_have_bytes() => stream.peek(),
+            Io::Tls(_) => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
     /// Reads what is there now into the room that `buffer` has.
     pub fn try_read(&self, buffer: &mut BytesMut) -> io::Result<usize> {
         debug_assert!(buffer.capacity() > buffer.len());
+        let room = buffer.capacity() - buffer.len();
+        self.try_read_most(buffer, room)
+    }
+
+    fn try_read_most(&self, buffer: &mut BytesMut, most: usize) -> io::Result<usize> {
+        let mut room = (&mut *buffer).limit(most);
         match self {
-            Io::Tcp(socket) => until_short(buffer.capacity() - buffer.len(), |read| {
-                socket.try_io(Interest::READABLE, || read(socket.try_read_buf(buffer)))
+            Io::Tcp(socket) => until_short(most, |read| {
+                socket.try_io(Interest::READABLE, || read(socket.try_read_buf(&mut room)))
             }),
-            Io::Unix(socket) => until_short(buffer.capacity() - buffer.len(), |read| {
-                socket.try_io(Interest::READABLE, || read(socket.try_read_buf(buffer)))
+            Io::Unix(socket) => until_short(most, |read| {
+                socket.try_io(Interest::READABLE, || read(socket.try_read_buf(&mut room)))
             }),
             Io::Tls(stream) => stream.try_read(buffer),
+        }
+    }
+
+    /// Whether a [`Pipe`] can take bytes from here, or hand them on to here, without a copy.
+    pub fn can_splice(&self) -> bool {
+        matches!(self, Io::Tcp(_))
+    }
+
+    /// Takes up to `most` bytes into the empty `pipe`; 0 is the end of the stream.
+    ///
+    /// # Errors
+    /// `Unsupported`, see [`Io::can_splice`]; `OutOfMemory`: bytes wait, but there is no pipe for them. Else as
+    /// [`Io::poll_read`].
+    pub fn poll_fill(
+        &self,
+        cx: &mut Context<'_>,
+        pipe: &mut Pipe,
+        most: u64,
+    ) -> Poll<io::Result<u64>> {
+        let Io::Tcp(socket) = self else {
+            return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+        };
+        loop {
+            ready!(socket.poll_read_ready(cx))?;
+            match socket.try_io(Interest::READABLE, || pipe.fill(socket, most)) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                filled => return Poll::Ready(filled),
+            }
+        }
+    }
+
+    /// Writes once from `pipe`, as many bytes as the kernel takes.
+    pub fn poll_drain(&self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Poll<io::Result<u64>> {
+        let Io::Tcp(socket) = self else {
+            return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+        };
+        loop {
+            ready!(socket.poll_write_ready(cx))?;
+            match socket.try_io(Interest::WRITABLE, || pipe.drain(socket)) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                drained => return Poll::Ready(drained),
+            }
+        }
+    }
+
+    /// Writes once from `slices`, behind which more follows at once: it need not leave before that.
+    pub fn poll_write_more(
+        &self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let Io::Tcp(socket) = self else {
+            return self.poll_write_vectored(cx, slices);
+        };
+        loop {
+            ready!(socket.poll_write_ready(cx))?;
+            let written = socket.try_io(Interest::WRITABLE, || {
+                let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+                let written = sendmsg(socket, slices, &mut Default::default(), flags);
+                written.map_err(io::Error::from)
+            });
+            match written {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::drain::Hold;
 use crate::listener::{self, ListenSocket, Listener};
+use crate::pipe;
 use crate::process;
 use crate::proxy::{self, Proxy};
 use crate::timer;
@@ -109,7 +110,10 @@ async fn work(proxy: Arc<Proxy>, mut orders: mpsc::Receiver<Order>) {
                 }
                 None => return,
             },
-            _ = sweep.tick() => proxy.snapshot.load().sweep(),
+            _ = sweep.tick() => {
+                proxy.snapshot.load().sweep();
+                pipe::trim();
+            }
         }
     }
 }

@@ -38,7 +38,7 @@ impl Body {
             _ if self.size_hint().lower() > limit as u64 => (State::Lost, Vec::new()),
             Content::Empty => (State::Whole, Vec::new()),
             Content::Full(bytes) => (State::Whole, vec![bytes.clone()]),
-            Content::Stream(_) => (State::Passing, Vec::new()),
+            Content::Stream(_) | Content::Splicing(_) => (State::Passing, Vec::new()),
         };
         let passed = Arc::new(Mutex::new(Passed {
             pieces,

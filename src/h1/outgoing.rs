@@ -11,6 +11,7 @@ use super::chunked;
 use super::framing::Framing;
 use crate::buffer;
 use crate::io::Io;
+use crate::pipe::Pipe;
 
 /// A piece up to this size is copied behind what is gathered already; a larger one is written from where it lies.
 const COPIED: usize = 4 << 10;
@@ -29,6 +30,8 @@ pub struct Outgoing {
     /// How much of `gathered` stands in `segments`.
     counted: usize,
     segments: VecDeque<Segment>,
+    /// What comes behind all segments.
+    pipe: Pipe,
     /// Bytes in `segments`.
     waiting: usize,
     /// Bytes written since the last [`Outgoing::start`].
@@ -90,7 +93,7 @@ impl Outgoing {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.segments.is_empty() && self.counted == self.gathered.len()
+        self.segments.is_empty() && self.counted == self.gathered.len() && self.pipe.held() == 0
     }
 
     /// Whether another piece may be added before the next flush.
@@ -100,6 +103,25 @@ impl Outgoing {
         self.waiting + fresh < ENOUGH
             && self.segments.len() < SLICES
             && self.gathered.len() < ENOUGH
+            && self.pipe.held() == 0
+    }
+
+    /// The empty pipe to have the next part of the body moved into, where that can go out to `io`. What is moved
+    /// is to be told to [`Outgoing::moved`].
+    pub fn pipe_to(&mut self, io: &Io) -> Option<&mut Pipe> {
+        let fits = matches!(self.body, Announced::Length(_)) && io.can_splice();
+        fits.then_some(&mut self.pipe)
+    }
+
+    /// Counts a part of a body that lies in the pipe.
+    ///
+    /// # Errors
+    /// The body is longer than announced; the connection must be dropped.
+    pub fn moved(&mut self, count: u64) -> Result<(), WrongLength> {
+        if let Announced::Length(left) = &mut self.body {
+            *left = left.checked_sub(count).ok_or(WrongLength)?;
+        }
+        Ok(())
     }
 
     /// Adds a piece of a body.
@@ -155,13 +177,24 @@ impl Outgoing {
         while !self.segments.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let filled = self.fill(&mut slices);
-            let written = ready!(io.poll_write_vectored(cx, &slices[..filled]))?;
+            let slices = &slices[..filled];
+            let written = ready!(match self.pipe.held() {
+                0 => io.poll_write_vectored(cx, slices),
+                _ => io.poll_write_more(cx, slices),
+            })?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.advance(written);
         }
         self.reset();
+        while self.pipe.held() > 0 {
+            let written = ready!(io.poll_drain(cx, &mut self.pipe))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.total += written;
+        }
         Poll::Ready(Ok(()))
     }
 

@@ -12,9 +12,10 @@ use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::stack::{Answer, Handler, Policy};
-use crate::body::Body;
+use crate::body::{Body, Splice};
 use crate::error::{DEADLINE_EXCEEDED, Error, Progress, UPSTREAM_TIMEOUT};
 use crate::message::{Request, Response};
+use crate::pipe::Pipe;
 use crate::problem::Problems;
 use crate::timer::{self, Deadline};
 use crate::value::{Limit, Toggle};
@@ -84,7 +85,7 @@ impl Policy for Timeout {
         response.deadline = earliest(deadline, response.deadline);
         let waits = response.body.is_stream() && !response.body.is_end_stream();
         if waits && (self.idle.is_some() || deadline.is_some()) {
-            response.body = Body::stream(Limited {
+            response.body = Body::splicing(Limited {
                 body: response.body,
                 idle: self.idle,
                 deadline,
@@ -156,7 +157,7 @@ impl Waiting {
                 last_piece: AtomicU64::new(0),
             });
             let body = std::mem::replace(&mut request.body, Body::empty());
-            request.body = Body::stream(Watched {
+            request.body = Body::splicing(Watched {
                 body,
                 upload: upload.clone(),
             });
@@ -212,6 +213,14 @@ impl Upload {
     fn piece_awaited(&self) {
         self.last_piece.store(AWAITED, Ordering::Relaxed);
     }
+
+    fn watch<T>(&self, polled: Poll<T>) -> Poll<T> {
+        match polled {
+            Poll::Pending => self.piece_awaited(),
+            Poll::Ready(_) => self.piece_handed_over(),
+        }
+        polled
+    }
 }
 
 /// A request's body that tells how it gets on.
@@ -229,11 +238,7 @@ impl http_body::Body for Watched {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
-        match polled {
-            Poll::Pending => self.upload.piece_awaited(),
-            Poll::Ready(_) => self.upload.piece_handed_over(),
-        }
-        polled
+        self.upload.watch(polled)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -242,6 +247,21 @@ impl http_body::Body for Watched {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl Splice for Watched {
+    fn can_splice(mut self: Pin<&mut Self>) -> bool {
+        self.body.can_splice()
+    }
+
+    fn poll_splice(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pipe: &mut Pipe,
+    ) -> Poll<Result<Option<u64>, Error>> {
+        let polled = self.body.poll_splice(cx, pipe);
+        self.upload.watch(polled)
     }
 }
 
@@ -284,11 +304,36 @@ impl Limited {
         })
     }
 
+    /// Has the body polled, as long as it is in time.
+    fn poll_in_time<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Body, &mut Context<'_>) -> Poll<T>,
+    ) -> Poll<Result<T, Error>> {
+        // A body whose pieces are always ready never waits, and must end in time all the same.
+        if self
+            .deadline
+            .is_some_and(|deadline| deadline <= timer::now())
+        {
+            return Poll::Ready(Err(self.cut(deadline_exceeded())));
+        }
+        match poll(&mut self.body, cx) {
+            Poll::Ready(polled) => {
+                self.waiting_since = None;
+                Poll::Ready(Ok(polled))
+            }
+            Poll::Pending => {
+                let error = ready!(self.poll_limits(cx));
+                Poll::Ready(Err(self.cut(error)))
+            }
+        }
+    }
+
     /// Lets go of the source at once, so that what it holds upstream is freed.
-    fn cut(&mut self, error: Error) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn cut(&mut self, error: Error) -> Error {
         timer::drop_overdue(std::mem::replace(&mut self.body, Body::empty()));
         self.deadline = None;
-        Poll::Ready(Some(Err(error.at(Progress::Answering))))
+        error.at(Progress::Answering)
     }
 }
 
@@ -300,22 +345,10 @@ impl http_body::Body for Limited {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        // A body whose pieces are always ready never waits, and must end in time all the same.
-        if self
-            .deadline
-            .is_some_and(|deadline| deadline <= timer::now())
-        {
-            return self.cut(deadline_exceeded());
-        }
-        match Pin::new(&mut self.body).poll_frame(cx) {
-            Poll::Ready(polled) => {
-                self.waiting_since = None;
-                Poll::Ready(polled)
-            }
-            Poll::Pending => {
-                let error = ready!(self.poll_limits(cx));
-                self.cut(error)
-            }
+        let poll = |body: &mut Body, cx: &mut Context<'_>| Pin::new(body).poll_frame(cx);
+        match ready!(self.poll_in_time(cx, poll)) {
+            Ok(polled) => Poll::Ready(polled),
+            Err(late) => Poll::Ready(Some(Err(late))),
         }
     }
 
@@ -325,6 +358,21 @@ impl http_body::Body for Limited {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl Splice for Limited {
+    fn can_splice(mut self: Pin<&mut Self>) -> bool {
+        self.body.can_splice()
+    }
+
+    fn poll_splice(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pipe: &mut Pipe,
+    ) -> Poll<Result<Option<u64>, Error>> {
+        let poll = |body: &mut Body, cx: &mut Context<'_>| body.poll_splice(cx, pipe);
+        ready!(self.poll_in_time(cx, poll)).flatten().into()
     }
 }
 

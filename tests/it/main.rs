@@ -31,6 +31,7 @@ mod http2_limits;
 mod identity;
 mod jwt;
 mod layering;
+mod long_bodies;
 mod mirroring;
 mod rate_limit;
 mod refusals;

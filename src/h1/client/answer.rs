@@ -9,12 +9,14 @@ use http_body::{Frame, SizeHint};
 
 use super::Loan;
 use super::sending::Sending;
-use crate::body::Body;
+use crate::body::{Body, Splice};
 use crate::error::{Error, Progress, UPSTREAM_PROTOCOL_ERROR, UPSTREAM_RESET};
 use crate::h1::framing::Framing;
 use crate::h1::head::ResponseHead;
-use crate::h1::reader::{Fault, Piece};
+use crate::h1::reader::{Fault, Piece, Reader};
+use crate::io::Io;
 use crate::message::{Request, Response, Upgraded};
+use crate::pipe::Pipe;
 
 /// What the upstream answered, but for the body.
 pub(super) struct Heard {
@@ -101,7 +103,7 @@ pub(super) fn answer<L: Loan>(
         }
         None => {
             let left = reader.body_left();
-            response.body = Body::stream(ResponseBody {
+            response.body = Body::splicing(ResponseBody {
                 loan: Some(loan),
                 sending: (!over).then_some(sending),
                 keep_alive,
@@ -123,6 +125,37 @@ struct ResponseBody<L: Loan> {
 }
 
 impl<L: Loan> ResponseBody<L> {
+    /// Takes some of the body by `poll`, as long as there is any.
+    fn poll_read<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Reader, &Io, &mut Context<'_>) -> Poll<Option<Result<T, Fault>>>,
+    ) -> Poll<Option<Result<T, Error>>> {
+        let Some(loan) = &mut self.loan else {
+            return Poll::Ready(None);
+        };
+        let connection = loan.connection();
+        if let Some(sending) = &mut self.sending
+            && let Poll::Ready(sent) = sending.poll_send(cx, connection)
+        {
+            sent?;
+            if sending.is_over(&connection.out) {
+                self.sending = None;
+            }
+        }
+        let taken = ready!(poll(&mut connection.reader, &connection.io, cx));
+        self.left = self.left.and(connection.reader.body_left());
+        if connection.reader.body_done() {
+            self.finish();
+        }
+        Poll::Ready(taken.map(|taken| {
+            taken.map_err(|fault| {
+                self.loan = None;
+                broken(fault)
+            })
+        }))
+    }
+
     fn finish(&mut self) {
         if let Some(mut loan) = self.loan.take() {
             let reader = &mut loan.connection().reader;
@@ -144,30 +177,10 @@ impl<L: Loan> http_body::Body for ResponseBody<L> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = self.get_mut();
-        let Some(loan) = &mut this.loan else {
-            return Poll::Ready(None);
-        };
-        let connection = loan.connection();
-        if let Some(sending) = &mut this.sending
-            && let Poll::Ready(sent) = sending.poll_send(cx, connection)
-        {
-            sent?;
-            if sending.is_over(&connection.out) {
-                this.sending = None;
-            }
-        }
-        let piece = ready!(connection.reader.poll_body(&connection.io, cx));
-        this.left = this.left.and(connection.reader.body_left());
-        if connection.reader.body_done() {
-            this.finish();
-        }
-        Poll::Ready(piece.map(|piece| match piece {
-            Ok(Piece::Data(data)) => Ok(Frame::data(data)),
-            Ok(Piece::Trailers(trailers)) => Ok(Frame::trailers(trailers)),
-            Err(fault) => {
-                this.loan = None;
-                Err(broken(fault))
-            }
+        let polled = ready!(this.poll_read(cx, |reader, io, cx| reader.poll_body(io, cx)));
+        Poll::Ready(polled.map(|piece| match piece? {
+            Piece::Data(data) => Ok(Frame::data(data)),
+            Piece::Trailers(trailers) => Ok(Frame::trailers(trailers)),
         }))
     }
 
@@ -180,6 +193,26 @@ impl<L: Loan> http_body::Body for ResponseBody<L> {
             Some(left) => SizeHint::with_exact(left),
             None => SizeHint::new(),
         }
+    }
+}
+
+impl<L: Loan> Splice for ResponseBody<L> {
+    fn can_splice(mut self: Pin<&mut Self>) -> bool {
+        self.loan.as_mut().is_some_and(|loan| {
+            let connection = loan.connection();
+            connection.reader.can_splice(&connection.io)
+        })
+    }
+
+    fn poll_splice(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pipe: &mut Pipe,
+    ) -> Poll<Result<Option<u64>, Error>> {
+        let poll = |reader: &mut Reader, io: &Io, cx: &mut Context<'_>| {
+            reader.poll_splice(io, cx, pipe).map(Result::transpose)
+        };
+        self.get_mut().poll_read(cx, poll).map(Option::transpose)
     }
 }
 

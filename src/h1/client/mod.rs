@@ -63,10 +63,11 @@ impl Connection {
     /// Whether the upstream has neither closed this idle connection nor sent anything, as far as the event loop
     /// has heard; `thorough` asks the kernel, for a request that must not be sent twice.
     pub fn is_quiet(&self, thorough: bool) -> bool {
-        if !thorough && !self.io.may_have_bytes() {
-            return true;
-        }
-        matches!(self.io.peek(), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+        let waits = match thorough {
+            true => self.io.peek(),
+            false => self.io.try_peek(),
+        };
+        matches!(waits, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
     }
 }
 

@@ -81,7 +81,7 @@ impl Sending {
     ) -> Poll<Result<(), Error>> {
         while self.failed.is_none() && !self.unwanted {
             if !self.waits.is_set() || self.waits.poll_passed(cx).is_ready() {
-                self.gather(cx, &mut connection.out)
+                self.gather(cx, connection)
                     // Whatever it was, sending the rest again would not mend it.
                     .map_err(|error| error.at(Progress::Sent))?;
             }
@@ -117,12 +117,31 @@ impl Sending {
         }
     }
 
-    fn gather(&mut self, cx: &mut Context<'_>, out: &mut Outgoing) -> Result<(), Error> {
+    fn gather(&mut self, cx: &mut Context<'_>, connection: &mut Connection) -> Result<(), Error> {
+        let Connection { io, out, .. } = connection;
         while !self.gathered && out.has_room() && self.may_take(out) {
             let Some(body) = &mut self.body else {
                 self.gathered = true;
                 return Ok(());
             };
+            // What is in a pipe cannot be put back into the body.
+            if out.total() > 0
+                && body.can_splice()
+                && let Some(pipe) = out.pipe_to(io)
+            {
+                let Poll::Ready(moved) = body.poll_splice(cx, pipe) else {
+                    return Ok(());
+                };
+                if let Some(moved) = moved? {
+                    self.taken = Taken::More;
+                    out.moved(moved).map_err(wrong_length)?;
+                    if body.is_end_stream() {
+                        out.end(None).map_err(wrong_length)?;
+                        self.gathered = true;
+                    }
+                    continue;
+                }
+            }
             let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) else {
                 return Ok(());
             };

@@ -190,17 +190,25 @@ impl Connection {
         ended: &mut bool,
     ) -> Result<(), Error> {
         while !*ended && self.out.has_room() {
+            if body.can_splice()
+                && let Some(pipe) = self.out.pipe_to(&self.shared.io)
+            {
+                let Poll::Ready(moved) = body.poll_splice(cx, pipe) else {
+                    return Ok(());
+                };
+                if let Some(moved) = moved? {
+                    self.out.moved(moved).map_err(wrong_length)?;
+                    *ended = self.end_with(body)?;
+                    continue;
+                }
+            }
             let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) else {
                 return Ok(());
             };
             match frame.transpose()?.map(Frame::into_data) {
                 Some(Ok(data)) => {
                     self.out.push(data).map_err(wrong_length)?;
-                    // A body that is known to be over here spares the poll that would say so.
-                    *ended = body.is_end_stream();
-                    if *ended {
-                        self.out.end(None).map_err(wrong_length)?;
-                    }
+                    *ended = self.end_with(body)?;
                 }
                 Some(Err(frame)) => {
                     let trailers = frame.into_trailers().ok();
@@ -215,6 +223,15 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// Ends the answer if its body is known to be over, which spares the poll that would say so.
+    fn end_with(&mut self, body: &Body) -> Result<bool, Error> {
+        let over = body.is_end_stream();
+        if over {
+            self.out.end(None).map_err(wrong_length)?;
+        }
+        Ok(over)
     }
 
     /// Called when the kernel takes no more for now.

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use http::{StatusCode, Version};
 use http_body::{Frame, SizeHint};
 
-use crate::body::Body;
+use crate::body::{Body, Splice};
 use crate::error::{BAD_REQUEST, CALLER_GONE, Error, REQUEST_TIMEOUT};
 use crate::h1::framing::Framing;
 use crate::h1::head::{self, RequestHead};
@@ -18,6 +18,7 @@ use crate::h1::reader::{Fault, Piece, Reader};
 use crate::headers::Headers;
 use crate::io::Io;
 use crate::message::Interim;
+use crate::pipe::Pipe;
 use crate::timer::{self, Deadline};
 
 /// Bytes of interim answers that wait for a caller to take them; more are dropped, as they are hints only.
@@ -98,7 +99,7 @@ impl State {
         }
         match head.framing {
             Framing::None | Framing::UntilClose => Body::empty(),
-            Framing::Length(_) | Framing::Chunked => Body::stream(RequestBody::new(shared, self)),
+            Framing::Length(_) | Framing::Chunked => Body::splicing(RequestBody::new(shared, self)),
         }
     }
 
@@ -140,23 +141,19 @@ impl RequestBody {
             ended: false,
         }
     }
-}
 
-impl http_body::Body for RequestBody {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
+    /// Takes some of the body by `poll`, as long as there is any.
+    fn poll_read<T>(
+        &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let this = self.get_mut();
-        if this.ended {
+        poll: impl FnOnce(&mut Reader, &Io, &mut Context<'_>) -> Poll<Option<Result<T, Fault>>>,
+    ) -> Poll<Option<Result<T, Error>>> {
+        if self.ended {
             return Poll::Ready(None);
         }
-        let mut guard = this.shared.state();
+        let mut guard = self.shared.state();
         let state = &mut *guard;
-        if state.reading != this.number {
+        if state.reading != self.number {
             return Poll::Ready(Some(Err(Error::new(
                 CALLER_GONE,
                 "the answer was complete before the request",
@@ -169,7 +166,7 @@ impl http_body::Body for RequestBody {
                 .extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
             wake(&state.connection);
         }
-        let Poll::Ready(piece) = state.reader.poll_body(&this.shared.io, cx) else {
+        let Poll::Ready(taken) = poll(&mut state.reader, &self.shared.io, cx) else {
             match &mut state.body {
                 Some(waker) => waker.clone_from(cx.waker()),
                 none => *none = Some(cx.waker().clone()),
@@ -185,21 +182,31 @@ impl http_body::Body for RequestBody {
             ))));
         };
         state.gap.clear();
-        state.body_failed = matches!(piece, Some(Err(_)));
+        state.body_failed = matches!(taken, Some(Err(_)));
         if state.reader.body_done() {
-            this.ended = true;
+            self.ended = true;
             state.body = None;
             wake(&state.connection);
         }
-        Poll::Ready(piece.map(|piece| match piece {
-            Ok(Piece::Data(data)) => Ok(Frame::data(data)),
-            Ok(Piece::Trailers(trailers)) => Ok(Frame::trailers(trailers)),
-            Err(Fault::Malformed(why)) => Err(Error::new(BAD_REQUEST, why)),
-            Err(Fault::Cut) => Err(Error::new(
-                CALLER_GONE,
-                "the caller closed the connection before the end of its body",
-            )),
-            Err(Fault::Io(error)) => Err(gone(error)),
+        Poll::Ready(taken.map(|taken| taken.map_err(broken)))
+    }
+}
+
+impl http_body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let polled = ready!(
+            self.get_mut()
+                .poll_read(cx, |reader, io, cx| reader.poll_body(io, cx))
+        );
+        Poll::Ready(polled.map(|piece| match piece? {
+            Piece::Data(data) => Ok(Frame::data(data)),
+            Piece::Trailers(trailers) => Ok(Frame::trailers(trailers)),
         }))
     }
 
@@ -216,6 +223,36 @@ impl http_body::Body for RequestBody {
             Some(left) if state.reading == self.number => SizeHint::with_exact(left),
             _ => SizeHint::new(),
         }
+    }
+}
+
+impl Splice for RequestBody {
+    fn can_splice(self: Pin<&mut Self>) -> bool {
+        let state = self.shared.state();
+        let reads = state.reading == self.number;
+        reads && state.reader.can_splice(&self.shared.io)
+    }
+
+    fn poll_splice(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pipe: &mut Pipe,
+    ) -> Poll<Result<Option<u64>, Error>> {
+        let poll = |reader: &mut Reader, io: &Io, cx: &mut Context<'_>| {
+            reader.poll_splice(io, cx, pipe).map(Result::transpose)
+        };
+        self.get_mut().poll_read(cx, poll).map(Option::transpose)
+    }
+}
+
+fn broken(fault: Fault) -> Error {
+    match fault {
+        Fault::Malformed(why) => Error::new(BAD_REQUEST, why),
+        Fault::Cut => Error::new(
+            CALLER_GONE,
+            "the caller closed the connection before the end of its body",
+        ),
+        Fault::Io(error) => gone(error),
     }
 }
 

@@ -4,6 +4,7 @@ mod client;
 mod client_ends;
 mod client_sending;
 mod differential;
+mod moved;
 mod server;
 mod server_bodies;
 mod server_ends;
