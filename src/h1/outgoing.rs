@@ -1,7 +1,9 @@
 //! What is to be written, gathered for one system call.
 
 use std::collections::VecDeque;
+use std::future::Future;
 use std::io::{self, IoSlice};
+use std::pin::pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
@@ -17,6 +19,8 @@ use crate::pipe::Pipe;
 const COPIED: usize = 4 << 10;
 /// Once so much waits, it is written before more is taken.
 const ENOUGH: usize = 32 << 10;
+/// So much of a body passes in one turn of the event loop, then the other connections have theirs.
+const TURN: u64 = 256 << 10;
 /// Segments that one system call takes.
 const SLICES: usize = 8;
 
@@ -36,6 +40,8 @@ pub struct Outgoing {
     waiting: usize,
     /// Bytes written since the last [`Outgoing::start`].
     total: u64,
+    /// The `total` at which the turn ends.
+    turn_ends: u64,
     body: Announced,
 }
 
@@ -90,6 +96,21 @@ impl Outgoing {
     /// Bytes written since the last start.
     pub fn total(&self) -> u64 {
         self.total
+    }
+
+    /// Begins a turn, see [`Outgoing::poll_turn`].
+    pub fn begin_turn(&mut self) {
+        self.turn_ends = self.total + TURN;
+    }
+
+    /// Ready while this turn may go on; else wakes the task behind all others that have something to do. A body
+    /// whose bytes are always there, and taken at once, would keep them waiting for as long as it lasts.
+    pub fn poll_turn(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.total < self.turn_ends {
+            return Poll::Ready(());
+        }
+        // Unlike a wake of its own it lets the event loop look at its sockets first.
+        pin!(tokio::task::yield_now()).poll(cx)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -346,6 +367,38 @@ mod tests {
             }
         }
         assert!(out.total() > 1 << 20);
+    }
+
+    #[tokio::test]
+    async fn a_turn_ends_after_so_many_bytes_and_another_begins() {
+        use std::future::poll_fn;
+
+        let mut out = Outgoing::default();
+        out.start_body(Framing::UntilClose);
+        for _ in 0..2 {
+            out.begin_turn();
+            assert!(
+                poll_fn(|cx| Poll::Ready(out.poll_turn(cx)))
+                    .await
+                    .is_ready()
+            );
+            out.push(Bytes::from(vec![b'x'; TURN as usize])).unwrap();
+            out.advance(TURN as usize);
+            out.reset();
+            let mut polls = 0;
+            poll_fn(|cx| {
+                polls += 1;
+                if polls == 2 {
+                    out.begin_turn();
+                }
+                out.poll_turn(cx)
+            })
+            .await;
+            assert_eq!(
+                polls, 2,
+                "it was woken once, after the event loop had its turn"
+            );
+        }
     }
 
     #[test]

@@ -79,7 +79,9 @@ impl Sending {
         cx: &mut Context<'_>,
         connection: &mut Connection,
     ) -> Poll<Result<(), Error>> {
+        connection.out.begin_turn();
         while self.failed.is_none() && !self.unwanted {
+            ready!(connection.out.poll_turn(cx));
             if !self.waits.is_set() || self.waits.poll_passed(cx).is_ready() {
                 self.gather(cx, connection)
                     // Whatever it was, sending the rest again would not mend it.

@@ -155,7 +155,9 @@ impl Connection {
         body: &mut Body,
         ended: &mut bool,
     ) -> Poll<Result<(), Error>> {
+        self.out.begin_turn();
         loop {
+            ready!(self.out.poll_turn(cx));
             if let Err(error) = self.gather(cx, body, ended) {
                 // What has arrived of the answer goes out before the cut.
                 let _ = self.out.poll_flush(&self.shared.io, cx);
