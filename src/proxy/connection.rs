@@ -25,7 +25,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Bytes of the smallest frame, such as empty settings.
 const FRAME_HEAD: usize = 9;
 
-/// Serves a connection to its end.
+/// Serves a connection to its end. An idle one keeps the memory of all that it could do, so what is seldom done is in
+/// a box.
 pub async fn serve(proxy: Arc<Proxy>, mut accepted: Accepted) {
     poll_fn(|cx| {
         accepted.ticket.register(cx);
@@ -45,7 +46,7 @@ pub async fn serve(proxy: Arc<Proxy>, mut accepted: Accepted) {
                 agreed = protocol;
             }
             Secured::Plain(accepted, early) => {
-                return refuse_plain(&proxy, accepted, &config, early).await;
+                return Box::pin(refuse_plain(&proxy, accepted, &config, early)).await;
             }
             Secured::No => return,
         }
@@ -56,7 +57,9 @@ pub async fn serve(proxy: Arc<Proxy>, mut accepted: Accepted) {
         None => detect(&accepted, &config).await,
     };
     match detected {
-        Some((Spoken::Http2, early)) => serve_http2(proxy, accepted, config, early).await,
+        Some((Spoken::Http2, early)) => {
+            Box::pin(serve_http2(proxy, accepted, config, early)).await;
+        }
         Some((Spoken::Http1, early)) => serve_http1(proxy, accepted, config, early).await,
         None => {}
     }
@@ -196,7 +199,7 @@ async fn serve_http1(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
     let mut connection = h1::server::Connection::new(io, early, settings);
     if !config.protocols.contains(&Protocol::Http1) {
         let error = Error::new(BAD_REQUEST, "this listener speaks HTTP/2 only");
-        return end_with(connection, proxy.refuse(&error, &peer)).await;
+        return Box::pin(end_with(connection, proxy.refuse(&error, &peer))).await;
     }
     let receive = {
         let (proxy, peer, interim) = (proxy.clone(), peer.clone(), connection.interim());
@@ -220,7 +223,7 @@ async fn serve_http1(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
             Ok(Some(request)) => request,
             Ok(None) => return connection.leave(),
             Err(error) => {
-                return end_with(connection, proxy.refuse(&error, &peer)).await;
+                return Box::pin(end_with(connection, proxy.refuse(&error, &peer))).await;
             }
         };
         let answered = {
@@ -241,7 +244,7 @@ async fn serve_http1(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
         if let Some(upgraded) = response.upgrade.take() {
             // It holds the connection's way for interim answers.
             drop(receive);
-            return switch(connection, *response, upgraded).await;
+            return Box::pin(switch(connection, *response, upgraded)).await;
         }
         match connection.respond(*response, !ticket.is_draining()).await {
             Ok(true) => {}
@@ -288,4 +291,20 @@ async fn switch(
     }
     // The answer's guards, such as the count of requests in flight, live to the end of the tunnel.
     drop(response.body);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn future_size<A, B, F: Future>(_: impl Fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Every idle connection keeps it. What a connection seldom does belongs into a box.
+    #[test]
+    fn what_serves_a_connection_is_small() {
+        let size = future_size(serve);
+        assert!(size <= 3072, "{size} bytes");
+    }
 }

@@ -51,7 +51,8 @@ impl Connection {
         }
         // What is left was not to be sent, as after HEAD.
         drop(body.withheld());
-        Ok(self.exchange.keep_alive && self.discard_body().await)
+        Ok(self.exchange.keep_alive
+            && (self.shared.state().reader.body_done() || Box::pin(self.discard_body()).await))
     }
 
     /// Writes the head that ends HTTP on this connection, a 101 or the answer to CONNECT, and hands out the

@@ -18,14 +18,18 @@ const DISCARDED: u64 = 64 << 10;
 impl Connection {
     /// Ends the connection so that the last answer arrives: closing while the caller still sends would make the
     /// kernel reset the connection, and the caller might lose the answer (RFC 9112, section 9.6).
-    pub async fn close(mut self) {
+    pub async fn close(self) {
         self.shared.state().disown_body();
         if self.is_settled() {
             return self.shared.io.say_goodbye();
         }
-        if self.shared.io.shutdown_write().is_err() {
-            return;
+        if self.shared.io.shutdown_write().is_ok() {
+            Box::pin(self.linger()).await;
         }
+    }
+
+    /// Reads what nobody wants, for a while.
+    async fn linger(mut self) {
         let mut left = LINGER_BYTES;
         self.deadline.set(timer::now() + LINGER_TIME);
         poll_fn(|cx| {
