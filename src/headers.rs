@@ -101,7 +101,9 @@ impl Headers {
     /// Puts one value of printable ASCII under `name`, in place of all that were there. Other text is not put.
     pub fn insert_text(&mut self, name: &HeaderName, text: impl AsRef<[u8]>) {
         let text = text.as_ref();
-        if !text.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+        // All bytes are looked at, so that many can be at once.
+        let printable = |sound, byte: &u8| sound & matches!(byte, b' '..=b'~');
+        if !text.iter().fold(true, printable) {
             return;
         }
         match &mut self.0 {
@@ -227,15 +229,36 @@ impl Headers {
         }
     }
 
+    /// Whether `Content-Length` says `length` in the form that everybody reads alike.
+    pub fn tell_length(&self, length: u64) -> bool {
+        self.only_length().is_some_and(|value| {
+            number(value) == Some(length) && (value.len() == 1 || value[0] != b'0')
+        })
+    }
+
     /// `Content-Length`, when there is exactly one value and it is a number.
     pub fn content_length(&self) -> Option<u64> {
-        let mut all = self.get_all(&header::CONTENT_LENGTH);
-        let value = std::str::from_utf8(all.next()?).ok()?;
-        if all.next().is_some() || !value.bytes().all(|b| b.is_ascii_digit()) {
-            return None;
-        }
-        value.parse().ok()
+        number(self.only_length()?)
     }
+
+    fn only_length(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Form::Flat(flat) => flat.only("content-length"),
+            Form::Map(map) => {
+                let mut all = map.get_all(header::CONTENT_LENGTH).iter();
+                let only = all.next()?;
+                all.next().is_none().then(|| only.as_bytes())
+            }
+        }
+    }
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    let number = digits.iter().try_fold(0u64, |sum, digit| match digit {
+        b'0'..=b'9' => sum.checked_mul(10)?.checked_add(u64::from(digit - b'0')),
+        _ => None,
+    });
+    number.filter(|_| !digits.is_empty())
 }
 
 impl From<HeaderMap> for Headers {
@@ -283,10 +306,11 @@ mod tests {
         let mut block = Vec::new();
         let mut spans = Spans::with_capacity(fields.len());
         for (name, value) in fields {
-            let (start, at) = (block.len(), block.len() + name.len() + 1);
-            block.extend_from_slice(format!("{name}:{value}\r\n").as_bytes());
+            let (start, at) = (block.len(), block.len() + name.len() + 2);
+            block.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
             spans.push_line(name.as_bytes(), start, at, value.len(), block.len());
         }
+        spans.are_lines(0, block.len());
         Headers::from_received(block.into(), spans)
     }
 
@@ -309,6 +333,18 @@ mod tests {
             headers.iter().next(),
             Some((&b"X-Tenant"[..], &b"acme"[..]))
         );
+    }
+
+    #[test]
+    fn a_length_with_zeros_in_front_is_not_told_on() {
+        assert!(flat(&[("content-length", "12")]).tell_length(12));
+        assert!(flat(&[("content-length", "0")]).tell_length(0));
+        for other in ["012", "13", "1a"] {
+            assert!(
+                !flat(&[("content-length", other)]).tell_length(12),
+                "{other}"
+            );
+        }
     }
 
     #[test]
@@ -335,6 +371,48 @@ mod tests {
         Append(usize, u8),
         Remove(usize),
         RetainBelow(u8),
+    }
+
+    const NONE: Names = Names::new(&["absent"]);
+    const SOME: Names = Names::new(&["accept", "x-custom"]);
+
+    fn put(headers: &Headers, except: &Names) -> String {
+        let mut out = Vec::new();
+        headers.put_lines(&mut out, except);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn lines(headers: &Headers, except: &Names) -> String {
+        let fields = headers
+            .iter()
+            .map(|(name, value)| [name, value].map(|text| std::str::from_utf8(text).unwrap()));
+        fields
+            .filter(|[name, _]| !except.have(Key::of(name.as_bytes()), name.as_bytes()))
+            .map(|[name, value]| format!("{name}: {value}\r\n"))
+            .collect()
+    }
+
+    #[test]
+    fn fields_that_are_no_lines_are_written_as_lines() {
+        let mut spans = Spans::with_capacity(2);
+        spans.push(b"a", 0, 1, 1);
+        spans.push(b"B", 2, 3, 2);
+        let mut headers = Headers::from_received("a1B22".into(), spans);
+        headers.append(&header::ACCEPT, &HeaderValue::from_static("3"));
+        assert_eq!(put(&headers, &NONE), "a: 1\r\nB: 22\r\naccept: 3\r\n");
+        assert_eq!(put(&headers, &SOME), "a: 1\r\nB: 22\r\n");
+    }
+
+    #[test]
+    fn lines_are_written_as_they_came() {
+        let (block, mut spans) = ("a:1 \r\nB:\t2\r\n", Spans::with_capacity(2));
+        spans.push_line(b"a", 0, 2, 1, 6);
+        spans.push_line(b"B", 6, 9, 1, block.len());
+        spans.are_lines(0, block.len());
+        let mut headers = Headers::from_received(block.into(), spans);
+        assert_eq!(put(&headers, &NONE), block);
+        headers.remove(&"a".parse().unwrap());
+        assert_eq!(put(&headers, &NONE), "B:\t2\r\n");
     }
 
     const NAMES: [&str; 4] = ["host", "X-Custom", "accept", "x-other"];
@@ -367,6 +445,11 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(a.len(), b.len());
+                for headers in [&a, &b] {
+                    for except in [&NONE, &SOME] {
+                        prop_assert_eq!(put(headers, except), lines(headers, except));
+                    }
+                }
                 for n in 0..4 {
                     let name = name(n);
                     prop_assert_eq!(a.get(&name), b.get(&name));

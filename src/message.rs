@@ -8,7 +8,7 @@ use http::{Method, StatusCode, Version, header};
 use tokio::time::Instant;
 
 use crate::body::Body;
-use crate::headers::Headers;
+use crate::headers::{Headers, Names};
 use crate::io::Io;
 use crate::peer::{Peer, PeerAddress};
 
@@ -106,7 +106,9 @@ impl Request {
 
     /// Whether the caller speaks gRPC: it reads its status from headers of its own.
     pub fn is_grpc(&self) -> bool {
-        self.headers.get(&header::CONTENT_TYPE).is_some_and(is_grpc)
+        const CONTENT_TYPE: Names = Names::new(&["content-type"]);
+        self.headers.may_have(&CONTENT_TYPE)
+            && self.headers.get(&header::CONTENT_TYPE).is_some_and(is_grpc)
     }
 }
 
@@ -194,13 +196,8 @@ impl RequestId {
         let now = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .unwrap_or_default();
-        let random = fastrand::u128(..).to_ne_bytes();
-        let mut entropy = [0; 10];
-        entropy.copy_from_slice(&random[..10]);
-        let id = uuid::Builder::from_unix_timestamp_millis(now.as_millis() as u64, &entropy);
-        let mut text = [0; 36];
-        id.into_uuid().hyphenated().encode_lower(&mut text);
-        RequestId::Made(text)
+        let millis = now.as_secs() * 1000 + u64::from(now.subsec_millis());
+        RequestId::Made(uuid_v7(millis, fastrand::u128(..)))
     }
 
     pub fn as_bytes(&self) -> &[u8] {
@@ -218,6 +215,21 @@ impl RequestId {
     }
 }
 
+/// 48 bits of time, the version, 12 random bits, the variant, 62 random bits.
+fn uuid_v7(millis: u64, random: u128) -> [u8; 36] {
+    const RANDOM: u128 = 0xfff << 64 | u128::MAX >> 66;
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    /// Where the digits of each byte stand, between the hyphens.
+    const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+    let id = u128::from(millis) << 80 | 7 << 76 | 2 << 62 | random & RANDOM;
+    let mut text = [b'-'; 36];
+    for (byte, place) in id.to_be_bytes().into_iter().zip(PLACES) {
+        text[place] = DIGITS[usize::from(byte >> 4)];
+        text[place + 1] = DIGITS[usize::from(byte & 15)];
+    }
+    text
+}
+
 impl Default for RequestId {
     fn default() -> Self {
         Self::new()
@@ -233,5 +245,21 @@ impl std::fmt::Debug for RequestId {
 impl std::fmt::Display for RequestId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_made_id_is_a_uuid_of_version_7() {
+        // The example of RFC 9562, appendix A.6.
+        let random = 0xcc3 << 64 | 0x18c4_dc0c_0c07_398f;
+        let text = uuid_v7(0x017f_22e2_79b0, random);
+        assert_eq!(&text, b"017f22e2-79b0-7cc3-98c4-dc0c0c07398f");
+        let ids = [RequestId::new(), RequestId::new()];
+        assert_ne!(ids[0].as_str(), ids[1].as_str());
+        assert_eq!(uuid_v7(u64::MAX >> 16, u128::MAX)[14..15], *b"7");
     }
 }

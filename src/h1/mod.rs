@@ -1,8 +1,8 @@
 //! HTTP/1.1 (RFC 9112): our own codec, both halves.
 //!
-//! `httparse` knows the grammar of a head; the rules on top of it are stricter than the standard asks, because
-//! two parties that read one message differently are how requests are smuggled. Whatever could be read in two
-//! ways is refused before a byte of it goes on.
+//! `httparse` knows the grammar of a head, and a head that leaves nothing to judge is read without it. The rules on
+//! top of the grammar are stricter than the standard asks, because two parties that read one message differently are
+//! how requests are smuggled. Whatever could be read in two ways is refused before a byte of it goes on.
 //!
 //! - [`head`]: bytes to a request or response head, and back.
 //! - [`framing`]: where a body ends.

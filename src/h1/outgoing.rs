@@ -194,6 +194,19 @@ impl Outgoing {
 
     /// Writes until nothing is left.
     pub fn poll_flush(&mut self, io: &Io, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.segments.is_empty() && self.counted < self.gathered.len() {
+            // Nearly always it is one run of bytes, and leaves at once.
+            let fresh = &self.gathered[self.counted..];
+            let length = fresh.len();
+            let written = ready!(io.poll_write_vectored(cx, &[IoSlice::new(fresh)]))?;
+            if written == length {
+                self.total += length as u64;
+                self.reset();
+                return Poll::Ready(Ok(()));
+            }
+            self.count_gathered();
+            self.advance(written);
+        }
         self.count_gathered();
         while !self.segments.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::names::{Key, Keys, Names};
 
 /// Fields that lie in the head as it was received, or in a second block behind it.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Flat {
     /// The head as it was received.
     received: Bytes,
@@ -15,6 +15,8 @@ pub(super) struct Flat {
     lists: Option<Box<Lists>>,
     /// Of all fields that are here, and of some that were.
     keys: Keys,
+    /// Where the lines of `received` lie, as long as every one of them is there, and every one of `added`.
+    intact: Option<(u32, u32)>,
 }
 
 #[derive(Clone, Default)]
@@ -87,6 +89,8 @@ impl Lists {
 pub struct Spans {
     lists: Box<Lists>,
     keys: Keys,
+    /// See [`Spans::are_lines`].
+    lines: Option<(u32, u32)>,
 }
 
 impl Spans {
@@ -96,12 +100,18 @@ impl Spans {
         Spans {
             lists,
             keys: Keys::default(),
+            lines: None,
         }
     }
 
     /// A field whose name begins at the byte `start`, and its value at `value`.
     pub fn push(&mut self, name: &[u8], start: usize, value: usize, value_len: usize) {
         self.push_line(name, start, value, value_len, 0);
+    }
+
+    /// All fields are lines, one behind the other, from `start` to the byte before `end`.
+    pub fn are_lines(&mut self, start: usize, end: usize) {
+        self.lines = Some((start as u32, end as u32));
     }
 
     /// A field that is a line of HTTP/1, which goes on to the byte before `end`. Lines that follow each other are
@@ -133,6 +143,7 @@ impl Flat {
     pub fn new(received: Bytes, spans: Spans) -> Self {
         Flat {
             received,
+            intact: spans.lines,
             lists: Some(spans.lists),
             keys: spans.keys,
         }
@@ -165,6 +176,16 @@ impl Flat {
         self.fields_for(key)
             .find(|field| self.is(field, key, name))
             .map(|field| self.value(field))
+    }
+
+    /// The value under `name`, if there is exactly one.
+    pub fn only(&self, name: &str) -> Option<&[u8]> {
+        let key = Key::of(name.as_bytes());
+        let mut all = self
+            .fields_for(key)
+            .filter(|field| self.is(field, key, name));
+        let only = all.next()?;
+        all.next().is_none().then(|| self.value(only))
     }
 
     #[inline]
@@ -231,13 +252,24 @@ impl Flat {
         let Lists { fields, added } = &mut **lists;
         let before = fields.len();
         fields.retain(|field| keep(field, &self.received, added));
-        fields.len() < before
+        let went = fields.len() < before;
+        if went {
+            self.intact = None;
+        }
+        went
     }
 
     /// Writes the fields as lines of HTTP/1, but for those of `except`. What was received one behind the other is
     /// copied as it is.
     pub fn put_lines(&self, out: &mut Vec<u8>, except: &Names) {
         let all = !self.may_have_any(except);
+        if let Some((start, end)) = self.intact
+            && all
+        {
+            self.copy(out, start, end);
+            out.extend_from_slice(&self.lists().added);
+            return;
+        }
         // Lines that wait to be copied; of the block that their `start` says.
         let (mut start, mut end) = (0, 0);
         for field in self.fields() {
@@ -268,6 +300,17 @@ impl Flat {
             _ => &self.lists().added,
         };
         out.extend_from_slice(&block[(start & !ADDED) as usize..(end & !ADDED) as usize]);
+    }
+}
+
+impl Default for Flat {
+    fn default() -> Self {
+        Flat {
+            received: Bytes::new(),
+            lists: None,
+            keys: Keys::default(),
+            intact: Some((0, 0)),
+        }
     }
 }
 

@@ -26,6 +26,7 @@ const HOP_BY_HOP: Names = Names::new(&[
     "transfer-encoding",
     "upgrade",
 ]);
+const REQUEST_IDS: Names = Names::new(&["x-request-id"]);
 const TE: Names = Names::new(&["te"]);
 const CLIENT_CERTIFICATE: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 const CALLERS_CERTIFICATE: Names = Names::new(&["x-forwarded-client-cert"]);
@@ -34,6 +35,9 @@ const MAX_REQUEST_ID: usize = 128;
 
 /// The request's id: the caller's if it is fit to be logged, or a new one.
 pub fn request_id(headers: &Headers) -> RequestId {
+    if !headers.may_have(&REQUEST_IDS) {
+        return RequestId::new();
+    }
     match headers.get_str(&REQUEST_ID) {
         Some(id)
             if (1..=MAX_REQUEST_ID).contains(&id.len())
@@ -87,11 +91,13 @@ fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
 /// Makes a caller's request ready for the policies: what was meant for this hop only is gone, what the proxy tells
 /// about the caller is there.
 pub fn receive(request: &mut Request, listener: &Config) {
-    request.context.client = client_address(
-        &request.context.peer,
-        &request.headers,
-        &listener.trusted_proxies,
-    );
+    if !listener.trusted_proxies.is_empty() {
+        request.context.client = client_address(
+            &request.context.peer,
+            &request.headers,
+            &listener.trusted_proxies,
+        );
+    }
     let trailers = accepts_trailers(&request.headers);
     remove_hop_by_hop(&mut request.headers);
     if trailers {

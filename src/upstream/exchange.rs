@@ -77,14 +77,17 @@ impl Upstream {
         resend: Resend,
     ) -> Result<Box<Response>, Error> {
         let admission = self.admit()?;
-        if !self.is_ready() {
-            // Until its names are resolved for the first time; no longer than connecting may take.
-            // Boxed, as all that is seldom: it would make the future of every request larger.
-            let ready = tokio::time::timeout(self.connect_timeout(), self.ready());
-            let _ = Box::pin(ready).await;
-        }
         let had_body = !request.body.is_empty();
-        let (endpoint, load) = self.pick(&request, None)?;
+        let (endpoint, load) = match self.pick(&request, None) {
+            Err(_) if !self.is_ready() => {
+                // Until its names are resolved for the first time; no longer than connecting may take.
+                // Boxed, as all that is seldom: it would make the future of every request larger.
+                let ready = tokio::time::timeout(self.connect_timeout(), self.ready());
+                let _ = Box::pin(ready).await;
+                self.pick(&request, None)?
+            }
+            picked => picked?,
+        };
         let first = self.attempt(&endpoint, &load, &mut request, false).await;
         let (endpoint, load, last) = match first.outcome {
             Err(ref error) if self.may_resend(resend, error, &request, first.reused, had_body) => {

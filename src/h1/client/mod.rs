@@ -139,8 +139,13 @@ fn put_head<L: Loan>(loan: &mut L, request: &Request) -> Framing {
         let host = request.authority.as_ref().map_or("", |a| a.as_str());
         head::put_field(out, b"host", host.as_bytes());
     }
-    head::put_fields(out, &request.headers, false);
+    let tells_length = match framing {
+        Framing::Length(length) => request.headers.tell_length(length),
+        _ => false,
+    };
+    head::put_fields(out, &request.headers, tells_length);
     match framing {
+        Framing::Length(_) if tells_length => {}
         Framing::Length(length) => head::put_length(out, length),
         Framing::Chunked => head::put_field(out, b"transfer-encoding", b"chunked"),
         // A method that usually has content says that there is none (RFC 9110, section 8.6).

@@ -73,6 +73,7 @@ impl Fields {
             return Err(BARE_LF);
         }
         let mut fields = Fields::with_capacity(parsed.len());
+        fields.are_lines(start_of(parsed.first()), fields_end);
         for (at, field) in parsed.iter().enumerate() {
             let end = start_of(parsed.get(at + 1));
             if !is_line_end(end) {
@@ -85,11 +86,16 @@ impl Fields {
         Ok(fields)
     }
 
+    /// The fields are lines, one behind the other, from `start` to the byte before `end`.
+    pub fn are_lines(&mut self, start: usize, end: usize) {
+        self.spans.are_lines(start, end);
+    }
+
     /// Takes note of one field, whose line begins at `start` and goes on to the byte before `end`.
     ///
     /// # Errors
     /// Why the head is refused.
-    #[inline]
+    #[inline(always)]
     pub fn add(
         &mut self,
         name: &[u8],

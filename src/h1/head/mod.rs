@@ -108,6 +108,7 @@ struct RequestScan {
     fields: Fields,
 }
 
+#[inline(always)]
 fn scan_request(buffer: &[u8], limits: Limits) -> Result<Option<RequestScan>, Error> {
     match scan::request(buffer, limits) {
         Some(plain) => Ok(Some(plain)),
@@ -202,6 +203,7 @@ struct ResponseScan {
     fields: Fields,
 }
 
+#[inline(always)]
 fn scan_response(buffer: &[u8], limits: Limits) -> Result<Option<ResponseScan>, Error> {
     match scan::response(buffer, limits) {
         Some(plain) => Ok(Some(plain)),

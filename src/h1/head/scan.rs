@@ -66,10 +66,11 @@ fn fields(head: &[u8], start: usize, limits: Limits) -> Option<(usize, Fields)> 
     let mut count = 0;
     loop {
         let rest = &head[line..];
-        let name_len = rest.iter().position(|byte| !TOKEN[usize::from(*byte)])?;
+        let name_len = token_len(rest);
         if name_len == 0 {
             let length = line + 2;
             let whole = rest.starts_with(b"\r\n") && length <= limits.bytes;
+            fields.are_lines(start, line);
             return whole.then_some((length, fields));
         }
         let name = &rest[..name_len];
@@ -84,10 +85,10 @@ fn fields(head: &[u8], start: usize, limits: Limits) -> Option<(usize, Fields)> 
         if count > limits.fields {
             return None;
         }
-        let (start, value_at) = (line, line + name_len + 1 + spaces);
+        let (name_at, value_at) = (line, line + name_len + 1 + spaces);
         line = value_at + ended + 2;
         let value = trim_spaces(&value[..ended]);
-        fields.add(name, start, value, value_at, line).ok()?;
+        fields.add(name, name_at, value, value_at, line).ok()?;
     }
 }
 
@@ -98,19 +99,20 @@ fn trim_spaces(mut value: &[u8]) -> &[u8] {
     value
 }
 
-/// How many bytes of `text` come before the first control character, tabs among them. Eight are looked at together;
-/// where bytes borrow from each other, it is behind the first that is found.
+/// A byte's highest bit, and one of each byte, of eight that are looked at together.
+const HIGH: u64 = EACH << 7;
+const EACH: u64 = u64::from_ne_bytes([1; 8]);
+
+/// How many bytes of `text` come before the first control character, tabs among them.
 fn text_len(text: &[u8]) -> usize {
-    const EACH: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGH: u64 = EACH << 7;
     let mut length = 0;
     let (words, rest) = text.as_chunks::<8>();
     for word in words {
         let word = u64::from_le_bytes(*word);
-        let below_space = word.wrapping_sub(EACH * 0x20) & !word;
-        let delete = word ^ (EACH * 0x7f);
-        let is_delete = delete.wrapping_sub(EACH) & !delete;
-        let found = (below_space | is_delete) & HIGH;
+        let low = word & !HIGH;
+        let is_delete = low + EACH;
+        let is_text = low + EACH * (0x80 - 0x20);
+        let found = (is_delete | !is_text) & !word & HIGH;
         if found != 0 {
             return length + (found.trailing_zeros() / 8) as usize;
         }
@@ -118,6 +120,30 @@ fn text_len(text: &[u8]) -> usize {
     }
     let control = rest.iter().position(|byte| byte.is_ascii_control());
     length + control.unwrap_or(rest.len())
+}
+
+/// How many bytes of `text` come before the first that no name has.
+fn token_len(text: &[u8]) -> usize {
+    let mut length = 0;
+    for word in text.as_chunks::<8>().0 {
+        // Letters, digits and the hyphen; the others are seldom.
+        let word = u64::from_le_bytes(*word);
+        let low = word & !HIGH;
+        let lower = low | (EACH * 0x20);
+        let letter = (lower + EACH * (0x80 - 0x61)) & !(lower + EACH * (0x7f - 0x7a));
+        let digit = (low + EACH * (0x80 - 0x30)) & !(low + EACH * (0x7f - 0x39));
+        let hyphen = !((low ^ (EACH * 0x2d)) + EACH * 0x7f);
+        let others = !(letter | digit | hyphen) & HIGH | word & HIGH;
+        if others != 0 {
+            length += (others.trailing_zeros() / 8) as usize;
+            break;
+        }
+        length += 8;
+    }
+    let other = text[length..]
+        .iter()
+        .position(|byte| !TOKEN[usize::from(*byte)]);
+    other.map_or(text.len(), |other| length + other)
 }
 
 /// What a name is made of: `tchar` of RFC 9110, section 5.6.2.
@@ -144,6 +170,14 @@ mod tests {
         fn text_ends_where_a_control_character_stands(text in proptest::collection::vec(any::<u8>(), 0..40)) {
             let expected = text.iter().position(|byte| byte.is_ascii_control());
             prop_assert_eq!(text_len(&text), expected.unwrap_or(text.len()));
+        }
+
+        #[test]
+        fn a_name_ends_where_none_has_such_a_byte(
+            text in proptest::collection::vec(prop_oneof![any::<u8>(), prop::sample::select(&b"aZ09-_."[..])], 0..40),
+        ) {
+            let expected = text.iter().position(|byte| !TOKEN[usize::from(*byte)]);
+            prop_assert_eq!(token_len(&text), expected.unwrap_or(text.len()));
         }
     }
 }

@@ -122,10 +122,15 @@ impl Connection {
                 }
             }
             Content::Body(size) => {
-                // What a HEAD or a 304 says of the length is about a body that is not sent.
-                let tells_length = bodyless && status != StatusCode::NO_CONTENT;
+                let tells_length = match framing {
+                    // As it came, which is nearly always as it is.
+                    Framing::Length(length) => headers.tell_length(length),
+                    // What a HEAD or a 304 says of the length is about a body that is not sent.
+                    _ => bodyless && status != StatusCode::NO_CONTENT,
+                };
                 head::put_fields(out, headers, tells_length);
                 match (framing, size.exact()) {
+                    (Framing::Length(_), _) if tells_length => {}
                     (Framing::Length(length), _) => head::put_length(out, length),
                     (Framing::Chunked, _) => {
                         head::put_field(out, b"transfer-encoding", b"chunked");

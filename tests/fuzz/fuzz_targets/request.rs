@@ -39,7 +39,7 @@ async fn serve(io: Io) -> (Vec<String>, &'static str) {
     let mut connection = Connection::new(io, BytesMut::new(), SETTINGS);
     let mut seen = Vec::new();
     loop {
-        let (head, body) = match connection.next(|| false).await {
+        let (head, body) = match connection.next(|| false, |head, body| (head, body)).await {
             Ok(Some(request)) => request,
             Ok(None) => return (seen, "end"),
             // Which limit is met first may depend on the cuts.
