@@ -13,7 +13,7 @@ mod names;
 
 pub use flat::Spans;
 use flat::{Field, Flat};
-pub use names::{Key, Names};
+pub use names::{Key, Names, is_name};
 
 /// Header fields in order of arrival. Names compare without regard to case (RFC 9110, section 5.1).
 #[derive(Clone)]

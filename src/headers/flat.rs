@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use bytes::Bytes;
 
-use super::names::{Key, Keys, Names};
+use super::names::{Key, Keys, Names, is_name};
 
 /// Fields that lie in the head as it was received, or in a second block behind it.
 #[derive(Clone)]
@@ -190,7 +190,7 @@ impl Flat {
 
     #[inline]
     pub fn is(&self, field: &Field, key: Key, name: &str) -> bool {
-        field.key == key && self.name(field).eq_ignore_ascii_case(name.as_bytes())
+        field.key == key && is_name(self.name(field), name)
     }
 
     pub fn name(&self, field: &Field) -> &[u8] {
@@ -223,10 +223,7 @@ impl Flat {
         let key = Key::of(name.as_bytes());
         self.keys.may_have(key)
             && self.retain_fields(|field, received, added| {
-                field.key != key
-                    || !field
-                        .name(received, added)
-                        .eq_ignore_ascii_case(name.as_bytes())
+                field.key != key || !is_name(field.name(received, added), name)
             })
     }
 

@@ -92,8 +92,29 @@ impl Names {
     }
 
     fn are(&self, name: &[u8]) -> bool {
-        (self.names.iter()).any(|one| name.eq_ignore_ascii_case(one.as_bytes()))
+        self.names.iter().any(|one| is_name(name, one))
     }
+}
+
+/// Whether `name` is `lower`, which is in lower case, but for its own case. Eight letters are compared at once.
+#[inline]
+pub fn is_name(name: &[u8], lower: &str) -> bool {
+    const EACH: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = EACH << 7;
+    if name.len() != lower.len() {
+        return false;
+    }
+    let ((words, rest), (lower_words, lower_rest)) =
+        (name.as_chunks::<8>(), lower.as_bytes().as_chunks::<8>());
+    let same_words = words.iter().zip(lower_words).all(|(word, lower)| {
+        let word = u64::from_ne_bytes(*word);
+        let low = word & !HIGH;
+        let upper = (low + EACH * (0x80 - 0x41)) & !(low + EACH * (0x7f - 0x5a)) & !word & HIGH;
+        // The bit that makes a letter lower-case stands two places below the highest.
+        word | upper >> 2 == u64::from_ne_bytes(*lower)
+    });
+    let mut rest = rest.iter().zip(lower_rest);
+    same_words && rest.all(|(byte, lower)| byte.to_ascii_lowercase() == *lower)
 }
 
 #[cfg(test)]
@@ -137,6 +158,21 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn names_are_the_same_but_for_case(name in "[!-~\u{80}]{0,20}", lower in "[!-~]{0,20}") {
+            let lower = lower.to_ascii_lowercase();
+            let upper = lower.to_ascii_uppercase();
+            prop_assert!(is_name(lower.as_bytes(), &lower) && is_name(upper.as_bytes(), &lower));
+            let same = name.eq_ignore_ascii_case(&lower);
+            prop_assert_eq!(is_name(name.as_bytes(), &lower), same);
+            for (at, byte) in (0..lower.len()).flat_map(|at| [(at, 0x20), (at, 0x80), (at, 1)]) {
+                let mut other = lower.as_bytes().to_vec();
+                other[at] ^= byte;
+                let same = other.eq_ignore_ascii_case(lower.as_bytes());
+                prop_assert_eq!(is_name(&other, &lower), same);
+            }
+        }
+
         #[test]
         fn case_makes_no_difference(name in "[!-~]{1,40}") {
             let key = Key::of(name.as_bytes());

@@ -7,7 +7,7 @@ use http::HeaderValue;
 
 use super::Limits;
 use crate::h1::framing::FramingHeaders;
-use crate::headers::{Names, Spans};
+use crate::headers::{Names, Spans, is_name};
 
 /// A longer field name is refused whatever the limits: no type further on could hold it.
 const MAX_NAME: usize = 32 << 10;
@@ -116,22 +116,20 @@ impl Fields {
 
     fn obey(&mut self, name: &[u8], value: &[u8], value_at: usize) -> Result<(), &'static str> {
         match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host")
-                && self.host.replace((value_at, value.len())).is_some() =>
-            {
+            4 if is_name(name, "host") && self.host.replace((value_at, value.len())).is_some() => {
                 return Err("more than one Host");
             }
-            6 if name.eq_ignore_ascii_case(b"expect") => {
+            6 if is_name(name, "expect") => {
                 self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue");
             }
-            7 if name.eq_ignore_ascii_case(b"upgrade") => {
+            7 if is_name(name, "upgrade") => {
                 self.upgrade = Some((value_at, value.len()));
             }
-            10 if name.eq_ignore_ascii_case(b"connection") => self.note_connection(value),
-            14 if name.eq_ignore_ascii_case(b"content-length") => {
+            10 if is_name(name, "connection") => self.note_connection(value),
+            14 if is_name(name, "content-length") => {
                 self.framing.content_length(value)?;
             }
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+            17 if is_name(name, "transfer-encoding") => {
                 self.framing.transfer_encoding(value)?;
             }
             14 | 17 if names_framing_with_underscore(name) => {
