@@ -125,6 +125,28 @@ pub async fn timed(future: Pin<Box<dyn Future<Output = ()> + Send>>) {
     .await;
 }
 
+/// Polls a part of the task that has a waker of its own. Also gives back when it must be polled again for the sake
+/// of its limits: instead of a timer of its own, the task sees to that.
+pub fn part<T>(waker: &Waker, poll: impl FnOnce() -> T) -> (T, Option<Instant>) {
+    struct Rest(*const (), Option<Instant>);
+    impl Drop for Rest {
+        fn drop(&mut self) {
+            TURN.with(|turn| {
+                turn.task.set(self.0);
+                turn.wake_by.set(self.1);
+                if self.0.is_null() {
+                    turn.now.set(None);
+                }
+            });
+        }
+    }
+    TURN.with(|turn| {
+        let _rest = Rest(turn.task.replace(waker.data()), turn.wake_by.take());
+        let polled = poll();
+        (polled, turn.wake_by.get())
+    })
+}
+
 /// A timer that is armed no later than it is needed.
 #[derive(Default)]
 struct Alarm(Option<Pin<Box<Sleep>>>);
@@ -282,6 +304,22 @@ mod tests {
             }
         }))
         .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_part_tells_its_limits_to_the_task() {
+        struct Nobody;
+        impl std::task::Wake for Nobody {
+            fn wake(self: Arc<Self>) {}
+        }
+        let waker = Waker::from(Arc::new(Nobody));
+        let mut limit = Deadline::new();
+        limit.set(Instant::now() + Duration::from_secs(5));
+        let at = limit.at;
+        let mut poll = || limit.poll_passed(&mut Context::from_waker(&waker));
+        assert_eq!(part(&waker, || poll().is_pending()), (true, at));
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!(part(&waker, || poll().is_ready()), (true, None));
     }
 
     /// What is polled only when its own waker says so must be woken by that.

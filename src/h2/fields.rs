@@ -7,35 +7,57 @@ use super::frame::Fault;
 use super::hpack::decode::Block;
 use super::hpack::encode::Encoder;
 use super::hpack::name::Name;
-use crate::headers::Headers;
+use crate::headers::{Headers, Names};
 
 /// Names up to this length are put into lower case without an allocation.
 const SHORT: usize = 64;
 
-/// Which fields are not ours to pass on.
+/// What speaks of a connection of HTTP/1.1 (RFC 9113, section 8.2.2).
+const CONNECTION: Names = Names::new(&[
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "transfer-encoding",
+    "upgrade",
+]);
+/// The same and the length, which whoever sends the body tells itself.
+const AND_LENGTH: Names = Names::new(&[
+    "connection",
+    "content-length",
+    "keep-alive",
+    "proxy-connection",
+    "transfer-encoding",
+    "upgrade",
+]);
+/// The same and the host, which is `:authority`.
+const AND_HOST: Names = Names::new(&[
+    "connection",
+    "content-length",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "transfer-encoding",
+    "upgrade",
+]);
+
+/// Which fields are left out beside those that speak of a connection.
 #[derive(Clone, Copy)]
-pub struct LeaveOut {
-    pub host: bool,
-    pub length: bool,
+pub enum LeaveOut {
+    Nothing,
+    Length,
+    LengthAndHost,
 }
 
-/// Writes every field but those that speak of a connection (RFC 9113, section 8.2.2), and what is to be left out.
+/// Writes the fields of a message.
 pub fn put(encoder: &mut Encoder, out: &mut Vec<u8>, headers: &Headers, leave_out: LeaveOut) {
-    for (name, value) in headers.iter() {
-        // The length settles nearly every comparison.
-        let left_out = match name.len() {
-            2 => name.eq_ignore_ascii_case(b"te") && !value.eq_ignore_ascii_case(b"trailers"),
-            4 => leave_out.host && name.eq_ignore_ascii_case(b"host"),
-            7 => name.eq_ignore_ascii_case(b"upgrade"),
-            10 => {
-                name.eq_ignore_ascii_case(b"connection") || name.eq_ignore_ascii_case(b"keep-alive")
-            }
-            14 => leave_out.length && name.eq_ignore_ascii_case(b"content-length"),
-            16 => name.eq_ignore_ascii_case(b"proxy-connection"),
-            17 => name.eq_ignore_ascii_case(b"transfer-encoding"),
-            _ => false,
-        };
-        if !left_out {
+    let except = match leave_out {
+        LeaveOut::Nothing => &CONNECTION,
+        LeaveOut::Length => &AND_LENGTH,
+        LeaveOut::LengthAndHost => &AND_HOST,
+    };
+    for (name, value) in headers.iter_except(except) {
+        let odd_te = name.eq_ignore_ascii_case(b"te") && !value.eq_ignore_ascii_case(b"trailers");
+        if !odd_te {
             put_lower(encoder, out, name, value);
         }
     }

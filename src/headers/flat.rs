@@ -1,4 +1,4 @@
-//! The fields of an HTTP/1 head where they lie.
+//! The fields of a head where they lie.
 
 use std::cell::RefCell;
 
@@ -191,6 +191,11 @@ impl Flat {
     #[inline]
     pub fn is(&self, field: &Field, key: Key, name: &str) -> bool {
         field.key == key && is_name(self.name(field), name)
+    }
+
+    #[inline]
+    pub fn is_one_of(&self, field: &Field, names: &Names) -> bool {
+        names.have(field.key, self.name(field))
     }
 
     pub fn name(&self, field: &Field) -> &[u8] {

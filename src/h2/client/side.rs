@@ -234,11 +234,12 @@ fn read(block: &Block) -> Result<ResponseHead, Fault> {
             }
             _ => {}
         }
-        spans.push(
+        spans.push_line(
             field.name(&block.bytes),
             field.at as usize,
             field.value_at(),
             field.value_len as usize,
+            field.end(),
         );
     }
     Ok(ResponseHead {

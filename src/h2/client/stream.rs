@@ -217,11 +217,7 @@ fn put_head(
         }
         encoder.field(out, b":path", request.target.as_str().as_bytes());
         // The body may be another than the one that came.
-        let leave_out = LeaveOut {
-            host: true,
-            length: true,
-        };
-        fields::put(encoder, out, &request.headers, leave_out);
+        fields::put(encoder, out, &request.headers, LeaveOut::LengthAndHost);
         if let Some(length @ 1..) = length {
             fields::put_length(encoder, out, length);
         }

@@ -8,7 +8,7 @@ use super::{OVERHEAD, TABLE_SIZE};
 /// The fields of a block.
 #[derive(Default)]
 pub struct Block {
-    /// Names and values in order, each value behind its name.
+    /// Names and values in order, as lines of HTTP/1: so the next hop can have them by one copy.
     pub bytes: Vec<u8>,
     pub fields: Vec<Field>,
     /// Size of the list as the standard counts it (RFC 9113, section 6.5.2).
@@ -29,17 +29,38 @@ pub struct Field {
     pub value_len: u32,
 }
 
+/// What stands between a name and its value, and behind that.
+const COLON: &[u8] = b": ";
+const END: &[u8] = b"\r\n";
+/// What is in a line beside its name and value.
+const IN_LINE: usize = COLON.len() + END.len();
+
 impl Field {
+    fn new(name: Name, sound: bool, at: usize, name_len: usize, line: usize) -> Self {
+        Field {
+            name,
+            sound,
+            at: at as u32,
+            name_len: name_len as u32,
+            value_len: (line - name_len - IN_LINE) as u32,
+        }
+    }
+
     pub fn value_at(&self) -> usize {
-        (self.at + self.name_len) as usize
+        (self.at + self.name_len) as usize + COLON.len()
     }
 
     pub fn value_end(&self) -> usize {
         self.value_at() + self.value_len as usize
     }
 
+    /// The byte behind its line.
+    pub fn end(&self) -> usize {
+        self.value_end() + END.len()
+    }
+
     pub fn name<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
-        &bytes[self.at as usize..self.value_at()]
+        &bytes[self.at as usize..(self.at + self.name_len) as usize]
     }
 
     pub fn value<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
@@ -57,23 +78,30 @@ impl Block {
         self.too_large = false;
     }
 
-    /// Counts a field; says whether it is still within the limit.
+    /// Counts a field of so many bytes; says whether it is still within the limit.
     fn admit(&mut self, length: usize) -> bool {
         self.size = self.size.saturating_add(length + OVERHEAD);
         self.too_large |= self.size > self.limit;
         !self.too_large
     }
 
-    fn put(&mut self, text: &[u8], name_len: usize, name: Name, sound: bool) {
-        if self.admit(text.len()) {
-            self.fields.push(Field {
-                name,
-                sound,
-                at: self.bytes.len() as u32,
-                name_len: name_len as u32,
-                value_len: (text.len() - name_len) as u32,
-            });
-            self.bytes.extend_from_slice(text);
+    fn put_line(&mut self, line: &[u8], name_len: usize, name: Name, sound: bool) {
+        if self.admit(line.len() - IN_LINE) {
+            let at = self.bytes.len();
+            self.fields
+                .push(Field::new(name, sound, at, name_len, line.len()));
+            self.bytes.extend_from_slice(line);
+        }
+    }
+
+    /// Makes a field of the line that was written from `at`, if it is within the limit.
+    fn take_line(&mut self, at: usize, name_len: usize, name: Name, sound: bool) {
+        let line = self.bytes.len() - at;
+        match self.admit(line - IN_LINE) {
+            true => self
+                .fields
+                .push(Field::new(name, sound, at, name_len, line)),
+            false => self.bytes.truncate(at),
         }
     }
 }
@@ -126,28 +154,20 @@ impl Decoder {
         match index.checked_sub(STATIC.len() + 1) {
             Some(index) => {
                 let entry = self.table.get(index).ok_or(Malformed)?;
-                into.put(
-                    &entry.text,
+                into.put_line(
+                    &entry.line,
                     entry.name_len as usize,
                     entry.name,
                     entry.sound,
                 );
             }
             None => {
-                let index = index.checked_sub(1).ok_or(Malformed)?;
-                let (name, value, kind) = STATIC[index];
-                let at = into.bytes.len() as u32;
-                if into.admit(name.len() + value.len()) {
-                    into.bytes.extend_from_slice(name.as_bytes());
-                    into.bytes.extend_from_slice(value.as_bytes());
-                    into.fields.push(Field {
-                        name: kind,
-                        sound: true,
-                        at,
-                        name_len: name.len() as u32,
-                        value_len: value.len() as u32,
-                    });
+                let (name, value, kind) = STATIC[index.checked_sub(1).ok_or(Malformed)?];
+                let at = into.bytes.len();
+                for part in [name.as_bytes(), COLON, value.as_bytes(), END] {
+                    into.bytes.extend_from_slice(part);
                 }
+                into.take_line(at, name.len(), kind, true);
             }
         }
         Ok(())
@@ -169,28 +189,21 @@ impl Decoder {
             index => self.put_name(index, &mut into.bytes)?,
         };
         let name_len = into.bytes.len() - at;
+        into.bytes.extend_from_slice(COLON);
+        let value_at = into.bytes.len();
         string(rest, &mut into.bytes)?;
-        let text = &into.bytes[at..];
-        let (length, sound) = (text.len(), is_value(&text[name_len..]));
+        let sound = is_value(&into.bytes[value_at..]);
+        into.bytes.extend_from_slice(END);
         if remember {
             self.table.insert(Entry {
-                text: text.into(),
+                line: into.bytes[at..].into(),
+                size: into.bytes.len() - at - IN_LINE + OVERHEAD,
                 name_len: name_len as u32,
                 name,
                 sound,
             });
         }
-        if into.admit(length) {
-            into.fields.push(Field {
-                name,
-                sound,
-                at: at as u32,
-                name_len: name_len as u32,
-                value_len: (length - name_len) as u32,
-            });
-        } else {
-            into.bytes.truncate(at);
-        }
+        into.take_line(at, name_len, name, sound);
         Ok(())
     }
 
@@ -198,7 +211,7 @@ impl Decoder {
         match index.checked_sub(STATIC.len() + 1) {
             Some(index) => {
                 let entry = self.table.get(index).ok_or(Malformed)?;
-                out.extend_from_slice(&entry.text[..entry.name_len as usize]);
+                out.extend_from_slice(&entry.line[..entry.name_len as usize]);
                 Ok(entry.name)
             }
             None => {

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
+use super::TABLE_SIZE;
 use super::name::Name;
-use super::{OVERHEAD, TABLE_SIZE};
 
 /// Names and values by their index, which counts from 1.
 #[rustfmt::skip]
@@ -122,8 +122,10 @@ pub struct Table {
 
 /// A field that was read.
 pub struct Entry {
-    /// Its name, and its value behind it.
-    pub text: Box<[u8]>,
+    /// As a line of HTTP/1.
+    pub line: Box<[u8]>,
+    /// What it counts for.
+    pub size: usize,
     pub name_len: u32,
     pub name: Name,
     /// Whether its value may stand in a field.
@@ -148,7 +150,7 @@ impl Table {
 
     /// Adds an entry; one that is larger than the table empties it.
     pub fn insert(&mut self, entry: Entry) {
-        let size = entry.text.len() + OVERHEAD;
+        let size = entry.size;
         self.evict(self.max_size.saturating_sub(size));
         if size <= self.max_size {
             self.size += size;
@@ -165,7 +167,7 @@ impl Table {
         while self.size > size
             && let Some(oldest) = self.entries.pop_back()
         {
-            self.size -= oldest.text.len() + OVERHEAD;
+            self.size -= oldest.size;
         }
     }
 }

@@ -31,9 +31,9 @@ pub(super) fn put(state: &mut State<Server>, key: u32, to_head: bool, response: 
     let (id, max) = (stream.id, state.remote.max_payload);
     let encoder = &mut state.encoder;
     frame::put_headers(state.out.buffer(), id, ends, max, |out| {
-        let leave_out = LeaveOut {
-            host: false,
-            length: !keeps_length,
+        let leave_out = match keeps_length {
+            true => LeaveOut::Nothing,
+            false => LeaveOut::Length,
         };
         encoder.begin(out);
         encoder.status(out, status);

@@ -8,7 +8,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 use http_body::{Frame, SizeHint};
-use tokio::time::Instant;
 
 use super::side::Server;
 use crate::error::{CALLER_GONE, Error, REQUEST_TIMEOUT};
@@ -18,7 +17,7 @@ use crate::h2::incoming::Piece;
 use crate::h2::shared::{Shared, State};
 use crate::headers::Headers;
 use crate::message::Interim;
-use crate::timer::Deadline;
+use crate::timer::{self, Deadline};
 
 /// Until the answer begins a caller may pause for no longer than `limit`. Later, a stream that is quiet on this side
 /// may be one that listens.
@@ -57,7 +56,7 @@ impl RequestBody {
             return Poll::Pending;
         };
         if !self.gap.is_set() {
-            self.gap.set(Instant::now() + limit);
+            self.gap.set(timer::now() + limit);
         }
         ready!(self.gap.poll_passed(cx));
         if answered {
@@ -168,12 +167,8 @@ fn put_interim(state: &mut State<Server>, id: u32, status: StatusCode, headers: 
     let max = state.remote.max_payload;
     let encoder = &mut state.encoder;
     frame::put_headers(state.out.buffer(), id, false, max, |out| {
-        let leave_out = LeaveOut {
-            host: false,
-            length: true,
-        };
         encoder.begin(out);
         encoder.status(out, status);
-        fields::put(encoder, out, headers, leave_out);
+        fields::put(encoder, out, headers, LeaveOut::Length);
     });
 }

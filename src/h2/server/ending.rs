@@ -11,7 +11,7 @@ use bytes::BytesMut;
 use tokio::time::Instant;
 
 use crate::io::Io;
-use crate::timer::Deadline;
+use crate::timer::{self, Deadline};
 
 /// A connection without streams gives back what it does not need after so long.
 const TRIM: Duration = Duration::from_secs(1);
@@ -88,7 +88,7 @@ impl Ending {
         let since = match self.idle {
             Some(since) => since,
             None => {
-                let now = Instant::now();
+                let now = timer::now();
                 self.idle = Some(now);
                 self.alarm.set(now + TRIM.min(idle_timeout));
                 now
@@ -97,7 +97,7 @@ impl Ending {
         if self.alarm.poll_passed(cx).is_pending() {
             return Step::None;
         }
-        if since.elapsed() >= idle_timeout {
+        if timer::now() - since >= idle_timeout {
             return self.warn(cx);
         }
         self.alarm.set(since + idle_timeout);
@@ -107,7 +107,7 @@ impl Ending {
 
     fn warn(&mut self, cx: &mut Context<'_>) -> Step {
         self.phase = Phase::Warned;
-        self.alarm.set(Instant::now() + PONG);
+        self.alarm.set(timer::now() + PONG);
         let _armed = self.alarm.poll_passed(cx);
         Step::Warn
     }

@@ -32,7 +32,7 @@ use crate::body::Body;
 use crate::error::{CALLER_GONE, DEADLINE_EXCEEDED, Error};
 use crate::io::Io;
 use crate::message::{Interim, Response};
-use crate::timer::Deadline;
+use crate::timer::{self, Deadline};
 
 /// Limits of one connection; see `[listeners.NAME]` for their meaning.
 #[derive(Clone, Copy, Debug)]
@@ -116,6 +116,8 @@ struct Connection<'io, F, A> {
     unread: bool,
     /// A head that has begun must end by then.
     head_by: Deadline,
+    /// When a slot must be polled though nobody wakes it.
+    due: Due,
     stall: Stall,
     ending: Ending,
 }
@@ -166,6 +168,7 @@ where
             greeted: false,
             unread: false,
             head_by: Deadline::new(),
+            due: Due::default(),
             stall: Stall::default(),
             ending: Ending::new(),
         }
@@ -186,6 +189,7 @@ where
         self.shared.ready.take(&mut self.woken);
         self.run_woken();
         self.send();
+        self.wake_due(cx);
         self.check_head(cx)?;
         self.check_stalled(cx);
         if self.end(cx, draining())? {
@@ -281,6 +285,22 @@ where
         self.woken.push_back(key);
     }
 
+    /// Wakes the slots whose time has come.
+    fn wake_due(&mut self, cx: &mut Context<'_>) {
+        if self.due.alarm.poll_passed(cx).is_pending() {
+            return;
+        }
+        let now = timer::now();
+        for (key, slot) in self.slots.iter_mut() {
+            match slot.wake_by {
+                Some(at) if at <= now => self.woken.push_back(key),
+                Some(at) => self.due.expect(at),
+                None => {}
+            }
+        }
+        let _armed = self.due.alarm.poll_passed(cx);
+    }
+
     fn run_woken(&mut self) {
         for _ in 0..STREAMS_A_TURN {
             let Some(key) = self.woken.pop_front() else {
@@ -289,7 +309,11 @@ where
             let Some(slot) = self.slots.get(key) else {
                 continue;
             };
-            match slot.poll_answer() {
+            let answer = slot.poll_answer();
+            if let Some(at) = slot.wake_by {
+                self.due.expect(at);
+            }
+            match answer {
                 Some(response) => self.begin_answer(key, *response),
                 None => self.queue(key),
             }
@@ -356,6 +380,9 @@ where
             let Some(sent) = slot.poll_send(&self.shared, key) else {
                 continue;
             };
+            if let Some(at) = slot.wake_by {
+                self.due.expect(at);
+            }
             match sent {
                 Sent::All => self.finish(key),
                 Sent::Waits => {}
@@ -432,7 +459,7 @@ where
         }
         if !self.head_by.is_set() {
             self.head_by
-                .set(Instant::now() + self.settings.header_timeout);
+                .set(timer::now() + self.settings.header_timeout);
         }
         match self.head_by.poll_passed(cx) {
             Poll::Pending => Ok(()),
@@ -445,10 +472,10 @@ where
 
     /// Cuts answers of which the caller has taken nothing for too long, or whose time is over.
     fn check_stalled(&mut self, cx: &mut Context<'_>) {
-        if self.stall.alarm.poll_passed(cx).is_pending() {
+        if self.stall.streams.alarm.poll_passed(cx).is_pending() {
             return;
         }
-        let now = Instant::now();
+        let now = timer::now();
         let mut over = Vec::new();
         for (key, slot) in self.slots.iter_mut() {
             let Some(since) = slot.sending.as_ref().and_then(|sending| sending.blocked) else {
@@ -523,12 +550,27 @@ impl<F, A> Drop for Connection<'_, F, A> {
     }
 }
 
+/// The earliest of many times.
+#[derive(Default)]
+struct Due {
+    alarm: Deadline,
+    at: Option<Instant>,
+}
+
+impl Due {
+    fn expect(&mut self, at: Instant) {
+        if !self.alarm.is_set() || self.at.is_none_or(|earliest| at < earliest) {
+            self.at = Some(at);
+            self.alarm.set(at);
+        }
+    }
+}
+
 /// Watches a caller who takes nothing.
 #[derive(Default)]
 struct Stall {
     /// When a stream may have been blocked for too long.
-    alarm: Deadline,
-    at: Option<Instant>,
+    streams: Due,
     socket: Deadline,
     taken: u64,
 }
@@ -539,7 +581,7 @@ impl Stall {
         if let Some(sending) = sending
             && sending.blocked.is_none()
         {
-            let now = Instant::now();
+            let now = timer::now();
             sending.blocked = Some(now);
             self.expect(now, deadline);
         }
@@ -547,11 +589,8 @@ impl Stall {
 
     fn expect(&mut self, since: Instant, deadline: Option<Instant>) {
         let over = since + WRITE_STALL;
-        let over = deadline.map_or(over, |deadline| deadline.min(over));
-        if !self.alarm.is_set() || self.at.is_none_or(|at| over < at) {
-            self.at = Some(over);
-            self.alarm.set(over);
-        }
+        self.streams
+            .expect(deadline.map_or(over, |deadline| deadline.min(over)));
     }
 
     fn flushed(&mut self) {
@@ -562,7 +601,7 @@ impl Stall {
     fn poll_socket(&mut self, cx: &mut Context<'_>, taken: u64) -> Poll<()> {
         if !self.socket.is_set() || self.taken != taken {
             self.taken = taken;
-            self.socket.set(Instant::now() + WRITE_STALL);
+            self.socket.set(timer::now() + WRITE_STALL);
         }
         self.socket.poll_passed(cx)
     }

@@ -210,11 +210,12 @@ fn spans(block: &mut Block, fields: &Fields) -> Spans {
     for field in &block.fields {
         let left_out = crumbled && field.name == Name::Cookie;
         if !field.name.is_pseudo() && !left_out {
-            spans.push(
+            spans.push_line(
                 field.name(&block.bytes),
                 field.at as usize,
                 field.value_at(),
                 field.value_len as usize,
+                field.end(),
             );
         }
     }
@@ -222,6 +223,7 @@ fn spans(block: &mut Block, fields: &Fields) -> Spans {
         let name = header::COOKIE.as_str();
         let at = block.bytes.len();
         block.bytes.extend_from_slice(name.as_bytes());
+        block.bytes.extend_from_slice(b": ");
         let value_at = block.bytes.len();
         for crumb in block.fields.iter().filter(|f| f.name == Name::Cookie) {
             if block.bytes.len() > value_at {

@@ -11,6 +11,7 @@ use super::side::Server;
 use crate::h2::ready::{self, Ready};
 use crate::h2::sending::{Sending, Sent};
 use crate::h2::shared::Shared;
+use crate::timer;
 
 /// Slots that an idle connection keeps.
 const KEPT: usize = 2;
@@ -27,6 +28,8 @@ pub(super) struct Slot<A> {
     pub sending: Option<Sending>,
     /// Waits for its turn to send.
     pub queued: bool,
+    /// When what is under way must be polled again, though nobody wakes it.
+    pub wake_by: Option<Instant>,
     answering: Pin<Box<Option<A>>>,
     polled: Arc<ready::Slot>,
     waker: Waker,
@@ -92,6 +95,7 @@ impl<A> Slot<A> {
             deadline: None,
             sending: None,
             queued: false,
+            wake_by: None,
             answering: Box::pin(None),
             polled,
             waker,
@@ -113,6 +117,7 @@ impl<A> Slot<A> {
         self.deadline = None;
         self.sending = None;
         self.queued = false;
+        self.wake_by = None;
         self.answering.set(None);
     }
 
@@ -123,7 +128,10 @@ impl<A> Slot<A> {
     {
         self.polled.polled();
         let answering = self.answering.as_mut().as_pin_mut()?;
-        let Poll::Ready(answer) = answering.poll(&mut Context::from_waker(&self.waker)) else {
+        let mut cx = Context::from_waker(&self.waker);
+        let (polled, wake_by) = timer::part(&self.waker, || answering.poll(&mut cx));
+        self.wake_by = wake_by;
+        let Poll::Ready(answer) = polled else {
             return None;
         };
         self.answering.set(None);
@@ -133,6 +141,10 @@ impl<A> Slot<A> {
     pub fn poll_send(&mut self, shared: &Shared<Server>, key: u32) -> Option<Sent> {
         let sending = self.sending.as_mut()?;
         let mut cx = Context::from_waker(&self.waker);
-        Some(sending.poll_send(&mut cx, shared, key, self.id))
+        let (sent, wake_by) = timer::part(&self.waker, || {
+            sending.poll_send(&mut cx, shared, key, self.id)
+        });
+        self.wake_by = wake_by;
+        Some(sent)
     }
 }
