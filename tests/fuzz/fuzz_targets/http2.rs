@@ -1,0 +1,63 @@
+//! HTTP/2, the side that callers speak to: no panic however the bytes are cut, every connection ends, and whatever is
+//! handed on as a request is sound. The first byte of the input says how the rest is cut.
+#![no_main]
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use http::{HeaderName, HeaderValue, StatusCode};
+use libfuzzer_sys::fuzz_target;
+use outrigger::body::Body;
+use outrigger::error::Error;
+use outrigger::h2::server::{RequestHead, Settings, serve};
+use outrigger::message::Response;
+
+mod common;
+
+const SETTINGS: Settings = Settings {
+    max_concurrent_streams: 10,
+    max_header_bytes: 4 << 10,
+    max_headers: 20,
+    header_timeout: Duration::from_secs(10),
+    body_timeout: Duration::from_secs(10),
+    idle_timeout: Duration::from_secs(10),
+};
+const GREETING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+fuzz_target!(|input: &[u8]| {
+    let Some((step, frames)) = input.split_first() else {
+        return;
+    };
+    let wire = [GREETING, frames].concat();
+    serve_all(&wire, wire.len());
+    serve_all(&wire, usize::from(*step));
+});
+
+fn serve_all(wire: &[u8], step: usize) {
+    common::fed(wire, step, |io| async {
+        let answer = |head: Result<RequestHead, Error>, body: Body, _| {
+            if let Ok(head) = head {
+                check(&head);
+            }
+            async move {
+                let status = match common::read_all(body).await {
+                    Ok(_) => StatusCode::OK,
+                    Err(_) => StatusCode::BAD_REQUEST,
+                };
+                Box::new(Response::new(status, Body::full("hello")))
+            }
+        };
+        let _ended = serve(io, BytesMut::new(), SETTINGS, || false, answer).await;
+    });
+}
+
+/// What the next hop could read in two ways must not get through.
+fn check(head: &RequestHead) {
+    assert!(!head.method.as_str().bytes().any(|byte| byte.is_ascii_lowercase()));
+    for (name, value) in common::fields(&head.headers) {
+        HeaderName::from_lowercase(&name).expect("a name");
+        HeaderValue::from_bytes(&value).expect("a value");
+        let framing = [&b"connection"[..], b"transfer-encoding", b"upgrade", b"content_length"];
+        assert!(!framing.contains(&&name[..]));
+    }
+}
