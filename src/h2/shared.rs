@@ -256,6 +256,21 @@ impl<S: Side> State<S> {
         length
     }
 
+    /// Writes content that is here whole, and the end of the stream, if one frame takes it and the windows allow.
+    pub fn put_whole(&mut self, key: u32, content: &[u8]) -> bool {
+        if content.len() > self.may_send(key) {
+            return false;
+        }
+        let stream = &mut self.streams[key as usize];
+        stream.window.consume(content.len());
+        stream.sent = true;
+        self.send_window.consume(content.len());
+        self.frames_sent = self.frames_sent.saturating_add(1);
+        let out = self.out.buffer();
+        frame::put(out, DATA, END_STREAM, stream.id, content);
+        true
+    }
+
     pub fn put_trailers(&mut self, key: u32, trailers: &HeaderMap) {
         let stream = &mut self.streams[key as usize];
         stream.sent = true;

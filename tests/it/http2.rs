@@ -287,3 +287,53 @@ fn a_request_that_an_upstream_refused_unseen_is_sent_once_more() {
     origin.answer(taken);
     assert_eq!(client.read_answer_to("POST").status, 200);
 }
+
+#[test]
+fn early_hints_pass_to_an_http2_caller() {
+    let origin = Origin::start().on(
+        "/",
+        Script::new()
+            .send("HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\n")
+            .answering("200 OK", "page"),
+    );
+    let proxy = Proxy::with(&Setup::to(&origin));
+    let mut client = FrameClient::connect(proxy.address());
+    client.get("/");
+    let holds = |payload: &[u8], text: &str| {
+        let mut windows = payload.windows(text.len());
+        windows.any(|window| window == text.as_bytes())
+    };
+    let hints = client.next(HEADERS).unwrap().payload;
+    assert!(holds(&hints, "103") && holds(&hints, "</a.css>; rel=preload"));
+    // 200 is an entry of the static table.
+    assert_eq!(client.next(HEADERS).unwrap().payload[0], 0x88);
+}
+
+#[test]
+fn early_hints_pass_from_an_http2_upstream() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let setup = Setup::to_address(listener.local_addr().unwrap());
+    let proxy = Proxy::with(&setup.upstream(r#"protocol = "http2""#));
+    let mut client = proxy.client();
+    client.send_request("GET", "/", &[], "");
+    let mut origin = FrameClient::accept(&listener);
+    let stream = origin.next(HEADERS).unwrap().stream;
+    origin.send(HEADERS, 0x4, stream, b"\x08\x03103");
+    origin.answer(stream);
+    let answer = client.read_answer_to("GET");
+    assert_eq!((answer.status, answer.interim.len()), (200, 1));
+    assert_eq!(answer.interim[0].word(1), "103");
+}
+
+#[test]
+fn a_call_whose_time_is_over_is_cancelled() {
+    let origin = H2Origin::start();
+    let proxy = Proxy::with(&to_h2(&origin).route(r#"deadline = "300ms""#));
+    let client = H2Client::connect(proxy.address());
+    let mut call = client.open("POST", "/", &[("content-type", "application/grpc")]);
+    assert_eq!(call.status(), 200);
+    let error = call.try_answer().unwrap_err();
+    let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref());
+    let reason = cause.and_then(h2::Error::reason);
+    assert_eq!(reason, Some(h2::Reason::CANCEL));
+}

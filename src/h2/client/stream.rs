@@ -24,6 +24,9 @@ use crate::timer::Deadline;
 /// How long the body waits for the upstream's `100 Continue` (RFC 9110, section 10.1.1: not for ever).
 const CONTINUE_WAIT: Duration = Duration::from_secs(1);
 
+/// A body up to this size goes with the head of its request.
+const COPIED: usize = 4 << 10;
+
 pub(super) struct Exchange {
     shared: Arc<Shared<Client>>,
     pub key: u32,
@@ -63,10 +66,8 @@ impl Exchange {
         put_head(&mut state, id, ends, length, request);
         let mut held = None;
         if let Some(whole) = &whole {
-            let mut rest = whole.clone();
-            state.put_data(key, &mut rest, true);
-            if !rest.is_empty() {
-                upload(&mut state, key, Sending::rest(rest));
+            if whole.len() > COPIED || !state.put_whole(key, whole) {
+                upload(&mut state, key, Sending::rest(whole.clone()));
             }
         } else if awaits_continue {
             let mut wait = Deadline::new();

@@ -181,6 +181,7 @@ fn hash(name: &[u8], value: &[u8]) -> u32 {
 }
 
 /// Writes an integer behind the bits of a pattern (RFC 7541, section 5.1).
+#[inline]
 fn put_integer(out: &mut Vec<u8>, pattern: u8, prefix: u32, value: usize) {
     let most = (1usize << prefix) - 1;
     if value < most {

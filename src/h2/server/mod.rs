@@ -400,7 +400,7 @@ where
                 Sent::Gone => slot.clear(),
                 Sent::Failed(error) => {
                     tracing::debug!(%error, "an answer was cut");
-                    self.cut(key, Code::INTERNAL_ERROR);
+                    self.cut(key, code_of(&error));
                 }
                 Sent::WrongLength => {
                     tracing::warn!("an answer is not as long as its head says; it was cut");
@@ -547,6 +547,14 @@ where
 impl<F, A> Drop for Connection<'_, F, A> {
     fn drop(&mut self) {
         self.shared.state().end(|_| Cut::Lost);
+    }
+}
+
+/// How a caller is told that its answer has failed. gRPC callers read their own deadline out of CANCEL, once it is over.
+fn code_of(error: &Error) -> Code {
+    match error.reason() {
+        DEADLINE_EXCEEDED => Code::CANCEL,
+        _ => Code::INTERNAL_ERROR,
     }
 }
 
