@@ -1,11 +1,13 @@
 //! The side that callers speak to: one task for a connection and all that is under way for its streams.
 
 mod answer;
+mod answering;
 mod body;
 mod ending;
 mod request;
 mod side;
 mod slots;
+mod stall;
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -15,21 +17,20 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::time::Instant;
 
 use self::body::RequestBody;
 use self::ending::{Ending, Step, linger};
 pub use self::request::RequestHead;
 use self::side::{Callers, Fresh, Server};
 use self::slots::Slots;
+use self::stall::{Due, Stall, WRITE_STALL};
 use super::frame::{self, Code, PREFACE};
 use super::incoming::Cut;
 use super::reading::{Broken, Reading};
-use super::sending::{Sending, Sent};
 use super::settings::Local;
 use super::shared::Shared;
 use crate::body::Body;
-use crate::error::{CALLER_GONE, DEADLINE_EXCEEDED, Error};
+use crate::error::{DEADLINE_EXCEEDED, Error};
 use crate::io::Io;
 use crate::message::{Interim, Response};
 use crate::timer::{self, Deadline};
@@ -51,8 +52,6 @@ pub struct Settings {
 /// What all streams of a connection may send before it is read; above one stream's, or one that is not read stalls
 /// its siblings.
 const CONNECTION_WINDOW: u32 = 1 << 20;
-/// How long a caller may take none of what is ready for it, on one stream or from the socket (CVE-2019-9517).
-const WRITE_STALL: Duration = Duration::from_secs(300);
 /// Reads and streams that are served in one turn before other tasks get theirs.
 const READS_A_TURN: usize = 4;
 const STREAMS_A_TURN: usize = 32;
@@ -301,144 +300,6 @@ where
         let _armed = self.due.alarm.poll_passed(cx);
     }
 
-    fn run_woken(&mut self) {
-        for _ in 0..STREAMS_A_TURN {
-            let Some(key) = self.woken.pop_front() else {
-                break;
-            };
-            let Some(slot) = self.slots.get(key) else {
-                continue;
-            };
-            let answer = slot.poll_answer();
-            if let Some(at) = slot.wake_by {
-                self.due.expect(at);
-            }
-            match answer {
-                Some(response) => self.begin_answer(key, *response),
-                None => self.queue(key),
-            }
-        }
-    }
-
-    fn begin_answer(&mut self, key: u32, mut response: Response) {
-        let Some(slot) = self.slots.get(key) else {
-            return;
-        };
-        let id = slot.id;
-        let ends = {
-            let mut state = self.shared.state();
-            if state.get(key, id).is_none() {
-                None
-            } else if response.refused == Some(CALLER_GONE) {
-                state.reset(key, id, Code::CANCEL);
-                None
-            } else {
-                Some(answer::put(&mut state, key, slot.to_head, &response))
-            }
-        };
-        match ends {
-            None => slot.clear(),
-            Some(true) => {
-                // Nobody gave up what is not to be sent.
-                drop(response.body.withheld());
-                self.finish(key);
-            }
-            Some(false) => {
-                let length = http_body::Body::size_hint(&response.body).exact();
-                let body = std::mem::replace(&mut response.body, Body::empty());
-                slot.deadline = response.deadline;
-                slot.sending = Some(Sending::of(body, length));
-                self.queue(key);
-            }
-        }
-    }
-
-    /// Puts a slot in line to send.
-    fn queue(&mut self, key: u32) {
-        if let Some(slot) = self.slots.get(key)
-            && slot.sending.is_some()
-            && !std::mem::replace(&mut slot.queued, true)
-        {
-            self.queue.push_back(key);
-        }
-    }
-
-    /// Writes what is ready, each stream in turn.
-    fn send(&mut self) {
-        let ready = self.shared.state().take_unblocked(&mut self.starved);
-        for key in ready {
-            self.queue(key);
-        }
-        for _ in 0..2 * STREAMS_A_TURN {
-            let Some(key) = self.queue.pop_front() else {
-                break;
-            };
-            let Some(slot) = self.slots.get(key) else {
-                continue;
-            };
-            slot.queued = false;
-            let Some(sent) = slot.poll_send(&self.shared, key) else {
-                continue;
-            };
-            if let Some(at) = slot.wake_by {
-                self.due.expect(at);
-            }
-            match sent {
-                Sent::All => self.finish(key),
-                Sent::Waits => {}
-                Sent::Share => self.queue(key),
-                Sent::Full => {
-                    slot.queued = true;
-                    self.queue.push_front(key);
-                    break;
-                }
-                Sent::Blocked => self.stall.blocked(slot.sending.as_mut(), slot.deadline),
-                Sent::AllBlocked => {
-                    self.stall.blocked(slot.sending.as_mut(), slot.deadline);
-                    self.starved.push(key);
-                }
-                Sent::Gone => slot.clear(),
-                Sent::Failed(error) => {
-                    tracing::debug!(%error, "an answer was cut");
-                    self.cut(key, code_of(&error));
-                }
-                Sent::WrongLength => {
-                    tracing::warn!("an answer is not as long as its head says; it was cut");
-                    self.cut(key, Code::INTERNAL_ERROR);
-                }
-            }
-        }
-    }
-
-    /// An answer has ended, and its stream with it.
-    fn finish(&mut self, key: u32) {
-        let Some(slot) = self.slots.get(key) else {
-            return;
-        };
-        {
-            let mut state = self.shared.state();
-            if let Some(stream) = state.get(key, slot.id)
-                && !stream.incoming.ended
-            {
-                // RFC 9113, section 8.1: the rest of the request is not wanted, and nothing is wrong.
-                self.callers.closed_first(slot.id);
-                state.reset(key, slot.id, Code::NO_ERROR);
-            } else {
-                state.remove(key);
-            }
-        }
-        slot.clear();
-    }
-
-    /// Resets a stream, and drops what is under way for it.
-    fn cut(&mut self, key: u32, code: Code) {
-        if let Some(slot) = self.slots.get(key) {
-            self.callers.closed_first(slot.id);
-            self.shared.state().reset(key, slot.id, code);
-            slot.clear();
-        }
-    }
-
     /// Whether another turn would find something to do.
     fn has_more(&self) -> bool {
         if self.more || !self.woken.is_empty() {
@@ -547,71 +408,6 @@ where
 impl<F, A> Drop for Connection<'_, F, A> {
     fn drop(&mut self) {
         self.shared.state().end(|_| Cut::Lost);
-    }
-}
-
-/// How a caller is told that its answer has failed. gRPC callers read their own deadline out of CANCEL, once it is over.
-fn code_of(error: &Error) -> Code {
-    match error.reason() {
-        DEADLINE_EXCEEDED => Code::CANCEL,
-        _ => Code::INTERNAL_ERROR,
-    }
-}
-
-/// The earliest of many times.
-#[derive(Default)]
-struct Due {
-    alarm: Deadline,
-    at: Option<Instant>,
-}
-
-impl Due {
-    fn expect(&mut self, at: Instant) {
-        if !self.alarm.is_set() || self.at.is_none_or(|earliest| at < earliest) {
-            self.at = Some(at);
-            self.alarm.set(at);
-        }
-    }
-}
-
-/// Watches a caller who takes nothing.
-#[derive(Default)]
-struct Stall {
-    /// When a stream may have been blocked for too long.
-    streams: Due,
-    socket: Deadline,
-    taken: u64,
-}
-
-impl Stall {
-    /// A stream has something ready that the caller's window does not take.
-    fn blocked(&mut self, sending: Option<&mut Sending>, deadline: Option<Instant>) {
-        if let Some(sending) = sending
-            && sending.blocked.is_none()
-        {
-            let now = timer::now();
-            sending.blocked = Some(now);
-            self.expect(now, deadline);
-        }
-    }
-
-    fn expect(&mut self, since: Instant, deadline: Option<Instant>) {
-        let over = since + WRITE_STALL;
-        self.streams
-            .expect(deadline.map_or(over, |deadline| deadline.min(over)));
-    }
-
-    fn flushed(&mut self) {
-        self.socket.clear();
-    }
-
-    /// Completes when the kernel has taken nothing for too long; `taken` counts what it took.
-    fn poll_socket(&mut self, cx: &mut Context<'_>, taken: u64) -> Poll<()> {
-        if !self.socket.is_set() || self.taken != taken {
-            self.taken = taken;
-            self.socket.set(timer::now() + WRITE_STALL);
-        }
-        self.socket.poll_passed(cx)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Time limits.
 
+use tokio::time::Instant;
+
 use super::*;
 
 #[tokio::test(start_paused = true)]
