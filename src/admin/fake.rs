@@ -73,6 +73,10 @@ impl Proxy for Fake {
         json!({ "what": "config" })
     }
 
+    fn certificates(&self) -> Value {
+        json!({ "what": "certs" })
+    }
+
     fn listeners(&self) -> Value {
         json!({ "what": "listeners" })
     }

@@ -34,6 +34,8 @@ pub trait Proxy: Send + Sync + 'static {
     /// The effective config, defaults filled in and secrets redacted, with `generation`, `hash`, `loaded_at` and
     /// `last_error`.
     fn config(&self) -> Value;
+    /// Every certificate that the config uses, what expires next first.
+    fn certificates(&self) -> Value;
     /// Each listener's name, the address that it has bound, and its connections.
     fn listeners(&self) -> Value;
     fn routes(&self) -> Value;

@@ -34,6 +34,7 @@ GET  /livez             is the process up?
 GET  /readyz            should it get traffic?
 GET  /metrics           in Prometheus's text format
 GET  /config            the effective configuration
+GET  /certs             every certificate that is used, what expires next first
 GET  /listeners         where callers connect
 GET  /routes            what is matched, and where it goes
 GET  /routes/{name}
@@ -51,6 +52,7 @@ pub fn api(proxy: Arc<dyn Proxy>, address: &ListenAddress) -> Router {
     probe_routes()
         .route("/", get(async || text(StatusCode::OK, INDEX)))
         .route("/config", get(config))
+        .route("/certs", get(certificates))
         .route("/listeners", get(listeners))
         .route("/routes", get(routes))
         .route("/routes/{name}", get(route))
@@ -98,6 +100,10 @@ async fn metrics(State(proxy): Shared) -> Response {
 
 async fn config(State(proxy): Shared) -> Response {
     answer::json(&proxy.config())
+}
+
+async fn certificates(State(proxy): Shared) -> Response {
+    answer::json(&proxy.certificates())
 }
 
 async fn listeners(State(proxy): Shared) -> Response {
@@ -279,7 +285,7 @@ mod tests {
     #[tokio::test]
     async fn reads_show_what_the_proxy_tells() {
         let served = api_over_tcp(Fake::default()).await;
-        for path in ["/config", "/listeners", "/routes", "/upstreams"] {
+        for path in ["/config", "/certs", "/listeners", "/routes", "/upstreams"] {
             let answer = get_from(&served, path).await;
             assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
             assert_eq!(json_of(&answer)["what"], path[1..], "{answer}");

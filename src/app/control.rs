@@ -16,6 +16,7 @@ use crate::reload::Status;
 use crate::snapshot::Snapshot;
 use crate::telemetry::Telemetry;
 use crate::telemetry::log::Level;
+use crate::tls::inventory;
 use crate::upstream::render_health;
 use crate::value::Name;
 
@@ -82,6 +83,11 @@ impl admin::Proxy for Control {
             "last_error": last_error,
             "config": snapshot.config,
         })
+    }
+
+    fn certificates(&self) -> Value {
+        let items = self.snapshot.load().config.certificates().by_expiry();
+        inventory::json(&items, SystemTime::now())
     }
 
     fn listeners(&self) -> Value {
@@ -177,6 +183,7 @@ impl admin::Proxy for Control {
         }
         let mut text = self.telemetry.render();
         render_health(snapshot.upstreams.values(), &mut text);
+        snapshot.config.certificates().render_metrics(&mut text);
         text
     }
 }

@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::app::End;
 use crate::config::Report;
 
+mod certs;
 mod check;
 mod completions;
 mod demo;
@@ -33,6 +34,7 @@ struct Cli {
 enum Command {
     Run(run::Run),
     Check(check::Check),
+    Certs(certs::Certs),
     /// Say which route a request would take, and why (not built yet)
     #[command(after_help = "Example:
   outrigger explain config.toml GET http://payments.localhost/v1/charges/7")]
@@ -79,6 +81,7 @@ impl Command {
         match self {
             Command::Run(run) => run.run(),
             Command::Check(check) => check.run(),
+            Command::Certs(certs) => certs.run(),
             Command::Explain(_) => not_built("explain"),
             Command::Diff(_) => not_built("diff"),
             Command::Schema(_) => not_built("schema"),

@@ -12,9 +12,11 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::problem::Problems;
+use crate::tls::inventory::Inventory;
 use crate::value::Name;
 use crate::{admin, drain, listener, policy, process, route, telemetry, upstream};
 
+mod certificates;
 mod check;
 mod de;
 mod elsewhere;
@@ -91,7 +93,44 @@ pub fn parse(name: &str, text: &str) -> Result<Loaded, Report> {
     assemble(name, Files::from_text(name, text))
 }
 
+/// Every certificate that a config names, also where the config is not fit to serve, and all that is wrong with it.
+pub fn certificates(path: &Path) -> (Inventory, Report) {
+    let examined = examine(&path.display().to_string(), files::read(path));
+    let config = examined.blocks.finish();
+    let found = config.map(|config| config.certificates());
+    (found.unwrap_or_default(), examined.report)
+}
+
 fn assemble(name: &str, files: Files) -> Result<Loaded, Report> {
+    let Examined {
+        blocks,
+        report,
+        hash,
+        named_content,
+        watched,
+    } = examine(name, files);
+    match (report.errors(), blocks.finish()) {
+        (0, Some(config)) => Ok(Loaded {
+            config,
+            warnings: report,
+            hash,
+            named_content,
+            watched,
+        }),
+        _ => Err(report),
+    }
+}
+
+/// What is known of a config, good or not.
+struct Examined {
+    blocks: Blocks,
+    report: Report,
+    hash: String,
+    named_content: u128,
+    watched: Vec<PathBuf>,
+}
+
+fn examine(name: &str, files: Files) -> Examined {
     let hash = files.fingerprint();
     let mut findings: Vec<_> = files.failures.iter().map(unreadable).collect();
     let (blocks, named_content) = match files.sources.is_empty() {
@@ -102,15 +141,12 @@ fn assemble(name: &str, files: Files) -> Result<Loaded, Report> {
     watched.extend(files.named().into_keys());
     findings.extend(mounted_alone(&watched));
     let report = report::report(findings, Arc::from(files.sources), hash.clone(), &watched);
-    match (report.errors(), blocks.finish()) {
-        (0, Some(config)) => Ok(Loaded {
-            config,
-            warnings: report,
-            hash,
-            named_content,
-            watched,
-        }),
-        _ => Err(report),
+    Examined {
+        blocks,
+        report,
+        hash,
+        named_content,
+        watched,
     }
 }
 

@@ -9,10 +9,11 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use serde::{Deserialize, Serialize};
 
+use super::inventory::{Inventory, Opening};
 use super::pair::{self, Pair, Shown};
 use super::resolver::ByName;
 use super::trust::{self, Trust};
-use super::{MinVersion, Opened, files, provider};
+use super::{MinVersion, Opened, chain, provider, staple};
 use crate::problem::Problems;
 use crate::value::{Duration, FilePath};
 
@@ -52,6 +53,8 @@ pub struct Config {
     pub forward_client_cert: bool,
     #[serde(skip)]
     opened: Opened<Material>,
+    #[serde(skip)]
+    inventory: Opened<Inventory>,
 }
 
 /// An entry of `certificates`.
@@ -82,73 +85,78 @@ pub(super) struct Material {
 impl Config {
     /// Opens and judges all that is named.
     pub fn check(&self, problems: &mut Problems) {
-        let mut own = Problems::default();
-        let pairs = self.open_pairs(&mut own);
-        let trust = self.open_trust(&mut own);
+        let mut opening = Opening::default();
+        let trust = self.open_trust(&mut opening);
+        let known = trust.as_ref().map(|(trust, ..)| &trust.anchors[..]);
+        let pairs = self.open_pairs(known.unwrap_or_default(), &mut opening);
+        let Opening {
+            problems: mut own,
+            inventory,
+        } = opening;
         if self.handshake_timeout.0.is_zero() {
             own.error(&["handshake_timeout"], "must be longer than 0");
         }
         if !own.has_errors() {
             self.opened.set(Material { pairs, trust });
         }
+        self.inventory.set(inventory);
         problems.append(own);
     }
 
-    fn open_pairs(&self, problems: &mut Problems) -> Vec<Pair> {
+    /// What the check found in the files, also in those that are not fit to serve.
+    pub fn inventory(&self) -> Option<&Inventory> {
+        self.inventory.get().map(|found| &**found)
+    }
+
+    /// `known` are the CAs that sign callers: they may have signed these as well.
+    fn open_pairs(&self, known: &[CertificateDer<'static>], opening: &mut Opening) -> Vec<Pair> {
         let mut pairs = Vec::new();
         match (&self.cert, &self.key) {
             (Some(cert), Some(key)) => {
-                let at = pair::At {
-                    cert: &["cert"],
-                    key: &["key"],
+                let entry = Entry {
+                    cert,
+                    key,
+                    ocsp: self.ocsp.as_ref(),
                 };
-                let opened = pair::open(cert, key, Shown::ToCallers, &at, problems);
-                pairs.extend(
-                    opened.and_then(|pair| staple(pair, self.ocsp.as_ref(), &["ocsp"], problems)),
-                );
+                pairs.extend(entry.open(&[], known, opening));
             }
             (None, None) => {
                 if self.certificates.is_empty() {
-                    problems
+                    opening
+                        .problems
                         .error(&[], "TLS needs a certificate to show to callers")
                         .help("name its files: `cert = \"tls.crt\"` and `key = \"tls.key\"`");
                 }
                 if self.ocsp.is_some() {
-                    problems.error(&["ocsp"], "an OCSP response belongs to a `cert`");
+                    opening
+                        .problems
+                        .error(&["ocsp"], "an OCSP response belongs to a `cert`");
                 }
             }
             (Some(_), None) => {
-                problems
+                opening
+                    .problems
                     .error(&["cert"], "a certificate needs its key")
                     .help("name its file under `key`");
             }
             (None, Some(_)) => {
-                problems
+                opening
+                    .problems
                     .error(&["key"], "a key needs its certificate")
                     .help("name its file under `cert`");
             }
         }
-        for (index, entry) in self.certificates.iter().enumerate() {
-            let index = index.to_string();
-            let (cert, key) = (
-                ["certificates", &index, "cert"],
-                ["certificates", &index, "key"],
-            );
-            let at = pair::At {
-                cert: &cert,
-                key: &key,
-            };
-            let opened = pair::open(&entry.cert, &entry.key, Shown::ToCallers, &at, problems);
-            let ocsp = ["certificates", &index, "ocsp"];
-            pairs
-                .extend(opened.and_then(|pair| staple(pair, entry.ocsp.as_ref(), &ocsp, problems)));
+        for (index, PairConfig { cert, key, ocsp }) in self.certificates.iter().enumerate() {
+            let ocsp = ocsp.as_ref();
+            let above = ["certificates", &index.to_string()];
+            pairs.extend(Entry { cert, key, ocsp }.open(&above, known, opening));
         }
         pairs
     }
 
     fn open_trust(
         &self,
-        problems: &mut Problems,
+        opening: &mut Opening,
     ) -> Option<(Trust, ClientAuth, Arc<dyn ClientCertVerifier>)> {
         let Some(file) = &self.client_ca else {
             for (key, is_set) in [
@@ -156,7 +164,8 @@ impl Config {
                 ("crl", self.crl.is_some()),
             ] {
                 if is_set {
-                    problems
+                    opening
+                        .problems
                         .error(
                             &[key],
                             "without `client_ca` no caller is asked for a certificate",
@@ -166,9 +175,9 @@ impl Config {
             }
             return None;
         };
-        let (anchors, cas) = trust::open_anchors(file, &["client_ca"], problems)?;
+        let (anchors, cas) = trust::open_anchors(file, &["client_ca"], opening)?;
         let lists = match &self.crl {
-            Some(crl) => trust::open_lists(crl, &cas, &["crl"], problems)?,
+            Some(crl) => trust::open_lists(crl, &cas, &["crl"], opening)?,
             None => Vec::new(),
         };
         let trust = Trust { anchors, lists };
@@ -176,7 +185,7 @@ impl Config {
         match verifier(&trust, auth) {
             Ok(verifier) => Some((trust, auth, verifier)),
             Err(error) => {
-                problems.error(
+                opening.problems.error(
                     &["client_ca"],
                     format!("callers cannot be verified with this: {error}"),
                 );
@@ -198,31 +207,33 @@ fn verifier(trust: &Trust, auth: ClientAuth) -> Result<Arc<dyn ClientCertVerifie
     builder.build().map_err(|error| error.to_string())
 }
 
-fn staple(
-    pair: Pair,
-    ocsp: Option<&FilePath>,
-    at: &[&str],
-    problems: &mut Problems,
-) -> Option<Pair> {
-    let Some(file) = ocsp else {
-        return Some(pair);
-    };
-    match files::read(file) {
-        Ok(response) if response.first() == Some(&0x30) => {
-            let mut key = (*pair.key).clone();
-            key.ocsp = Some(response);
-            Some(Pair {
-                key: Arc::new(key),
-                ..pair
-            })
-        }
-        Ok(_) => {
-            problems.error(at, format!("`{file}` is not an OCSP response in DER form"));
-            None
-        }
-        Err(message) => {
-            problems.error(at, message);
-            None
+/// The files of one certificate.
+struct Entry<'a> {
+    cert: &'a FilePath,
+    key: &'a FilePath,
+    ocsp: Option<&'a FilePath>,
+}
+
+impl Entry<'_> {
+    /// `above` are the keys of the config that lead to those of the files.
+    fn open(
+        &self,
+        above: &[&str],
+        known: &[CertificateDer<'static>],
+        opening: &mut Opening,
+    ) -> Option<Pair> {
+        let below = |key| [above, &[key]].concat();
+        let (cert, key) = (below("cert"), below("key"));
+        let at = pair::At {
+            cert: &cert,
+            key: &key,
+        };
+        let pair = pair::open(self.cert, self.key, Shown::ToCallers, &at, opening)?;
+        let problems = &mut opening.problems;
+        chain::judge(&pair, Shown::ToCallers, known, self.cert, &cert, problems);
+        match self.ocsp {
+            Some(file) => staple::to(pair, file, &below("ocsp"), opening),
+            None => Some(pair),
         }
     }
 }

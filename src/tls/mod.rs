@@ -1,7 +1,8 @@
 //! TLS in both directions, on rustls and aws-lc-rs.
 //!
 //! - [`inbound`] and [`outbound`] are the blocks `tls` of a listener and of an upstream: what they name is opened
-//!   and judged when the config is checked ([`files`], [`pair`], [`certificate`]), and what was opened is what serves.
+//!   and judged when the config is checked ([`files`], [`pair`], [`certificate`], [`chain`], [`staple`]), and what was
+//!   opened is what serves. [`inventory`] lists it for operators.
 //! - [`handshake`] makes a [`stream`] of a connected socket, for either side.
 //! - [`verify`] proves an upstream's server, [`callers`] are those with an identity; [`words`] says in an operator's words why a handshake failed.
 //!
@@ -9,13 +10,17 @@
 
 pub mod callers;
 pub mod certificate;
+mod chain;
 mod files;
 pub mod handshake;
 pub mod inbound;
+pub mod inventory;
+mod ocsp;
 mod opened;
 pub mod outbound;
 mod pair;
 mod resolver;
+mod staple;
 pub mod stream;
 mod trust;
 mod verify;

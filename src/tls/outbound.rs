@@ -10,10 +10,11 @@ use rustls::sign::CertifiedKey;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use super::inventory::{Inventory, Opening};
 use super::pair::{self, Pair, Shown};
 use super::trust::{self, Trust};
 use super::verify::{Proves, Verifier};
-use super::{HTTP1, HTTP2, MinVersion, Opened, provider};
+use super::{HTTP1, HTTP2, MinVersion, Opened, chain, provider};
 use crate::problem::Problems;
 use crate::value::FilePath;
 
@@ -49,6 +50,8 @@ pub struct Config {
     pub min_version: MinVersion,
     #[serde(skip)]
     opened: Opened<Material>,
+    #[serde(skip)]
+    inventory: Opened<Inventory>,
 }
 
 /// What the files held.
@@ -61,9 +64,13 @@ pub(super) struct Material {
 impl Config {
     /// Opens and judges all that is named.
     pub fn check(&self, problems: &mut Problems) {
-        let mut own = Problems::default();
-        let pair = self.open_pair(&mut own);
-        let trust = self.open_trust(&mut own);
+        let mut opening = Opening::default();
+        let trust = self.open_trust(&mut opening);
+        let pair = self.open_pair(trust.as_ref(), &mut opening);
+        let Opening {
+            problems: mut own,
+            inventory,
+        } = opening;
         if let Some(name) = &self.server_name
             && ServerName::try_from(name.as_str()).is_err()
         {
@@ -86,27 +93,41 @@ impl Config {
         if let (false, Some(trust)) = (own.has_errors(), trust) {
             self.opened.set(Material { pair, trust });
         }
+        self.inventory.set(inventory);
         problems.append(own);
     }
 
-    fn open_pair(&self, problems: &mut Problems) -> Option<Pair> {
+    /// What the check found in the files, also in those that are not fit to serve.
+    pub fn inventory(&self) -> Option<&Inventory> {
+        self.inventory.get().map(|found| &**found)
+    }
+
+    /// `trust` are the CAs that sign the servers: they may have signed this one as well.
+    fn open_pair(&self, trust: Option<&Trust>, opening: &mut Opening) -> Option<Pair> {
         match (&self.cert, &self.key) {
             (Some(cert), Some(key)) => {
                 let at = pair::At {
                     cert: &["cert"],
                     key: &["key"],
                 };
-                pair::open(cert, key, Shown::ToServers, &at, problems)
+                let pair = pair::open(cert, key, Shown::ToServers, &at, opening)?;
+                let named = trust.filter(|_| self.ca.is_some());
+                let known = named.map(|trust| &trust.anchors[..]).unwrap_or_default();
+                let problems = &mut opening.problems;
+                chain::judge(&pair, Shown::ToServers, known, cert, at.cert, problems);
+                Some(pair)
             }
             (None, None) => None,
             (Some(_), None) => {
-                problems
+                opening
+                    .problems
                     .error(&["cert"], "a certificate needs its key")
                     .help("name its file under `key`");
                 None
             }
             (None, Some(_)) => {
-                problems
+                opening
+                    .problems
                     .error(&["key"], "a key needs its certificate")
                     .help("name its file under `cert`");
                 None
@@ -114,13 +135,13 @@ impl Config {
         }
     }
 
-    fn open_trust(&self, problems: &mut Problems) -> Option<Trust> {
+    fn open_trust(&self, opening: &mut Opening) -> Option<Trust> {
         let (anchors, cas) = match &self.ca {
-            Some(file) => trust::open_anchors(file, &["ca"], problems)?,
-            None => (trust::system_anchors(problems)?, Vec::new()),
+            Some(file) => trust::open_anchors(file, &["ca"], opening)?,
+            None => (trust::system_anchors(&mut opening.problems)?, Vec::new()),
         };
         let lists = match &self.crl {
-            Some(crl) => trust::open_lists(crl, &cas, &["crl"], problems)?,
+            Some(crl) => trust::open_lists(crl, &cas, &["crl"], opening)?,
             None => Vec::new(),
         };
         Some(Trust { anchors, lists })

@@ -7,6 +7,7 @@ use rustls::InconsistentKeys;
 use rustls::sign::CertifiedKey;
 
 use super::certificate::Certificate;
+use super::inventory::{Item, Kind, Opening};
 use super::{files, provider};
 use crate::problem::Problems;
 use crate::value::FilePath;
@@ -43,8 +44,9 @@ pub(super) fn open(
     key: &FilePath,
     shown: Shown,
     at: &At<'_>,
-    problems: &mut Problems,
+    opening: &mut Opening,
 ) -> Option<Pair> {
+    let problems = &mut opening.problems;
     let mut opened = read(cert, key);
     for _ in 1..ATTEMPTS {
         if !matches!(opened, Err(Wrong::Mismatch)) {
@@ -69,6 +71,14 @@ pub(super) fn open(
             return None;
         }
     };
+    for (depth, certificate) in pair.chain.iter().enumerate() {
+        let kind = match depth {
+            0 => Kind::Certificate,
+            _ => Kind::Issuer,
+        };
+        let item = Item::of(kind, certificate, cert, at.cert);
+        opening.inventory.add(item);
+    }
     judge(&pair.chain, cert, shown, at, problems).then_some(pair)
 }
 
@@ -146,20 +156,8 @@ fn judge(
             )
             .help("put the certificate that belongs to the key first, and its issuers behind it");
     }
-    let mut below = leaf;
     for issuer in issuers {
-        if below.issuer != issuer.subject {
-            problems.warning(
-                at.cert,
-                format!(
-                    "the chain in `{file}` breaks off: `{}` was issued by `{}`, and `{}` follows",
-                    below.subject, below.issuer, issuer.subject
-                ),
-            );
-            break;
-        }
         is_valid_now(issuer, "an issuer in the chain", file, at.cert, problems);
-        below = issuer;
     }
     true
 }
@@ -202,4 +200,31 @@ pub(super) fn is_valid_now(
         );
     }
     true
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+    /// A certificate for `localhost` that signed itself.
+    pub fn pair(serial: u64) -> Pair {
+        let made = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.serial_number = Some(serial.into());
+        let der = params.self_signed(&made).unwrap().der().clone();
+        of(vec![der], &made)
+    }
+
+    pub fn of(ders: Vec<CertificateDer<'static>>, key: &rcgen::KeyPair) -> Pair {
+        let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+        let key = provider().key_provider.load_private_key(key).unwrap();
+        Pair {
+            chain: ders
+                .iter()
+                .map(|der| Certificate::parse(der).unwrap())
+                .collect(),
+            key: Arc::new(CertifiedKey::new(ders, key)),
+        }
+    }
 }

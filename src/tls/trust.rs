@@ -8,6 +8,7 @@ use x509_cert::crl::CertificateList;
 use x509_cert::der::Decode;
 
 use super::certificate::Certificate;
+use super::inventory::{Item, Kind, Opening};
 use super::{files, pair};
 use crate::problem::Problems;
 use crate::value::FilePath;
@@ -32,8 +33,9 @@ impl Trust {
 pub(super) fn open_anchors(
     file: &FilePath,
     at: &[&str],
-    problems: &mut Problems,
+    opening: &mut Opening,
 ) -> Option<(Vec<CertificateDer<'static>>, Vec<Certificate>)> {
+    let problems = &mut opening.problems;
     let ders = match files::certificates(file) {
         Ok(ders) => ders,
         Err(message) => {
@@ -51,6 +53,8 @@ pub(super) fn open_anchors(
         });
         match parsed {
             Ok(certificate) => {
+                let item = Item::of(Kind::Ca, &certificate, file, at);
+                opening.inventory.add(item);
                 if pair::is_valid_now(&certificate, "a CA", file, at, &mut doubts) {
                     anchors.push(der);
                 }
@@ -76,15 +80,20 @@ pub(super) fn open_anchors(
 }
 
 /// The CAs that this machine trusts.
+pub(super) fn system_certificates() -> Vec<CertificateDer<'static>> {
+    rustls_native_certs::load_native_certs().certs
+}
+
+/// The same, of which there must be some.
 pub(super) fn system_anchors(problems: &mut Problems) -> Option<Vec<CertificateDer<'static>>> {
-    let found = rustls_native_certs::load_native_certs();
-    if found.certs.is_empty() {
+    let found = system_certificates();
+    if found.is_empty() {
         let problem = problems.error(&[], "this machine has no CAs that it trusts");
         problem
             .help("name a bundle of CAs under `ca`, or install the system's (`ca-certificates`)");
         return None;
     }
-    Some(found.certs)
+    Some(found)
 }
 
 /// Reads revocation lists, and says what is wrong with them at their place. A list that should have been replaced
@@ -93,8 +102,9 @@ pub(super) fn open_lists(
     file: &FilePath,
     cas: &[Certificate],
     at: &[&str],
-    problems: &mut Problems,
+    opening: &mut Opening,
 ) -> Option<Vec<CertificateRevocationListDer<'static>>> {
+    let problems = &mut opening.problems;
     let lists = match files::revocation_lists(file) {
         Ok(lists) => lists,
         Err(message) => {
@@ -118,6 +128,17 @@ pub(super) fn open_lists(
         };
         let issuer = list.issuer.to_string();
         let next = list.next_update.map(|next| next.to_system_time());
+        opening.inventory.add(Item {
+            kind: Kind::RevocationList,
+            used_by: vec![at.join(".")],
+            file: file.clone(),
+            names: Vec::new(),
+            subject: None,
+            issuer: Some(issuer.clone()),
+            serial: None,
+            not_before: list.this_update.to_system_time(),
+            not_after: next,
+        });
         if let Some(next) = next.filter(|next| *next <= SystemTime::now()) {
             let next = humantime::format_rfc3339_seconds(next);
             problems

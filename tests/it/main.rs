@@ -14,6 +14,7 @@ mod support_itself;
 
 mod admin;
 mod cancellation;
+mod certificates;
 mod circuit_breaker;
 mod concurrency_limit;
 mod cors;

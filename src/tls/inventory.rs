@@ -1,0 +1,281 @@
+//! Every certificate that a config uses, as `outrigger certs`, `GET /certs` and the metrics tell of it.
+
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
+
+use super::certificate::Certificate;
+use crate::problem::Problems;
+use crate::value::FilePath;
+
+const EXPIRY: &str = "outrigger_certificate_expiry_timestamp_seconds";
+const NEXT_UPDATE: &str = "outrigger_revocation_next_update_timestamp_seconds";
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// What stands in a file.
+#[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// The first of a chain, which belongs to a key.
+    Certificate,
+    /// Another of a chain.
+    Issuer,
+    /// A trust anchor.
+    Ca,
+    RevocationList,
+    OcspResponse,
+}
+
+/// A certificate, or a statement about certificates.
+#[derive(Clone, Debug, Serialize, PartialEq)]
+pub struct Item {
+    pub kind: Kind,
+    /// Where the config names the file, such as `listeners.web.tls.cert`.
+    pub used_by: Vec<String>,
+    pub file: FilePath,
+    /// Subject alternative names.
+    pub names: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// In hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    #[serde(serialize_with = "timestamp")]
+    pub not_before: SystemTime,
+    /// Of a revocation list or an OCSP response, when the next one is due; None when it does not say.
+    #[serde(serialize_with = "optional_timestamp")]
+    pub not_after: Option<SystemTime>,
+}
+
+impl Item {
+    pub(super) fn of(kind: Kind, certificate: &Certificate, file: &FilePath, at: &[&str]) -> Self {
+        let all = [&certificate.uris, &certificate.dns, &certificate.ips];
+        Item {
+            kind,
+            used_by: vec![at.join(".")],
+            file: file.clone(),
+            names: all.into_iter().flatten().cloned().collect(),
+            subject: Some(certificate.subject.clone()),
+            issuer: Some(certificate.issuer.clone()),
+            serial: Some(certificate.serial.clone()),
+            not_before: certificate.not_before,
+            not_after: Some(certificate.not_after),
+        }
+    }
+
+    /// Whole days until it is not valid any more, negative when it is not; None when it does not say.
+    pub fn days_left(&self, now: SystemTime) -> Option<i64> {
+        let days = |length: std::time::Duration| i64::try_from(length.as_secs() / DAY).ok();
+        match self.not_after?.duration_since(now) {
+            Ok(left) => days(left),
+            Err(past) => days(past.duration()).map(|days| -1 - days),
+        }
+    }
+
+    fn is_same(&self, other: &Item) -> bool {
+        let Item {
+            kind,
+            used_by: _,
+            file,
+            names: _,
+            subject: _,
+            issuer,
+            serial,
+            not_before,
+            not_after,
+        } = self;
+        (kind, file, issuer, serial, not_before, not_after)
+            == (
+                &other.kind,
+                &other.file,
+                &other.issuer,
+                &other.serial,
+                &other.not_before,
+                &other.not_after,
+            )
+    }
+}
+
+/// What was found where.
+#[derive(Clone, Debug, Default, Serialize, PartialEq)]
+#[serde(transparent)]
+pub struct Inventory(Vec<Item>);
+
+impl Inventory {
+    pub(super) fn add(&mut self, item: Item) {
+        self.0.push(item);
+    }
+
+    /// Takes what a block found that stands at `place`.
+    pub fn append(&mut self, place: &[&str], found: &Inventory) {
+        for item in &found.0 {
+            let below = |at: &String| format!("{}.{at}", place.join("."));
+            self.0.push(Item {
+                used_by: item.used_by.iter().map(below).collect(),
+                ..item.clone()
+            });
+        }
+    }
+
+    /// Everything once, what ends next first.
+    pub fn by_expiry(&self) -> Vec<Item> {
+        let mut once: Vec<Item> = Vec::with_capacity(self.0.len());
+        for item in &self.0 {
+            match once.iter_mut().find(|seen| seen.is_same(item)) {
+                Some(seen) => seen.used_by.extend(item.used_by.iter().cloned()),
+                None => once.push(item.clone()),
+            }
+        }
+        once.sort_by_key(|item| (item.not_after.is_none(), item.not_after));
+        once
+    }
+
+    /// Writes, as Prometheus reads it, when what each key names ends: of several in a file the first to do so. These
+    /// are no gauges of the recorder, which would go on to tell of files that the config no longer names.
+    pub fn render_metrics(&self, text: &mut String) {
+        let is_certificate =
+            |item: &Item| !matches!(item.kind, Kind::RevocationList | Kind::OcspResponse);
+        for (metric, help, certificates) in [
+            (
+                EXPIRY,
+                "When the first certificate of a file that the config names expires, in seconds since 1970.",
+                true,
+            ),
+            (
+                NEXT_UPDATE,
+                "When a revocation list or an OCSP response is due to be replaced, in seconds since 1970.",
+                false,
+            ),
+        ] {
+            let mut ends: BTreeMap<&str, SystemTime> = BTreeMap::new();
+            for item in &self.0 {
+                let (true, Some(end)) = (is_certificate(item) == certificates, item.not_after)
+                else {
+                    continue;
+                };
+                for at in &item.used_by {
+                    let first = ends.entry(at).or_insert(end);
+                    *first = end.min(*first);
+                }
+            }
+            if ends.is_empty() {
+                continue;
+            }
+            text.push_str(&format!("# HELP {metric} {help}\n# TYPE {metric} gauge\n"));
+            for (at, end) in ends {
+                let end = end.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+                text.push_str(&format!("{metric}{{name=\"{at}\"}} {end}\n"));
+            }
+            text.push('\n');
+        }
+    }
+}
+
+/// `items`, each with the days that are left to it.
+pub fn json(items: &[Item], now: SystemTime) -> Value {
+    let described = items.iter().map(|item| {
+        let mut described = json!(item);
+        described["days_left"] = json!(item.days_left(now));
+        described
+    });
+    described.collect()
+}
+
+/// What comes of opening a block's files.
+#[derive(Default)]
+pub(super) struct Opening {
+    pub problems: Problems,
+    pub inventory: Inventory,
+}
+
+fn timestamp<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&humantime::format_rfc3339_seconds(*time))
+}
+
+fn optional_timestamp<S: Serializer>(
+    time: &Option<SystemTime>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => timestamp(time, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn item(kind: Kind, at: &str, serial: &str, until: Option<u64>) -> Item {
+        let time = |days: u64| UNIX_EPOCH + Duration::from_secs(days * DAY);
+        Item {
+            kind,
+            used_by: vec![at.to_owned()],
+            file: std::path::PathBuf::from("x.pem").into(),
+            names: Vec::new(),
+            subject: None,
+            issuer: None,
+            serial: Some(serial.to_owned()),
+            not_before: time(0),
+            not_after: until.map(time),
+        }
+    }
+
+    fn found() -> Inventory {
+        let mut web = Inventory::default();
+        web.add(item(Kind::RevocationList, "crl", "", None));
+        web.add(item(Kind::OcspResponse, "ocsp", "1", Some(2)));
+        web.add(item(Kind::Issuer, "cert", "2", Some(9)));
+        web.add(item(Kind::Certificate, "cert", "1", Some(11)));
+        let mut app = Inventory::default();
+        app.add(item(Kind::Certificate, "cert", "1", Some(11)));
+        let mut all = Inventory::default();
+        all.append(&["listeners", "web", "tls"], &web);
+        all.append(&["upstreams", "app", "tls"], &app);
+        all
+    }
+
+    #[test]
+    fn what_ends_next_comes_first_and_what_is_used_twice_once() {
+        let items = found().by_expiry();
+        let serials: Vec<_> = items.iter().filter_map(|i| i.serial.as_deref()).collect();
+        assert_eq!(serials, ["1", "2", "1", ""]);
+        assert_eq!(
+            items[2].used_by,
+            ["listeners.web.tls.cert", "upstreams.app.tls.cert"]
+        );
+    }
+
+    #[test]
+    fn days_are_whole_ones() {
+        let item = item(Kind::Ca, "ca", "1", Some(10));
+        let at = |seconds| item.days_left(UNIX_EPOCH + Duration::from_secs(seconds));
+        assert_eq!(at(0), Some(10));
+        assert_eq!(at(9 * DAY + 1), Some(0));
+        assert_eq!(at(10 * DAY + 1), Some(-1));
+        assert_eq!(at(12 * DAY), Some(-3));
+    }
+
+    #[test]
+    fn a_file_ends_with_the_first_of_its_certificates() {
+        let mut text = String::new();
+        found().render_metrics(&mut text);
+        for line in [
+            format!("{EXPIRY}{{name=\"listeners.web.tls.cert\"}} {}", 9 * DAY),
+            format!("{EXPIRY}{{name=\"upstreams.app.tls.cert\"}} {}", 11 * DAY),
+            format!(
+                "{NEXT_UPDATE}{{name=\"listeners.web.tls.ocsp\"}} {}",
+                2 * DAY
+            ),
+        ] {
+            assert!(text.contains(&line), "{line}: {text}");
+        }
+        assert!(!text.contains("crl"));
+    }
+}
