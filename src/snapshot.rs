@@ -41,6 +41,8 @@ pub struct Route {
     pub answers_preflights: bool,
     /// What the admin API tells of its policies.
     pub states: stack::States,
+    /// Whether every answer is put into one shape.
+    pub envelope: bool,
     pub metrics: Arc<RouteMetrics>,
 }
 
@@ -101,6 +103,7 @@ impl Snapshot {
                 stack: policy::stack(&route.policies, &mut build, Box::new(target)),
                 states: build.into_states(),
                 answers_preflights: route.policies.answers_preflights(),
+                envelope: route.policies.has_envelope(),
                 metrics: Arc::new(RouteMetrics::new(name.as_str())),
             };
             routes.push((name.clone(), &route.route, Arc::new(ready)));

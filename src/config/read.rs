@@ -94,7 +94,11 @@ impl<'a> Reader<'a> {
     /// Puts what the rooms found at its place. A problem that touches something already reported is only its
     /// echo.
     pub fn add(&mut self, problems: Problems) {
-        for problem in problems.into_vec() {
+        for mut problem in problems.into_vec() {
+            problem.at = self.root.as_written(&problem.at);
+            for (path, _) in &mut problem.related {
+                *path = self.root.as_written(path);
+            }
             let echo = |removed: &Vec<String>| {
                 removed.starts_with(&problem.at) || problem.at.starts_with(removed)
             };

@@ -144,6 +144,24 @@ impl Node {
         fresh.then(|| path.to_vec())
     }
 
+    /// A path into what was read, as a path into this tree: there, elements of lists that were passed over count too.
+    pub fn as_written(&self, path: &[String]) -> Vec<String> {
+        let mut written = Vec::with_capacity(path.len());
+        let mut node = Some(self);
+        for key in path {
+            let mut key = key.clone();
+            if let Some(Value::List(items)) = node.map(|node| &node.value) {
+                let mut read = items.iter().enumerate().filter(|(_, item)| !item.removed);
+                if let Some((index, _)) = key.parse().ok().and_then(|nth| read.nth(nth)) {
+                    key = index.to_string();
+                }
+            }
+            node = node.and_then(|node| node.child(&key));
+            written.push(key);
+        }
+        written
+    }
+
     /// What the value is, in words.
     pub fn words(&self) -> &'static str {
         match self.value {

@@ -1,17 +1,19 @@
-//! `request` and `response`: headers set, added and removed.
+//! `request` and `response`: headers set, added and removed. What they do to bodies is in `body_transform`.
 
 use std::collections::{BTreeMap, HashMap};
 
 use http::{HeaderName, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 
+use super::body_transform::step::{self, Step};
 use super::stack::{Handler, Policy};
+use super::validate;
 use crate::error::Error;
 use crate::headers::Headers;
 use crate::message::{Request, Response};
 use crate::problem::Problems;
 use crate::template::{FieldName, HeaderTemplate};
-use crate::value::NotBuilt;
+use crate::value::ByteSize;
 
 /// `request`
 ///
@@ -24,12 +26,15 @@ pub struct RequestConfig {
     /// Beside the values that are there.
     pub add_headers: BTreeMap<FieldName, HeaderTemplate>,
     pub remove_headers: Vec<FieldName>,
-    #[serde(skip_serializing)]
-    pub validate: Option<NotBuilt>,
-    #[serde(skip_serializing)]
-    pub body: Option<NotBuilt>,
-    #[serde(skip_serializing)]
-    pub max_body: Option<NotBuilt>,
+    /// A schema for JSON bodies, as they come.
+    pub validate: Option<validate::Config>,
+    /// Changes of JSON bodies, in order.
+    pub body: Vec<Step>,
+    /// Bytes that a body may have, after decompression. Default: 1 MiB for a body that is read whole, because
+    /// something here looks at it; no limit for one that streams through.
+    pub max_body: Option<ByteSize>,
+    /// Whether a body that is not JSON by its content type is refused, rather than passed unchanged.
+    pub require_json: bool,
 }
 
 /// `response`
@@ -44,12 +49,16 @@ pub struct ResponseConfig {
     /// Beside the values that are there.
     pub add_headers: BTreeMap<FieldName, HeaderTemplate>,
     pub remove_headers: Vec<FieldName>,
-    #[serde(skip_serializing)]
-    pub validate: Option<NotBuilt>,
-    #[serde(skip_serializing)]
-    pub body: Option<NotBuilt>,
-    #[serde(skip_serializing)]
-    pub envelope: Option<NotBuilt>,
+    /// A schema for the JSON bodies of successes, as the upstream sends them.
+    pub validate: Option<validate::Config>,
+    /// Changes of JSON bodies, in order.
+    pub body: Vec<Step>,
+    /// Bytes that a body may have that is read whole, after decompression. Default: 1 MiB.
+    pub max_body: Option<ByteSize>,
+    /// Whether a body that is not JSON by its content type is refused, rather than passed unchanged.
+    pub require_json: bool,
+    /// Whether every answer is put into one shape; see [`super::body_transform::envelope`].
+    pub envelope: bool,
 }
 
 impl RequestConfig {
@@ -58,6 +67,7 @@ impl RequestConfig {
     }
 
     pub(super) fn check(&self, problems: &mut Problems) {
+        step::check(&self.body, problems);
         let changes = self.changes();
         changes.check(problems);
         for (place, name) in changes.names() {
@@ -80,6 +90,7 @@ impl RequestConfig {
             validate: _,
             body: _,
             max_body: _,
+            require_json: _,
         } = self.clone();
         Changes {
             set: set_headers,
@@ -95,6 +106,7 @@ impl ResponseConfig {
     }
 
     pub(super) fn check(&self, problems: &mut Problems) {
+        step::check(&self.body, problems);
         self.changes().check(problems);
     }
 
@@ -105,6 +117,8 @@ impl ResponseConfig {
             remove_headers,
             validate: _,
             body: _,
+            max_body: _,
+            require_json: _,
             envelope: _,
         } = self.clone();
         Changes {

@@ -10,6 +10,7 @@ use crate::problem::Problems;
 use crate::value::{Limit, NotBuilt, Toggle};
 
 pub mod authorize;
+pub mod body_transform;
 pub mod circuit_breaker;
 pub mod concurrency_limit;
 pub mod cors;
@@ -21,6 +22,7 @@ pub mod rate_limit;
 pub mod retry;
 pub mod stack;
 pub mod timeout;
+pub mod validate;
 
 use authorize::Authorize;
 use stack::{Build, Handler, WithLayer};
@@ -127,6 +129,11 @@ impl Config {
         on(&self.rate_limit).is_some_and(rate_limit::counts_identities)
     }
 
+    /// Whether answers are put into an envelope, also those that the proxy makes out of a failure.
+    pub fn has_envelope(&self) -> bool {
+        on(&self.response).is_some_and(|response| response.envelope)
+    }
+
     /// The captures of the route's path that values use, each behind the keys that lead to the value.
     pub fn captures(&self) -> Vec<([String; 3], String)> {
         let request = on(&self.request).map(headers::RequestConfig::captures);
@@ -227,6 +234,11 @@ pub fn stack(config: &Config, build: &mut Build<'_>, target: Box<dyn Handler>) -
         .layer(WithLayer::new(headers::ChangeHeaders::new(
             on(request),
             on(response),
+        )))
+        .layer(WithLayer::new(body_transform::TransformBody::new(
+            on(request),
+            on(response),
+            build,
         )))
         .layer(WithLayer::new(Some(timeout::Timeout::new(
             timeout,

@@ -12,6 +12,7 @@ use crate::headers::Headers;
 use crate::listener;
 use crate::message::{Captures, Context, Interim, Request, RequestId, Response};
 use crate::peer::Peer;
+use crate::policy::body_transform::envelope;
 use crate::policy::cors;
 use crate::route::{self, Found, Lookup};
 use crate::snapshot::{Route, Snapshot};
@@ -78,6 +79,7 @@ impl Proxy {
         forwarding::receive(&mut request, listener);
         let is_grpc = request.is_grpc();
         let request_id = request.context.request_id.clone();
+        let received = request.context.received;
         let (mut finish, routed) = {
             // The guard of the snapshot must not live across an await.
             let snapshot = self.snapshot.load();
@@ -105,7 +107,16 @@ impl Proxy {
                     is_grpc,
                 };
                 log_failure(&error, &about);
-                Box::new(answer::refuse(&error, &about))
+                let mut response = Box::new(answer::refuse(&error, &about));
+                if let Some(route) = route.filter(|route| route.envelope && !is_grpc) {
+                    let about = envelope::About {
+                        route: route.name.clone(),
+                        request_id: request_id.to_string(),
+                        took: received.elapsed(),
+                    };
+                    envelope::around_failure(&mut response, about);
+                }
+                response
             }
         };
         finish.answered(&response);

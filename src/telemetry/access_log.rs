@@ -254,6 +254,11 @@ mod tests {
         String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
     }
 
+    /// A number with these very digits.
+    fn number(digits: &str) -> serde_json::Number {
+        digits.parse().unwrap()
+    }
+
     #[test]
     fn a_line_says_what_happened_in_opentelemetry_names() {
         let line = logged(&[], RECORD);
@@ -273,7 +278,7 @@ mod tests {
                 "http.response.status_code": 503,
                 "http.request.body.size": 12,
                 "http.response.body.size": 345,
-                "http.server.request.duration": 0.0015,
+                "http.server.request.duration": number("0.001500"),
                 "outrigger.identity": "spiffe://td/app",
                 "outrigger.listener": "outbound",
                 "outrigger.route": "pay",

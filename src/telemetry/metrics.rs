@@ -193,6 +193,11 @@ const DESCRIPTIONS: &[(Kind, &str, &str)] = &[
     ),
     (
         Counter,
+        "outrigger_transform_failures_total",
+        "Bodies that were refused, or could not be changed.",
+    ),
+    (
+        Counter,
         "outrigger_config_reloads_total",
         "Reloads of the configuration.",
     ),

@@ -1,0 +1,100 @@
+//! The way in: what a caller sends.
+
+use http::Method;
+
+use super::collect::limited;
+use super::refusal::{Direction, Refused};
+use super::work::{Given, Work};
+use super::{MAX_BODY, Side};
+use crate::body::Body;
+use crate::error::Error;
+use crate::message::Request;
+use crate::policy::body_transform::representation::is_json;
+use crate::policy::headers::RequestConfig;
+use crate::policy::stack::Build;
+use crate::policy::validate::Values;
+
+/// `request`, as far as it is about bodies.
+pub(super) struct Inbound {
+    side: Side,
+    require_json: bool,
+    /// The limit of every body, when the config sets one; else only what is read whole has one.
+    limit: Option<u64>,
+}
+
+impl Inbound {
+    pub fn new(config: &RequestConfig, build: &Build<'_>) -> Option<Self> {
+        let limit = config.max_body.map(|size| size.0);
+        let work = Work {
+            schema: config.validate.as_ref().map(|v| v.schema.clone()),
+            steps: config.body.clone(),
+            max_body: limit.map_or(MAX_BODY, |limit| {
+                usize::try_from(limit).unwrap_or(usize::MAX)
+            }),
+            values: Values::Shown,
+        };
+        let inbound = Inbound {
+            side: Side::new(Direction::Request, work, build),
+            require_json: config.require_json,
+            limit,
+        };
+        let looks = inbound.side.has_work() || inbound.require_json || limit.is_some();
+        looks.then_some(inbound)
+    }
+
+    pub async fn change(&self, request: &mut Request) -> Result<(), Error> {
+        let json = is_json(&request.headers);
+        if request.body.is_empty() {
+            return self.without_body(request, json);
+        }
+        if !json && self.require_json {
+            let why = "its content type is not JSON".to_owned();
+            return Err(self.side.refuse(&Refused::NotJson(why)));
+        }
+        if !json || !self.side.has_work() {
+            return self.streaming(request);
+        }
+        let (headers, body) = (&mut request.headers, &mut request.body);
+        let given = |body, codings| Given {
+            body,
+            codings,
+            is_json: true,
+            judged: true,
+            facts: None,
+        };
+        self.side.replace(headers, body, given).await.map(|_| ())
+    }
+
+    /// Only where a document is asked for it matters that there is none.
+    fn without_body(&self, request: &Request, json: bool) -> Result<(), Error> {
+        let asked_for = self.require_json || json && self.side.work.schema.is_some();
+        let carries = [Method::POST, Method::PUT, Method::PATCH].contains(&request.method);
+        match asked_for && carries {
+            true => Err(self
+                .side
+                .refuse(&Refused::NotJson("it is empty".to_owned()))),
+            false => Ok(()),
+        }
+    }
+
+    fn streaming(&self, request: &mut Request) -> Result<(), Error> {
+        let Some(limit) = self.limit else {
+            return Ok(());
+        };
+        if http_body::Body::size_hint(&request.body).lower() > limit {
+            return Err(self.side.refuse(&Refused::TooLarge));
+        }
+        let body = std::mem::replace(&mut request.body, Body::empty());
+        request.body = match http_body::Body::size_hint(&body).exact() {
+            // What announces its length keeps to it.
+            Some(_) => body,
+            None => limited(body, limit, too_large, self.side.failures.clone()),
+        };
+        Ok(())
+    }
+}
+
+fn too_large(limit: u64) -> Error {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    Direction::Request.error(&Refused::TooLarge, limit)
+}

@@ -1,0 +1,168 @@
+//! `validate`, `body`, `max_body` and `require_json` of `request` and `response`, and `envelope`: JSON bodies judged
+//! and changed on their way.
+//!
+//! A body that is looked at is read whole, up to `max_body`, decoded, judged by its schema as it came, changed step
+//! by step, and sent on without an encoding; a body that nothing here looks at streams through untouched. A failure
+//! is an answer of its own: never is half of a body sent.
+//!
+//! What has no JSON content type passes unchanged, unless `require_json` says otherwise. Answers without a body (to
+//! HEAD, 204, 304) pass too; of what a HEAD tells, that which GET would not have is removed. For an answer that is to
+//! be changed the upstream is not asked for a range of bytes, which would be a part of another document.
+
+use http::StatusCode;
+use metrics::{Counter, counter};
+
+use self::decode::{Coding, codings, encoded_limit};
+use self::inbound::Inbound;
+use self::outbound::Outbound;
+use self::refusal::{Direction, Refused};
+use self::work::{Given, Work};
+use super::headers::{RequestConfig, ResponseConfig};
+use super::stack::{Build, Handler, Policy};
+use crate::body::Body;
+use crate::error::Error;
+use crate::headers::Headers;
+use crate::message::{Request, Response};
+
+mod blocking;
+mod collect;
+mod decode;
+pub mod document;
+pub mod envelope;
+mod inbound;
+mod outbound;
+mod pointer;
+pub mod refusal;
+mod representation;
+pub mod step;
+#[cfg(test)]
+mod tests;
+mod work;
+
+/// Counter: bodies that were refused, or could not be changed.
+const FAILURES: &str = "outrigger_transform_failures_total";
+
+/// Bytes that a body which is read whole may have unless the config says otherwise: 1 MiB.
+const MAX_BODY: usize = 1 << 20;
+
+/// Judges and changes bodies on the way in and on the way back.
+pub(super) struct TransformBody {
+    inbound: Option<Inbound>,
+    outbound: Option<Outbound>,
+}
+
+impl TransformBody {
+    /// None when no body is looked at.
+    pub(super) fn new(
+        request: Option<&RequestConfig>,
+        response: Option<&ResponseConfig>,
+        build: &Build<'_>,
+    ) -> Option<Self> {
+        let policy = TransformBody {
+            inbound: request.and_then(|config| Inbound::new(config, build)),
+            outbound: response.and_then(|config| Outbound::new(config, build)),
+        };
+        (policy.inbound.is_some() || policy.outbound.is_some()).then_some(policy)
+    }
+}
+
+impl Policy for TransformBody {
+    async fn apply(
+        &self,
+        mut request: Box<Request>,
+        next: &dyn Handler,
+    ) -> Result<Box<Response>, Error> {
+        if let Some(inbound) = &self.inbound {
+            inbound.change(&mut request).await?;
+        }
+        let Some(outbound) = &self.outbound else {
+            return next.call(request).await;
+        };
+        let asked = outbound.ask(&mut request);
+        let mut response = next.call(request).await?;
+        outbound.change(&mut response, asked).await?;
+        Ok(response)
+    }
+}
+
+/// What both directions need.
+struct Side {
+    direction: Direction,
+    work: std::sync::Arc<Work>,
+    failures: Counter,
+}
+
+impl Side {
+    fn new(direction: Direction, work: Work, build: &Build<'_>) -> Self {
+        Side {
+            direction,
+            work: work.into(),
+            failures: counter!(
+                FAILURES,
+                "route" => build.route.to_string(),
+                "direction" => direction.label(),
+            ),
+        }
+    }
+
+    /// Whether JSON bodies are read at all.
+    fn has_work(&self) -> bool {
+        self.work.schema.is_some() || !self.work.steps.is_empty()
+    }
+
+    /// Reads a body, works on it, and puts the result in its place, with the headers that describe it.
+    async fn replace(
+        &self,
+        headers: &mut Headers,
+        body: &mut Body,
+        given: impl FnOnce(bytes::Bytes, Vec<Coding>) -> Given,
+    ) -> Result<bool, Error> {
+        let codings =
+            codings(headers).map_err(|name| self.refuse(&Refused::UnknownCoding(name)))?;
+        let limit = encoded_limit(self.work.max_body, &codings);
+        let content = match collect::collect(body, limit).await {
+            Ok(content) => content,
+            Err(collect::Unread::TooLarge) => return Err(self.refuse(&Refused::TooLarge)),
+            Err(collect::Unread::Failed(error)) => return Err(error),
+        };
+        headers.remove(&http::header::TRAILER);
+        let size = match codings.is_empty() {
+            true => content.len(),
+            false => content.len().saturating_mul(COMPRESSED),
+        };
+        let given = given(content.clone(), codings);
+        let work = self.work.clone();
+        let done = blocking::run(size, move || work.run(given)).await;
+        let changed = done.unwrap_or(Err(Refused::Panicked));
+        match changed.map_err(|refused| self.refuse(&refused))? {
+            Some(changed) => {
+                representation::forget_bytes(headers);
+                *body = Body::full(changed);
+                Ok(true)
+            }
+            None => {
+                *body = Body::full(content);
+                Ok(false)
+            }
+        }
+    }
+
+    fn refuse(&self, refused: &Refused) -> Error {
+        self.failures.increment(1);
+        self.direction.error(refused, self.work.max_body)
+    }
+}
+
+/// How many times as large JSON usually is without its encoding.
+const COMPRESSED: usize = 8;
+
+/// Whether answers of this status have no content (RFC 9110, section 6.4.1), or none that is a document.
+fn is_bodiless(status: StatusCode) -> bool {
+    status.is_informational()
+        || [
+            StatusCode::NO_CONTENT,
+            StatusCode::RESET_CONTENT,
+            StatusCode::NOT_MODIFIED,
+        ]
+        .contains(&status)
+}

@@ -1,0 +1,15 @@
+//! `{ set = { "/customer/tier" = "gold" } }`
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::Failure;
+use crate::policy::body_transform::pointer::Pointer;
+
+/// Parents come before what is set inside of them, whatever their order in the file.
+pub fn apply(values: &BTreeMap<Pointer, Value>, document: &mut Value) -> Result<(), Failure> {
+    values
+        .iter()
+        .try_for_each(|(pointer, value)| pointer.put(document, value.clone()))
+}

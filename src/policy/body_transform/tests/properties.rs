@@ -1,0 +1,132 @@
+//! What holds for any document and any steps.
+
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::policy::body_transform::document;
+use crate::policy::body_transform::pointer::Pointer;
+use crate::policy::body_transform::step::Step;
+
+fn any_document() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::Bool),
+        "-?[1-9][0-9]{0,30}(\\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?"
+            .prop_map(|digits| Value::Number(digits.parse().unwrap())),
+        "\\PC{0,4}".prop_map(Value::String),
+    ];
+    leaf.prop_recursive(4, 32, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::Array),
+            prop::collection::vec((key(), inner), 0..4)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+fn key() -> impl Strategy<Value = String> {
+    "[abc]|[0-2]|-|~|/"
+}
+
+fn pointer() -> impl Strategy<Value = String> {
+    let escaped = key().prop_map(|key| key.replace('~', "~0").replace('/', "~1"));
+    prop_oneof![
+        "[abc]",
+        prop::collection::vec(escaped, 1..4).prop_map(|keys| format!("/{}", keys.join("/"))),
+    ]
+}
+
+fn any_step() -> impl Strategy<Value = Value> {
+    let names = prop::collection::btree_map(pointer(), pointer(), 0..3);
+    let values = prop::collection::btree_map(pointer(), any_document(), 0..3);
+    prop_oneof![
+        names.prop_map(|names| json!({ "rename": names })),
+        values.prop_map(|values| json!({ "set": values })),
+        prop::collection::vec(pointer(), 0..3).prop_map(|gone| json!({ "remove": gone })),
+        key().prop_map(|name| json!({ "wrap": name })),
+        "[a-c@\\[\\]*.?|&{}:,`'\"0-2 ()!<=-]{1,12}".prop_map(|text| json!({ "jmespath": text })),
+        prop::sample::select(&EXPRESSIONS[..]).prop_map(|text| json!({ "jmespath": text })),
+        "(\\{\\{ ?body(\\.[abc]|\\[[0-2]\\]| ?[+*~|/-] ?[abc0-2])? ?\\}\\}|[\\[\\]{},:\"0-2a]){0,4}"
+            .prop_map(|text| json!({ "template": text })),
+    ]
+}
+
+const EXPRESSIONS: [&str; 10] = [
+    "a.*.b",
+    "[].a",
+    "*[]",
+    "[?a > `1`].{x: a, y: @}",
+    "sort(@)",
+    "sort_by(@, &a)",
+    "sum(values(@))",
+    "merge(a, b)",
+    "map(&[0], @)",
+    "[::-1] | [to_string(@), type(@), length(@)]",
+];
+
+fn read(steps: &[Value]) -> Option<Vec<Step>> {
+    let steps = serde_json::from_value::<Vec<Step>>(json!(steps)).ok()?;
+    let mut problems = crate::problem::Problems::default();
+    step::check(&steps, &mut problems);
+    (!problems.has_errors()).then_some(steps)
+}
+
+fn apply(steps: &[Step], document: &Value) -> Option<Value> {
+    let mut steps = steps.iter();
+    steps
+        .try_fold(document.clone(), |document, step| {
+            step.apply(document, 1 << 16)
+        })
+        .ok()
+}
+
+/// All of a document's numbers and texts, in no order.
+fn leaves(value: &Value) -> Vec<String> {
+    let mut found: Vec<String> = match value {
+        Value::Array(items) => items.iter().flat_map(leaves).collect(),
+        Value::Object(fields) => fields.values().flat_map(leaves).collect(),
+        leaf => vec![leaf.to_string()],
+    };
+    found.sort();
+    found
+}
+
+proptest! {
+    /// A result is a document that can be written and read again, or there is a failure; never a panic.
+    #[test]
+    fn any_steps_on_any_document_come_to_an_end(
+        document in any_document(),
+        steps in prop::collection::vec(any_step(), 1..4),
+    ) {
+        if let Some(result) = read(&steps).and_then(|steps| apply(&steps, &document)) {
+            let text = document::write(&result, 1 << 20).unwrap();
+            prop_assert_eq!(document::read(&text).unwrap(), result);
+        }
+    }
+
+    /// Names that nothing has yet: what was renamed one way comes back the other way.
+    #[test]
+    fn renaming_can_be_undone(fields in prop::collection::btree_map("[a-c]", any_document(), 0..4)) {
+        let document = Value::Object(fields.into_iter().collect::<Map<_, _>>());
+        let there = json!({ "rename": { "a": "x", "b": "y", "/c": "/z/c" } });
+        let back = json!({ "rename": { "x": "a", "y": "b", "/z/c": "/c" } });
+        let rest = json!({ "remove": ["z"] });
+        let result = apply(&read(&[there, back, rest]).unwrap(), &document).unwrap();
+        prop_assert_eq!(&result, &document);
+        prop_assert_eq!(leaves(&result), leaves(&document));
+    }
+
+    /// What is set is there, and what is removed is gone, and neither touches anything else.
+    #[test]
+    fn what_is_set_and_removed_leaves_the_rest(document in any_document(), value in any_document()) {
+        let marked = json!({ "document": document });
+        // Not by way of serde: its numbers become floating point where that has the same text.
+        let pointer = Pointer::try_from("/mark/deep".to_owned()).unwrap();
+        let set = Step::Set([(pointer, value.clone())].into_iter().collect());
+        let with = apply(&[set], &marked).unwrap();
+        prop_assert_eq!(with.pointer("/mark/deep"), Some(&value));
+        let removed = apply(&read(&[json!({ "remove": ["/mark"] })]).unwrap(), &with).unwrap();
+        prop_assert_eq!(removed, marked);
+    }
+}

@@ -1,0 +1,84 @@
+//! What is done with one body, once it is here: everything that takes the processor's time, and nothing that waits.
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::decode::{Coding, Undecodable, decode};
+use super::document;
+use super::envelope::Facts;
+use super::refusal::Refused;
+use super::step::Step;
+use crate::policy::validate::{Schema, Values};
+
+/// The changes of one direction.
+pub struct Work {
+    pub schema: Option<Schema>,
+    pub steps: Vec<Step>,
+    /// Bytes that a body may have, after decompression.
+    pub max_body: usize,
+    pub values: Values,
+}
+
+/// What is known of a body beside its bytes.
+pub struct Given {
+    pub body: Bytes,
+    pub codings: Vec<Coding>,
+    pub is_json: bool,
+    /// Whether the schema applies.
+    pub judged: bool,
+    /// For the envelope around it.
+    pub facts: Option<Facts>,
+}
+
+/// How many times as large as the limit of a body its changed form may be.
+const ROOM_TO_GROW: usize = 4;
+
+impl Work {
+    /// The new content, or None for a body that stays as it came, encoding and all.
+    ///
+    /// # Errors
+    /// Why the body cannot be changed.
+    pub fn run(&self, given: Given) -> Result<Option<Vec<u8>>, Refused> {
+        let Given { body, facts, .. } = given;
+        let limit = self.max_body.saturating_mul(ROOM_TO_GROW);
+        let body = decode(body, &given.codings, self.max_body).map_err(|why| match why {
+            Undecodable::TooLarge => Refused::TooLarge,
+            Undecodable::Broken(coding) => Refused::NotDecoded(coding),
+        })?;
+        let document = match (given.is_json && !body.is_empty(), &facts) {
+            (true, _) => {
+                let document = document::read(&body).map_err(Refused::NotJson)?;
+                self.validate(&document, given.judged)?;
+                self.apply(document, limit)?
+            }
+            (false, Some(facts)) => facts.data(&body),
+            (false, None) => return Ok(None),
+        };
+        let document = match facts {
+            Some(facts) => facts.around(document),
+            None if self.steps.is_empty() => return Ok(None),
+            None => document,
+        };
+        let written = document::write(&document, limit);
+        written.map(Some).map_err(|_| Refused::Outgrown)
+    }
+
+    fn validate(&self, document: &Value, judged: bool) -> Result<(), Refused> {
+        match &self.schema {
+            Some(schema) if judged => schema.check(document, self.values),
+            _ => Ok(()),
+        }
+        .map_err(Refused::Unfit)
+    }
+
+    fn apply(&self, document: Value, limit: usize) -> Result<Value, Refused> {
+        let mut steps = self.steps.iter().enumerate();
+        steps.try_fold(document, |document, (index, step)| {
+            step.apply(document, limit).map_err(|why| Refused::Step {
+                number: index + 1,
+                kind: step.kind(),
+                why,
+            })
+        })
+    }
+}
