@@ -25,6 +25,7 @@ mod ejection;
 mod envelopes;
 mod forwarding;
 mod framing;
+mod graphql;
 mod headers;
 mod health_checks;
 mod hostile;

@@ -24,16 +24,16 @@ use crate::error::Error;
 use crate::headers::Headers;
 use crate::message::{Request, Response};
 
-mod blocking;
-mod collect;
-mod decode;
+pub(super) mod blocking;
+pub(super) mod collect;
+pub(super) mod decode;
 pub mod document;
 pub mod envelope;
 mod inbound;
 mod outbound;
 mod pointer;
 pub mod refusal;
-mod representation;
+pub(super) mod representation;
 pub mod step;
 #[cfg(test)]
 mod tests;
@@ -157,7 +157,7 @@ impl Side {
 const COMPRESSED: usize = 8;
 
 /// Whether answers of this status have no content (RFC 9110, section 6.4.1), or none that is a document.
-fn is_bodiless(status: StatusCode) -> bool {
+pub(super) fn is_bodiless(status: StatusCode) -> bool {
     status.is_informational()
         || [
             StatusCode::NO_CONTENT,

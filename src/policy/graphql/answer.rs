@@ -1,0 +1,125 @@
+//! What an answer says beside its status.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, header};
+use serde_json::Value;
+
+use super::{Config, GRAPHQL_ERRORS, unreadable};
+use crate::body::Body;
+use crate::error::{Error, Progress};
+use crate::message::Response;
+use crate::policy::body_transform::collect::{Unread, collect};
+use crate::policy::body_transform::decode::{Coding, Undecodable, codings, decode, encoded_limit};
+use crate::policy::body_transform::refusal::{Direction, Refused};
+use crate::policy::body_transform::representation::{forget_bytes, is_json};
+use crate::policy::body_transform::{blocking, document as json, is_bodiless};
+
+/// Messages that are shown to the caller, and characters of each.
+const MOST_MESSAGES: usize = 3;
+const LONGEST_MESSAGE: usize = 200;
+
+/// # Errors
+/// `graphql_errors`, and those of a body that cannot be read.
+pub async fn judge(
+    response: &mut Response,
+    method: &Method,
+    config: &Arc<Config>,
+) -> Result<(), Error> {
+    let judged = response.status.is_success()
+        && response.upgrade.is_none()
+        && *method != Method::HEAD
+        && !is_bodiless(response.status)
+        && is_json(&response.headers);
+    if !judged {
+        return Ok(());
+    }
+    let wrong = |refused| unreadable(Direction::Response, &refused, config);
+    let codings = codings(&response.headers).map_err(|name| wrong(Refused::UnknownCoding(name)))?;
+    let limit = encoded_limit(config.limit(), &codings);
+    let body = match collect(&mut response.body, limit).await {
+        Ok(body) => body,
+        Err(Unread::TooLarge) => return Err(wrong(Refused::TooLarge)),
+        Err(Unread::Failed(error)) => return Err(error),
+    };
+    response.headers.remove(&header::TRAILER);
+    let (content, work) = (body.clone(), config.clone());
+    let looked = blocking::run(body.len(), move || look(content, &codings, &work)).await;
+    match looked.unwrap_or(Err(Refused::Panicked)).map_err(wrong)? {
+        Found::Errors(messages) => {
+            Err(Error::new(GRAPHQL_ERRORS, messages).at(Progress::Answering))
+        }
+        Found::Nothing => {
+            response.body = Body::full(body);
+            Ok(())
+        }
+        Found::Data(data) => {
+            forget_bytes(&mut response.headers);
+            let kind = HeaderValue::from_static("application/json");
+            response.headers.insert(&header::CONTENT_TYPE, &kind);
+            response.body = Body::full(data);
+            Ok(())
+        }
+    }
+}
+
+enum Found {
+    /// To be passed on as it is.
+    Nothing,
+    Errors(String),
+    /// What stands in `data`, as text.
+    Data(Vec<u8>),
+}
+
+fn look(body: Bytes, codings: &[Coding], config: &Config) -> Result<Found, Refused> {
+    let limit = config.limit();
+    let body = decode(body, codings, limit).map_err(|why| match why {
+        Undecodable::TooLarge => Refused::TooLarge,
+        Undecodable::Broken(coding) => Refused::NotDecoded(coding),
+    })?;
+    let mut answer = json::read(&body).map_err(Refused::NotJson)?;
+    let answers = match &mut answer {
+        Value::Array(batch) => batch.as_mut_slice(),
+        one => std::slice::from_mut(one),
+    };
+    let errors: Vec<&Value> = answers.iter().flat_map(errors_of).collect();
+    if !errors.is_empty() {
+        return Ok(match config.errors_are_failures {
+            true => Found::Errors(told(&errors)),
+            false => Found::Nothing,
+        });
+    }
+    if !config.unwrap_data || !answers.iter().all(|one| one.get("data").is_some()) {
+        return Ok(Found::Nothing);
+    }
+    for one in answers {
+        *one = one["data"].take();
+    }
+    json::write(&answer, limit)
+        .map(Found::Data)
+        .map_err(|_| Refused::Outgrown)
+}
+
+fn errors_of(answer: &Value) -> impl Iterator<Item = &Value> {
+    let errors = answer.get("errors").and_then(Value::as_array);
+    errors.into_iter().flatten()
+}
+
+/// The messages of errors: what GraphQL means for people to read.
+fn told(errors: &[&Value]) -> String {
+    let message = |error: &&Value| {
+        let text = error.get("message").and_then(Value::as_str);
+        let text = text.unwrap_or("an error without a message");
+        text.chars().take(LONGEST_MESSAGE).collect::<String>()
+    };
+    let messages: Vec<String> = errors.iter().take(MOST_MESSAGES).map(message).collect();
+    let more = match errors.len() > MOST_MESSAGES {
+        true => "; and more",
+        false => "",
+    };
+    format!(
+        "the upstream answers with errors: {}{more}",
+        messages.join("; ")
+    )
+}

@@ -1,0 +1,111 @@
+//! Where a request has its query.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, header};
+use serde_json::Value;
+
+use super::{Config, document, refuse, unreadable};
+use crate::body::Body;
+use crate::error::Error;
+use crate::message::Request;
+use crate::policy::body_transform::collect::{Unread, collect};
+use crate::policy::body_transform::decode::{Undecodable, codings, decode, encoded_limit};
+use crate::policy::body_transform::refusal::{Direction, Refused};
+use crate::policy::body_transform::representation::{essence, is_json};
+use crate::policy::body_transform::{blocking, document as json};
+
+/// Queries in one request.
+const LARGEST_BATCH: usize = 100;
+
+/// # Errors
+/// `graphql_refused`, and those of a body that cannot be read.
+pub async fn judge(request: &mut Request, config: &Arc<Config>) -> Result<(), Error> {
+    let in_url = in_url(request)?;
+    match request.method {
+        // It is how a browser asks whether it may ask.
+        Method::OPTIONS => Ok(()),
+        Method::GET | Method::HEAD => match in_url {
+            Some(query) => document::judge(&query, config).map_err(refuse),
+            None => Err(refuse("there is no `query` in the URL")),
+        },
+        Method::POST if in_url.is_some() => {
+            Err(refuse("there is a `query` in the URL, and a body as well"))
+        }
+        Method::POST => in_body(request, config).await,
+        _ => Err(refuse("GraphQL is asked by GET or POST")),
+    }
+}
+
+/// The query of a URL. Names are compared in any case, as a server may do so.
+fn in_url(request: &Request) -> Result<Option<String>, Error> {
+    let pairs = form_urlencoded::parse(request.target.query().unwrap_or_default().as_bytes());
+    let mut queries = pairs.filter(|(name, _)| name.eq_ignore_ascii_case("query"));
+    let first = queries
+        .next()
+        .map(|(_, query): (Cow<'_, str>, _)| query.into_owned());
+    match queries.next() {
+        Some(_) => Err(refuse("there are several `query` in the URL")),
+        None => Ok(first),
+    }
+}
+
+async fn in_body(request: &mut Request, config: &Arc<Config>) -> Result<(), Error> {
+    let kind = request.headers.get(&header::CONTENT_TYPE).map(essence);
+    let bare = kind.as_deref() == Some("application/graphql");
+    let several = request.headers.get_all(&header::CONTENT_TYPE).count() > 1;
+    if several || !bare && !is_json(&request.headers) {
+        return Err(refuse(
+            "its content type is neither JSON nor `application/graphql`",
+        ));
+    }
+    let wrong = |refused| unreadable(Direction::Request, &refused, config);
+    let codings = codings(&request.headers).map_err(|name| wrong(Refused::UnknownCoding(name)))?;
+    let limit = config.limit();
+    let body = match collect(&mut request.body, encoded_limit(limit, &codings)).await {
+        Ok(body) => body,
+        Err(Unread::TooLarge) => return Err(wrong(Refused::TooLarge)),
+        Err(Unread::Failed(error)) => return Err(error),
+    };
+    request.headers.remove(&header::TRAILER);
+    request.body = Body::full(body.clone());
+    let config = config.clone();
+    let judged = blocking::run(body.len(), move || {
+        let body = decode(body, &codings, limit).map_err(|why| match why {
+            Undecodable::TooLarge => unreadable(Direction::Request, &Refused::TooLarge, &config),
+            Undecodable::Broken(coding) => {
+                unreadable(Direction::Request, &Refused::NotDecoded(coding), &config)
+            }
+        })?;
+        all_of(&body, bare, &config).map_err(refuse)
+    });
+    judged
+        .await
+        .unwrap_or_else(|| Err(refuse("it could not be read")))
+}
+
+fn all_of(body: &Bytes, bare: bool, config: &Config) -> Result<(), String> {
+    if bare {
+        let text = std::str::from_utf8(body).map_err(|_| "it is not text in UTF-8".to_owned())?;
+        return document::judge(text, config);
+    }
+    let body = json::read(body).map_err(|why| format!("its body is not JSON: {why}"))?;
+    match &body {
+        Value::Array(batch) if batch.is_empty() => Err("the batch is empty".to_owned()),
+        Value::Array(batch) if batch.len() > LARGEST_BATCH => Err(format!(
+            "a batch of {} queries is too large; there may be {LARGEST_BATCH}",
+            batch.len()
+        )),
+        Value::Array(batch) => batch.iter().try_for_each(|one| one_of(one, config)),
+        one => one_of(one, config),
+    }
+}
+
+fn one_of(request: &Value, config: &Config) -> Result<(), String> {
+    match request.get("query") {
+        Some(Value::String(query)) => document::judge(query, config),
+        _ => Err("there is no `query` in its body".to_owned()),
+    }
+}
