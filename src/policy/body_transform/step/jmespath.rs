@@ -5,9 +5,9 @@
 
 use std::sync::{Arc, LazyLock};
 
-use jpx_core::ast::Ast;
+use jpx_core::ast::{Ast, Comparator};
 use jpx_core::functions::{self, Function};
-use jpx_core::{Context, Runtime, SearchResult};
+use jpx_core::{Context, Runtime, SearchResult, ValueExt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
@@ -34,14 +34,23 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     for (name, function) in computing {
         runtime.register_function(name, Box::new(Computing(function)));
     }
-    let comparing: [(&str, Box<dyn Function>); 3] = [
+    let ordering: [(&str, Box<dyn Function>); 3] = [
         ("max", Box::new(functions::MaxFn::new())),
         ("min", Box::new(functions::MinFn::new())),
         ("sort", Box::new(functions::SortFn::new())),
     ];
-    for (name, function) in comparing {
-        runtime.register_function(name, Box::new(Comparing(function)));
+    for (name, function) in ordering {
+        runtime.register_function(name, Box::new(Ordering(function)));
     }
+    let ordering_by_key: [(&str, Box<dyn Function>); 3] = [
+        ("max_by", Box::new(functions::MaxByFn::new())),
+        ("min_by", Box::new(functions::MinByFn::new())),
+        ("sort_by", Box::new(functions::SortByFn::new())),
+    ];
+    for (name, function) in ordering_by_key {
+        runtime.register_function(name, Box::new(OrderingByKey(function)));
+    }
+    runtime.register_function("contains", Box::new(Contains(functions::ContainsFn::new())));
     runtime
 });
 
@@ -218,21 +227,63 @@ impl Function for Computing {
 }
 
 /// A function that orders numbers.
-struct Comparing(Box<dyn Function>);
+struct Ordering(Box<dyn Function>);
 
-impl Function for Comparing {
+impl Function for Ordering {
     fn evaluate(&self, args: &[Value], ctx: &mut Context<'_>) -> SearchResult {
         in_range(args, ctx)?;
         self.0.evaluate(args, ctx)
     }
 }
 
+/// A function that orders what it is given by something of it.
+struct OrderingByKey(Box<dyn Function>);
+
+impl Function for OrderingByKey {
+    fn evaluate(&self, args: &[Value], ctx: &mut Context<'_>) -> SearchResult {
+        if let [list, key] = args
+            && has_beyond(list)
+        {
+            let keys = functions::MapFn::new().evaluate(&[key.clone(), list.clone()], ctx)?;
+            in_range(&[keys], ctx)?;
+        }
+        self.0.evaluate(args, ctx)
+    }
+}
+
+/// `contains`, for which a number is in a list as soon as `==` finds it there: 1 and 1.0 are one number.
+struct Contains(functions::ContainsFn);
+
+impl Function for Contains {
+    fn evaluate(&self, args: &[Value], ctx: &mut Context<'_>) -> SearchResult {
+        let [Value::Array(items), sought] = args else {
+            return self.0.evaluate(args, ctx);
+        };
+        let mut equal = items
+            .iter()
+            .map(|item| item.compare(&Comparator::Equal, sought));
+        Ok(Value::Bool(equal.any(|equal| equal == Some(true))))
+    }
+}
+
+/// Whether a number beyond 64-bit floating point stands anywhere in a document.
+fn has_beyond(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(has_beyond),
+        Value::Object(fields) => fields.values().any(has_beyond),
+        leaf => is_beyond(leaf),
+    }
+}
+
+fn is_beyond(value: &Value) -> bool {
+    value.is_number() && value.as_f64().is_none()
+}
+
 /// The library takes a number beyond 64-bit floating point for 0, or panics.
 fn in_range(args: &[Value], ctx: &Context<'_>) -> Result<(), jpx_core::JmespathError> {
-    let beyond = |value: &Value| value.is_number() && value.as_f64().is_none();
     let found = args.iter().any(|arg| match arg {
-        Value::Array(items) => items.iter().any(beyond),
-        arg => beyond(arg),
+        Value::Array(items) => items.iter().any(is_beyond),
+        arg => is_beyond(arg),
     });
     match found {
         true => Err(functions::custom_error(
@@ -280,6 +331,18 @@ mod tests {
             ("avg(@)", "[1, 2]", "1.5"),
             ("max(@)", "[9007199254740993, 1]", "9007199254740993"),
             ("sort(@)", "[2.50, 1.0]", "[1.0,2.50]"),
+            ("contains(@, `1`)", "[1.0]", "true"),
+            (
+                "contains(@, `{\"a\": [1e0]}`)",
+                r#"[0, {"a": [1]}]"#,
+                "true",
+            ),
+            ("contains(@, `1`)", "[\"1\", true, 11]", "false"),
+            (
+                "sort_by(@, &a)[*].b",
+                r#"[{"a":2,"b":1e400},{"a":1,"b":0}]"#,
+                "[0,1e+400]",
+            ),
         ] {
             assert_eq!(
                 search(expression, text).as_deref(),
@@ -301,6 +364,10 @@ mod tests {
             "sort(@)",
         ] {
             let error = search(expression, "[1e400]").unwrap_err();
+            assert!(error.contains("too large"), "{expression}: {error}");
+        }
+        for expression in ["sort_by(@, &a)", "max_by(@, &a)", "min_by(@, &a)"] {
+            let error = search(expression, r#"[{"a":1},{"a":-1e400}]"#).unwrap_err();
             assert!(error.contains("too large"), "{expression}: {error}");
         }
         assert_eq!(search("@", "[1e+400]").as_deref(), Ok("[1e+400]"));

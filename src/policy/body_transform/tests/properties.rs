@@ -25,6 +25,17 @@ fn any_document() -> impl Strategy<Value = Value> {
     })
 }
 
+/// Small enough that two of them are often equal.
+fn small_document() -> impl Strategy<Value = Value> {
+    let number = "[01](\\.0{1,2})?(e[01])?".prop_map(|text| Value::Number(text.parse().unwrap()));
+    number.prop_recursive(2, 4, 2, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..2).prop_map(Value::Array),
+            inner.prop_map(|value| json!({ "a": value })),
+        ]
+    })
+}
+
 fn key() -> impl Strategy<Value = String> {
     "[abc]|[0-2]|-|~|/"
 }
@@ -103,6 +114,21 @@ proptest! {
             let text = document::write(&result, 1 << 20).unwrap();
             prop_assert_eq!(document::read(&text).unwrap(), result);
         }
+    }
+
+    /// What `==` finds in a list is contained in it, and nothing else is.
+    #[test]
+    fn a_list_contains_what_equals_a_part_of_it(
+        list in prop::collection::vec(small_document(), 0..4),
+        sought in small_document(),
+    ) {
+        let find = |expression: &str, document: Value| {
+            apply(&read(&[json!({ "jmespath": expression })]).unwrap(), &document).unwrap()
+        };
+        let mut items = list.iter();
+        let equals = items.any(|item| find("[0] == [1]", json!([item, sought])) == json!(true));
+        let contains = find("contains([0], [1])", json!([list, sought]));
+        prop_assert_eq!(contains, json!(equals));
     }
 
     /// Names that nothing has yet: what was renamed one way comes back the other way.
