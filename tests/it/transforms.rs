@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::support::{Gate, Launch, Origin, Proxy, Script, Setup};
+use crate::support::{Gate, H2Client, H2Origin, Launch, Origin, Proxy, Script, Setup};
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
@@ -116,6 +116,48 @@ fn compressed_bodies_are_changed_both_ways() {
         assert_eq!(seen.text(), r#"{"name":"ann"}"#, "{name}");
         assert_eq!(seen.header("content-encoding"), None);
     }
+}
+
+#[test]
+fn bodies_are_changed_over_http2_on_both_sides() {
+    let origin = H2Origin::start();
+    let setup = Setup::to_address(origin.address())
+        .upstream(r#"protocol = "http2""#)
+        .route(r#"request.body = [{ wrap = "sent" }]"#)
+        .route(r#"response.body = [{ wrap = "answered" }]"#);
+    let proxy = Proxy::with(&setup);
+    let client = H2Client::connect(proxy.address());
+    let json = ("content-type", "application/json");
+    let headers = [json, ("content-length", "3"), ("digest", "sha-256=x")];
+    let answer = client.request("POST", "/", &headers, "[1]");
+    assert_eq!(answer.text(), r#"{"answered":{"sent":[1]}}"#);
+    assert_eq!(answer.header("content-length"), Some("25"));
+    let seen = origin.requests();
+    assert_eq!(seen[0].headers["content-length"], "12");
+    assert!(!seen[0].headers.contains_key("digest"));
+    let cut = client.request("POST", "/cut", &[json], "[1]");
+    assert_eq!(
+        (cut.status, cut.header("outrigger-reason")),
+        (502, Some("upstream_reset"))
+    );
+}
+
+#[test]
+fn a_caller_that_waits_to_be_asked_for_its_body_is_asked() {
+    let origin = Origin::start();
+    let setup = Setup::to(&origin).route(r#"request.body = [{ wrap = "a" }]"#);
+    let proxy = Proxy::with(&setup);
+    let mut client = proxy.client();
+    client.send(
+        "PUT / HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\nexpect: 100-continue\r\n\
+         content-length: 3\r\n\r\n",
+    );
+    assert_eq!(client.read_head().start, "HTTP/1.1 100 Continue");
+    client.send("[1]");
+    assert_eq!(client.read_answer().status, 200);
+    let seen = origin.only_request();
+    assert_eq!(seen.text(), r#"{"a":[1]}"#);
+    assert_eq!(seen.header("expect"), None, "nothing is left to wait for");
 }
 
 #[test]

@@ -8,14 +8,26 @@ use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 use metrics::Counter;
 
+use super::refusal::Refused;
 use crate::body::Body;
 use crate::error::Error;
 
 /// Why a body was not read to its end.
 pub enum Unread {
-    TooLarge,
+    Refused(Refused),
     Failed(Error),
 }
+
+impl Unread {
+    pub fn into_error(self, refuse: impl FnOnce(&Refused) -> Error) -> Error {
+        match self {
+            Unread::Refused(refused) => refuse(&refused),
+            Unread::Failed(error) => error,
+        }
+    }
+}
+
+const TOO_LARGE: Unread = Unread::Refused(Refused::TooLarge);
 
 /// All of a body, its trailers aside. What announces itself as too large is not read at all.
 ///
@@ -24,7 +36,7 @@ pub enum Unread {
 pub async fn collect(body: &mut Body, limit: usize) -> Result<Bytes, Unread> {
     let expected = body.size_hint().lower();
     if expected > limit as u64 {
-        return Err(Unread::TooLarge);
+        return Err(TOO_LARGE);
     }
     if let Some(whole) = body.take_full() {
         return Ok(whole);
@@ -37,7 +49,7 @@ pub async fn collect(body: &mut Body, limit: usize) -> Result<Bytes, Unread> {
         };
         let so_far = first.len().max(all.len());
         if so_far + piece.len() > limit {
-            return Err(Unread::TooLarge);
+            return Err(TOO_LARGE);
         }
         match (first.is_empty(), all.is_empty()) {
             (true, true) => first = piece,

@@ -9,7 +9,7 @@ use super::{MAX_BODY, Side};
 use crate::body::Body;
 use crate::error::Error;
 use crate::message::Request;
-use crate::policy::body_transform::representation::is_json;
+use crate::policy::body_transform::representation::{forget_expectation, is_json};
 use crate::policy::headers::RequestConfig;
 use crate::policy::stack::Build;
 use crate::policy::validate::Values;
@@ -55,14 +55,15 @@ impl Inbound {
             return self.streaming(request);
         }
         let (headers, body) = (&mut request.headers, &mut request.body);
-        let given = |body, codings| Given {
-            body,
-            codings,
+        let given = |content| Given {
+            content,
             is_json: true,
             judged: true,
             facts: None,
         };
-        self.side.replace(headers, body, given).await.map(|_| ())
+        self.side.replace(headers, body, given).await?;
+        forget_expectation(headers);
+        Ok(())
     }
 
     /// Only where a document is asked for it matters that there is none.

@@ -12,7 +12,7 @@
 use http::StatusCode;
 use metrics::{Counter, counter};
 
-use self::decode::{Coding, codings, encoded_limit};
+use self::content::Content;
 use self::inbound::Inbound;
 use self::outbound::Outbound;
 use self::refusal::{Direction, Refused};
@@ -25,8 +25,9 @@ use crate::headers::Headers;
 use crate::message::{Request, Response};
 
 pub(super) mod blocking;
-pub(super) mod collect;
-pub(super) mod decode;
+mod collect;
+pub(super) mod content;
+mod decode;
 pub mod document;
 pub mod envelope;
 mod inbound;
@@ -115,22 +116,13 @@ impl Side {
         &self,
         headers: &mut Headers,
         body: &mut Body,
-        given: impl FnOnce(bytes::Bytes, Vec<Coding>) -> Given,
+        given: impl FnOnce(Content) -> Given,
     ) -> Result<bool, Error> {
-        let codings =
-            codings(headers).map_err(|name| self.refuse(&Refused::UnknownCoding(name)))?;
-        let limit = encoded_limit(self.work.max_body, &codings);
-        let content = match collect::collect(body, limit).await {
-            Ok(content) => content,
-            Err(collect::Unread::TooLarge) => return Err(self.refuse(&Refused::TooLarge)),
-            Err(collect::Unread::Failed(error)) => return Err(error),
-        };
-        headers.remove(&http::header::TRAILER);
-        let size = match codings.is_empty() {
-            true => content.len(),
-            false => content.len().saturating_mul(COMPRESSED),
-        };
-        let given = given(content.clone(), codings);
+        let content = Content::read(headers, body, self.work.max_body)
+            .await
+            .map_err(|unread| unread.into_error(|refused| self.refuse(refused)))?;
+        let (size, unchanged) = (content.size(), content.encoded());
+        let given = given(content);
         let work = self.work.clone();
         let done = blocking::run(size, move || work.run(given)).await;
         let changed = done.unwrap_or(Err(Refused::Panicked));
@@ -141,7 +133,7 @@ impl Side {
                 Ok(true)
             }
             None => {
-                *body = Body::full(content);
+                *body = Body::full(unchanged);
                 Ok(false)
             }
         }
@@ -152,9 +144,6 @@ impl Side {
         self.direction.error(refused, self.work.max_body)
     }
 }
-
-/// How many times as large JSON usually is without its encoding.
-const COMPRESSED: usize = 8;
 
 /// Whether answers of this status have no content (RFC 9110, section 6.4.1), or none that is a document.
 pub(super) fn is_bodiless(status: StatusCode) -> bool {

@@ -88,9 +88,8 @@ impl Outbound {
         let facts = self.envelope.then(|| Facts::of(response, asked.about()));
         // What an upstream promises is the shape of its successes.
         let judged = response.status.is_success();
-        let given = |body, codings| Given {
-            body,
-            codings,
+        let given = |content| Given {
+            content,
             is_json: json,
             judged,
             facts,

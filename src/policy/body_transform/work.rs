@@ -1,9 +1,8 @@
 //! What is done with one body, once it is here: everything that takes the processor's time, and nothing that waits.
 
-use bytes::Bytes;
 use serde_json::Value;
 
-use super::decode::{Coding, Undecodable, decode};
+use super::content::Content;
 use super::document;
 use super::envelope::Facts;
 use super::refusal::Refused;
@@ -19,10 +18,9 @@ pub struct Work {
     pub values: Values,
 }
 
-/// What is known of a body beside its bytes.
+/// A body, and what is known of it.
 pub struct Given {
-    pub body: Bytes,
-    pub codings: Vec<Coding>,
+    pub content: Content,
     pub is_json: bool,
     /// Whether the schema applies.
     pub judged: bool,
@@ -39,16 +37,18 @@ impl Work {
     /// # Errors
     /// Why the body cannot be changed.
     pub fn run(&self, given: Given) -> Result<Option<Vec<u8>>, Refused> {
-        let Given { body, facts, .. } = given;
+        let Given {
+            content,
+            is_json,
+            judged,
+            facts,
+        } = given;
         let limit = self.max_body.saturating_mul(ROOM_TO_GROW);
-        let body = decode(body, &given.codings, self.max_body).map_err(|why| match why {
-            Undecodable::TooLarge => Refused::TooLarge,
-            Undecodable::Broken(coding) => Refused::NotDecoded(coding),
-        })?;
-        let document = match (given.is_json && !body.is_empty(), &facts) {
+        let body = content.decode(self.max_body)?;
+        let document = match (is_json && !body.is_empty(), &facts) {
             (true, _) => {
                 let document = document::read(&body).map_err(Refused::NotJson)?;
-                self.validate(&document, given.judged)?;
+                self.validate(&document, judged)?;
                 self.apply(document, limit)?
             }
             (false, Some(facts)) => facts.data(&body),

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::{HeaderValue, Method, header};
 use serde_json::Value;
 
@@ -10,8 +9,7 @@ use super::{Config, GRAPHQL_ERRORS, unreadable};
 use crate::body::Body;
 use crate::error::{Error, Progress};
 use crate::message::Response;
-use crate::policy::body_transform::collect::{Unread, collect};
-use crate::policy::body_transform::decode::{Coding, Undecodable, codings, decode, encoded_limit};
+use crate::policy::body_transform::content::Content;
 use crate::policy::body_transform::refusal::{Direction, Refused};
 use crate::policy::body_transform::representation::{forget_bytes, is_json};
 use crate::policy::body_transform::{blocking, document as json, is_bodiless};
@@ -35,18 +33,16 @@ pub async fn judge(
     if !judged {
         return Ok(());
     }
-    let wrong = |refused| unreadable(Direction::Response, &refused, config);
-    let codings = codings(&response.headers).map_err(|name| wrong(Refused::UnknownCoding(name)))?;
-    let limit = encoded_limit(config.limit(), &codings);
-    let body = match collect(&mut response.body, limit).await {
-        Ok(body) => body,
-        Err(Unread::TooLarge) => return Err(wrong(Refused::TooLarge)),
-        Err(Unread::Failed(error)) => return Err(error),
-    };
-    response.headers.remove(&header::TRAILER);
-    let (content, work) = (body.clone(), config.clone());
-    let looked = blocking::run(body.len(), move || look(content, &codings, &work)).await;
-    match looked.unwrap_or(Err(Refused::Panicked)).map_err(wrong)? {
+    let wrong = |refused: &Refused| unreadable(Direction::Response, refused, config);
+    let content = Content::read(&mut response.headers, &mut response.body, config.limit())
+        .await
+        .map_err(|unread| unread.into_error(wrong))?;
+    let (body, work) = (content.encoded(), config.clone());
+    let looked = blocking::run(content.size(), move || look(content, &work)).await;
+    match looked
+        .unwrap_or(Err(Refused::Panicked))
+        .map_err(|refused| wrong(&refused))?
+    {
         Found::Errors(messages) => {
             Err(Error::new(GRAPHQL_ERRORS, messages).at(Progress::Answering))
         }
@@ -72,12 +68,9 @@ enum Found {
     Data(Vec<u8>),
 }
 
-fn look(body: Bytes, codings: &[Coding], config: &Config) -> Result<Found, Refused> {
+fn look(content: Content, config: &Config) -> Result<Found, Refused> {
     let limit = config.limit();
-    let body = decode(body, codings, limit).map_err(|why| match why {
-        Undecodable::TooLarge => Refused::TooLarge,
-        Undecodable::Broken(coding) => Refused::NotDecoded(coding),
-    })?;
+    let body = content.decode(limit)?;
     let mut answer = json::read(&body).map_err(Refused::NotJson)?;
     let answers = match &mut answer {
         Value::Array(batch) => batch.as_mut_slice(),

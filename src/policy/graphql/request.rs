@@ -11,10 +11,9 @@ use super::{Config, document, refuse, unreadable};
 use crate::body::Body;
 use crate::error::Error;
 use crate::message::Request;
-use crate::policy::body_transform::collect::{Unread, collect};
-use crate::policy::body_transform::decode::{Undecodable, codings, decode, encoded_limit};
+use crate::policy::body_transform::content::Content;
 use crate::policy::body_transform::refusal::{Direction, Refused};
-use crate::policy::body_transform::representation::{essence, is_json};
+use crate::policy::body_transform::representation::{essence, forget_expectation, is_json};
 use crate::policy::body_transform::{blocking, document as json};
 
 /// Queries in one request.
@@ -61,29 +60,25 @@ async fn in_body(request: &mut Request, config: &Arc<Config>) -> Result<(), Erro
             "its content type is neither JSON nor `application/graphql`",
         ));
     }
-    let wrong = |refused| unreadable(Direction::Request, &refused, config);
-    let codings = codings(&request.headers).map_err(|name| wrong(Refused::UnknownCoding(name)))?;
-    let limit = config.limit();
-    let body = match collect(&mut request.body, encoded_limit(limit, &codings)).await {
-        Ok(body) => body,
-        Err(Unread::TooLarge) => return Err(wrong(Refused::TooLarge)),
-        Err(Unread::Failed(error)) => return Err(error),
-    };
-    request.headers.remove(&header::TRAILER);
-    request.body = Body::full(body.clone());
+    let content = Content::read(&mut request.headers, &mut request.body, config.limit())
+        .await
+        .map_err(|unread| unread.into_error(|refused| wrong(refused, config)))?;
+    request.body = Body::full(content.encoded());
+    forget_expectation(&mut request.headers);
     let config = config.clone();
-    let judged = blocking::run(body.len(), move || {
-        let body = decode(body, &codings, limit).map_err(|why| match why {
-            Undecodable::TooLarge => unreadable(Direction::Request, &Refused::TooLarge, &config),
-            Undecodable::Broken(coding) => {
-                unreadable(Direction::Request, &Refused::NotDecoded(coding), &config)
-            }
-        })?;
+    let judged = blocking::run(content.size(), move || {
+        let body = content
+            .decode(config.limit())
+            .map_err(|refused| wrong(&refused, &config))?;
         all_of(&body, bare, &config).map_err(refuse)
     });
     judged
         .await
         .unwrap_or_else(|| Err(refuse("it could not be read")))
+}
+
+fn wrong(refused: &Refused, config: &Config) -> Error {
+    unreadable(Direction::Request, refused, config)
 }
 
 fn all_of(body: &Bytes, bare: bool, config: &Config) -> Result<(), String> {
