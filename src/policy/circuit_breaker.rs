@@ -65,7 +65,7 @@ pub struct Config {
     /// How many are tried; all of them must succeed. One that takes longer than the breaker was open makes room for
     /// another. Default: 1.
     pub half_open_requests: NonZeroU32,
-    /// What is a failure: `"5xx"`, `"timeout"`, `"connect"`, `"reset"`, `"grpc"`, or a status such as 429.
+    /// What is a failure: `"5xx"`, `"timeout"`, `"connect"`, `"reset"`, `"grpc"`, `"graphql"`, or a status such as 429.
     pub failures: Vec<Failure>,
 }
 
@@ -134,6 +134,11 @@ impl Config {
                 )
                 .help("write `circuit_breaker = false` to turn it off");
         }
+    }
+
+    /// Whether GraphQL answers with errors are failures.
+    pub(super) fn counts_graphql(&self) -> bool {
+        self.failures.contains(&Failure::GraphQl)
     }
 
     fn thresholds(&self) -> Thresholds {

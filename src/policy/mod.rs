@@ -6,9 +6,7 @@
 use serde::{Deserialize, Serialize};
 use tower::ServiceBuilder;
 
-use crate::fetch::Private;
 use crate::problem::Problems;
-use crate::tls::inventory::Inventory;
 use crate::value::{Limit, Toggle};
 
 pub mod authorize;
@@ -124,25 +122,17 @@ impl Config {
                 )
                 .help("set `jwt` on the route or in `[defaults]`");
         }
-    }
-
-    /// The CAs by which policies believe other servers.
-    pub fn certificates(&self) -> Inventory {
-        let keys = on(&self.jwt).map(|jwt| &jwt.jwks.private);
-        let oauth2 = on(&self.credentials).and_then(|credentials| credentials.oauth2.as_ref());
-        let mut all = Inventory::default();
-        for (place, private) in [
-            (["jwt", "jwks"], keys),
-            (
-                ["credentials", "oauth2"],
-                oauth2.map(|oauth2| &oauth2.private),
-            ),
-        ] {
-            if let Some(found) = private.and_then(Private::inventory) {
-                all.append(&place, found);
-            }
+        let tells_errors = on(&self.graphql).is_some_and(|graphql| graphql.errors_are_failures);
+        if on(&self.circuit_breaker).is_some_and(circuit_breaker::Config::counts_graphql)
+            && !tells_errors
+        {
+            problems
+                .warning(
+                    &["circuit_breaker", "failures"],
+                    "\"graphql\" never happens: the route has no `graphql` that makes failures of errors",
+                )
+                .help("set `graphql = {}` on the route or in `[defaults]`");
         }
-        all
     }
 
     /// Whether callers are counted by who they have proven to be.

@@ -14,7 +14,7 @@ fn answering(status: &str, body: &str) -> Script {
 #[test]
 fn queries_beyond_the_limits_never_reach_the_upstream() {
     let origin = Origin::start().on("/", answering("200 OK", r#"{"data":1}"#));
-    let limits = r#"graphql = { max_depth = 2, allowed_operations = ["query", "Place"] }"#;
+    let limits = r#"graphql = { max_depth = 2, allowed_operations = ["query", "Place"], introspection = false }"#;
     let proxy = Proxy::with(&Setup::to(&origin).route(limits));
     let post = |body: &str| proxy.client().request("POST", "/", &[JSON], body);
     for refused in [
@@ -22,6 +22,7 @@ fn queries_beyond_the_limits_never_reach_the_upstream() {
         r#"{"query":"{ ...F } fragment F on T { a { ...F } }"}"#,
         r#"{"query":"mutation Drop { a }"}"#,
         r#"[{"query":"{ a }"},{"query":"mutation { a }"}]"#,
+        r#"{"query":"{ __schema { description } }"}"#,
         r#"{"query":"{ a "}"#,
         "{}",
     ] {
@@ -81,6 +82,34 @@ fn an_answer_with_errors_is_a_failure() {
         .get("/broken")
         .assert_refused(502, "invalid_upstream_body");
     assert_eq!(proxy.get("/text").text(), "hello");
+}
+
+#[test]
+fn errors_open_the_breaker_where_it_counts_them() {
+    let errors = answering("200 OK", r#"{"errors":[{"message":"no"}]}"#);
+    let origin = Origin::start().on("/", errors);
+    let proxy = |failures: &str| {
+        let breaker = format!(
+            "circuit_breaker = {{ consecutive_failures = 2, failure_ratio = false, failures = {failures} }}"
+        );
+        let setup = Setup::to(&origin).route("graphql = {}").route(breaker);
+        Proxy::with(&setup)
+    };
+    let counting = proxy(r#"["graphql"]"#);
+    for _ in 0..2 {
+        counting.get("/").assert_refused(502, "graphql_errors");
+    }
+    counting.get("/").assert_refused(503, "circuit_open");
+    assert_eq!(
+        origin.requests().len(),
+        2,
+        "an error is not asked for again"
+    );
+
+    let other = proxy(r#"["5xx", "timeout", "connect", "reset", 502]"#);
+    for _ in 0..4 {
+        other.get("/").assert_refused(502, "graphql_errors");
+    }
 }
 
 #[test]

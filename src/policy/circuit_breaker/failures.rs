@@ -12,6 +12,7 @@ use crate::error::{
     UPSTREAM_PROTOCOL_ERROR, UPSTREAM_RESET, UPSTREAM_TIMEOUT,
 };
 use crate::headers::Headers;
+use crate::policy::graphql::GRAPHQL_ERRORS;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
@@ -32,6 +33,8 @@ pub enum Failure {
     Reset,
     /// `"grpc"`: a gRPC status of 2, 4, 13, 14 or 15, wherever it stands, or an answer that ends without one.
     Grpc,
+    /// `"graphql"`: an answer of 2xx with errors in it, as the route's policy `graphql` finds them.
+    GraphQl,
     /// An answer of the upstream with this status.
     Status(StatusCode),
 }
@@ -62,15 +65,13 @@ impl FromStr for Failure {
             "connect" => Failure::Connect,
             "reset" => Failure::Reset,
             "grpc" => Failure::Grpc,
-            "graphql" => {
-                return Err("`graphql` is known, but not built yet in this version: it needs the policy `graphql`".to_owned());
-            }
+            "graphql" => Failure::GraphQl,
             text => match text.parse() {
                 Ok(status) => return Failure::from_status(status),
                 Err(_) => {
                     return Err(format!(
-                        "`{text}` is no failure; there are \"5xx\", \"timeout\", \"connect\", \"reset\", \"grpc\" \
-                         and statuses such as 429"
+                        "`{text}` is no failure; there are \"5xx\", \"timeout\", \"connect\", \"reset\", \"grpc\", \
+                         \"graphql\" and statuses such as 429"
                     ));
                 }
             },
@@ -86,6 +87,7 @@ impl fmt::Display for Failure {
             Failure::Connect => "connect",
             Failure::Reset => "reset",
             Failure::Grpc => "grpc",
+            Failure::GraphQl => "graphql",
             Failure::Status(status) => status.as_str(),
         })
     }
@@ -132,6 +134,7 @@ pub struct Classes {
     connect: bool,
     reset: bool,
     pub grpc: bool,
+    graphql: bool,
     statuses: Box<[StatusCode]>,
 }
 
@@ -144,6 +147,7 @@ impl Classes {
             connect: has(Failure::Connect),
             reset: has(Failure::Reset),
             grpc: has(Failure::Grpc),
+            graphql: has(Failure::GraphQl),
             statuses: failures
                 .iter()
                 .filter_map(|failure| match failure {
@@ -167,6 +171,7 @@ impl Classes {
             }
             UPSTREAM_TIMEOUT | DEADLINE_EXCEEDED => Some(self.timeout),
             UPSTREAM_RESET | UPSTREAM_PROTOCOL_ERROR => Some(self.reset),
+            GRAPHQL_ERRORS => Some(self.graphql),
             _ => None,
         }
     }

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use apollo_parser::Parser;
-use apollo_parser::cst::{Definition, OperationDefinition, Selection, SelectionSet};
+use apollo_parser::cst::{CstNode, Definition, Document, Field};
+use apollo_parser::cst::{OperationDefinition, Selection, SelectionSet};
 
 use super::Config;
 
@@ -52,6 +53,9 @@ pub fn judge(text: &str, config: &Config) -> Result<(), String> {
     for operation in &operations {
         allowed(operation, config)?;
     }
+    if !config.introspection && asks_for_schema(&parsed.document()) {
+        return Err("it asks for the schema, which is not shown".to_owned());
+    }
     let Some(max_depth) = config.max_depth else {
         return Ok(());
     };
@@ -64,6 +68,15 @@ pub fn judge(text: &str, config: &Config) -> Result<(), String> {
         depths.within_limit(depth)?;
     }
     Ok(())
+}
+
+/// GraphQL, section 4.1. These names are reserved, so that no other field has them, wherever it stands.
+fn asks_for_schema(document: &Document) -> bool {
+    let mut fields = document.syntax().descendants().filter_map(Field::cast);
+    fields.any(|field| {
+        let name = field.name();
+        name.is_some_and(|name| ["__schema", "__type"].contains(&&*name.text()))
+    })
 }
 
 fn allowed(operation: &OperationDefinition, config: &Config) -> Result<(), String> {

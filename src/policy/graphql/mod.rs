@@ -1,11 +1,12 @@
 //! `graphql`: queries judged before they are sent, and answers that are failures in disguise told apart.
 //!
 //! A query is found in a `POST` of JSON, alone or in a batch, in a `POST` of `application/graphql`, and in the `query`
-//! of a URL (graphql.github.io/graphql-over-http). With `max_depth` or `allowed_operations`, what cannot be judged is
-//! refused: other methods and types, persisted queries without their text, a query both in the URL and in the body.
+//! of a URL (graphql.github.io/graphql-over-http). With `max_depth`, `allowed_operations` or `introspection = false`, what
+//! cannot be judged is refused: other methods and types, persisted queries without their text, a query both in the URL and in the body.
 //!
 //! An answer is judged when it is a success by its status and JSON; any other tells of its failure itself, or is a
-//! stream. This policy stands below the circuit breaker, which counts its failures.
+//! stream. This policy stands below the circuit breaker, which counts `graphql_errors` where its `failures` say so, and
+//! below retries, which take them as final.
 
 use std::collections::BTreeSet;
 
@@ -40,6 +41,8 @@ pub struct Config {
     pub errors_are_failures: bool,
     /// How deep fields may lie in each other, through fragments as well. `{ a { b } }` has a depth of 2.
     pub max_depth: Option<u32>,
+    /// Whether a query may ask for the schema itself, by `__schema` or `__type`. `__typename` is always allowed.
+    pub introspection: bool,
     /// The kinds of operations that are allowed, `query`, `mutation` and `subscription`, and the names of others.
     /// Every operation of a document has to be. A name says nothing of what an operation does.
     pub allowed_operations: Option<BTreeSet<String>>,
@@ -53,6 +56,7 @@ impl Default for Config {
             unwrap_data: false,
             errors_are_failures: true,
             max_depth: None,
+            introspection: true,
             allowed_operations: None,
             max_body: ByteSize(1 << 20),
         }
@@ -91,7 +95,7 @@ impl Config {
     }
 
     fn judges_queries(&self) -> bool {
-        self.max_depth.is_some() || self.allowed_operations.is_some()
+        self.max_depth.is_some() || self.allowed_operations.is_some() || !self.introspection
     }
 
     fn judges_answers(&self) -> bool {

@@ -106,6 +106,29 @@ fn operations_are_allowed_by_kind_and_by_name() {
     }
 }
 
+#[test]
+fn the_schema_is_shown_or_not() {
+    for (query, asks) in [
+        ("{ a __typename }", false),
+        ("{ __schemas }", false),
+        ("{ a(x: \"__schema\") }", false),
+        ("{ __schema { types { name } } }", true),
+        ("{ a x: __type(name: \"T\") { name } }", true),
+        (
+            "{ ... { ...F } } fragment F on Query { __schema { types { name } } }",
+            true,
+        ),
+        (
+            "query A { a } query B { __schema { types { name } } }",
+            true,
+        ),
+    ] {
+        let judged = |settings| judged(query, settings);
+        assert_eq!(judged("introspection = false").is_err(), asks, "{query}");
+        assert_eq!(judged("introspection = true"), Ok(()), "{query}");
+    }
+}
+
 async fn asked(method: &str, target: &str, kind: &str, body: &str) -> Result<String, Error> {
     let policy = GraphQl::new(&config("max_depth = 1\nerrors_are_failures = false"));
     let mut request = request(method, target);
