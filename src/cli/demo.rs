@@ -33,6 +33,7 @@ const WELCOME: &str = "
 outrigger demo: listening on http://127.0.0.1:15001, admin API on http://127.0.0.1:15000
 
   curl -i http://127.0.0.1:15001/hello            forwarded to the built-in upstream
+  curl -i http://127.0.0.1:15001/brief/hello      the same, its JSON changed on the way back
   curl -i http://127.0.0.1:15001/slow?ms=3000     504: the route's timeout is 1 s
   curl -N http://127.0.0.1:15001/events           a stream of events
   curl -i http://127.0.0.1:15001/status           answered by the proxy itself

@@ -108,6 +108,15 @@ impl ResponseConfig {
     pub(super) fn check(&self, problems: &mut Problems) {
         step::check(&self.body, problems);
         self.changes().check(problems);
+        let reads = self.validate.is_some() || !self.body.is_empty() || self.envelope;
+        if self.max_body.is_some() && !reads {
+            problems
+                .warning(
+                    &["max_body"],
+                    "no body is read here, so that none is too large",
+                )
+                .help("it is the limit of `validate`, `body` and `envelope`");
+        }
     }
 
     fn changes(&self) -> Changes {

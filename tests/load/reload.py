@@ -1,13 +1,15 @@
 """Reload under load: see README.md."""
 
 import argparse
+import os
+import pathlib
+import shutil
 import time
 
 import callers
 import generators
 import harness
 import streams
-import volume
 
 CONFIG = """
 [upstreams.app]
@@ -53,14 +55,25 @@ class InPlace:
 
 
 class ConfigMap:
-    """Does as kubelet with a ConfigMap volume."""
+    """Does as kubelet with a ConfigMap volume: the file is a link into `..data`, which is a link to a directory
+    that is made anew for each version and put in place by one rename (Kubernetes, pkg/volume/util/atomic_writer.go)."""
 
     def __init__(self):
-        self.volume = None
+        self.count = 0
 
     def write(self, directory, text):
-        self.volume = self.volume or volume.Volume(directory)
-        self.volume.write({"outrigger.toml": text})
+        self.count += 1
+        version = f"..{time.strftime('%Y_%m_%d_%H_%M_%S')}.{self.count:09}"
+        (directory / version).mkdir()
+        (directory / version / "outrigger.toml").write_text(text)
+        data = directory / "..data"
+        old = os.readlink(data) if data.is_symlink() else None
+        os.symlink(version, directory / "..data_tmp")
+        (directory / "..data_tmp").rename(data)
+        if old is None:
+            os.symlink(pathlib.Path("..data") / "outrigger.toml", directory / "outrigger.toml")
+        else:
+            shutil.rmtree(directory / old)
 
 
 class Watcher:
