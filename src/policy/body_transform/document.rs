@@ -4,6 +4,7 @@ use std::fmt;
 
 use memchr::memmem;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
 /// Reads a document. Numbers keep all the digits with which they came (an exponent is written as `e+2`), and keys
@@ -119,12 +120,13 @@ impl<'de> Visitor<'de> for Strict {
                 }
                 Name::Field(name) => name,
             };
-            let value = entries.next_value_seed(Strict)?;
-            if fields.contains_key(&name) {
-                let shown: String = name.chars().take(80).collect();
-                return Err(A::Error::custom(format!("the key {shown:?} stands twice")));
-            }
-            fields.insert(name, value);
+            match fields.entry(name) {
+                Entry::Vacant(free) => free.insert(entries.next_value_seed(Strict)?),
+                Entry::Occupied(taken) => {
+                    let shown: String = taken.key().chars().take(80).collect();
+                    return Err(A::Error::custom(format!("the key {shown:?} stands twice")));
+                }
+            };
         }
         Ok(Value::Object(fields))
     }
