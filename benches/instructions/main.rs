@@ -3,6 +3,7 @@
 //! `cargo bench --bench instructions` prints them. Unlike time, they hardly depend on what else the machine does, so a
 //! baseline can be kept with the code: `-- --check` fails when a count is more than 3 % above `baseline.toml`, and
 //! `-- --bless` writes the counts there. Compilers differ: with another one than the baseline's, `--check` only tells.
+//! Names after the flags, such as `-- small policies`, choose what is counted.
 //!
 //! Each kind of traffic is run twice, with a few and with many requests, from the same number of connections; the
 //! difference over the difference in requests is what one request costs, without start and end.
@@ -32,6 +33,7 @@ const TOLERANCE: f64 = 0.03;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let asked = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    let all = arguments.iter().all(|argument| argument.starts_with("--"));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -40,18 +42,18 @@ fn main() -> ExitCode {
     let comparable = baseline.is_of_this_compiler();
     let mut exceeded = false;
     println!(
-        "{:12} {:>12} {:>12}  change",
+        "{:15} {:>9} {:>9}  change",
         "instructions", "a request", "baseline"
     );
-    for traffic in TRAFFIC {
+    for traffic in TRAFFIC.iter().filter(|traffic| all || asked(traffic.name)) {
         let counted = runtime.block_on(traffic.count());
         let change = baseline.requests.get(traffic.name).map(|before| {
             let change = counted as f64 / *before as f64 - 1.0;
             exceeded |= change > TOLERANCE;
-            format!("{before:>12}  {:+.1} %", change * 100.0)
+            format!("{before:>9}  {:+.1} %", change * 100.0)
         });
         println!(
-            "{:12} {counted:>12} {}",
+            "{:15} {counted:>9} {}",
             traffic.name,
             change.unwrap_or_default()
         );

@@ -11,6 +11,8 @@ const MANY: u64 = 3_000;
 pub struct Traffic {
     pub name: &'static str,
     request: Request,
+    /// The route's policies, as its table has them.
+    policies: &'static [&'static str],
     /// Protocol between caller and proxy, and between proxy and origin.
     downstream: Protocol,
     upstream: Protocol,
@@ -40,12 +42,66 @@ const SMALL: Request = Request {
     grpc: false,
 };
 
+const UPLOAD: Request = Request {
+    sent: 16 << 10,
+    ..SMALL
+};
+
+/// A small answer over HTTP/1.1, on a route without policies.
+const PLAIN: Traffic = Traffic {
+    name: "small",
+    request: SMALL,
+    policies: &[],
+    downstream: Http1,
+    upstream: Http1,
+};
+
+const HEADERS: &str = r#"
+    request = { set_headers = { x-id = "${request_id}", x-env = "production" }, remove_headers = ["x-trace"] }
+    response = { set_headers = { x-frame-options = "DENY" }, remove_headers = ["server"] }
+"#;
+const RATE_LIMIT: &str =
+    r#"rate_limit = { requests = 100_000_000, per = "1s", key = "client-ip" }"#;
+const BREAKER: &str = "circuit_breaker = {}";
+const RETRY: &str = "retry = {}";
+const TIMEOUT: &str = r#"
+    timeout = "10s"
+    idle_timeout = "60s"
+    deadline = "30s"
+"#;
+const POLICIES: &[&str] = &[HEADERS, RATE_LIMIT, BREAKER, RETRY, TIMEOUT];
+
 pub const TRAFFIC: &[Traffic] = &[
+    PLAIN,
     Traffic {
-        name: "small",
-        request: SMALL,
-        downstream: Http1,
-        upstream: Http1,
+        name: "headers",
+        policies: &[HEADERS],
+        ..PLAIN
+    },
+    Traffic {
+        name: "rate_limit",
+        policies: &[RATE_LIMIT],
+        ..PLAIN
+    },
+    Traffic {
+        name: "breaker",
+        policies: &[BREAKER],
+        ..PLAIN
+    },
+    Traffic {
+        name: "retry",
+        policies: &[RETRY],
+        ..PLAIN
+    },
+    Traffic {
+        name: "timeout",
+        policies: &[TIMEOUT],
+        ..PLAIN
+    },
+    Traffic {
+        name: "policies",
+        policies: POLICIES,
+        ..PLAIN
     },
     Traffic {
         name: "large",
@@ -53,23 +109,23 @@ pub const TRAFFIC: &[Traffic] = &[
             answered: 64 << 10,
             ..SMALL
         },
-        downstream: Http1,
-        upstream: Http1,
+        ..PLAIN
     },
     Traffic {
         name: "upload",
-        request: Request {
-            sent: 16 << 10,
-            ..SMALL
-        },
-        downstream: Http1,
-        upstream: Http1,
+        request: UPLOAD,
+        ..PLAIN
+    },
+    Traffic {
+        name: "upload-policies",
+        request: UPLOAD,
+        policies: POLICIES,
+        ..PLAIN
     },
     Traffic {
         name: "h2-h1",
-        request: SMALL,
         downstream: Http2,
-        upstream: Http1,
+        ..PLAIN
     },
     Traffic {
         name: "grpc",
@@ -80,6 +136,7 @@ pub const TRAFFIC: &[Traffic] = &[
         },
         downstream: Http2,
         upstream: Http2,
+        ..PLAIN
     },
 ];
 
@@ -94,7 +151,7 @@ impl Traffic {
     /// Instructions of the proxy's whole life, in which it carries so many requests.
     async fn run(&self, requests: u64) -> u64 {
         let origin = Origin::start(self.upstream, self.request).await;
-        let proxy = Counted::start(origin.port, self.upstream).await;
+        let proxy = Counted::start(origin.port, self.upstream, self.policies).await;
         match self.downstream {
             Http1 => caller::http1(proxy.port, self.request, requests).await,
             Http2 => caller::http2(proxy.port, self.request, requests).await,

@@ -21,8 +21,8 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// A proxy with one worker before the origin at `origin`, ready to be called.
-    pub async fn start(origin: u16, protocol: Protocol) -> Self {
+    /// A proxy with one worker and a route with `policies` to the origin at `origin`, ready to be called.
+    pub async fn start(origin: u16, protocol: Protocol, policies: &[&str]) -> Self {
         let port = TcpListener::bind("127.0.0.1:0")
             .and_then(|socket| socket.local_addr())
             .expect("there is a free port")
@@ -40,8 +40,11 @@ impl Counted {
             log.level = "error"
             listeners.bench.listen = "127.0.0.1:{port}"
             upstreams.origin = {{ endpoints = ["127.0.0.1:{origin}"], protocol = "{protocol}", connect_timeout = "30s" }}
-            routes.all.upstream = "origin"
-            "#
+            [routes.all]
+            upstream = "origin"
+            {}
+            "#,
+            policies.join("\n")
         );
         std::fs::write(&config, text).unwrap();
         let process = Command::new("valgrind")
