@@ -52,6 +52,9 @@ pub struct Context {
     pub received: Instant,
     /// When the exchange must be over, its body included.
     pub deadline: Option<Instant>,
+    /// It is the caller that waits no longer than `deadline`, and not the route: when it passes, that says nothing
+    /// about the upstream.
+    pub hurried: bool,
     /// When the head of the answer must be here, where that is certain beforehand.
     pub head_by: Option<Instant>,
     /// Takes interim answers (103 and its like) to the caller, where its protocol can carry them.
@@ -80,6 +83,7 @@ impl Context {
             request_id: RequestId::new(),
             received: Instant::now(),
             deadline: None,
+            hurried: false,
             head_by: None,
             interim: None,
             claims: None,

@@ -35,6 +35,7 @@ pub(crate) fn request(method: &str, target: &str) -> Box<Request> {
             request_id: RequestId::new(),
             received: Instant::now(),
             deadline: None,
+            hurried: false,
             head_by: None,
             interim: None,
             claims: None,

@@ -71,13 +71,16 @@ impl Policy for Timeout {
         let received = request.context.received;
         let own = self.whole.and_then(|length| received.checked_add(length));
         let asked = caller::limit(&request).and_then(|length| received.checked_add(length));
-        let deadline = earliest(earliest(own, asked), request.context.deadline);
+        let own = earliest(own, request.context.deadline);
+        let deadline = earliest(own, asked);
+        let hurried = deadline != own;
         request.context.deadline = deadline;
+        request.context.hurried = hurried;
         tell_time_left(&mut request);
 
         let waiting = self.head.map(|length| Waiting::watch(&mut request, length));
         request.context.head_by = waiting.as_ref().and_then(Waiting::certain_until);
-        let mut response = head(next.call(request), waiting, deadline).await?;
+        let mut response = head(next.call(request), waiting, deadline, hurried).await?;
 
         if let Some(upgraded) = &mut response.upgrade {
             upgraded.idle_limit = self.idle;
@@ -89,6 +92,7 @@ impl Policy for Timeout {
                 body: response.body,
                 idle: self.idle,
                 deadline,
+                hurried,
                 waiting_since: None,
                 limit: Deadline::new(),
             });
@@ -102,6 +106,7 @@ async fn head(
     mut answer: Answer<'_>,
     waiting: Option<Waiting>,
     deadline: Option<Instant>,
+    hurried: bool,
 ) -> Result<Box<Response>, Error> {
     // The request's body may move on meanwhile, and the limit with it.
     let head_by = || waiting.as_ref().and_then(Waiting::until);
@@ -123,9 +128,18 @@ async fn head(
     })
     .await;
     in_time.unwrap_or_else(|error| {
-        timer::drop_overdue(answer);
+        let_go(answer, &error, hurried);
         Err(error)
     })
+}
+
+/// Drops what is late. A caller that asked for so little time is as one that goes away: neither says anything about
+/// the upstream, or one caller could open a breaker for all others.
+fn let_go<T>(late: T, error: &Error, hurried: bool) {
+    match hurried && error.reason() == DEADLINE_EXCEEDED {
+        true => drop(late),
+        false => timer::drop_overdue(late),
+    }
 }
 
 fn deadline_exceeded() -> Error {
@@ -281,6 +295,7 @@ struct Limited {
     body: Body,
     idle: Option<Duration>,
     deadline: Option<Instant>,
+    hurried: bool,
     waiting_since: Option<Instant>,
     limit: Deadline,
 }
@@ -331,7 +346,8 @@ impl Limited {
 
     /// Lets go of the source at once, so that what it holds upstream is freed.
     fn cut(&mut self, error: Error) -> Error {
-        timer::drop_overdue(std::mem::replace(&mut self.body, Body::empty()));
+        let late = std::mem::replace(&mut self.body, Body::empty());
+        let_go(late, &error, self.hurried);
         self.deadline = None;
         error.at(Progress::Answering)
     }

@@ -62,6 +62,7 @@ impl Proxy {
             request_id: forwarding::request_id(headers),
             received: timer::now(),
             deadline: None,
+            hurried: false,
             head_by: None,
             interim,
             claims: None,

@@ -65,6 +65,7 @@ pub fn request() -> Request {
             request_id: RequestId::new(),
             received: Instant::now(),
             deadline: None,
+            hurried: false,
             head_by: None,
             claims: None,
             tried: None,

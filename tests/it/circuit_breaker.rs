@@ -117,6 +117,29 @@ fn the_route_s_own_time_limits_count_and_callers_that_go_away_do_not() {
 }
 
 #[test]
+fn callers_in_a_hurry_do_not_open_it_for_the_others() {
+    let half = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nab";
+    let origin = Origin::start()
+        .on("/slow", Script::new().stall())
+        .on("/stream", Script::new().send(half).stall());
+    let proxy = Proxy::with(
+        &with_breaker(Setup::to(&origin), "consecutive_failures = 2").route("deadline = \"1h\""),
+    );
+    let hurried = [("x-request-timeout", "20ms")];
+    for _ in 0..3 {
+        let answer = proxy.client().request("GET", "/slow", &hurried, "");
+        answer.assert_refused(504, "deadline_exceeded");
+    }
+    let mut client = proxy.client();
+    let hurried = [("x-request-timeout", "200ms")];
+    client.send_request("GET", "/stream", &hurried, "");
+    assert!(client.try_answer().is_err());
+    assert_eq!(state(&proxy)["consecutive_failures"], 0);
+    assert_eq!(state(&proxy)["window"]["failures"], 0);
+    assert_eq!(proxy.get("/").status, 200);
+}
+
+#[test]
 fn refused_connections_open_it() {
     let refusing = Refusing::bind();
     let proxy = Proxy::with(

@@ -109,6 +109,20 @@ fn an_endpoint_that_stalls_is_left_out_but_not_for_callers_who_go_away() {
 }
 
 #[test]
+fn callers_in_a_hurry_do_not_eject_an_endpoint_for_the_others() {
+    let (slow, good) = failing(Script::new().stall());
+    let limits = "outlier_detection = { consecutive_failures = 1 }";
+    let proxy = before(slow.address(), &good, limits);
+    for _ in 0..4 {
+        let hurried = [("x-request-timeout", "100ms")];
+        proxy.client().request("GET", "/", &hurried, "");
+    }
+    assert_eq!(slow.requests().len(), 2);
+    assert_eq!(first_endpoint(&proxy)["failures"], 0);
+    assert_eq!(first_endpoint(&proxy)["state"], "available");
+}
+
+#[test]
 fn an_ejected_endpoint_that_answers_again_is_used_again() {
     let error = || Script::new().answering("503 Service Unavailable", "");
     let good = Origin::start();

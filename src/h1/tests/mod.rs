@@ -189,6 +189,7 @@ fn request(method: Method, target: &str, body: Body) -> Request {
             request_id: RequestId::new(),
             received: tokio::time::Instant::now(),
             deadline: None,
+            hurried: false,
             head_by: None,
             interim: None,
             claims: None,

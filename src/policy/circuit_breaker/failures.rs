@@ -25,7 +25,8 @@ const GRPC_FAILURES: [&[u8]; 5] = [b"2", b"4", b"13", b"14", b"15"];
 pub enum Failure {
     /// `"5xx"`: an answer of the upstream with such a status.
     ServerError,
-    /// `"timeout"`: the route's `timeout`, `idle_timeout` or `deadline` passed.
+    /// `"timeout"`: the route's `timeout`, `idle_timeout` or `deadline` passed. A shorter time that a caller asked
+    /// for does not count.
     Timeout,
     /// `"connect"`: no connection could be made, or there was no endpoint to connect to.
     Connect,
