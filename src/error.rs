@@ -8,6 +8,8 @@ use std::borrow::Cow;
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
+use crate::message::Request;
+
 /// A bounded label for why, with the status that goes with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reason {
@@ -79,6 +81,7 @@ struct Facts {
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
     headers: Vec<(HeaderName, HeaderValue)>,
     progress: Progress,
+    request: Option<Box<Request>>,
 }
 
 impl Error {
@@ -90,6 +93,7 @@ impl Error {
             cause: None,
             headers: Vec::new(),
             progress: Progress::Unsent,
+            request: None,
         }))
     }
 
@@ -135,6 +139,18 @@ impl Error {
 
     pub fn progress(&self) -> Progress {
         self.0.progress
+    }
+
+    /// Gives the request that failed back to whoever may want to send it again.
+    #[must_use]
+    pub fn giving_back(mut self, request: Box<Request>) -> Self {
+        self.0.request = Some(request);
+        self
+    }
+
+    /// The request that failed, if it was to come back.
+    pub fn take_request(&mut self) -> Option<Box<Request>> {
+        self.0.request.take()
     }
 }
 

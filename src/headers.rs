@@ -81,6 +81,12 @@ impl Headers {
         self.0.push(name.as_str().as_bytes(), value.as_bytes());
     }
 
+    /// Adds a value under `name`, beside those that are there. It must be one that a header may have.
+    pub(crate) fn append_bytes(&mut self, name: &HeaderName, value: &[u8]) {
+        debug_assert!(HeaderValue::from_bytes(value).is_ok());
+        self.0.push(name.as_str().as_bytes(), value);
+    }
+
     /// Removes every value under `name`; says whether there was one.
     pub fn remove(&mut self, name: &HeaderName) -> bool {
         self.0.remove(name.as_str())

@@ -63,6 +63,9 @@ pub struct Context {
     pub claims: Option<Arc<Claims>>,
     /// Where the request has been, when it may go elsewhere after a failure.
     pub tried: Option<Arc<Tried>>,
+    /// Somebody may want to send it again: what an upstream fails at comes back to whoever asked for it, by
+    /// [`Error::take_request`](crate::error::Error::take_request) or [`Response::request`].
+    pub comes_back: bool,
     /// `Host` is to be the name of the endpoint that is picked.
     pub host_from_endpoint: bool,
 }
@@ -88,8 +91,16 @@ impl Context {
             interim: None,
             claims: None,
             tried: None,
+            comes_back: false,
             host_from_endpoint: false,
         }
+    }
+}
+
+impl Context {
+    /// Notes that the request was sent to an endpoint.
+    pub fn note_tried(&mut self, endpoint: u64) {
+        self.tried.get_or_insert_default().note(endpoint);
     }
 }
 
@@ -149,6 +160,8 @@ pub struct Response {
     pub refused: Option<crate::error::Reason>,
     /// When the exchange must be over, for a caller who does not take what is ready for it.
     pub deadline: Option<Instant>,
+    /// The request, where it was to come back and this answer may be that of a failure.
+    pub request: Option<Box<Request>>,
 }
 
 /// A connection to an upstream that has switched protocols.
@@ -174,6 +187,7 @@ impl Response {
             served_by: None,
             refused: None,
             deadline: None,
+            request: None,
         }
     }
 }

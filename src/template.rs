@@ -124,9 +124,9 @@ impl HeaderTemplate {
         })
     }
 
-    /// Whether it is the same for every request.
-    pub fn is_constant(&self) -> bool {
-        self.constant.is_some()
+    /// The value, when it is the same for every request.
+    pub fn constant(&self) -> Option<&HeaderValue> {
+        self.constant.as_ref()
     }
 
     pub fn as_str(&self) -> &str {
@@ -139,11 +139,16 @@ impl HeaderTemplate {
             return constant.clone();
         }
         let mut value = Vec::with_capacity(self.text.len() + 32);
-        for part in &self.parts {
-            part.render(request, &mut value);
-        }
+        self.render_into(request, &mut value);
         HeaderValue::from_maybe_shared(Bytes::from(value))
             .unwrap_or_else(|_| HeaderValue::from_static(""))
+    }
+
+    /// Appends the value for this request: bytes that may stand in a header.
+    pub fn render_into(&self, request: &Request, out: &mut Vec<u8>) {
+        for part in &self.parts {
+            part.render(request, out);
+        }
     }
 
     fn parse(text: String, captures: bool) -> Result<Self, String> {
@@ -340,8 +345,8 @@ mod tests {
 
     #[test]
     fn only_text_without_variables_is_constant() {
-        assert!(template("a$b").is_constant());
-        assert!(!template("${route}").is_constant());
+        assert!(template("a$b").constant().is_some());
+        assert!(template("${route}").constant().is_none());
     }
 
     #[test]

@@ -40,6 +40,7 @@ pub(crate) fn request(method: &str, target: &str) -> Box<Request> {
             interim: None,
             claims: None,
             tried: None,
+            comes_back: false,
             host_from_endpoint: false,
         },
     })

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::stack::{Build, Handler, Policy, Shown};
+use super::stack::{Build, Glance, Outcome, Shown};
 use crate::error::{Error, Reason};
-use crate::message::{Request, Response};
+use crate::message::Request;
 use crate::problem::Problems;
 use crate::timer;
 use crate::value::{self, Toggle};
@@ -25,7 +25,7 @@ mod window;
 pub use breaker::Forced;
 use breaker::{Breaker, Permit, Refused, State, Thresholds};
 use failures::{Classes, Failure};
-use sample::Sample;
+use sample::{Call, Sample};
 
 /// Where the concurrent parts take their tools from, so that a test can put others in their place.
 mod sync {
@@ -175,24 +175,36 @@ impl CircuitBreaker {
     }
 }
 
-impl Policy for CircuitBreaker {
-    async fn apply(
-        &self,
-        request: Box<Request>,
-        next: &dyn Handler,
-    ) -> Result<Box<Response>, Error> {
-        let judge = &self.0;
-        let permit = judge.admit()?;
-        let is_grpc = judge.failures.grpc && request.is_grpc();
-        let mut sample = Sample::new(&**judge, permit);
-        match next.call(request).await {
-            Ok(response) => Ok(sample.head(response, is_grpc, judge)),
+impl Glance for CircuitBreaker {
+    type Seen<'a> = Watched<'a>;
+
+    fn enter(&self, request: &mut Request) -> Result<Watched<'_>, Error> {
+        let judge = &*self.0;
+        let call = (judge.failures.grpc && request.is_grpc()).then_some(Call {
+            hurried: request.context.hurried,
+        });
+        Ok(Watched {
+            sample: Sample::new(judge, judge.admit()?),
+            call,
+        })
+    }
+
+    fn leave(&self, mut watched: Watched<'_>, outcome: Outcome) -> Outcome {
+        match outcome {
+            Ok(response) => Ok(watched.sample.head(response, watched.call, &self.0)),
             Err(error) => {
-                sample.error(&error);
+                watched.sample.error(&error);
                 Err(error)
             }
         }
     }
+}
+
+/// A request that was let through.
+pub(super) struct Watched<'a> {
+    sample: Sample<&'a Judge>,
+    /// When it is to be judged as a call of gRPC.
+    call: Option<Call>,
 }
 
 /// A route's breaker with the thresholds of one config.

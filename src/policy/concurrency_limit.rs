@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::stack::{Build, Handler, Policy, Shown};
+use super::stack::{Build, Glance, Outcome, Shown};
 use crate::body::{Body, End, Guard};
 use crate::error::{Error, OVERLOADED};
 use crate::message::{Request, Response};
@@ -108,24 +108,33 @@ impl ConcurrencyLimit {
     }
 }
 
-impl Policy for ConcurrencyLimit {
-    async fn apply(
-        &self,
-        request: Box<Request>,
-        next: &dyn Handler,
-    ) -> Result<Box<Response>, Error> {
-        let limit = &*self.0;
-        let (slot, in_flight) = limit.take()?;
-        if !limit.adaptive {
-            return Ok(held(slot, next.call(request).await?));
-        }
-        let began = timer::now();
-        let outcome = next.call(request).await;
-        if tells_latency(&outcome) {
-            limit.sample(began, in_flight);
-        }
-        Ok(held(slot, outcome?))
+impl Glance for ConcurrencyLimit {
+    type Seen<'a> = Entered;
+
+    fn enter(&self, _: &mut Request) -> Result<Entered, Error> {
+        let (slot, in_flight) = self.0.take()?;
+        Ok(Entered {
+            slot,
+            in_flight,
+            began: timer::now(),
+        })
     }
+
+    fn leave(&self, entered: Entered, outcome: Outcome) -> Outcome {
+        let limit = &*self.0;
+        if limit.adaptive && tells_latency(&outcome) {
+            limit.sample(entered.began, entered.in_flight);
+        }
+        Ok(held(entered.slot, outcome?))
+    }
+}
+
+/// A request that was let in.
+pub(super) struct Entered {
+    slot: Slot,
+    /// How many there were then.
+    in_flight: u32,
+    began: Instant,
 }
 
 /// Keeps the slot to the end of the answer.

@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, header};
 use serde::{Deserialize, Serialize};
 
 use super::body_transform::step::{self, Step};
-use super::stack::{Handler, Policy};
+use super::stack::{Glance, Outcome};
 use super::validate;
 use crate::error::Error;
 use crate::headers::Headers;
-use crate::message::{Request, Response};
+use crate::message::Request;
 use crate::problem::Problems;
 use crate::template::{FieldName, HeaderTemplate};
 use crate::value::ByteSize;
@@ -143,8 +143,8 @@ type Capture = ([String; 2], String);
 
 /// Changes headers on the way in and on the way back.
 pub(super) struct ChangeHeaders {
-    request: Changes,
-    response: Changes,
+    request: Plan,
+    response: Plan,
 }
 
 impl ChangeHeaders {
@@ -153,26 +153,30 @@ impl ChangeHeaders {
         request: Option<&RequestConfig>,
         response: Option<&ResponseConfig>,
     ) -> Option<Self> {
-        let policy = ChangeHeaders {
-            request: request.map(RequestConfig::changes).unwrap_or_default(),
-            response: response.map(ResponseConfig::changes).unwrap_or_default(),
-        };
-        (!policy.request.is_empty() || !policy.response.is_empty()).then_some(policy)
+        let request = request.map(RequestConfig::changes).unwrap_or_default();
+        let response = response.map(ResponseConfig::changes).unwrap_or_default();
+        let any = !request.is_empty() || !response.is_empty();
+        any.then(|| ChangeHeaders {
+            request: Plan::new(request),
+            response: Plan::new(response),
+        })
     }
 }
 
-impl Policy for ChangeHeaders {
-    async fn apply(
-        &self,
-        mut request: Box<Request>,
-        next: &dyn Handler,
-    ) -> Result<Box<Response>, Error> {
-        // Rendered now: the request is gone when the answer comes.
-        let on_the_way_back = self.response.render(&request);
-        let on_the_way_in = self.request.render(&request);
-        self.request.apply(on_the_way_in, &mut request.headers);
-        let mut response = next.call(request).await?;
-        self.response.apply(on_the_way_back, &mut response.headers);
+impl Glance for ChangeHeaders {
+    /// The values for the answer, which speak of the request as it came.
+    type Seen<'a> = Rendered;
+
+    fn enter(&self, request: &mut Request) -> Result<Rendered, Error> {
+        let on_the_way_back = self.response.render(request);
+        let on_the_way_in = self.request.render(request);
+        self.request.apply(&on_the_way_in, &mut request.headers);
+        Ok(on_the_way_back)
+    }
+
+    fn leave(&self, rendered: Rendered, outcome: Outcome) -> Outcome {
+        let mut response = outcome?;
+        self.response.apply(&rendered, &mut response.headers);
         Ok(response)
     }
 }
@@ -184,40 +188,79 @@ struct Changes {
     remove: Vec<FieldName>,
 }
 
-/// The values of one message's changes, in the order of the config.
-struct Rendered {
-    set: Vec<HeaderValue>,
-    add: Vec<HeaderValue>,
+/// The changes of one message in the order in which they are made.
+struct Plan {
+    remove: Box<[HeaderName]>,
+    put: Box<[Put]>,
+}
+
+/// A header that is written.
+struct Put {
+    name: HeaderName,
+    value: HeaderTemplate,
+    /// In place of all that are there, and not beside them.
+    alone: bool,
+}
+
+/// The values of a message that are not the same for all, one behind the other.
+#[derive(Default)]
+pub(super) struct Rendered {
+    text: Vec<u8>,
+    /// Where each of them ends.
+    ends: Vec<usize>,
+}
+
+impl Plan {
+    fn new(changes: Changes) -> Self {
+        let Changes { set, add, remove } = changes;
+        let puts = |templates: BTreeMap<FieldName, HeaderTemplate>, alone| {
+            templates.into_iter().map(move |(name, value)| Put {
+                name: name.name().clone(),
+                value,
+                alone,
+            })
+        };
+        Plan {
+            remove: remove.iter().map(|name| name.name().clone()).collect(),
+            put: puts(set, true).chain(puts(add, false)).collect(),
+        }
+    }
+
+    /// Nothing is allocated where all values are constant.
+    fn render(&self, request: &Request) -> Rendered {
+        let mut rendered = Rendered::default();
+        for put in self.put.iter().filter(|put| put.value.constant().is_none()) {
+            put.value.render_into(request, &mut rendered.text);
+            rendered.ends.push(rendered.text.len());
+        }
+        rendered
+    }
+
+    fn apply(&self, rendered: &Rendered, headers: &mut Headers) {
+        for name in &self.remove {
+            headers.remove(name);
+        }
+        let mut start = 0;
+        let mut ends = rendered.ends.iter();
+        for put in &self.put {
+            let value = match put.value.constant() {
+                Some(constant) => constant.as_bytes(),
+                None => {
+                    let end = ends.next().copied().unwrap_or(start);
+                    &rendered.text[std::mem::replace(&mut start, end)..end]
+                }
+            };
+            if put.alone {
+                headers.remove(&put.name);
+            }
+            headers.append_bytes(&put.name, value);
+        }
+    }
 }
 
 impl Changes {
     fn is_empty(&self) -> bool {
         self.set.is_empty() && self.add.is_empty() && self.remove.is_empty()
-    }
-
-    fn render(&self, request: &Request) -> Rendered {
-        let values = |templates: &BTreeMap<_, HeaderTemplate>| {
-            templates
-                .values()
-                .map(|value| value.render(request))
-                .collect()
-        };
-        Rendered {
-            set: values(&self.set),
-            add: values(&self.add),
-        }
-    }
-
-    fn apply(&self, values: Rendered, headers: &mut Headers) {
-        for name in &self.remove {
-            headers.remove(name.name());
-        }
-        for (name, value) in names(&self.set).zip(&values.set) {
-            headers.insert(name, value);
-        }
-        for (name, value) in names(&self.add).zip(&values.add) {
-            headers.append(name, value);
-        }
     }
 
     fn check(&self, problems: &mut Problems) {
@@ -278,15 +321,11 @@ impl Changes {
     }
 }
 
-fn names(templates: &BTreeMap<FieldName, HeaderTemplate>) -> impl Iterator<Item = &HeaderName> {
-    templates.keys().map(FieldName::name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::error::UPSTREAM_RESET;
-    use crate::policy::stack::Answer;
+    use crate::policy::stack::{Answer, Handler, Policy};
     use crate::testing::{Echo, headers, request};
 
     fn policy(request: &str, response: &str) -> ChangeHeaders {

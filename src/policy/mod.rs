@@ -20,13 +20,16 @@ pub mod graphql;
 pub mod headers;
 pub mod jwt;
 pub mod rate_limit;
+mod replay;
 pub mod retry;
 pub mod stack;
 pub mod timeout;
 pub mod validate;
 
 use authorize::Authorize;
-use stack::{Build, Handler, WithLayer};
+use circuit_breaker::CircuitBreaker;
+use concurrency_limit::ConcurrencyLimit;
+use stack::{AroundLayer, Build, Handler, WithLayer};
 
 /// The policy keys of `[routes.NAME]` and `[defaults]`, in the order in which a request meets them.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
@@ -234,37 +237,36 @@ pub fn stack(config: &Config, build: &mut Build<'_>, target: Box<dyn Handler>) -
     let jwt = on(jwt).and_then(|config| jwt::Jwt::new(config, build));
     let credentials =
         on(credentials).and_then(|config| credentials::Credentials::new(config, build));
+    let limits_and_headers = {
+        let rate = on(rate_limit).map(|limits| rate_limit::RateLimit::new(limits, build));
+        let at_once = on(concurrency_limit).map(|limit| ConcurrencyLimit::new(limit, build));
+        let headers = headers::ChangeHeaders::new(on(request), on(response));
+        let any = rate.is_some() || at_once.is_some() || headers.is_some();
+        any.then_some((rate, at_once, headers))
+    };
+    let transform = body_transform::TransformBody::new(on(request), on(response), build);
+    let timeout = timeout::Timeout::new(timeout, idle_timeout, deadline);
+    // They run in the future of whichever comes first.
+    let (above_transform, above_timeout) = match transform {
+        Some(_) => (limits_and_headers, None),
+        None => (None, limits_and_headers),
+    };
+    let retry = on(retry).map(|config| retry::Retry::new(config, build));
+    let breaker = on(circuit_breaker).map(|breaker| CircuitBreaker::new(breaker, build));
+    // Each attempt is judged by itself.
+    let (retry, breaker) = match retry {
+        Some(retry) => (Some(retry.judging_each(breaker)), None),
+        None => (None, breaker),
+    };
     ServiceBuilder::new()
         .layer(WithLayer::new(on(cors).map(cors::Cors::new)))
         .layer(WithLayer::new(on(authorize).and_then(Authorize::new)))
         .layer(WithLayer::new(jwt))
         .layer(WithLayer::new(on(authorize).and_then(Authorize::of_claims)))
-        .layer(WithLayer::new(
-            on(rate_limit).map(|limits| rate_limit::RateLimit::new(limits, build)),
-        ))
-        .layer(WithLayer::new(on(concurrency_limit).map(|limit| {
-            concurrency_limit::ConcurrencyLimit::new(limit, build)
-        })))
-        .layer(WithLayer::new(headers::ChangeHeaders::new(
-            on(request),
-            on(response),
-        )))
-        .layer(WithLayer::new(body_transform::TransformBody::new(
-            on(request),
-            on(response),
-            build,
-        )))
-        .layer(WithLayer::new(Some(timeout::Timeout::new(
-            timeout,
-            idle_timeout,
-            deadline,
-        ))))
-        .layer(WithLayer::new(
-            on(retry).map(|config| retry::Retry::new(config, build)),
-        ))
-        .layer(WithLayer::new(on(circuit_breaker).map(|breaker| {
-            circuit_breaker::CircuitBreaker::new(breaker, build)
-        })))
+        .layer(AroundLayer::new(above_transform, transform))
+        .layer(AroundLayer::new(above_timeout, Some(timeout)))
+        .layer(WithLayer::new(retry))
+        .layer(WithLayer::new(breaker))
         .layer(WithLayer::new(credentials))
         .layer(WithLayer::new(on(graphql).map(graphql::GraphQl::new)))
         .service(target)

@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::stack::{Build, Handler, Policy, Shown};
+use super::stack::{Build, Glance, Outcome, Shown};
 use crate::error::{Error, Reason};
 use crate::headers::Headers;
-use crate::message::{Request, Response};
+use crate::message::Request;
 use crate::problem::Problems;
 use crate::timer;
 use crate::value::{self, OneOrMany};
@@ -261,18 +261,20 @@ impl RateLimit {
     }
 }
 
-impl Policy for RateLimit {
-    async fn apply(
-        &self,
-        request: Box<Request>,
-        next: &dyn Handler,
-    ) -> Result<Box<Response>, Error> {
-        let tally = self.pass(&request)?;
-        if !self.tells {
-            return next.call(request).await;
+impl Glance for RateLimit {
+    /// Nothing, unless it is to be told.
+    type Seen<'a> = Option<Box<Tally>>;
+
+    fn enter(&self, request: &mut Request) -> Result<Self::Seen<'_>, Error> {
+        let tally = self.pass(request)?;
+        Ok(self.tells.then(|| Box::new(tally)))
+    }
+
+    fn leave(&self, tally: Self::Seen<'_>, outcome: Outcome) -> Outcome {
+        let mut response = outcome?;
+        if let Some(tally) = tally {
+            self.tell(&tally, &mut response.headers);
         }
-        let mut response = next.call(request).await?;
-        self.tell(&tally, &mut response.headers);
         Ok(response)
     }
 }
@@ -288,7 +290,7 @@ impl Shown for Limits {
 
 /// What the limits said to one request.
 #[derive(Default)]
-struct Tally {
+pub(super) struct Tally {
     /// What the bucket of each owes, after the request.
     owed: [u64; MOST_LIMITS],
     /// A bit for each limit that does not grant it, also if it is a shadow.

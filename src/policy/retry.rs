@@ -3,38 +3,34 @@
 //! What is sent again begins from the start of its body, so only as much of it is kept as `max_body` says. Once the
 //! head of an answer is on its way to the caller, nothing is sent again.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use futures_util::future::{Either, select};
 use http::{Method, header};
 use http_body_util::BodyExt;
 use metrics::{Counter, counter};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::stack::{Build, Handler, Policy, Shown};
+use super::replay::{Replay, take_back};
+use super::stack::{Build, Glance, Handler, Outcome, Policy, Shown};
 use super::timeout;
 use crate::body::Body;
-use crate::error::{Error, Progress, UPSTREAM_TIMEOUT};
 use crate::message::{Request, Response};
 use crate::problem::Problems;
-use crate::timer;
 use crate::value::{ByteSize, Duration};
 
+mod attempts;
 mod budget;
 mod class;
 mod hedge;
 mod method;
-mod replay;
 
 use budget::Budget;
 pub use class::Class;
 pub use hedge::HedgeAfter;
 use hedge::Latencies;
 pub use method::MethodName;
-use replay::Replay;
 
 const RETRIES: &str = "outrigger_retries_total";
 const EXHAUSTED: &str = "outrigger_retry_budget_exhausted_total";
@@ -45,7 +41,6 @@ const LONGEST_WAIT: Length = Length::from_secs(30);
 const DRAINED: u64 = 64 << 10;
 
 type Length = std::time::Duration;
-type Outcome = Result<Box<Response>, Error>;
 
 /// `retry`
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
@@ -152,7 +147,11 @@ impl Shown for Facts {
 }
 
 /// Sends failed requests again.
-pub(super) struct Retry {
+pub(super) struct Retry<G = ()> {
+    /// Looks at each attempt.
+    each: G,
+    /// An attempt may be cut before it has an outcome.
+    cuts: bool,
     config: Config,
     on: Vec<(Class, Counter)>,
     hedges: Counter,
@@ -183,11 +182,37 @@ impl Retry {
                 .collect(),
             hedges: retries("hedge".to_owned()),
             exhausted: counter!(EXHAUSTED, "route" => route.clone()),
+            cuts: config.per_try_timeout.is_some() || config.hedge_after.is_some(),
             config: config.clone(),
             facts,
+            each: (),
         }
     }
 
+    /// The same with each attempt looked at by `each`.
+    pub(super) fn judging_each<G: Glance>(self, each: G) -> Retry<G> {
+        let Retry {
+            each: (),
+            cuts,
+            config,
+            on,
+            hedges,
+            exhausted,
+            facts,
+        } = self;
+        Retry {
+            each,
+            cuts,
+            config,
+            on,
+            hedges,
+            exhausted,
+            facts,
+        }
+    }
+}
+
+impl<G: Glance> Retry<G> {
     fn kind(&self, request: &Request) -> Kind {
         let by_grpc_status = self.on.iter().any(|(class, _)| class.is_grpc());
         Kind {
@@ -203,6 +228,10 @@ impl Retry {
     /// The class of a failure that is worth another attempt, with its counter.
     fn class_of(&self, outcome: &Outcome, kind: Kind) -> Option<&Counter> {
         let outcome = outcome.as_deref();
+        // As nearly all are.
+        if outcome.is_ok_and(|response| response.status.is_success() && !kind.grpc) {
+            return None;
+        }
         // What a route answers itself it would only answer again.
         if outcome.is_ok_and(|response| response.served_by.is_none()) {
             return None;
@@ -220,72 +249,36 @@ impl Retry {
         found.map(|(_, counter)| counter)
     }
 
-    async fn attempt(&self, request: Box<Request>, replay: &Replay, next: &dyn Handler) -> Outcome {
-        let mut answer = next.call(request);
-        let Some(limit) = self.config.per_try_timeout else {
-            return answer.await;
-        };
-        loop {
-            match tokio::time::timeout(limit.0, &mut answer).await {
-                Ok(outcome) => return outcome,
-                // Neither a long upload nor a slow caller makes a slow upstream.
-                Err(_) if !replay.is_complete() => {}
-                Err(_) => {
-                    timer::drop_overdue(answer);
-                    let detail = "the upstream took too long to answer";
-                    return Err(Error::new(UPSTREAM_TIMEOUT, detail).at(Progress::Sent));
-                }
+    /// All that follows on a first failure.
+    async fn again(&self, failed: Failed, kind: Kind, next: &dyn Handler) -> Outcome {
+        let Failed {
+            mut outcome,
+            replay,
+            until,
+        } = failed;
+        for nth in 0..self.config.attempts {
+            let Some(counter) = self.class_of(&outcome, kind) else {
+                break;
+            };
+            let Some(wait) = self.wait(&outcome, until, nth) else {
+                break;
+            };
+            let back = take_back(&mut outcome);
+            if !replay.is_possible(back.as_deref()) || !self.afford() {
+                break;
             }
+            let Some(request) = again(&replay, back) else {
+                break;
+            };
+            let_go(outcome, wait).await;
+            counter.increment(1);
+            outcome = self.attempt(request, &replay, next).await;
         }
+        outcome
     }
 
-    /// The first attempt, and when it takes long another beside it. The one that is not needed any more is cut.
-    async fn hedged(
-        &self,
-        request: Box<Request>,
-        replay: &Replay,
-        after: Length,
-        kind: Kind,
-        next: &dyn Handler,
-    ) -> Outcome {
-        let mut first = pin!(self.attempt(request, replay, next));
-        if let Ok(outcome) = tokio::time::timeout(after, &mut first).await {
-            return outcome;
-        }
-        if !replay.is_complete() || !replay.is_possible() || !self.afford() {
-            return first.await;
-        }
-        let Some(request) = again(replay) else {
-            return first.await;
-        };
-        self.hedges.increment(1);
-        let second = pin!(self.attempt(request, replay, next));
-        let (outcome, other) = match select(first, second).await {
-            Either::Left((outcome, second)) => (outcome, second),
-            Either::Right((outcome, first)) => (outcome, first),
-        };
-        match self.class_of(&outcome, kind) {
-            None => outcome,
-            Some(_) => other.await,
-        }
-    }
-
-    fn hedge_delay(&self, request: &Request, kind: Kind) -> Option<Length> {
-        let may = kind.listed && request.upgrade.is_none();
-        match self.config.hedge_after.filter(|_| may)? {
-            HedgeAfter::Length(length) => Some(length.0),
-            HedgeAfter::P95 => self.facts.latencies.p95(),
-        }
-    }
-
-    fn learn(&self, outcome: &Outcome, started: Instant) {
-        if self.config.hedge_after == Some(HedgeAfter::P95) && outcome.is_ok() {
-            self.facts.latencies.record(started.elapsed());
-        }
-    }
-
-    /// How long to wait before the `nth` retry, from 0; None when the request's time does not allow it.
-    fn wait(&self, outcome: &Outcome, request: &Request, nth: u32) -> Option<Length> {
+    /// How long to wait before the `nth` retry, from 0; None when the request's time, `until`, does not allow it.
+    fn wait(&self, outcome: &Outcome, until: Option<Instant>, nth: u32) -> Option<Length> {
         let grown = self.config.backoff.0.saturating_mul(1 << nth.min(16));
         let drawn = grown
             .min(self.config.max_backoff.0)
@@ -295,8 +288,7 @@ impl Retry {
             .ok()
             .and_then(|response| retry_after(response));
         let wait = drawn.max(asked.unwrap_or_default());
-        let limits = [request.context.deadline, request.context.head_by];
-        let room = match limits.into_iter().flatten().min() {
+        let room = match until {
             Some(until) => until.saturating_duration_since(Instant::now()),
             None => LONGEST_WAIT,
         };
@@ -312,45 +304,49 @@ impl Retry {
     }
 }
 
-impl Policy for Retry {
+impl<G: Glance> Policy for Retry<G> {
     async fn apply(&self, mut request: Box<Request>, next: &dyn Handler) -> Outcome {
         self.facts.budget.deposit(self.config.budget);
         let kind = self.kind(&request);
-        request.context.tried = Some(Arc::default());
+        let limits = [request.context.deadline, request.context.head_by];
+        let until = limits.into_iter().flatten().min();
         let max_body = match kind.listed || kind.grpc {
             true => self.config.max_body.0,
             false => 0,
         };
-        let replay = Replay::keep(&mut request, max_body);
-        let started = Instant::now();
-        let mut outcome = match self.hedge_delay(&request, kind) {
-            Some(after) => self.hedged(request, &replay, after, kind, next).await,
-            None => self.attempt(request, &replay, next).await,
-        };
-        self.learn(&outcome, started);
-        for nth in 0..self.config.attempts {
-            let Some(counter) = self.class_of(&outcome, kind) else {
-                break;
-            };
-            let Some(wait) = self.wait(&outcome, replay.head(), nth) else {
-                break;
-            };
-            if !replay.is_possible() || !self.afford() {
-                break;
+        let (outcome, replay) = match self.cuts {
+            false => {
+                let replay = Replay::keep(&mut request, max_body);
+                (self.once(request, next).await, replay)
             }
-            let Some(request) = again(&replay) else {
-                break;
-            };
-            let_go(outcome, wait).await;
-            counter.increment(1);
-            outcome = self.attempt(request, &replay, next).await;
+            true => {
+                let replay = Replay::copy(&mut request, max_body);
+                let outcome = Box::pin(self.first(request, &replay, kind, next)).await;
+                (outcome, replay)
+            }
+        };
+        if self.class_of(&outcome, kind).is_none() {
+            return outcome;
         }
-        outcome
+        let failed = Failed {
+            outcome,
+            replay,
+            until,
+        };
+        Box::pin(self.again(failed, kind, next)).await
     }
 }
 
-fn again(replay: &Replay) -> Option<Box<Request>> {
-    let mut request = replay.again()?;
+/// A first attempt that failed in a way that is worth another.
+struct Failed {
+    outcome: Outcome,
+    replay: Replay,
+    /// When the head of the answer must be here.
+    until: Option<Instant>,
+}
+
+fn again(replay: &Replay, back: Option<Box<Request>>) -> Option<Box<Request>> {
+    let mut request = replay.again(back)?;
     timeout::tell_time_left(&mut request);
     Some(request)
 }

@@ -4,6 +4,9 @@
 //! way in, what stands below is the way out, a refusal is `return Err`. Each policy is erased behind
 //! [`Handler`], because a fully generic stack of a dozen futures takes the compiler minutes; a policy that a
 //! route does not ask for is not in its stack at all.
+//!
+//! Most policies that most routes have never wait for anything. Such a one is a [`Glance`], and runs in the future of
+//! the policy below it, so that it costs no future of its own.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -35,6 +38,98 @@ pub trait Policy: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Box<Response>, Error>> + Send;
 }
 
+/// A policy that waits for nothing: it looks at a request on its way in, and at the answer on its way back.
+pub trait Glance: Send + Sync + 'static {
+    /// What is to be known on the way back. It is dropped without [`Glance::leave`] when the caller goes away, when a
+    /// time limit passes, or when a glance that follows refuses the request.
+    type Seen<'a>: Send;
+
+    /// The way in.
+    ///
+    /// # Errors
+    /// Why the request is refused.
+    fn enter(&self, request: &mut Request) -> Result<Self::Seen<'_>, Error>;
+
+    /// The way back.
+    ///
+    /// # Errors
+    /// Those of `outcome`, and what is wrong with the answer.
+    fn leave(&self, seen: Self::Seen<'_>, outcome: Outcome) -> Outcome;
+}
+
+/// What became of a request.
+pub type Outcome = Result<Box<Response>, Error>;
+
+/// No glance at all.
+impl Glance for () {
+    type Seen<'a> = ();
+
+    fn enter(&self, _: &mut Request) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn leave(&self, (): (), outcome: Outcome) -> Outcome {
+        outcome
+    }
+}
+
+impl<G: Glance> Glance for Option<G> {
+    type Seen<'a> = Option<G::Seen<'a>>;
+
+    #[inline]
+    fn enter(&self, request: &mut Request) -> Result<Self::Seen<'_>, Error> {
+        self.as_ref()
+            .map(|glance| glance.enter(request))
+            .transpose()
+    }
+
+    #[inline]
+    fn leave(&self, seen: Self::Seen<'_>, outcome: Outcome) -> Outcome {
+        match (self, seen) {
+            (Some(glance), Some(seen)) => glance.leave(seen, outcome),
+            _ => outcome,
+        }
+    }
+}
+
+/// One after the other on the way in, in the opposite order on the way back.
+impl<A: Glance, B: Glance, C: Glance> Glance for (A, B, C) {
+    type Seen<'a> = (A::Seen<'a>, B::Seen<'a>, C::Seen<'a>);
+
+    #[inline]
+    fn enter(&self, request: &mut Request) -> Result<Self::Seen<'_>, Error> {
+        let first = self.0.enter(request)?;
+        let second = self.1.enter(request)?;
+        Ok((first, second, self.2.enter(request)?))
+    }
+
+    #[inline]
+    fn leave(&self, seen: Self::Seen<'_>, outcome: Outcome) -> Outcome {
+        let outcome = self.2.leave(seen.2, outcome);
+        let outcome = self.1.leave(seen.1, outcome);
+        self.0.leave(seen.0, outcome)
+    }
+}
+
+/// A policy together with glances above it, as one policy.
+struct Around<G, P>(G, P);
+
+impl<G: Glance, P: Policy> Policy for Around<G, P> {
+    async fn apply(&self, mut request: Box<Request>, next: &dyn Handler) -> Outcome {
+        let seen = self.0.enter(&mut request)?;
+        let outcome = self.1.apply(request, next).await;
+        self.0.leave(seen, outcome)
+    }
+}
+
+impl<G: Glance> Policy for G {
+    async fn apply(&self, mut request: Box<Request>, next: &dyn Handler) -> Outcome {
+        let seen = self.enter(&mut request)?;
+        let outcome = next.call(request).await;
+        self.leave(seen, outcome)
+    }
+}
+
 /// A policy laid over the handler below it.
 struct With<P> {
     policy: Arc<P>,
@@ -44,6 +139,36 @@ struct With<P> {
 impl<P: Policy> Handler for With<P> {
     fn call<'a>(&'a self, request: Box<Request>) -> Answer<'a> {
         Box::pin(self.policy.apply(request, &*self.next))
+    }
+}
+
+/// The layer of a policy with glances above it, of which either may be absent.
+pub struct AroundLayer<G, P> {
+    both: WithLayer<Around<G, P>>,
+    glance: WithLayer<G>,
+    policy: WithLayer<P>,
+}
+
+impl<G: Glance, P: Policy> AroundLayer<G, P> {
+    pub fn new(glance: Option<G>, policy: Option<P>) -> Self {
+        let (both, glance, policy) = match (glance, policy) {
+            (Some(glance), Some(policy)) => (Some(Around(glance, policy)), None, None),
+            (glance, policy) => (None, glance, policy),
+        };
+        AroundLayer {
+            both: WithLayer::new(both),
+            glance: WithLayer::new(glance),
+            policy: WithLayer::new(policy),
+        }
+    }
+}
+
+impl<G: Glance, P: Policy> Layer<Box<dyn Handler>> for AroundLayer<G, P> {
+    type Service = Box<dyn Handler>;
+
+    fn layer(&self, next: Box<dyn Handler>) -> Box<dyn Handler> {
+        let next = self.policy.layer(next);
+        self.both.layer(self.glance.layer(next))
     }
 }
 

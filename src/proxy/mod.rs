@@ -67,6 +67,7 @@ impl Proxy {
             interim,
             claims: None,
             tried: None,
+            comes_back: false,
             host_from_endpoint: false,
         }
     }

@@ -132,6 +132,7 @@ impl Shared {
         let mut head = request.without_body();
         head.context.interim = None;
         head.context.tried = None;
+        head.context.comes_back = false;
         head.context.deadline = None;
         head.headers.remove(&header::EXPECT);
         head.headers.insert(&MARK, &self.route);

@@ -1,6 +1,7 @@
 //! One request and its answer: admission, an endpoint, a connection, and the one resend that is always safe.
 
 use http::{HeaderName, HeaderValue, Method, Version, header};
+use http_body::Body as _;
 
 use super::endpoint::Endpoint;
 use super::multiplexed::Lent;
@@ -93,18 +94,30 @@ impl Upstream {
             Err(ref error) if self.may_resend(resend, error, &request, first.reused, had_body) => {
                 tracing::debug!(upstream = %self.name(), %error, "sending a request once more");
                 drop(load);
+                note_tried(&mut request, &endpoint);
                 let (endpoint, load) = self.pick(&request, Some(&endpoint))?;
                 let second = Box::pin(self.attempt(&endpoint, &load, &mut request, true)).await;
                 (endpoint, load, second)
             }
             _ => (endpoint, load, first),
         };
-        let mut response = last.outcome?;
+        let mut response = match last.outcome {
+            Ok(response) => response,
+            Err(error) if request.context.comes_back => {
+                note_tried(&mut request, &endpoint);
+                return Err(error.giving_back(request));
+            }
+            Err(error) => return Err(error),
+        };
         let good = last.verdict == Verdict::Good;
         response.served_by = Some(ServedBy {
             upstream: self.name().clone(),
             endpoint: endpoint.name.clone(),
         });
+        if request.context.comes_back && may_be_failure(&response) {
+            note_tried(&mut request, &endpoint);
+            response.request = Some(request);
+        }
         let body = std::mem::replace(&mut response.body, Body::empty());
         response.body = body.with_guard(UnderWay {
             load,
@@ -297,6 +310,20 @@ fn is_idempotent(method: &Method) -> bool {
         *method,
         Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
     )
+}
+
+/// Whoever asked for the request to come back may take such an answer as a failure: those of errors, and all that
+/// have nothing but a head, as it may hold the status of gRPC.
+fn may_be_failure(response: &Response) -> bool {
+    let status = response.status;
+    status.is_client_error() || status.is_server_error() || response.body.is_end_stream()
+}
+
+/// Picking has noted it already where it had to know what was tried before.
+fn note_tried(request: &mut Request, endpoint: &Endpoint) {
+    if request.context.comes_back && request.context.tried.is_none() {
+        request.context.note_tried(endpoint.hash);
+    }
 }
 
 /// Writes the endpoint's own name as `Host`.

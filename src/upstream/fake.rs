@@ -69,6 +69,7 @@ pub fn request() -> Request {
             head_by: None,
             claims: None,
             tried: None,
+            comes_back: false,
             host_from_endpoint: false,
             interim: None,
         },

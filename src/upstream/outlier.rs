@@ -25,7 +25,8 @@ const EJECTIONS: &str = "outrigger_endpoint_ejections_total";
 ///
 /// A failure is an answer of 5xx other than 501, a connection that is refused, times out or breaks, an answer that
 /// a time limit cuts, and a gRPC answer without messages whose status is `UNKNOWN`, `INTERNAL`, `UNAVAILABLE` or
-/// `DATA_LOSS`. A caller who goes away says nothing about the endpoint.
+/// `DATA_LOSS`. A caller who goes away, or who asked for less time than the route gives, says nothing about the
+/// endpoint.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct OutlierConfig {

@@ -194,6 +194,7 @@ fn request(method: Method, target: &str, body: Body) -> Request {
             interim: None,
             claims: None,
             tried: None,
+            comes_back: false,
             host_from_endpoint: false,
         },
     }

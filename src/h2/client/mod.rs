@@ -148,6 +148,7 @@ impl Connection {
             served_by: None,
             refused: None,
             deadline: None,
+            request: None,
         })
     }
 

@@ -20,6 +20,8 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 /// DATA_LOSS. The others speak of the request.
 const GRPC_FAILURES: [&[u8]; 5] = [b"2", b"4", b"13", b"14", b"15"];
 
+const DEADLINE_EXCEEDED_STATUS: &[u8] = b"4";
+
 /// One entry of `failures`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -178,17 +180,21 @@ impl Classes {
     }
 }
 
-/// Whether the status in a gRPC answer's head or trailers is that of a failure; None when there is none.
-pub fn grpc_failure(fields: &Headers) -> Option<bool> {
-    fields.get(&GRPC_STATUS).map(is_grpc_failure)
+/// The status in the head of a gRPC answer.
+pub fn grpc_status(fields: &Headers) -> Option<&[u8]> {
+    fields.get(&GRPC_STATUS)
 }
 
-/// The same of trailers.
-pub fn grpc_failure_in_trailers(trailers: &http::HeaderMap) -> Option<bool> {
-    let status = trailers.get(&GRPC_STATUS)?;
-    Some(is_grpc_failure(status.as_bytes()))
+/// The status in the trailers of a gRPC answer.
+pub fn grpc_status_in_trailers(trailers: &http::HeaderMap) -> Option<&[u8]> {
+    trailers.get(&GRPC_STATUS).map(|status| status.as_bytes())
 }
 
-fn is_grpc_failure(status: &[u8]) -> bool {
-    GRPC_FAILURES.contains(&status.trim_ascii())
+/// Whether a gRPC status is that of a failure; None when it says nothing about the upstream: the time that passed is
+/// the one of a caller who is `hurried`.
+pub fn is_grpc_failure(status: &[u8], hurried: bool) -> Option<bool> {
+    match status.trim_ascii() {
+        DEADLINE_EXCEEDED_STATUS if hurried => None,
+        status => Some(GRPC_FAILURES.contains(&status)),
+    }
 }

@@ -10,11 +10,18 @@ use http_body::{Body as _, Frame, SizeHint};
 
 use super::Judge;
 use super::breaker::Permit;
-use super::failures::{grpc_failure, grpc_failure_in_trailers};
+use super::failures::{grpc_status, grpc_status_in_trailers, is_grpc_failure};
 use crate::body::{Body, End, Guard};
 use crate::error::Error;
 use crate::message::Response;
 use crate::timer;
+
+/// A call of gRPC, which has a status beside that of HTTP.
+#[derive(Clone, Copy)]
+pub struct Call {
+    /// Its deadline is the caller's, and shorter than the route's.
+    pub hurried: bool,
+}
 
 /// A request that was let through, and about which the breaker will be told one thing, whatever becomes of it.
 pub struct Sample<J: Borrow<Judge>> {
@@ -47,29 +54,38 @@ impl<J: Borrow<Judge>> Sample<J> {
     pub fn head(
         &mut self,
         mut response: Box<Response>,
-        is_grpc: bool,
+        call: Option<Call>,
         judge: &Arc<Judge>,
     ) -> Box<Response> {
-        let in_head = is_grpc.then(|| grpc_failure(&response.headers)).flatten();
+        let status = call.and_then(|_| grpc_status(&response.headers));
         let is_over = !response.body.is_stream()
             || response.body.is_end_stream()
             || response.upgrade.is_some();
-        let without_status = is_grpc && is_over && in_head.is_none();
-        let failed =
-            judge.failures.status(response.status) || in_head == Some(true) || without_status;
-        let enough = is_over || in_head.is_some() || !is_grpc && self.permit.is_probe();
-        if failed || enough {
-            self.tell(failed);
-            return response;
+        let failed = judge.failures.status(response.status);
+        match (call, status) {
+            _ if failed => self.tell(true),
+            (Some(call), Some(status)) => self.grpc(call, status),
+            // Without a status the caller's library takes it as UNKNOWN.
+            (Some(_), None) if is_over => self.tell(true),
+            (None, _) if is_over || self.permit.is_probe() => self.tell(false),
+            _ => {
+                let sample = Sample::new(judge.clone(), self.permit);
+                self.told = true;
+                let body = std::mem::replace(&mut response.body, Body::empty());
+                response.body = match call {
+                    Some(call) => Body::stream(Trailed { body, sample, call }),
+                    None => body.with_guard(sample),
+                };
+            }
         }
-        let sample = Sample::new(judge.clone(), self.permit);
-        self.told = true;
-        let body = std::mem::replace(&mut response.body, Body::empty());
-        response.body = match is_grpc {
-            true => Body::stream(Trailed { body, sample }),
-            false => body.with_guard(sample),
-        };
         response
+    }
+
+    fn grpc(&mut self, call: Call, status: &[u8]) {
+        match is_grpc_failure(status, call.hurried) {
+            Some(failed) => self.tell(failed),
+            None => self.abandon(),
+        }
     }
 
     fn tell(&mut self, failed: bool) {
@@ -114,6 +130,7 @@ impl Guard for Sample<Arc<Judge>> {
 struct Trailed {
     body: Body,
     sample: Sample<Arc<Judge>>,
+    call: Call,
 }
 
 impl http_body::Body for Trailed {
@@ -127,10 +144,13 @@ impl http_body::Body for Trailed {
         let polled = std::task::ready!(Pin::new(&mut self.body).poll_frame(cx));
         match &polled {
             Some(Ok(frame)) => match frame.trailers_ref() {
-                Some(trailers) => {
-                    let failed = grpc_failure_in_trailers(trailers);
-                    self.sample.tell(failed.unwrap_or(true));
-                }
+                Some(trailers) => match grpc_status_in_trailers(trailers) {
+                    Some(status) => {
+                        let call = self.call;
+                        self.sample.grpc(call, status);
+                    }
+                    None => self.sample.tell(true),
+                },
                 // Nothing will come behind it, and so no status.
                 None if self.body.is_end_stream() => self.sample.tell(true),
                 // A first message is as much as can be asked of a stream that may last for hours.

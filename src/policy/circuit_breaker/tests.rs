@@ -4,7 +4,8 @@ use crate::error::{
     CONNECT_FAILED, DEADLINE_EXCEEDED, NO_HEALTHY_ENDPOINT, OVERLOADED, REQUEST_TIMEOUT,
     UPSTREAM_RESET, UPSTREAM_TIMEOUT,
 };
-use crate::policy::stack::{Answer, Kept};
+use crate::message::Response;
+use crate::policy::stack::{Answer, Handler, Kept, Policy};
 use crate::telemetry::metrics::tests::rendered;
 use crate::testing::{headers, request};
 use crate::timer;
@@ -301,6 +302,11 @@ async fn a_grpc_answer_is_judged_by_its_status_wherever_that_stands() {
         while response.body.frame().await.is_some() {}
         assert_eq!(breaker.failures(), failures);
     }
+    // The time that has passed is the caller's own, and shorter than the route's.
+    let mut hurried = grpc();
+    hurried.context.hurried = true;
+    breaker.call(hurried, Ok(in_head("4"))).await.unwrap();
+    assert_eq!(breaker.failures(), 0);
     // An answer that is over without one.
     breaker.call(grpc(), Ok(answer(200))).await.unwrap();
     assert_eq!(breaker.failures(), 1);

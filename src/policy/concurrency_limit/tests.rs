@@ -1,6 +1,6 @@
 use super::*;
 use crate::body::Body;
-use crate::policy::stack::{Answer, Kept};
+use crate::policy::stack::{Answer, Handler, Kept, Policy};
 use crate::testing::{Echo, request};
 use bytes::Bytes;
 use http::StatusCode;

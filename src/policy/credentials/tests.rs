@@ -248,14 +248,17 @@ async fn a_token_is_renewed_at_half_its_life_and_never_sent_expired() {
 struct Takes(&'static str);
 
 impl Handler for Takes {
-    fn call<'a>(&'a self, request: Box<Request>) -> Answer<'a> {
+    fn call<'a>(&'a self, mut request: Box<Request>) -> Answer<'a> {
         Box::pin(async move {
             let good = request.headers.get_str(&header::AUTHORIZATION) == Some(self.0);
             let status = match good {
                 true => StatusCode::OK,
                 false => StatusCode::UNAUTHORIZED,
             };
-            Ok(Box::new(Response::new(status, request.body)))
+            let body = std::mem::replace(&mut request.body, Body::empty());
+            let mut response = Response::new(status, body);
+            response.request = Some(request);
+            Ok(Box::new(response))
         })
     }
 }

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::fetch::Fetch;
 use crate::message::{Request, Response};
 use crate::policy::fresh::{Fresh, Held, Obtain, Obtained, Unavailable};
+use crate::policy::replay::Replay;
 use crate::policy::stack::{Build, Handler, Shown};
 
 const REFRESHES: &str = "outrigger_credential_refreshes_total";
@@ -22,7 +23,7 @@ const EXPIRY: &str = "outrigger_credential_expiry_timestamp_seconds";
 /// The longest that a request waits for a token.
 const WAIT: Duration = Duration::from_secs(5);
 /// Up to here a request's body is kept, to be sent again with a new token.
-const KEPT_BODY: usize = 64 << 10;
+const KEPT_BODY: u64 = 64 << 10;
 /// So long before its end a token counts as expired, as it still has to get there: a tenth of its life at most.
 const MARGIN: Duration = Duration::from_secs(5);
 
@@ -72,29 +73,37 @@ impl TokenSource {
         next: &dyn Handler,
     ) -> Result<Box<Response>, Error> {
         let token = self.token().await?;
-        let repeat = Repeat::of(&mut request);
+        let replay = Replay::keep(&mut request, KEPT_BODY);
         attach(&mut request, &token);
-        let response = next.call(request).await?;
+        let mut response = next.call(request).await?;
         if !is_refused(&response) {
             return Ok(response);
         }
-        let Some(mut again) = repeat.request() else {
+        if !replay.is_possible(response.request.as_deref()) {
             tracing::debug!(
                 "a token was refused, and the request's body is not kept to send it again"
             );
             return Ok(response);
-        };
+        }
         let fresh = &self.0.fresh;
         if !fresh.ask(token.version) {
             return Ok(response);
         }
-        match fresh.newer(token.version, WAIT).await {
-            Ok(newer) if newer.value.is_valid() => {
+        let Ok(newer) = fresh.newer(token.version, WAIT).await else {
+            return Ok(response);
+        };
+        if !newer.value.is_valid() {
+            return Ok(response);
+        }
+        match replay.again(response.request.take()) {
+            Some(mut again) => {
                 drop(response);
+                // The body is here: nobody has to be asked whether to send it.
+                again.headers.remove(&header::EXPECT);
                 attach(&mut again, &newer);
                 next.call(again).await
             }
-            _ => Ok(response),
+            None => Ok(response),
         }
     }
 
@@ -136,34 +145,6 @@ fn is_refused(response: &Response) -> bool {
 impl Token {
     fn is_valid(&self) -> bool {
         Instant::now() < self.expires
-    }
-}
-
-/// A request as it was before it was sent.
-struct Repeat {
-    request: Box<Request>,
-    body: crate::body::Kept,
-}
-
-impl Repeat {
-    fn of(request: &mut Request) -> Self {
-        let body = std::mem::replace(&mut request.body, crate::body::Body::empty());
-        let (body, kept) = body.keep(KEPT_BODY);
-        let head = request.without_body();
-        request.body = body;
-        Repeat {
-            request: head,
-            body: kept,
-        }
-    }
-
-    /// The request once more, if its body has passed whole.
-    fn request(self) -> Option<Box<Request>> {
-        let mut request = self.request;
-        request.body = self.body.whole()?;
-        // The body is here: nobody has to be asked whether to send it.
-        request.headers.remove(&header::EXPECT);
-        Some(request)
     }
 }
 

@@ -3,7 +3,7 @@ use super::table::Table;
 use super::*;
 use crate::message::Claims;
 use crate::peer::Identity;
-use crate::policy::stack::Kept;
+use crate::policy::stack::{Kept, Policy};
 use crate::testing::{Echo, headers, request};
 use proptest::prelude::*;
 

@@ -7,7 +7,7 @@ use http::StatusCode;
 
 use super::super::stack::{Answer, Kept};
 use super::*;
-use crate::error::{CONNECT_FAILED, OVERLOADED, UPSTREAM_RESET};
+use crate::error::{CONNECT_FAILED, Error, OVERLOADED, Progress, UPSTREAM_RESET};
 use crate::message::ServedBy;
 use crate::testing::{headers, request};
 
@@ -48,8 +48,9 @@ impl Upstream {
 }
 
 impl Handler for Upstream {
-    fn call<'a>(&'a self, request: Box<Request>) -> Answer<'a> {
+    fn call<'a>(&'a self, mut request: Box<Request>) -> Answer<'a> {
         Box::pin(async move {
+            assert!(request.context.comes_back);
             let act = {
                 let mut acts = self.acts.lock().unwrap();
                 match acts.len() {
@@ -57,10 +58,11 @@ impl Handler for Upstream {
                     _ => acts.remove(0),
                 }
             };
-            let body = request.body.collect().await?.to_bytes();
+            let body = std::mem::replace(&mut request.body, Body::empty());
+            let body = body.collect().await?.to_bytes();
             self.seen.lock().unwrap().push((Instant::now(), body));
             let (status, fields) = match act {
-                Act::Fail(error) => return Err(error),
+                Act::Fail(error) => return Err(error.giving_back(request)),
                 Act::Never => std::future::pending().await,
                 Act::Slow(length, status) => {
                     tokio::time::sleep(length).await;
@@ -76,6 +78,7 @@ impl Handler for Upstream {
                 upstream: "app".into(),
                 endpoint: "a".into(),
             });
+            response.request = Some(request);
             Ok(Box::new(response))
         })
     }

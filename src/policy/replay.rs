@@ -1,7 +1,8 @@
-//! A request that may be sent again: its head, and of its body what was read so far.
+//! A request that may be sent again: what it takes beside the request itself.
 //!
-//! The body streams on to the upstream as it arrives; its pieces are only shared, not copied. As long as all that
-//! was read is kept, another attempt can begin from the start and then go on reading where the first one stopped.
+//! A request that fails comes back, so as long as nothing fails only its body costs anything. That streams on to the
+//! upstream as it arrives; its pieces are only shared, not copied. As long as all that was read is kept, another
+//! attempt can begin from the start and then go on reading where the first one stopped.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,28 +13,53 @@ use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
 
 use crate::body::Body;
-use crate::error::{Error, UPSTREAM_RESET};
+use crate::error::{Error, Progress, UPSTREAM_RESET};
 use crate::message::Request;
+use crate::policy::stack::Outcome;
 
 /// What it takes to send a request again.
 pub struct Replay {
-    /// The request without its body.
-    head: Box<Request>,
+    /// A copy of the request without its body, where an attempt may be cut and nothing comes back then.
+    head: Option<Box<Request>>,
     body: Kept,
 }
 
 enum Kept {
+    /// There was none.
+    Nothing,
     /// All of it was here from the start.
     Whole(Bytes),
     Stream(Arc<Stream>),
+    /// It is too large, and nobody is in its way. When none of it was read, it comes back with the request.
+    NotAtAll,
 }
 
 impl Replay {
-    /// Keeps `request` and, as it is read, up to `max_body` bytes of its body.
+    /// Has `request` come back when it fails, and keeps, as it is read, up to `max_body` bytes of its body.
     pub fn keep(request: &mut Request, max_body: u64) -> Self {
-        let head = request.without_body();
+        request.context.comes_back = true;
+        let body = match request.body.is_empty() {
+            true => Kept::Nothing,
+            false if request.body.size_hint().lower() > max_body => Kept::NotAtAll,
+            false => Self::keep_body(request, max_body),
+        };
+        Replay { head: None, body }
+    }
+
+    /// The same for attempts that may be cut.
+    pub fn copy(request: &mut Request, max_body: u64) -> Self {
+        // Shared by the copies: each is to know where the others have been.
+        request.context.tried = Some(Arc::default());
+        request.context.comes_back = true;
+        Replay {
+            head: Some(request.without_body()),
+            body: Self::keep_body(request, max_body),
+        }
+    }
+
+    fn keep_body(request: &mut Request, max_body: u64) -> Kept {
         let large = request.body.size_hint().lower() > max_body;
-        let body = match request.body.take_full() {
+        match request.body.take_full() {
             Some(bytes) if !large => {
                 request.body = Body::full(bytes.clone());
                 Kept::Whole(bytes)
@@ -54,15 +80,18 @@ impl Replay {
                 request.body = Body::stream(Attempt::new(&stream, 0));
                 Kept::Stream(stream)
             }
-        };
-        Replay { head, body }
+        }
     }
 
-    /// The request again, from its start. An earlier attempt reads nothing of the body any more. None when something
-    /// was read that is not kept.
-    pub fn again(&self) -> Option<Box<Request>> {
-        let body = match &self.body {
+    /// The request again, from its start, made from what came `back`. An earlier attempt reads nothing of the body any
+    /// more. None when something was read that is not kept, or nothing came back.
+    pub fn again(&self, back: Option<Box<Request>>) -> Option<Box<Request>> {
+        let mut request = back.or_else(|| Some(self.head.as_ref()?.without_body()))?;
+        request.body = match &self.body {
+            Kept::Nothing => Body::empty(),
             Kept::Whole(bytes) => Body::full(bytes.clone()),
+            Kept::NotAtAll if request.body.is_empty() => return None,
+            Kept::NotAtAll => return Some(request),
             Kept::Stream(stream) => {
                 let mut state = stream.state();
                 if state.lost {
@@ -72,30 +101,40 @@ impl Replay {
                 Body::stream(Attempt::new(stream, state.attempt))
             }
         };
-        let mut request = self.head.without_body();
-        request.body = body;
         Some(request)
     }
 
-    /// Whether the request could be sent again now.
-    pub fn is_possible(&self) -> bool {
-        match &self.body {
-            Kept::Whole(_) => true,
-            Kept::Stream(stream) => !stream.state().lost,
-        }
+    /// Whether the request could be sent again now, with what came `back`.
+    pub fn is_possible(&self, back: Option<&Request>) -> bool {
+        (back.is_some() || self.head.is_some())
+            && match &self.body {
+                Kept::Nothing | Kept::Whole(_) => true,
+                Kept::Stream(stream) => !stream.state().lost,
+                Kept::NotAtAll => back.is_some_and(|back| !back.body.is_empty()),
+            }
     }
 
     /// Whether the whole body was read.
     pub fn is_complete(&self) -> bool {
         match &self.body {
-            Kept::Whole(_) => true,
+            Kept::Nothing | Kept::Whole(_) => true,
             Kept::Stream(stream) => stream.state().source.is_end_stream(),
+            Kept::NotAtAll => false,
         }
     }
+}
 
-    pub fn head(&self) -> &Request {
-        &self.head
+/// The request that failed, if it came back; its body with it only when none of it went out.
+pub fn take_back(outcome: &mut Outcome) -> Option<Box<Request>> {
+    let mut back = match outcome {
+        Ok(response) => response.request.take(),
+        Err(error) => error.take_request(),
+    }?;
+    let unsent = |error: &Error| error.progress() == Progress::Unsent;
+    if !outcome.as_ref().is_err_and(unsent) {
+        back.body = Body::empty();
     }
+    Some(back)
 }
 
 /// The body that all attempts share.
@@ -243,41 +282,55 @@ mod tests {
         String::from_utf8(bytes.to_vec()).unwrap()
     }
 
+    /// What comes back of a request: all but its body.
+    fn back(request: &Request) -> Option<Box<Request>> {
+        Some(request.without_body())
+    }
+
     #[tokio::test]
     async fn a_second_attempt_begins_from_the_start_and_reads_on() {
         let mut first = streaming(&["ab", "cd", "ef"]);
-        let replay = Replay::keep(&mut first, 100);
+        let replay = Replay::copy(&mut first, 100);
         first.body.frame().await.unwrap().unwrap();
-        let second = replay.again().unwrap();
+        let second = replay.again(None).unwrap();
         assert!(
             first.body.frame().await.unwrap().is_err(),
             "the first one ends"
         );
         assert_eq!(text(second.body).await, "abcdef");
         assert!(replay.is_complete());
-        assert_eq!(text(replay.again().unwrap().body).await, "abcdef");
+        assert_eq!(text(replay.again(None).unwrap().body).await, "abcdef");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_sent_again_that_did_not_come_back() {
+        let mut first = streaming(&["ab"]);
+        let replay = Replay::keep(&mut first, 100);
+        assert!(first.context.comes_back);
+        assert!(!replay.is_possible(None) && replay.again(None).is_none());
+        let back = back(&first);
+        assert!(replay.is_possible(back.as_deref()));
+        drop(first);
+        assert_eq!(text(replay.again(back).unwrap().body).await, "ab");
     }
 
     #[tokio::test]
     async fn a_body_beyond_the_limit_streams_on_and_cannot_be_sent_again() {
         let mut first = streaming(&["ab", "cd", "ef"]);
         let replay = Replay::keep(&mut first, 4);
-        assert!(replay.is_possible());
-        assert_eq!(
-            text(std::mem::replace(&mut first.body, Body::empty())).await,
-            "abcdef"
-        );
-        assert!(!replay.is_possible());
-        assert!(replay.again().is_none());
+        let body = std::mem::replace(&mut first.body, Body::empty());
+        assert_eq!(text(body).await, "abcdef");
+        assert!(!replay.is_possible(Some(&first)));
+        assert!(replay.again(Some(first)).is_none());
     }
 
     #[tokio::test]
     async fn a_body_that_nobody_read_can_be_sent_whatever_the_limit() {
         let mut first = streaming(&["ab", "cd"]);
-        let replay = Replay::keep(&mut first, 0);
+        let replay = Replay::copy(&mut first, 0);
         drop(first);
-        assert_eq!(text(replay.again().unwrap().body).await, "abcd");
-        assert!(replay.again().is_none());
+        assert_eq!(text(replay.again(None).unwrap().body).await, "abcd");
+        assert!(replay.again(None).is_none());
     }
 
     #[tokio::test]
@@ -285,16 +338,44 @@ mod tests {
         let mut first = request("PUT", "/");
         first.body = Body::full("abc");
         let replay = Replay::keep(&mut first, 3);
+        let back = back(&first);
         assert_eq!(text(first.body).await, "abc");
-        assert_eq!(text(replay.again().unwrap().body).await, "abc");
+        assert_eq!(text(replay.again(back).unwrap().body).await, "abc");
+    }
+
+    #[tokio::test]
+    async fn what_is_too_large_is_sent_again_if_it_comes_back() {
         let mut large = request("PUT", "/");
         large.body = Body::full("abcd");
         let replay = Replay::keep(&mut large, 3);
-        assert_eq!(text(replay.again().unwrap().body).await, "abcd");
-        assert!(replay.again().is_none(), "more than may be kept");
+        assert!(replay.is_possible(Some(&large)));
+        let mut again = replay.again(Some(large)).unwrap();
+        assert_eq!(again.body.take_full().unwrap(), "abcd");
+        assert!(!replay.is_possible(Some(&again)) && replay.again(Some(again)).is_none());
+    }
+
+    #[tokio::test]
+    async fn nothing_comes_again_as_nothing() {
         let mut empty = request("GET", "/");
         let replay = Replay::keep(&mut empty, 0);
-        assert!(empty.body.is_empty() && replay.again().unwrap().body.is_empty());
+        assert!(replay.is_complete());
+        assert!(replay.again(Some(empty)).unwrap().body.is_empty());
+    }
+
+    #[tokio::test]
+    async fn trailers_come_again() {
+        let trailers = HeaderMap::from_iter([(http::header::ETAG, "a".parse().unwrap())]);
+        let frames = [
+            Ok(Frame::data(Bytes::from("ab"))),
+            Ok(Frame::trailers(trailers.clone())),
+        ];
+        let mut first = request("PUT", "/");
+        first.body = Body::stream(StreamBody::new(futures_util::stream::iter(frames)));
+        let replay = Replay::copy(&mut first, 9);
+        first.body.collect().await.unwrap();
+        let again = replay.again(None).unwrap().body.collect().await.unwrap();
+        assert_eq!(again.trailers(), Some(&trailers));
+        assert_eq!(again.to_bytes(), "ab");
     }
 
     #[tokio::test]
@@ -302,9 +383,10 @@ mod tests {
         let mut first = request("PUT", "/");
         first.body =
             Body::stream(http_body_util::Full::new(Bytes::from("abcd")).map_err(|e| match e {}));
-        let replay = Replay::keep(&mut first, 100);
+        let replay = Replay::copy(&mut first, 100);
         assert_eq!(first.body.size_hint().exact(), Some(4));
         first.body.frame().await.unwrap().unwrap();
-        assert_eq!(replay.again().unwrap().body.size_hint().exact(), Some(4));
+        let again = replay.again(None).unwrap();
+        assert_eq!(again.body.size_hint().exact(), Some(4));
     }
 }

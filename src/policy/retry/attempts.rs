@@ -1,0 +1,109 @@
+//! One attempt after the other, or two beside each other.
+
+use std::pin::pin;
+
+use futures_util::future::{Either, select};
+use tokio::time::Instant;
+
+use super::super::replay::Replay;
+use super::super::stack::{Glance, Handler, Outcome};
+use super::{HedgeAfter, Kind, Length, Retry, again};
+use crate::error::{Error, Progress, UPSTREAM_TIMEOUT};
+use crate::message::Request;
+use crate::timer;
+
+impl<G: Glance> Retry<G> {
+    /// Sends a request once.
+    pub(super) async fn once(&self, mut request: Box<Request>, next: &dyn Handler) -> Outcome {
+        let seen = self.each.enter(&mut request)?;
+        let outcome = next.call(request).await;
+        self.each.leave(seen, outcome)
+    }
+
+    /// The same within `per_try_timeout`.
+    pub(super) async fn attempt(
+        &self,
+        request: Box<Request>,
+        replay: &Replay,
+        next: &dyn Handler,
+    ) -> Outcome {
+        let Some(limit) = self.config.per_try_timeout else {
+            return self.once(request, next).await;
+        };
+        let mut answer = Box::pin(self.once(request, next));
+        loop {
+            match tokio::time::timeout(limit.0, &mut answer).await {
+                Ok(outcome) => return outcome,
+                // Neither a long upload nor a slow caller makes a slow upstream.
+                Err(_) if !replay.is_complete() => {}
+                Err(_) => {
+                    timer::drop_overdue(answer);
+                    let detail = "the upstream took too long to answer";
+                    return Err(Error::new(UPSTREAM_TIMEOUT, detail).at(Progress::Sent));
+                }
+            }
+        }
+    }
+
+    /// The first attempt of a request whose attempts may be cut.
+    pub(super) async fn first(
+        &self,
+        request: Box<Request>,
+        replay: &Replay,
+        kind: Kind,
+        next: &dyn Handler,
+    ) -> Outcome {
+        let started = Instant::now();
+        let outcome = match self.hedge_delay(&request, kind) {
+            Some(after) => self.hedged(request, replay, after, kind, next).await,
+            None => self.attempt(request, replay, next).await,
+        };
+        self.learn(&outcome, started);
+        outcome
+    }
+
+    /// The first attempt, and when it takes long another beside it. The one that is not needed any more is cut.
+    async fn hedged(
+        &self,
+        request: Box<Request>,
+        replay: &Replay,
+        after: Length,
+        kind: Kind,
+        next: &dyn Handler,
+    ) -> Outcome {
+        let mut first = pin!(self.attempt(request, replay, next));
+        if let Ok(outcome) = tokio::time::timeout(after, &mut first).await {
+            return outcome;
+        }
+        if !replay.is_complete() || !replay.is_possible(None) || !self.afford() {
+            return first.await;
+        }
+        let Some(request) = again(replay, None) else {
+            return first.await;
+        };
+        self.hedges.increment(1);
+        let second = pin!(self.attempt(request, replay, next));
+        let (outcome, other) = match select(first, second).await {
+            Either::Left((outcome, second)) => (outcome, second),
+            Either::Right((outcome, first)) => (outcome, first),
+        };
+        match self.class_of(&outcome, kind) {
+            None => outcome,
+            Some(_) => other.await,
+        }
+    }
+
+    fn hedge_delay(&self, request: &Request, kind: Kind) -> Option<Length> {
+        let may = kind.listed && request.upgrade.is_none();
+        match self.config.hedge_after.filter(|_| may)? {
+            HedgeAfter::Length(length) => Some(length.0),
+            HedgeAfter::P95 => self.facts.latencies.p95(),
+        }
+    }
+
+    fn learn(&self, outcome: &Outcome, started: Instant) {
+        if self.config.hedge_after == Some(HedgeAfter::P95) && outcome.is_ok() {
+            self.facts.latencies.record(started.elapsed());
+        }
+    }
+}
