@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
 use crate::error::Error;
@@ -50,6 +51,11 @@ pub trait Splice: Stream {
 pub trait Guard: Send + Sync {
     /// `passed` counts the bytes of content that were handed on.
     fn end(&mut self, end: End<'_>, passed: u64);
+
+    /// The trailers are handed on; the end follows.
+    fn trailers(&mut self, trailers: &HeaderMap) {
+        let _of_no_interest = trailers;
+    }
 }
 
 /// How a body ended.
@@ -225,7 +231,14 @@ impl http_body::Body for Body {
             Some(Ok(frame)) => {
                 // The consumer may stop here, so the guard must not wait for another poll.
                 let ended = stream.is_end_stream();
-                self.passed += frame.data_ref().map_or(0, |data| data.len() as u64);
+                match frame.trailers_ref() {
+                    None => self.passed += frame.data_ref().map_or(0, |data| data.len() as u64),
+                    Some(trailers) => {
+                        if let Some(guard) = &mut self.guard {
+                            guard.trailers(trailers);
+                        }
+                    }
+                }
                 if ended {
                     self.end(End::Complete);
                 }
@@ -282,6 +295,11 @@ impl<G: Guard> Guard for Both<G> {
         self.0.end(end, passed);
         self.1.end(end, passed);
     }
+
+    fn trailers(&mut self, trailers: &HeaderMap) {
+        self.0.trailers(trailers);
+        self.1.trailers(trailers);
+    }
 }
 
 #[cfg(test)]
@@ -316,6 +334,25 @@ mod tests {
         while body.frame().await.is_some() {}
         drop(body);
         assert_eq!(*ends.0.lock().unwrap(), ["Complete 2"]);
+    }
+
+    #[tokio::test]
+    async fn every_guard_sees_the_trailers() {
+        struct Sees(Arc<Mutex<Vec<HeaderMap>>>);
+        impl Guard for Sees {
+            fn end(&mut self, _: End<'_>, _: u64) {}
+
+            fn trailers(&mut self, trailers: &HeaderMap) {
+                self.0.lock().unwrap().push(trailers.clone());
+            }
+        }
+        let seen = Arc::default();
+        let trailers = HeaderMap::from_iter([(http::header::ETAG, "a".parse().unwrap())]);
+        let frame = Ok(Frame::trailers(trailers.clone()));
+        let body = Body::stream(StreamBody::new(futures_util::stream::iter([frame])));
+        let body = body.with_guard(Sees(Arc::clone(&seen)));
+        body.with_guard(Ends::default()).collect().await.unwrap();
+        assert_eq!(*seen.lock().unwrap(), [trailers]);
     }
 
     #[tokio::test]

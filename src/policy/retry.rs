@@ -50,7 +50,7 @@ pub struct Config {
     pub attempts: u32,
     /// The failures after which it is: `connect-failure`, `refused-stream` (the upstream did not look at it),
     /// `reset-before-response`, a status from 400 on, `5xx`, or the status of a gRPC call such as
-    /// `grpc:unavailable`. A `per_try_timeout` that is over counts as 504.
+    /// `grpc:unavailable`, as far as it comes without a message before it. A `per_try_timeout` that is over counts as 504.
     pub on: Vec<Class>,
     /// The longest that one attempt may take to the head of its answer, from when its body has gone out. Default: as
     /// long as `timeout` leaves.

@@ -1,11 +1,11 @@
 //! One request and its answer: admission, an endpoint, a connection, and the one resend that is always safe.
 
-use http::{HeaderName, HeaderValue, Method, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use http_body::Body as _;
 
 use super::endpoint::Endpoint;
 use super::multiplexed::Lent;
-use super::outlier::Verdict;
+use super::outlier::{Verdict, failed_in_trailers};
 use super::pool::Wanted;
 use super::terms::Secure;
 use super::{Admission, LoadGuard, Protocol, Upstream};
@@ -79,6 +79,7 @@ impl Upstream {
     ) -> Result<Box<Response>, Error> {
         let admission = self.admit()?;
         let had_body = !request.body.is_empty();
+        let grpc = may_be_grpc(&request);
         let (endpoint, load) = match self.pick(&request, None) {
             Err(_) if !self.is_ready() => {
                 // Until its names are resolved for the first time; no longer than connecting may take.
@@ -122,6 +123,7 @@ impl Upstream {
         response.body = body.with_guard(UnderWay {
             load,
             good,
+            grpc,
             _admission: admission,
         });
         Ok(response)
@@ -164,8 +166,7 @@ impl Upstream {
         if attempt.outcome.is_ok() {
             load.head_arrived(now);
         }
-        // Calls of gRPC are all POST; the headers of other answers need no look.
-        let grpc = request.method == Method::POST;
+        let grpc = may_be_grpc(request);
         attempt.verdict = Verdict::of(attempt.outcome.as_deref(), attempt.is_stale(), grpc);
         match attempt.verdict {
             Verdict::Good => endpoint.standing.answered(),
@@ -287,12 +288,21 @@ impl Upstream {
 /// What counts an exchange, to the end of its answer.
 struct UnderWay {
     load: LoadGuard,
-    /// The head is not that of a failure.
+    /// Nothing so far is that of a failure.
     good: bool,
+    /// It may be a call of gRPC, whose status comes last.
+    grpc: bool,
     _admission: Admission,
 }
 
 impl Guard for UnderWay {
+    fn trailers(&mut self, trailers: &HeaderMap) {
+        if self.good && self.grpc && failed_in_trailers(trailers) {
+            self.good = false;
+            self.load.endpoint().standing.failed();
+        }
+    }
+
     fn end(&mut self, end: End<'_>, _: u64) {
         let standing = &self.load.endpoint().standing;
         match end {
@@ -303,6 +313,11 @@ impl Guard for UnderWay {
             _ => {}
         }
     }
+}
+
+/// Calls of gRPC are all POST; the answers to others need no look.
+fn may_be_grpc(request: &Request) -> bool {
+    request.method == Method::POST
 }
 
 fn is_idempotent(method: &Method) -> bool {

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration as Length;
 
+use http::{HeaderMap, HeaderName};
 use metrics::{Counter, counter};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -14,7 +15,6 @@ use crate::error::{
     CONNECT_FAILED, CONNECT_TIMEOUT, Error, Progress, TLS_FAILED, UPSTREAM_PROTOCOL_ERROR,
     UPSTREAM_RESET,
 };
-use crate::headers::Headers;
 use crate::message::Response;
 use crate::problem::Problems;
 use crate::value::{Duration, Toggle};
@@ -24,8 +24,8 @@ const EJECTIONS: &str = "outrigger_endpoint_ejections_total";
 /// `outlier_detection = { consecutive_failures = 5, ejection = "10s", max_ejection = "5m", max_ejected_percent = 50 }`
 ///
 /// A failure is an answer of 5xx other than 501, a connection that is refused, times out or breaks, an answer that
-/// a time limit cuts, and a gRPC answer without messages whose status is `UNKNOWN`, `INTERNAL`, `UNAVAILABLE` or
-/// `DATA_LOSS`. A caller who goes away, or who asked for less time than the route gives, says nothing about the
+/// a time limit cuts, and the gRPC statuses `UNKNOWN`, `INTERNAL`, `UNAVAILABLE` and `DATA_LOSS`, in the head of an
+/// answer or behind its messages. A caller who goes away, or who asked for less time than the route gives, says nothing about the
 /// endpoint.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
@@ -206,17 +206,22 @@ fn failed(response: &Response, grpc: bool) -> bool {
     match response.status.as_u16() {
         501 => false,
         500..=599 => true,
-        200 if grpc => {
-            grpc_status(&response.headers).is_some_and(|status| matches!(status, 2 | 13..=15))
-        }
+        200 if grpc => response.headers.get(&GRPC_STATUS).is_some_and(is_failure),
         _ => false,
     }
 }
 
-/// The status of a gRPC answer that has nothing but trailers.
-fn grpc_status(headers: &Headers) -> Option<u8> {
-    static GRPC_STATUS: http::HeaderName = http::HeaderName::from_static("grpc-status");
-    headers.get_str(&GRPC_STATUS)?.parse().ok()
+static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
+/// Whether the status behind the messages of a gRPC answer is that of a failure.
+pub(super) fn failed_in_trailers(trailers: &HeaderMap) -> bool {
+    let status = trailers.get(&GRPC_STATUS);
+    status.is_some_and(|status| is_failure(status.as_bytes()))
+}
+
+/// UNKNOWN, INTERNAL, UNAVAILABLE and DATA_LOSS: the others speak of the request.
+fn is_failure(status: &[u8]) -> bool {
+    [&b"2"[..], b"13", b"14", b"15"].contains(&status)
 }
 
 #[cfg(test)]

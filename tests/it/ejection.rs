@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use crate::support::{BlackHole, Origin, Proxy, SOON, Script, Setup, eventually};
+use crate::support::{
+    BlackHole, H2Client, H2Origin, Origin, Proxy, SOON, Script, Setup, eventually,
+};
 
 /// A proxy before both, which takes them in turn and sends nothing again.
 fn before(bad: impl std::fmt::Display, good: &Origin, more: &str) -> Proxy {
@@ -106,6 +108,30 @@ fn an_endpoint_that_stalls_is_left_out_but_not_for_callers_who_go_away() {
     assert_eq!(first_endpoint(&proxy)["failures"], 0);
     eject(&proxy);
     assert_eq!(bad.requests().len(), 6);
+}
+
+#[test]
+fn a_grpc_status_behind_the_messages_counts() {
+    let origin = H2Origin::start();
+    let setup = Setup::to_address(origin.address());
+    let proxy = Proxy::with(
+        &setup
+            .upstream("protocol = \"http2\"")
+            .route("retry = false"),
+    );
+    let client = H2Client::connect(proxy.address());
+    let call = |path| {
+        let answer = client.request("POST", path, &[("content-type", "application/grpc")], "ask");
+        answer.grpc_status().map(str::to_owned)
+    };
+    for failures in 1..=2 {
+        assert_eq!(call("/unavailable").as_deref(), Some("14"));
+        let counted = || first_endpoint(&proxy)["failures"] == failures;
+        eventually(SOON, "the status counts", counted);
+    }
+    assert_eq!(call("/").as_deref(), Some("0"));
+    let forgiven = || first_endpoint(&proxy)["failures"] == 0;
+    eventually(SOON, "an answer without a failure counts", forgiven);
 }
 
 #[test]

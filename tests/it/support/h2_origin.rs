@@ -25,7 +25,7 @@ use super::tls_server::TlsServer;
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
-/// Sends each piece of a request's body back as it arrives, then its trailers, and for gRPC `grpc-status: 0`.
+/// Sends each piece of a request's body back as it arrives, then its trailers, and for gRPC `grpc-status: 0`, or 14 for `/unavailable`.
 /// The health service says whether the origin serves, see [`H2Origin::set_serving`].
 /// `/stall` is never answered, `/cut` is cut in the middle of its answer, `/large` is [`LARGE`] zeros.
 pub struct H2Origin {
@@ -186,9 +186,14 @@ async fn answer(request: Request<Incoming>, shared: &Arc<Shared>) -> Response<Bo
         .headers
         .get("content-type")
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+    let status = match path.as_str() {
+        _ if !grpc => None,
+        "/unavailable" => Some("14"),
+        _ => Some("0"),
+    };
     let mut response = Response::new(match body.is_end_stream() && !grpc {
         true => Empty::new().map_err(|never| match never {}).boxed_unsync(),
-        false => echo(body, grpc, path == "/cut", open),
+        false => echo(body, status, path == "/cut", open),
     });
     if let Some(kind) = head.headers.get("content-type") {
         response.headers_mut().insert("content-type", kind.clone());
@@ -207,7 +212,7 @@ fn health(unwell: bool) -> Response<Body> {
     Response::new(StreamBody::new(stream::iter(frames)).boxed_unsync())
 }
 
-fn echo(mut body: Incoming, grpc: bool, cut: bool, open: Open) -> Body {
+fn echo(mut body: Incoming, status: Option<&'static str>, cut: bool, open: Open) -> Body {
     let (pieces, receiver) = mpsc::channel(16);
     tokio::spawn(async move {
         let _open = open;
@@ -228,8 +233,8 @@ fn echo(mut body: Incoming, grpc: bool, cut: bool, open: Open) -> Body {
                 }
             }
         }
-        if grpc {
-            trailers.insert("grpc-status", http::HeaderValue::from_static("0"));
+        if let Some(status) = status {
+            trailers.insert("grpc-status", http::HeaderValue::from_static(status));
         }
         if !trailers.is_empty() {
             let _gone = pieces.send(Ok(Frame::trailers(trailers))).await;
