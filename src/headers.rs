@@ -14,6 +14,24 @@ pub use flat::Spans;
 use flat::{Field, Flat};
 pub use names::{Key, Names, is_name};
 
+/// A field that many messages get, as the line that it will be.
+pub struct Line {
+    text: Box<[u8]>,
+    value_len: usize,
+    key: Key,
+}
+
+impl Line {
+    pub fn new(name: &HeaderName, value: &HeaderValue) -> Self {
+        let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
+        Line {
+            text: [name, b": ", value, b"\r\n"].concat().into(),
+            value_len: value.len(),
+            key: Key::of(name),
+        }
+    }
+}
+
 /// Header fields in order of arrival. Names compare without regard to case (RFC 9110, section 5.1).
 #[derive(Clone, Default)]
 pub struct Headers(Flat);
@@ -79,6 +97,11 @@ impl Headers {
     /// Adds a value under `name`, beside those that are there.
     pub fn append(&mut self, name: &HeaderName, value: &HeaderValue) {
         self.0.push(name.as_str().as_bytes(), value.as_bytes());
+    }
+
+    /// Adds a field, beside those that are there.
+    pub fn append_line(&mut self, line: &Line) {
+        self.0.push_ready(line.key, line.value_len, &line.text);
     }
 
     /// Adds a value under `name`, beside those that are there. It must be one that a header may have.
@@ -347,6 +370,10 @@ mod tests {
                     Step::Insert(n, v) => {
                         a.insert(&name(*n), &HeaderValue::from(u16::from(*v)));
                         b.insert(name(*n), HeaderValue::from(u16::from(*v)));
+                    }
+                    Step::Append(n, v) if *v % 2 == 0 => {
+                        a.append_line(&Line::new(&name(*n), &HeaderValue::from(u16::from(*v))));
+                        b.append(name(*n), HeaderValue::from(u16::from(*v)));
                     }
                     Step::Append(n, v) => {
                         a.append(&name(*n), &HeaderValue::from(u16::from(*v)));

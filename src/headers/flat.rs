@@ -207,18 +207,29 @@ impl Flat {
     }
 
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        self.push_with(Key::of(name), value.len(), |added| {
+            for part in [name, b": ", value, b"\r\n"] {
+                added.extend_from_slice(part);
+            }
+        });
+    }
+
+    /// A field whose line is there already.
+    pub fn push_ready(&mut self, key: Key, value_len: usize, line: &[u8]) {
+        self.push_with(key, value_len, |added| added.extend_from_slice(line));
+    }
+
+    #[inline]
+    fn push_with(&mut self, key: Key, value_len: usize, line: impl FnOnce(&mut Vec<u8>)) {
         let Lists { fields, added } = &mut **self.lists.get_or_insert_with(Lists::take);
         let start = added.len();
-        for part in [name, b": ", value, b"\r\n"] {
-            added.extend_from_slice(part);
-        }
+        line(added);
         debug_assert!(added.len() < ADDED as usize);
-        let key = Key::of(name);
         self.keys.add(key);
         fields.push(Field {
             start: start as u32 | ADDED,
-            value: (start + name.len() + 2) as u32,
-            value_len: value.len() as u32,
+            value: (start + key.length() + 2) as u32,
+            value_len: value_len as u32,
             end: added.len() as u32,
             key,
         });
@@ -226,10 +237,21 @@ impl Flat {
 
     pub fn remove(&mut self, name: &str) -> bool {
         let key = Key::of(name.as_bytes());
-        self.keys.may_have(key)
-            && self.retain_fields(|field, received, added| {
+        let mut fields = self.fields_for(key);
+        let Some(first) = fields.position(|field| self.is(field, key, name)) else {
+            return false;
+        };
+        let only = !fields.any(|field| self.is(field, key, name));
+        match &mut self.lists {
+            Some(lists) if only => {
+                lists.fields.remove(first);
+                self.intact = None;
+                true
+            }
+            _ => self.retain_fields(|field, received, added| {
                 field.key != key || !is_name(field.name(received, added), name)
-            })
+            }),
+        }
     }
 
     pub fn remove_all(&mut self, names: &Names) {

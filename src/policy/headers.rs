@@ -9,7 +9,7 @@ use super::body_transform::step::{self, Step};
 use super::stack::{Glance, Outcome};
 use super::validate;
 use crate::error::Error;
-use crate::headers::Headers;
+use crate::headers::{Headers, Line};
 use crate::message::Request;
 use crate::problem::Problems;
 use crate::template::{FieldName, HeaderTemplate};
@@ -197,9 +197,14 @@ struct Plan {
 /// A header that is written.
 struct Put {
     name: HeaderName,
-    value: HeaderTemplate,
+    value: Value,
     /// In place of all that are there, and not beside them.
     alone: bool,
+}
+
+enum Value {
+    Constant(Line),
+    Made(HeaderTemplate),
 }
 
 /// The values of a message that are not the same for all, one behind the other.
@@ -216,7 +221,10 @@ impl Plan {
         let puts = |templates: BTreeMap<FieldName, HeaderTemplate>, alone| {
             templates.into_iter().map(move |(name, value)| Put {
                 name: name.name().clone(),
-                value,
+                value: match value.constant() {
+                    Some(constant) => Value::Constant(Line::new(name.name(), constant)),
+                    None => Value::Made(value),
+                },
                 alone,
             })
         };
@@ -229,9 +237,11 @@ impl Plan {
     /// Nothing is allocated where all values are constant.
     fn render(&self, request: &Request) -> Rendered {
         let mut rendered = Rendered::default();
-        for put in self.put.iter().filter(|put| put.value.constant().is_none()) {
-            put.value.render_into(request, &mut rendered.text);
-            rendered.ends.push(rendered.text.len());
+        for put in &self.put {
+            if let Value::Made(template) = &put.value {
+                template.render_into(request, &mut rendered.text);
+                rendered.ends.push(rendered.text.len());
+            }
         }
         rendered
     }
@@ -243,17 +253,17 @@ impl Plan {
         let mut start = 0;
         let mut ends = rendered.ends.iter();
         for put in &self.put {
-            let value = match put.value.constant() {
-                Some(constant) => constant.as_bytes(),
-                None => {
-                    let end = ends.next().copied().unwrap_or(start);
-                    &rendered.text[std::mem::replace(&mut start, end)..end]
-                }
-            };
             if put.alone {
                 headers.remove(&put.name);
             }
-            headers.append_bytes(&put.name, value);
+            match &put.value {
+                Value::Constant(line) => headers.append_line(line),
+                Value::Made(_) => {
+                    let end = ends.next().copied().unwrap_or(start);
+                    headers.append_bytes(&put.name, &rendered.text[start..end]);
+                    start = end;
+                }
+            }
         }
     }
 }
