@@ -59,6 +59,8 @@ pub struct Context {
     pub head_by: Option<Instant>,
     /// Takes interim answers (103 and its like) to the caller, where its protocol can carry them.
     pub interim: Option<Arc<dyn Interim>>,
+    /// The upstream that will get the request, where a value of the route names it.
+    pub upstream: Option<Arc<str>>,
     /// What the caller's token says, once it is verified.
     pub claims: Option<Arc<Claims>>,
     /// Where the request has been, when it may go elsewhere after a failure.
@@ -89,6 +91,7 @@ impl Context {
             hurried: false,
             head_by: None,
             interim: None,
+            upstream: None,
             claims: None,
             tried: None,
             comes_back: false,

@@ -11,7 +11,7 @@ use crate::config::{Config, Loaded};
 use crate::fetch::Fetch;
 use crate::policy::{self, stack};
 use crate::problem::Problems;
-use crate::route::target::Target;
+use crate::route::target::{SettleUpstream, Target};
 use crate::route::{self, Table};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::request_metrics::RouteMetrics;
@@ -98,9 +98,13 @@ impl Snapshot {
             };
             let mut build =
                 stack::Build::new(name.shared(), old_kept, &mut kept).with_fetch(&tools.fetch);
+            let mut stack = policy::stack(&route.policies, &mut build, Box::new(target));
+            if route.policies.names_upstream() {
+                stack = SettleUpstream::over(stack, &route.route);
+            }
             let ready = Route {
                 name: name.shared(),
-                stack: policy::stack(&route.policies, &mut build, Box::new(target)),
+                stack,
                 states: build.into_states(),
                 answers_preflights: route.policies.answers_preflights(),
                 envelope: route.policies.has_envelope(),

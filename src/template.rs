@@ -82,6 +82,7 @@ impl PartialOrd for FieldName {
 /// | `${header.NAME}` | the first value of that request header; empty without it |
 /// | `${jwt.CLAIM}` | that claim of the caller's verified token; empty without it |
 /// | `${route}` | the route's name |
+/// | `${upstream}` | the name of the upstream that gets the request; empty where a route answers itself |
 ///
 /// A variable whose value could not stand in a header (a control character) is empty, so that nothing a
 /// caller sends can add a header.
@@ -104,6 +105,7 @@ enum Part {
     Path(String),
     Header(HeaderName),
     Claim(String),
+    Upstream,
 }
 
 impl HeaderTemplate {
@@ -122,6 +124,11 @@ impl HeaderTemplate {
             Part::Path(name) => Some(name.as_str()),
             _ => None,
         })
+    }
+
+    /// Whether it has to be known which upstream gets the request.
+    pub fn names_upstream(&self) -> bool {
+        self.parts.contains(&Part::Upstream)
     }
 
     /// The value, when it is the same for every request.
@@ -209,11 +216,6 @@ impl From<HeaderTemplate> for String {
 
 impl Part {
     fn variable(variable: &str) -> Result<Part, String> {
-        let not_built = || {
-            Err(format!(
-                "`${{{variable}}}` is known, but not built yet in this version: remove it"
-            ))
-        };
         match variable.split_once('.').unwrap_or((variable, "")) {
             ("request_id", "") => Ok(Part::RequestId),
             ("route", "") => Ok(Part::Route),
@@ -223,12 +225,12 @@ impl Part {
             ("header", name) if !name.is_empty() => HeaderName::from_bytes(name.as_bytes())
                 .map(Part::Header)
                 .map_err(|_| format!("`{name}` in `${{{variable}}}` is not a header name")),
-            ("upstream", "") => not_built(),
+            ("upstream", "") => Ok(Part::Upstream),
             ("jwt", claim) if !claim.is_empty() => Ok(Part::Claim(claim.to_owned())),
             _ => Err(format!(
                 "unknown variable `${{{variable}}}`; there are `${{request_id}}`, `${{client.ip}}`, \
                  `${{client.identity}}`, `${{path.NAME}}`, `${{header.NAME}}`, \
-                 `${{jwt.CLAIM}}` and `${{route}}`"
+                 `${{jwt.CLAIM}}`, `${{route}}` and `${{upstream}}`"
             )),
         }
     }
@@ -256,6 +258,11 @@ impl Part {
             Part::Header(name) => {
                 if let Some(value) = request.headers.get(name) {
                     push(out, value);
+                }
+            }
+            Part::Upstream => {
+                if let Some(name) = &request.context.upstream {
+                    push(out, name.as_bytes());
                 }
             }
             Part::Claim(name) => {
@@ -319,6 +326,7 @@ mod tests {
         let mut request = request("GET", "/orders/7");
         request.context.client = Some("192.0.2.7".parse().unwrap());
         request.context.route = "orders".into();
+        request.context.upstream = Some("shop".into());
         request.context.captures.push("id".into(), "7");
         request
             .headers
@@ -332,6 +340,7 @@ mod tests {
             ("${client.ip}", "192.0.2.7"),
             ("r=${route}; id=${path.id}", "r=orders; id=7"),
             ("${header.Accept}!", "a/b!"),
+            ("to ${upstream}", "to shop"),
             ("${jwt.sub}, ${jwt.none}${jwt.x}.", "ann, ."),
             ("[${header.x-none}${path.none}]", "[]"),
             ("cost: 5$ {id} $${route}", "cost: 5$ {id} ${route}"),
@@ -358,7 +367,6 @@ mod tests {
             ("${path.}", "unknown variable"),
             ("${header.a b}", "not a header name"),
             ("${jwt.}", "unknown variable"),
-            ("${upstream}", "not built yet"),
             ("a\nb", "cannot stand in a header"),
             ("${route}\r\nx: y", "cannot stand in a header"),
         ] {

@@ -38,6 +38,7 @@ pub(crate) fn request(method: &str, target: &str) -> Box<Request> {
             hurried: false,
             head_by: None,
             interim: None,
+            upstream: None,
             claims: None,
             tried: None,
             comes_back: false,

@@ -66,6 +66,10 @@ impl RequestConfig {
         self.changes().captures()
     }
 
+    pub(super) fn names_upstream(&self) -> bool {
+        self.changes().names_upstream()
+    }
+
     pub(super) fn check(&self, problems: &mut Problems) {
         step::check(&self.body, problems);
         let changes = self.changes();
@@ -103,6 +107,10 @@ impl RequestConfig {
 impl ResponseConfig {
     pub(super) fn captures(&self) -> Vec<Capture> {
         self.changes().captures()
+    }
+
+    pub(super) fn names_upstream(&self) -> bool {
+        self.changes().names_upstream()
     }
 
     pub(super) fn check(&self, problems: &mut Problems) {
@@ -297,6 +305,11 @@ impl Changes {
                     .related(&["set_headers", first.as_str()], "first set here");
             }
         }
+    }
+
+    fn names_upstream(&self) -> bool {
+        let mut values = self.set.values().chain(self.add.values());
+        values.any(HeaderTemplate::names_upstream)
     }
 
     fn captures(&self) -> Vec<Capture> {

@@ -104,6 +104,12 @@ impl Config {
         on(&self.retry).is_some()
     }
 
+    /// Whether a value names the upstream that gets the request, so that it has to be settled first.
+    pub fn names_upstream(&self) -> bool {
+        let request = on(&self.request).is_some_and(headers::RequestConfig::names_upstream);
+        request || on(&self.response).is_some_and(headers::ResponseConfig::names_upstream)
+    }
+
     /// What is wrong only with policies beside each other, those of `[defaults]` included.
     pub fn check_together(&self, problems: &mut Problems) {
         let asks_claims = on(&self.authorize).is_some_and(|authorize| !authorize.claims.is_empty());

@@ -65,6 +65,7 @@ impl Proxy {
             hurried: false,
             head_by: None,
             interim,
+            upstream: None,
             claims: None,
             tried: None,
             comes_back: false,

@@ -85,12 +85,60 @@ impl Handler for Target {
         match self {
             Target::Upstream(forward, upstream) => Box::pin(forward.send(upstream, request)),
             Target::Split(forward, split) => {
-                let upstream = split.choose(&request);
+                let settled = request.context.upstream.as_ref();
+                let settled = settled.and_then(|name| split.values().find(|u| u.name() == name));
+                let upstream = settled.unwrap_or_else(|| split.choose(&request));
                 Box::pin(forward.send(upstream, request))
             }
             Target::Respond(respond) => respond.call(request),
             Target::Redirect(redirect) => redirect.call(request),
         }
+    }
+}
+
+/// Settles which upstream gets a request before its policies see it: laid over a stack in which a value names it.
+pub struct SettleUpstream {
+    names: Names,
+    next: Box<dyn Handler>,
+}
+
+enum Names {
+    One(Arc<str>),
+    Split(Split<Arc<str>>),
+}
+
+impl SettleUpstream {
+    /// `next` as it is where no upstream gets anything.
+    pub fn over(next: Box<dyn Handler>, config: &Config) -> Box<dyn Handler> {
+        let names = match (&config.upstream, &config.split) {
+            (Some(name), _) => Some(Names::One(name.as_str().into())),
+            (None, Some(sides)) => {
+                let sides = sides.iter().map(|side| {
+                    (
+                        side.upstream.as_str(),
+                        side.weight,
+                        side.upstream.as_str().into(),
+                    )
+                });
+                Split::new(sides, config.sticky.clone()).map(Names::Split)
+            }
+            (None, None) => None,
+        };
+        match names {
+            Some(names) => Box::new(SettleUpstream { names, next }),
+            None => next,
+        }
+    }
+}
+
+impl Handler for SettleUpstream {
+    fn call<'a>(&'a self, mut request: Box<Request>) -> Answer<'a> {
+        let name = match &self.names {
+            Names::One(name) => name,
+            Names::Split(split) => split.choose(&request),
+        };
+        request.context.upstream = Some(name.clone());
+        self.next.call(request)
     }
 }
 

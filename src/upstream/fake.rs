@@ -67,6 +67,7 @@ pub fn request() -> Request {
             deadline: None,
             hurried: false,
             head_by: None,
+            upstream: None,
             claims: None,
             tried: None,
             comes_back: false,

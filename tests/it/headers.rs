@@ -222,3 +222,53 @@ fn a_route_sets_adds_and_removes_headers_both_ways() {
     assert_eq!(answer.header("x-secret"), None);
     assert_eq!(answer.header("x-keep"), Some("1"));
 }
+
+#[test]
+fn a_header_may_name_the_upstream_that_gets_the_request() {
+    let (a, b) = (Origin::start(), Origin::start());
+    let address = |origin: &Origin| format!("endpoints = [\"{}\"]", origin.address());
+    let proxy = Proxy::start(&format!(
+        r#"
+        [listeners.main]
+        listen = "127.0.0.1:0"
+        [upstreams.a]
+        {}
+        [upstreams.b]
+        {}
+        [defaults]
+        request = {{ set_headers = {{ x-to = "${{upstream}}" }} }}
+        response = {{ set_headers = {{ x-from = "${{upstream}}" }} }}
+        [routes.one]
+        match = {{ path = "/one" }}
+        upstream = "a"
+        [routes.split]
+        split = [{{ upstream = "a", weight = 1 }}, {{ upstream = "b", weight = 1 }}]
+        [routes.here]
+        match = {{ path = "/here" }}
+        respond = {{ headers = {{ x-to = "[${{upstream}}]" }} }}
+        "#,
+        address(&a),
+        address(&b),
+    ));
+    assert_eq!(proxy.get("/one").header("x-from"), Some("a"));
+    assert_eq!(proxy.get("/here").header("x-to"), Some("[]"));
+    let mut client = proxy.client();
+    for _ in 0..16 {
+        let told = client.get("/split");
+        let asked = |origin: &Origin, name: &str| {
+            let requests = origin.requests();
+            assert!(
+                requests
+                    .iter()
+                    .all(|request| request.header("x-to") == Some(name))
+            );
+            requests.len()
+        };
+        let (asked_a, asked_b) = (asked(&a, "a"), asked(&b, "b"));
+        assert!(
+            told.header("x-from")
+                .is_some_and(|name| name == "a" || name == "b")
+        );
+        assert!(asked_a + asked_b >= 2);
+    }
+}

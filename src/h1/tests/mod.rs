@@ -192,6 +192,7 @@ fn request(method: Method, target: &str, body: Body) -> Request {
             hurried: false,
             head_by: None,
             interim: None,
+            upstream: None,
             claims: None,
             tried: None,
             comes_back: false,
