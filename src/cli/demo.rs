@@ -40,6 +40,10 @@ outrigger demo: listening on http://127.0.0.1:15001, admin API on http://127.0.0
   curl -i http://127.0.0.1:15001/old/page         redirected
   curl -i -X DELETE http://127.0.0.1:15001/hello  405: only the method does not match
   curl -i http://127.0.0.1:15001/elsewhere        404: no route matches
+  curl -i http://127.0.0.1:15001/limited          429 from the third time on
+  curl -i http://127.0.0.1:15001/private          403: not from this network
+  curl -i http://127.0.0.1:15001/fragile/503      tried twice, and from the third time on not at all
+  curl -i http://127.0.0.1:15001/changed/7        headers, a key and the body changed on the way
   curl -s http://127.0.0.1:15000/routes           what is configured
   curl -s http://127.0.0.1:15000/metrics          what was counted
 
