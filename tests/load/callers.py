@@ -30,15 +30,26 @@ class GoneAway(Exception):
     """The proxy said that it did not look at the request: it may be sent elsewhere."""
 
 
-class Client:
+class Connected:
+    """Has a connection to the proxy."""
+
+    def connect(self, port):
+        connected = socket.create_connection(("127.0.0.1", port), PATIENCE)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connected
+
+    def close(self):
+        self.socket.close()
+
+
+class Client(Connected):
     """One HTTP/1.1 connection."""
 
     # What each request says besides.
     fields = ""
 
     def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = self.connect(port)
         self.buffer = b""
 
     def ask(self, path, body=b""):
@@ -69,16 +80,12 @@ class Client:
             raise ConnectionError(f"closed with {len(self.buffer)} bytes of an answer")
         self.buffer += data
 
-    def close(self):
-        self.socket.close()
 
-
-class MultiplexedClient:
+class MultiplexedClient(Connected):
     """One HTTP/2 connection, which sends a request when the one before it is answered."""
 
     def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = self.connect(port)
         self.frames = http2.Frames()
         self.stream = -1
         # The last stream that the proxy will look at.
@@ -126,9 +133,6 @@ class MultiplexedClient:
             self.socket.sendall(http2.frame(http2.PING, http2.ACK, 0, payload))
         elif kind == http2.GOAWAY:
             self.last = int.from_bytes(payload[:4], "big") & 0x7FFFFFFF
-
-    def close(self):
-        self.socket.close()
 
 
 class Caller(threading.Thread):

@@ -1,15 +1,13 @@
 """Reload under load: see README.md."""
 
 import argparse
-import os
-import pathlib
-import shutil
 import time
 
 import callers
 import generators
 import harness
 import streams
+import volume
 
 CONFIG = """
 [upstreams.app]
@@ -55,25 +53,14 @@ class InPlace:
 
 
 class ConfigMap:
-    """Does as kubelet with a ConfigMap volume: the file is a link into `..data`, which is a link to a directory
-    that is made anew for each version and put in place by one rename (Kubernetes, pkg/volume/util/atomic_writer.go)."""
+    """Does as kubelet with a ConfigMap volume."""
 
     def __init__(self):
-        self.count = 0
+        self.volume = None
 
     def write(self, directory, text):
-        self.count += 1
-        version = f"..{time.strftime('%Y_%m_%d_%H_%M_%S')}.{self.count:09}"
-        (directory / version).mkdir()
-        (directory / version / "outrigger.toml").write_text(text)
-        data = directory / "..data"
-        old = os.readlink(data) if data.is_symlink() else None
-        os.symlink(version, directory / "..data_tmp")
-        (directory / "..data_tmp").rename(data)
-        if old is None:
-            os.symlink(pathlib.Path("..data") / "outrigger.toml", directory / "outrigger.toml")
-        else:
-            shutil.rmtree(directory / old)
+        self.volume = self.volume or volume.Volume(directory)
+        self.volume.write({"outrigger.toml": text})
 
 
 class Watcher:
