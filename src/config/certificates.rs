@@ -18,6 +18,10 @@ impl Config {
                 all.append(&["upstreams", name.as_str(), "tls"], found);
             }
         }
+        for (name, route) in &self.routes {
+            let found = route.policies.certificates();
+            all.append(&["routes", name.as_str()], &found);
+        }
         all
     }
 }

@@ -9,11 +9,14 @@ use futures_util::future::BoxFuture;
 use http::{HeaderValue, Request, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::stream::Stream;
 use super::{Call, Fetch, Fetched, Url};
+use crate::io::Io;
+use crate::tls::handshake;
+use crate::tls::outbound::{Client, Offer};
 use crate::upstream::Resolve;
 
 /// The longest that finding and reaching the server may take.
@@ -34,7 +37,22 @@ impl Http1 {
         Http1 { resolver }
     }
 
-    async fn connect(&self, url: &Url) -> Result<TcpStream, String> {
+    /// Shakes hands as well, where the URL is one with TLS.
+    async fn connect(&self, url: &Url, client: Option<&Client>) -> Result<Io, String> {
+        let io = Io::Tcp(self.reach(url).await?);
+        match (url.is_encrypted(), client) {
+            (false, _) => Ok(io),
+            (true, None) => Err(format!("`{}` is not called without TLS", url.authority())),
+            (true, Some(client)) => {
+                let server = url.server();
+                let shaken = handshake::connect(io, client, &server, Offer::Http1).await;
+                let failed = |why| format!("the TLS handshake with `{server}` failed: {why}");
+                Ok(shaken.map_err(failed)?.io)
+            }
+        }
+    }
+
+    async fn reach(&self, url: &Url) -> Result<TcpStream, String> {
         let addresses = match url.host().parse::<IpAddr>() {
             Ok(address) => vec![address],
             Err(_) => {
@@ -53,16 +71,14 @@ impl Http1 {
 
     async fn call(&self, call: Call) -> Result<Fetched, String> {
         let authority = call.url.authority().to_owned();
-        let stream = match timeout(CONNECT, self.connect(&call.url)).await {
+        let io = match timeout(CONNECT, self.connect(&call.url, call.tls.as_deref())).await {
             Ok(connected) => connected?,
             Err(_) => return Err(format!("`{authority}` was not reached within {CONNECT:?}")),
         };
         let limit = call.limit;
         let request = request(call)?;
         let failed = |error: hyper::Error| format!("`{authority}` gave no answer: {error}");
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(failed)?;
+        let (mut sender, connection) = http1::handshake(Stream::new(io)).await.map_err(failed)?;
         let exchange = async {
             let (head, body) = sender
                 .send_request(request)
@@ -158,6 +174,7 @@ mod tests {
             url: format!("http://localhost:{port}/token?x=1")
                 .parse()
                 .unwrap(),
+            tls: None,
             headers: HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("a/b"))]),
             body: Bytes::from_static(b"body"),
             limit: 5,

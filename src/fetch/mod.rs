@@ -4,21 +4,30 @@
 //! the time in all, and the size of the answer. Redirects are not followed: a secret goes where the config says, and
 //! nowhere else.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method, StatusCode};
 
 mod http1;
+mod private;
+mod stream;
 mod url;
 
 pub use http1::Http1;
+pub use private::Private;
 pub use url::Url;
+
+use crate::tls::outbound::Client;
 
 /// One call.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub method: Method,
     pub url: Url,
+    /// TLS for an `https://` URL.
+    pub tls: Option<Arc<Client>>,
     pub headers: HeaderMap,
     pub body: Bytes,
     /// The longest answer that is read, in bytes of its body.

@@ -6,7 +6,6 @@ use std::str::FromStr;
 use http::Uri;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::problem::Problems;
 use crate::value::text;
 
 /// An `http://` or `https://` URL with a host, and without a user or a fragment.
@@ -45,16 +44,10 @@ impl Url {
         self.0.scheme_str() == Some("https")
     }
 
-    /// What makes it unfit to be called, at `key` of the block.
-    pub fn check(&self, key: &[&str], problems: &mut Problems) {
-        if self.is_encrypted() {
-            problems
-                .error(
-                    key,
-                    "`https://` is known here, but not built yet in this version",
-                )
-                .help("write an `http://` URL of a server on this machine or in a network that you trust");
-        }
+    /// `host:port`, the name that the server must prove to be.
+    pub fn server(&self) -> String {
+        let host = self.0.host().unwrap_or_default();
+        format!("{host}:{}", self.port())
     }
 }
 

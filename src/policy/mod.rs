@@ -6,7 +6,9 @@
 use serde::{Deserialize, Serialize};
 use tower::ServiceBuilder;
 
+use crate::fetch::Private;
 use crate::problem::Problems;
+use crate::tls::inventory::Inventory;
 use crate::value::{Limit, Toggle};
 
 pub mod authorize;
@@ -142,6 +144,25 @@ impl Config {
                 )
                 .help("set `graphql = {}` on the route or in `[defaults]`");
         }
+    }
+
+    /// The CAs by which policies believe other servers.
+    pub fn certificates(&self) -> Inventory {
+        let keys = on(&self.jwt).map(|jwt| &jwt.jwks.private);
+        let oauth2 = on(&self.credentials).and_then(|credentials| credentials.oauth2.as_ref());
+        let mut all = Inventory::default();
+        for (place, private) in [
+            (["jwt", "jwks"], keys),
+            (
+                ["credentials", "oauth2"],
+                oauth2.map(|oauth2| &oauth2.private),
+            ),
+        ] {
+            if let Some(found) = private.and_then(Private::inventory) {
+                all.append(&place, found);
+            }
+        }
+        all
     }
 
     /// Whether callers are counted by who they have proven to be.

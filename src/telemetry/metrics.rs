@@ -192,6 +192,11 @@ const DESCRIPTIONS: &[(Kind, &str, &str)] = &[
         "Fetches of the keys that tokens are verified with, by how they ended.",
     ),
     (
+        Gauge,
+        "outrigger_key_last_refresh_timestamp_seconds",
+        "When the keys that a route verifies tokens with were fetched last, in seconds since 1970.",
+    ),
+    (
         Counter,
         "outrigger_transform_failures_total",
         "Bodies that were refused, or could not be changed.",

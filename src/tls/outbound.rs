@@ -62,6 +62,20 @@ pub(super) struct Material {
 }
 
 impl Config {
+    /// TLS with servers that are signed by `ca`, or else by one of the system's, and for the name that is asked for.
+    pub fn believing(ca: Option<FilePath>) -> Self {
+        Config {
+            ca,
+            ..Config::default()
+        }
+    }
+
+    /// Whether the same CAs were opened.
+    pub fn believes_like(&self, other: &Config) -> bool {
+        let trust = |config: &Config| config.opened.get().map(|opened| opened.trust.clone());
+        trust(self) == trust(other)
+    }
+
     /// Opens and judges all that is named.
     pub fn check(&self, problems: &mut Problems) {
         let mut opening = Opening::default();

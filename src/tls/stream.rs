@@ -98,22 +98,6 @@ impl Stream {
         ))
     }
 
-    /// The same into a slice.
-    pub fn poll_read_slice(
-        &self,
-        cx: &mut Context<'_>,
-        into: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        let mut session = self.session();
-        ready!(session.poll_plaintext(&self.io, cx))?;
-        let mut filled = 0;
-        let room = into.len();
-        Poll::Ready(Ok(session.take(room, |bytes| {
-            into[filled..filled + bytes.len()].copy_from_slice(bytes);
-            filled += bytes.len();
-        })))
-    }
-
     /// What is there now.
     pub fn try_read(&self, buffer: &mut BytesMut) -> io::Result<usize> {
         let mut session = self.session();

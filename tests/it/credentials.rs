@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Gate, Launch, Origin, Proxy, SOON, Script, Setup, eventually};
+use crate::support::pki::{Ask, Authority, put};
+use crate::support::{Gate, Launch, Origin, Proxy, SOON, Script, Setup, TlsServer, eventually};
 
 fn token(token: &str, more: &str) -> Script {
     Script::answer(&format!(
@@ -328,5 +329,46 @@ fn no_secret_is_shown_anywhere() {
         authorizations(&origin)
             .iter()
             .any(|sent| sent.starts_with("Bearer t0ken"))
+    );
+}
+
+#[test]
+fn a_token_is_fetched_over_tls_from_whom_the_ca_has_signed() {
+    let (ca, stranger) = (Authority::new("ca"), Authority::new("stranger"));
+    let files = tempfile::tempdir().unwrap();
+    let trusted = files.path().join("ca.pem");
+    put(&trusted, stranger.pem());
+    let server = TlsServer::showing(&ca.issue(Ask::of(&["localhost"]).only_for_servers()));
+    let idp = Origin::over_tls(&server).on("/token", token("t0ken", ""));
+    let origin = Origin::start();
+    let setup = Setup::to(&origin).also(format!(
+        r#"
+        [routes.all.credentials.oauth2]
+        token_url = "https://localhost:{}/token"
+        ca = {trusted:?}
+        client_id = "client"
+        client_secret = {{ value = "s3cret" }}
+        "#,
+        idp.address().port()
+    ));
+    let proxy = Proxy::with(&setup);
+    proxy
+        .get("/")
+        .assert_refused(503, "credentials_unavailable");
+    eventually(SOON, "the log says why", || {
+        let log = proxy.log();
+        log.contains("TLS handshake with `localhost:") && log.contains("leads to no CA")
+    });
+    assert!(idp.requests().is_empty(), "a secret went to a stranger");
+
+    put(&trusted, ca.pem());
+    eventually(SOON, "the right CA is believed", || {
+        proxy.get("/").status == 200
+    });
+    assert_eq!(authorizations(&origin), ["Bearer t0ken"]);
+    let certificates = proxy.admin("GET", "/certs", "").json();
+    assert_eq!(
+        certificates[0]["used_by"][0],
+        "routes.all.credentials.oauth2.ca"
     );
 }

@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::support::pki::{Ask, Authority, Leaf, put};
 use crate::support::{
-    Issuer, Launch, Origin, Proxy, Response, SOON, Script, Setup, eventually, key_set, now,
+    Issuer, Launch, Origin, Proxy, Response, SOON, Script, Setup, TlsServer, eventually, key_set,
+    now,
 };
 
 const FILE: &str = r#"jwt = { issuer = "https://idp.example", jwks = { file = "keys.json" }, forward_claims = { x-user = "sub", x-role = "role" } }"#;
@@ -281,4 +283,81 @@ fn callers_are_counted_by_a_claim() {
     };
     assert_eq!((granted("ann"), granted("bob"), granted("ann")), (2, 2, 0));
     call(&proxy, "Bearer a.b.c").assert_refused(401, "unauthorized");
+}
+
+/// A proxy that fetches keys from a server over TLS.
+struct Site {
+    proxy: Proxy,
+    server: Origin,
+    /// `ca.pem` holds the CAs that it believes.
+    files: tempfile::TempDir,
+    _origin: Origin,
+}
+
+fn by_https(leaf: &Leaf, trusted: &str, script: Script) -> Site {
+    let files = tempfile::tempdir().unwrap();
+    let ca = files.path().join("ca.pem");
+    put(&ca, trusted);
+    let server = Origin::over_tls(&TlsServer::showing(leaf)).on("/keys", script);
+    let url = format!("https://localhost:{}/keys", server.address().port());
+    let origin = Origin::start();
+    let setup = Setup::to(&origin).route(format!(
+        r#"jwt = {{ issuer = "https://idp.example", jwks = {{ url = "{url}", ca = {ca:?} }} }}"#
+    ));
+    Site {
+        proxy: Proxy::with(&setup),
+        server,
+        files,
+        _origin: origin,
+    }
+}
+
+#[test]
+fn keys_are_fetched_over_tls_from_whom_the_ca_has_signed() {
+    let issuer = Issuer::new("1");
+    let (ca, stranger) = (Authority::new("ca"), Authority::new("stranger"));
+    let ask = || Ask::of(&["localhost"]);
+    for (leaf, why) in [
+        (stranger.issue(ask()), "leads to no CA that is trusted here"),
+        (
+            ca.issue(Ask::of(&["idp.example"])),
+            "is for idp.example, wanted localhost",
+        ),
+        (ca.issue(ask().expired()), "has expired"),
+        (ca.issue(ask().only_for_clients()), "extended key usage"),
+    ] {
+        let keys = Script::answer(&key_set(&[&issuer]));
+        let Site { proxy, server, .. } = &by_https(&leaf, ca.pem(), keys);
+        call(proxy, &issuer.bearer(json!({}))).assert_refused(503, "keys_unavailable");
+        eventually(SOON, why, || proxy.log().contains(why));
+        assert!(server.requests().is_empty());
+    }
+}
+
+#[test]
+fn keys_outlive_the_ca_by_which_they_were_fetched() {
+    let issuer = Issuer::new("1");
+    let (ca, other) = (Authority::new("ca"), Authority::new("other"));
+    let leaf = ca.issue(Ask::of(&["localhost"]));
+    let keys = Script::answer(&key_set(&[&issuer]));
+    let site = by_https(&leaf, ca.pem(), keys);
+    let (proxy, server, files) = (&site.proxy, &site.server, &site.files);
+    assert_eq!(call(proxy, &issuer.bearer(json!({}))).status, 200);
+    let fetched = "outrigger_key_last_refresh_timestamp_seconds";
+    let since = proxy.metrics().sum(fetched, &[("route", "all")]);
+    assert!((now() as f64 - since).abs() < 60.0, "{since}");
+
+    put(&files.path().join("ca.pem"), other.pem());
+    eventually(SOON, "the server is not believed", || {
+        proxy.log().contains("leads to no CA")
+    });
+    assert_eq!(call(proxy, &issuer.bearer(json!({}))).status, 200);
+    assert_eq!(server.requests().len(), 1);
+    put(
+        &files.path().join("ca.pem"),
+        &format!("{}{}", other.pem(), ca.pem()),
+    );
+    eventually(SOON, "it is believed again", || {
+        server.requests().len() == 2
+    });
 }

@@ -9,9 +9,9 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::fetch::{Call, Fetched, Url};
+use crate::fetch::{Call, Fetched, Private, Url};
 use crate::problem::Problems;
-use crate::value::Secret;
+use crate::value::{FilePath, Secret};
 
 /// The longest answer of a token endpoint, in bytes.
 const LONGEST_ANSWER: usize = 64 << 10;
@@ -29,6 +29,9 @@ const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 #[serde(deny_unknown_fields)]
 pub struct Config {
     pub token_url: Url,
+    /// CAs in PEM form that sign the server of an `https://` URL. Default: the system's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<FilePath>,
     pub client_id: String,
     pub client_secret: Secret,
     #[serde(default)]
@@ -37,6 +40,8 @@ pub struct Config {
     pub audience: Option<String>,
     #[serde(default)]
     pub auth_style: AuthStyle,
+    #[serde(skip)]
+    pub private: Private,
 }
 
 /// Where the client's name and secret stand (RFC 6749, section 2.3.1).
@@ -52,7 +57,8 @@ pub enum AuthStyle {
 
 impl Config {
     pub(super) fn check(&self, problems: &mut Problems) {
-        self.token_url.check(&["token_url"], problems);
+        self.private
+            .check(&self.token_url, self.ca.as_ref(), problems);
         problems.within(&["client_secret"], |problems| {
             self.client_secret.check(problems);
         });
@@ -77,11 +83,13 @@ impl Config {
     pub(super) fn same_token(&self, other: &Config) -> bool {
         let Config {
             token_url,
+            ca: _,
             client_id,
             client_secret: _,
             scopes,
             audience,
             auth_style: _,
+            private: _,
         } = self;
         *token_url == other.token_url
             && *client_id == other.client_id
@@ -121,6 +129,7 @@ impl Config {
         Call {
             method: Method::POST,
             url: self.token_url.clone(),
+            tls: self.private.client(),
             headers,
             body: form.finish().into(),
             limit: LONGEST_ANSWER,

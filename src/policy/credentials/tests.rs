@@ -134,10 +134,10 @@ fn mistakes_are_at_their_place() {
     );
     let host = "api_key = { header = \"Host\", value = { env = \"PATH\" } }";
     assert_eq!(places(host), ["api_key.header"]);
-    let oauth2 = "[oauth2]\ntoken_url = \"https://idp\"\nclient_id = \"\"\nscopes = [\"a b\"]\n\
+    let oauth2 = "[oauth2]\ntoken_url = \"https://idp\"\nca = \"/none\"\nclient_id = \"\"\nscopes = [\"a b\"]\n\
                   client_secret = { value = \"x\" }";
     let expected = [
-        "oauth2.token_url",
+        "oauth2.ca",
         "oauth2.client_secret.value",
         "oauth2.client_id",
         "oauth2.scopes.0",

@@ -1,21 +1,24 @@
 //! `jwks`: where the keys come from, a file or a URL.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderValue, Method, header};
-use metrics::{Counter, counter};
+use metrics::{Counter, Gauge, counter, gauge};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::keys::KeySet;
-use crate::fetch::{Call, Fetch, Fetched, Url};
+use crate::fetch::{Call, Fetch, Fetched, Private, Url};
 use crate::policy::fresh::{Fresh, Obtain, Obtained, Unavailable};
 use crate::policy::stack::{Build, Shown};
 use crate::problem::Problems;
+use crate::tls::outbound::Client;
 use crate::value::FilePath;
 
 const REFRESHES: &str = "outrigger_key_refreshes_total";
+const LAST: &str = "outrigger_key_last_refresh_timestamp_seconds";
 
 /// The longest set of keys, in bytes.
 const LONGEST: usize = 1 << 20;
@@ -40,17 +43,28 @@ pub struct JwksConfig {
     pub file: Option<KeyFile>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<Url>,
+    /// CAs in PEM form that sign the server of an `https://` URL. Default: the system's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<FilePath>,
+    #[serde(skip)]
+    pub private: Private,
 }
 
 impl JwksConfig {
     pub(super) fn check(&self, problems: &mut Problems) {
         match (&self.file, &self.url) {
             (Some(file), None) => {
+                if self.ca.is_some() {
+                    problems.warning(
+                        &["ca"],
+                        "a file is read without TLS, so these CAs are not asked",
+                    );
+                }
                 for skipped in &file.keys.skipped {
                     problems.warning(&["file"], format!("{skipped}, and is not used"));
                 }
             }
-            (None, Some(url)) => url.check(&["url"], problems),
+            (None, Some(url)) => self.private.check(url, self.ca.as_ref(), problems),
             (Some(_), Some(_)) => {
                 problems
                     .error(
@@ -112,15 +126,21 @@ pub(super) enum Source {
     Url(Arc<Facts>),
 }
 
-/// Kept over reloads with the same URL.
+/// Kept over reloads with the same URL and the same CAs.
 pub(super) struct Facts {
     url: Url,
+    private: Private,
     fresh: Fresh<Arc<KeySet>>,
 }
 
 impl Source {
     pub fn new(config: &JwksConfig, build: &mut Build<'_>) -> Option<Self> {
-        let JwksConfig { file, url } = config;
+        let JwksConfig {
+            file,
+            url,
+            ca: _,
+            private,
+        } = config;
         if let Some(file) = file {
             let set = file.keys.clone();
             build.show("jwt", set.clone());
@@ -129,11 +149,22 @@ impl Source {
         let url = url.as_ref()?;
         let (route, fetch) = (build.route.clone(), build.fetch());
         let facts = build.keep_if(|old: Option<Arc<Facts>>| match old {
-            Some(old) if old.url == *url => old,
-            _ => Arc::new(Facts {
-                url: url.clone(),
-                fresh: Fresh::start(None, obtain(url.clone(), fetch, &route)),
-            }),
+            Some(old) if old.url == *url && old.private == *private => old,
+            old => {
+                // Keys outlive the CAs by which they were fetched, until there are new ones.
+                let same = old.filter(|old| old.url == *url);
+                let seed = same.and_then(|old| old.fresh.now().map(|held| held.value.clone()));
+                let server = KeyServer {
+                    url: url.clone(),
+                    tls: private.client(),
+                    fetch,
+                };
+                Arc::new(Facts {
+                    url: url.clone(),
+                    private: private.clone(),
+                    fresh: Fresh::start(seed, obtain(server, &route)),
+                })
+            }
         });
         build.show("jwt", facts.clone());
         Some(Source::Url(facts))
@@ -188,25 +219,30 @@ impl Facts {
     }
 }
 
-fn obtain(url: Url, fetch: Arc<dyn Fetch>, route: &Arc<str>) -> Obtain<Arc<KeySet>> {
-    let counted = |result| counter!(REFRESHES, "route" => route.clone(), "result" => result);
-    let told = Arc::new(Told {
-        route: route.clone(),
-        refreshed: counted("refreshed"),
-        failed: counted("failed"),
-    });
+/// Where keys are fetched from, and how.
+#[derive(Clone)]
+struct KeyServer {
+    url: Url,
+    tls: Option<Arc<Client>>,
+    fetch: Arc<dyn Fetch>,
+}
+
+fn obtain(server: KeyServer, route: &Arc<str>) -> Obtain<Arc<KeySet>> {
+    let told = Arc::new(Told::new(route));
     Box::new(move || {
-        let (url, fetch, told) = (url.clone(), fetch.clone(), told.clone());
-        Box::pin(async move { told.tell(fetch_keys(url, &*fetch).await) })
+        let (server, told) = (server.clone(), told.clone());
+        Box::pin(async move { told.tell(fetch_keys(server).await) })
     })
 }
 
-async fn fetch_keys(url: Url, fetch: &dyn Fetch) -> Obtained<Arc<KeySet>> {
+async fn fetch_keys(server: KeyServer) -> Obtained<Arc<KeySet>> {
     let accept = HeaderValue::from_static("application/jwk-set+json, application/json");
-    let answer = fetch
+    let answer = server
+        .fetch
         .fetch(Call {
             method: Method::GET,
-            url,
+            url: server.url,
+            tls: server.tls,
             headers: HeaderMap::from_iter([(header::ACCEPT, accept)]),
             body: Default::default(),
             limit: LONGEST,
@@ -237,23 +273,44 @@ struct Told {
     route: Arc<str>,
     refreshed: Counter,
     failed: Counter,
+    last: Gauge,
+    /// When keys were fetched last.
+    fetched: Mutex<Option<Instant>>,
 }
 
 impl Told {
+    fn new(route: &Arc<str>) -> Self {
+        let counted = |result| counter!(REFRESHES, "route" => route.clone(), "result" => result);
+        Told {
+            route: route.clone(),
+            refreshed: counted("refreshed"),
+            failed: counted("failed"),
+            last: gauge!(LAST, "route" => route.clone()),
+            fetched: Mutex::new(None),
+        }
+    }
+
     fn tell(&self, obtained: Obtained<Arc<KeySet>>) -> Obtained<Arc<KeySet>> {
         let route = &*self.route;
+        let mut fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
         match &obtained {
             Ok((set, _)) => {
+                *fetched = Some(Instant::now());
                 self.refreshed.increment(1);
+                let now = SystemTime::now().duration_since(UNIX_EPOCH);
+                self.last.set(now.unwrap_or_default().as_secs_f64());
                 for skipped in &set.skipped {
                     tracing::debug!(route, "of the fetched keys, {skipped}, and is not used");
                 }
             }
             Err(why) => {
                 self.failed.increment(1);
+                let meanwhile = fetched.map_or(String::new(), |at| {
+                    format!("; those from {} s ago serve on", at.elapsed().as_secs())
+                });
                 tracing::warn!(
                     route,
-                    "the keys that tokens are verified with could not be fetched: {why}"
+                    "the keys that tokens are verified with could not be fetched: {why}{meanwhile}"
                 );
             }
         }

@@ -1,0 +1,52 @@
+//! TLS of calls: whom the server of an `https://` URL must be signed by.
+
+use std::sync::{Arc, OnceLock};
+
+use super::Url;
+use crate::problem::Problems;
+use crate::tls::inventory::Inventory;
+use crate::tls::outbound::{self, Client};
+use crate::value::FilePath;
+
+/// What a check has opened of the key `ca`, which stands beside a URL: a PEM file of the CAs to which the server's
+/// certificate must lead, in place of the system's. It is no part of what the operator wrote, and yet another when
+/// other CAs are believed.
+#[derive(Clone, Debug, Default)]
+pub struct Private(Arc<OnceLock<outbound::Config>>);
+
+impl Private {
+    /// Opens what calls to `url` need.
+    pub fn check(&self, url: &Url, ca: Option<&FilePath>, problems: &mut Problems) {
+        if !url.is_encrypted() {
+            if ca.is_some() {
+                let message = "an `http://` URL is fetched without TLS, so these CAs are not asked";
+                problems.warning(&["ca"], message);
+            }
+            return;
+        }
+        let tls = outbound::Config::believing(ca.cloned());
+        tls.check(problems);
+        // Whoever checks a block twice finds the same.
+        let _ = self.0.set(tls);
+    }
+
+    /// None where there is no TLS, and before the check.
+    pub fn client(&self) -> Option<Arc<Client>> {
+        Client::next(self.0.get()?, None)
+    }
+
+    /// What the files hold.
+    pub fn inventory(&self) -> Option<&Inventory> {
+        self.0.get()?.inventory()
+    }
+}
+
+impl PartialEq for Private {
+    fn eq(&self, other: &Self) -> bool {
+        match (self.0.get(), other.0.get()) {
+            (None, None) => true,
+            (Some(this), Some(other)) => this.believes_like(other),
+            _ => false,
+        }
+    }
+}
