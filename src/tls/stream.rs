@@ -71,10 +71,16 @@ impl Stream {
 
     /// Waits until a read would not block, as far as that can be told without reading.
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.session().has_something() {
+        let mut session = self.session();
+        if session.has_something() {
             return Poll::Ready(Ok(()));
         }
-        self.io.poll_read_ready(cx)
+        let ready = self.io.poll_read_ready(cx);
+        if ready.is_pending() {
+            // Whoever waits like this waits for a request, perhaps for an hour.
+            session.shrink();
+        }
+        ready
     }
 
     pub fn may_have_bytes(&self) -> bool {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::support::{Client, Origin, Proxy, SOON, Script, Setup, eventually, stays};
+use crate::support::pki::{Ask, Authority};
+use crate::support::{
+    Client, Launch, Origin, Proxy, SOON, Script, Setup, TlsClient, eventually, stays,
+};
 
 const MIB: u64 = 1 << 20;
 
@@ -100,6 +103,29 @@ fn idle_connections_are_cheap_and_leave_nothing_behind() {
     eventually(SOON, "their files are closed", || {
         proxy.open_files() <= files + 4
     });
+}
+
+#[test]
+fn idle_tls_connections_hold_no_buffers() {
+    let ca = Authority::new("ca");
+    let files = tempfile::tempdir().unwrap();
+    let (cert, key) = ca.issue(Ask::of(&["localhost"])).write(files.path(), "tls");
+    let origin = Origin::start();
+    let setup = Setup::to(&origin).listener(format!("tls = {{ cert = {cert:?}, key = {key:?} }}"));
+    let proxy = Launch::new(setup.toml()).one_worker().start();
+    let client = TlsClient::trusting(ca.pem());
+    let body = "x".repeat(40_000);
+    let connect = || {
+        let mut connected = client.connect(proxy.address());
+        assert_eq!(connected.request("POST", "/", &[], &body).status, 200);
+        connected
+    };
+    let mut kept = vec![connect()];
+    let before = proxy.resident();
+    kept.extend((0..200).map(|_| connect()));
+    let each = proxy.resident().saturating_sub(before) / 200;
+    // The records that brought the body had 16 KiB each.
+    assert!(each < 24 << 10, "{each} bytes a connection");
 }
 
 #[test]

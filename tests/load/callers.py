@@ -47,6 +47,8 @@ class Client(Connected):
 
     # What each request says besides.
     fields = ""
+    # Its name for TLS (ALPN).
+    protocol = "http/1.1"
 
     def __init__(self, port):
         self.socket = self.connect(port)
@@ -83,6 +85,8 @@ class Client(Connected):
 
 class MultiplexedClient(Connected):
     """One HTTP/2 connection, which sends a request when the one before it is answered."""
+
+    protocol = "h2"
 
     def __init__(self, port):
         self.socket = self.connect(port)

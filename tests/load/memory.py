@@ -7,12 +7,14 @@ import re
 import resource
 import shutil
 import socket
+import tempfile
 import threading
 import time
 
 import callers
 import harness
 import peers
+import pki
 
 CONFIG = """
 [upstreams.app]
@@ -28,6 +30,10 @@ workers = {workers}
 UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 # The contract's aim for an idle proxy.
 IDLE_AIM = 8 << 20
+# And for a proxy with so many idle TLS connections.
+IDLE_TLS = 1000
+IDLE_TLS_AIM = 32 << 20
+BODY = 64 << 10
 BUFFERS = 256 << 10
 # What measuring itself may add.
 SLACK = 1 << 20
@@ -130,6 +136,7 @@ def main():
     parser.add_argument("--idle", type=int, default=1000, help="how many idle connections")
     parser.add_argument("--after", type=int, default=60, help="seconds until all should be back as it was")
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--tls", action="store_true", help=f"only {IDLE_TLS} idle connections over TLS")
     parser.add_argument("--peer", action="append", metavar="NAME[=BINARY]", default=[],
                         help="also measure nginx, haproxy or envoy; may be repeated")
     arguments = parser.parse_args()
@@ -138,6 +145,9 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     verdict = harness.Verdict()
     with harness.Upstream() as upstream:
+        if arguments.tls:
+            idle_over_tls(verdict, arguments, upstream)
+            verdict.end()
         config = CONFIG.format(upstream=upstream.port, workers=arguments.workers)
         with harness.Proxy(arguments.binary, config) as proxy:
             ours = Figures(proxy, arguments)
@@ -153,6 +163,31 @@ def main():
           f"| others of {harness.mib(arguments.size // 8)} | rate | descriptors at each step |\n" + "| --- " * 8 + "|")
     print("\n".join(rows))
     verdict.end()
+
+
+def idle_over_tls(verdict, arguments, upstream):
+    """What idle TLS connections take, once all that was said on them was a handshake, and once a body has passed."""
+    with tempfile.TemporaryDirectory() as directory:
+        ca = pki.Authority(directory, "ca")
+        cert, key = ca.write(ca.issue("server"), "server")
+        caller = ca.write(ca.issue("caller"), "caller")
+        believed = ca.directory / "ca.crt"
+        for name, trust, shown in (("TLS", "", None), ("mTLS", f', client_ca = "{believed}"', caller)):
+            tls = f'tls = {{ cert = "{cert}", key = "{key}"{trust} }}\n'
+            client_type = pki.client(callers.Client, believed, shown)
+            with harness.Proxy(arguments.binary, tls + CONFIG.format(upstream=upstream.port, workers=arguments.workers)) as proxy:
+                steps = [Figures.settled(proxy)]
+                clients = [client_type(proxy.port) for _ in range(IDLE_TLS)]
+                steps.append(Figures.settled(proxy))
+                for client in clients:
+                    client.ask("/", b"x" * BODY)
+                steps.append(Figures.settled(proxy))
+                for client in clients:
+                    client.close()
+            said = " -> ".join(harness.mib(step.resident) for step in steps)
+            each = (steps[2].anonymous - steps[0].anonymous) / IDLE_TLS / 1024
+            verdict.holds(f"idle, with {IDLE_TLS} connections over {name}, and after a body on each: {said}, "
+                          f"{each:.1f} KiB a connection; below {harness.mib(IDLE_TLS_AIM)}", steps[2].resident < IDLE_TLS_AIM)
 
 
 def judge(verdict, figures, arguments):

@@ -23,6 +23,20 @@ class Leaf:
         return ssl.PEM_cert_to_DER_cert(self.cert)
 
 
+def client(kind, ca, leaf=None):
+    """A `kind` of client of callers.py that speaks TLS, believes the CA in this file, and shows these two files."""
+    context = ssl.create_default_context(cafile=ca)
+    if leaf:
+        context.load_cert_chain(*leaf)
+    context.set_alpn_protocols([kind.protocol])
+
+    class Secure(kind):
+        def connect(self, port):
+            return context.wrap_socket(super().connect(port), server_hostname="localhost")
+
+    return Secure
+
+
 class Authority:
     """A CA with a folder for its files."""
 
@@ -42,6 +56,13 @@ class Authority:
         self.openssl("x509", "-req", "-in", "leaf.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-out", "leaf.crt", "-days", "7",
                      "-set_serial", str(self.issued), "-extfile", "extensions")
         return Leaf(*((self.directory / file).read_text() for file in ("leaf.crt", "leaf.key")))
+
+    def write(self, leaf, name):
+        """Writes `NAME.crt` and `NAME.key`; their paths."""
+        paths = self.directory / f"{name}.crt", self.directory / f"{name}.key"
+        for path, text in zip(paths, (leaf.cert, leaf.key)):
+            path.write_text(text)
+        return paths
 
     def openssl(self, *arguments):
         subprocess.run(["openssl", *arguments], cwd=self.directory, check=True, capture_output=True)

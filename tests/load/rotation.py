@@ -87,38 +87,24 @@ def serve(port, files):
     asyncio.run(run())
 
 
-class Secure:
-    """Makes a client speak TLS, with the newest certificate that there is for it."""
-
-    files = None
-
-    def connect(self, port):
-        context = ssl.create_default_context(cafile=self.files / "all.crt")
-        pair = (self.files / "caller").resolve()
-        context.load_cert_chain(pair / "caller.crt", pair / "caller.key")
-        context.set_alpn_protocols([self.protocol])
-        return context.wrap_socket(super().connect(port), server_hostname="localhost")
-
-
-class SecureClient(Secure, callers.Client):
-    protocol = "http/1.1"
-
-
-class SecureMultiplexedClient(Secure, callers.MultiplexedClient):
-    protocol = "h2"
-
-
 class SecureCaller(callers.Caller):
     """Is closed when its CA is not believed any more, and comes back with a certificate of the new one."""
 
-    client_type = SecureClient
+    # Where it finds its certificates, and what it speaks.
+    files = None
+    kind = callers.Client
+
+    @classmethod
+    def client_type(cls, port):
+        pair = (cls.files / "caller").resolve()
+        return pki.client(cls.kind, cls.files / "all.crt", (pair / "caller.crt", pair / "caller.key"))(port)
 
     def may_close(self):
         return True
 
 
 class SecureMultiplexedCaller(SecureCaller):
-    client_type = SecureMultiplexedClient
+    kind = callers.MultiplexedClient
 
 
 class Site:
@@ -161,14 +147,14 @@ class Site:
 
 def shown(port):
     """The fingerprint of what the proxy shows to whoever connects now."""
-    client = SecureClient(port)
+    client = SecureCaller.client_type(port)
     der = client.socket.getpeercert(binary_form=True)
     client.close()
     return fingerprint(der)
 
 
 def identities(port):
-    client = SecureClient(port)
+    client = SecureCaller.client_type(port)
     answer = client.ask("/identities")
     client.close()
     return json.loads(answer.body)
@@ -192,7 +178,7 @@ def main():
     verdict = harness.Verdict()
     with tempfile.TemporaryDirectory(prefix="outrigger-load-") as directory:
         site = Site(directory, arguments.cas, Volume if arguments.volume else Renamed)
-        Secure.files = site.peers
+        SecureCaller.files = site.peers
         port = harness.free_port()
         origin = multiprocessing.Process(target=serve, args=(port, site.peers), daemon=True)
         origin.start()
