@@ -17,6 +17,13 @@ const ANY_USAGE: &str = "2.5.29.37.0";
 const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
 const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
 
+/// Signatures over MD5 and SHA-1, by RSA and ECDSA.
+const WEAK_SIGNATURES: [&str; 3] = [
+    "1.2.840.113549.1.1.4",
+    "1.2.840.113549.1.1.5",
+    "1.2.840.10045.4.1",
+];
+
 /// The facts of one certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
@@ -31,6 +38,8 @@ pub struct Certificate {
     pub not_before: SystemTime,
     pub not_after: SystemTime,
     pub is_ca: bool,
+    /// Its issuer signed a digest for which others can be made (RFC 9155, section 2).
+    pub is_weakly_signed: bool,
     /// None: for everything.
     usages: Option<Vec<String>>,
 }
@@ -55,6 +64,8 @@ impl Certificate {
             serial: hex(tbs.serial_number().as_bytes()),
             not_before: time(tbs.validity().not_before.to_unix_duration()),
             not_after: time(tbs.validity().not_after.to_unix_duration()),
+            is_weakly_signed: WEAK_SIGNATURES
+                .contains(&&*parsed.signature_algorithm().oid.to_string()),
             is_ca: constraints.is_some_and(|(_, constraints)| constraints.ca),
             usages: usages.map(|(_, usages)| usages.0.iter().map(ToString::to_string).collect()),
         };

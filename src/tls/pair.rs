@@ -99,7 +99,7 @@ fn read(cert: &FilePath, key: &FilePath) -> Result<Pair, Wrong> {
         .load_private_key(files::key(key).map_err(Wrong::Key)?)
         .map_err(|error| {
             Wrong::Key(format!(
-                "the key in `{key}` is of no kind that serves: {error}"
+                "the key in `{key}` is of no kind that serves, which are ECDSA over P-256, P-384 and P-521, Ed25519, and RSA from 2048 bits: {error}"
             ))
         })?;
     let certified = CertifiedKey::new(ders, private);
@@ -155,6 +155,18 @@ fn judge(
                 format!("the first certificate in `{file}` is that of a CA"),
             )
             .help("put the certificate that belongs to the key first, and its issuers behind it");
+    }
+    let signed = chain
+        .iter()
+        .filter(|one| one.subject != one.issuer && one.is_weakly_signed);
+    for one in signed {
+        let names = one.names();
+        problems
+            .warning(
+                at.cert,
+                format!("the certificate of {names} in `{file}` is signed over SHA-1 or MD5, which most refuse"),
+            )
+            .help("ask for one that is signed over SHA-256");
     }
     for issuer in issuers {
         is_valid_now(issuer, "an issuer in the chain", file, at.cert, problems);

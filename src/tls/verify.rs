@@ -179,11 +179,7 @@ fn certificate_error(error: webpki::Error) -> Error {
         Why::CertRevoked => CertificateError::Revoked,
         Why::RequiredEkuNotFoundContext(_) => CertificateError::InvalidPurpose,
         Why::UnsupportedCriticalExtension => CertificateError::UnhandledCriticalExtension,
-        Why::InvalidSignatureForPublicKey
-        | Why::UnsupportedSignatureAlgorithmContext(_)
-        | Why::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => {
-            CertificateError::BadSignature
-        }
+        Why::InvalidSignatureForPublicKey => CertificateError::BadSignature,
         error => CertificateError::Other(OtherError(Arc::new(error))),
     }
     .into()

@@ -3,6 +3,7 @@
 use std::io;
 
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
+use webpki::Error as Path;
 
 /// The reason behind an error of reading or writing.
 pub(super) fn of(error: &io::Error) -> String {
@@ -84,9 +85,8 @@ fn of_certificate(why: &CertificateError) -> String {
         }
         CertificateError::Revoked => format!("{what} is revoked"),
         CertificateError::UnknownIssuer => format!("{what} leads to no CA that is trusted here"),
-        CertificateError::BadSignature => {
-            format!("{what} bears a signature that its issuer did not make")
-        }
+        CertificateError::BadSignature => bad_signature(),
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. } => bad_kind_of_signature(),
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             format!("{what} is not meant for this end of a connection (extended key usage)")
         }
@@ -100,16 +100,49 @@ fn of_certificate(why: &CertificateError) -> String {
             expected.to_str()
         ),
         CertificateError::UnhandledCriticalExtension => {
-            format!("{what} has a critical extension that is not known here")
+            of_path(&Path::UnsupportedCriticalExtension)
         }
         CertificateError::Other(other) => match other.0.downcast_ref() {
-            Some(webpki::Error::MaximumPathDepthExceeded) => {
-                format!("the chain of issuers of {what} is too long")
-            }
-            _ => other.to_string(),
+            Some(why) => of_path(why),
+            None => other.to_string(),
         },
         why => format!("{what} is not accepted: {why}"),
     }
+}
+
+/// Why no path leads from a certificate to a trust anchor.
+pub(super) fn of_path(why: &Path) -> String {
+    let what = "the peer's certificate";
+    match why {
+        Path::MaximumPathDepthExceeded | Path::PathLenConstraintViolated => {
+            format!("the chain of issuers of {what} is too long")
+        }
+        Path::CaUsedAsEndEntity => format!("{what} is that of a CA, which only signs others"),
+        Path::EndEntityUsedAsCa => format!("{what} was issued by somebody who is no CA"),
+        Path::NameConstraintViolation => {
+            format!("{what} is for a name that its CA may not sign (name constraints)")
+        }
+        Path::UnsupportedCertVersion => {
+            format!("{what} is of an old version of X.509, which has no names in it")
+        }
+        Path::UnsupportedCriticalExtension => {
+            format!("{what} has a critical extension that is not known here")
+        }
+        Path::InvalidSignatureForPublicKey => bad_signature(),
+        Path::UnsupportedSignatureAlgorithmContext(_)
+        | Path::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => bad_kind_of_signature(),
+        why => format!("{what} is not accepted: {why}"),
+    }
+}
+
+/// A key that is too weak fails like a wrong one.
+fn bad_signature() -> String {
+    "the peer's certificate bears a signature that its issuer did not make, or one by a key that is too weak (RSA below 2048 bits)".to_owned()
+}
+
+fn bad_kind_of_signature() -> String {
+    "the peer's certificate bears a signature of a kind that is not accepted, such as one over SHA-1"
+        .to_owned()
 }
 
 fn of_alert(alert: AlertDescription) -> String {

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
 
-use crate::support::pki::{Ask, Authority, Leaf, put};
+use crate::support::pki::{Ask, Authority, Leaf, put, signed_over_sha1};
 use crate::support::{
     H2Client, H2Origin, Launch, Origin, Proxy, SOON, Script, Setup, TlsServer, eventually,
 };
@@ -188,6 +188,8 @@ fn a_server_with_a_bad_certificate_gets_nothing() {
     let deep = (0..8).fold(Authority::new("root"), |above, n| {
         above.intermediate(&format!("ca {n}"))
     });
+    let (weak, weak_ca) = signed_over_sha1();
+    put(&pki.file("ca.pem"), &format!("{}\n{weak_ca}", pki.ca.pem()));
     put(&pki.file("crl.pem"), &pki.ca.revoke(&[7], 1));
     let ask = || Ask::of(&["localhost"]);
     for (leaf, why) in [
@@ -202,6 +204,19 @@ fn a_server_with_a_bad_certificate_gets_nothing() {
         (ask().self_signed(), "leads to no CA"),
         (stranger.issue(ask()), "leads to no CA"),
         (deep.issue(ask()), "is too long"),
+        (pki.ca.issue(ask().ca()), "is that of a CA"),
+        (
+            pki.ca.impostor("x").issue(ask()),
+            "by somebody who is no CA",
+        ),
+        (
+            pki.ca.only_for("example.org").issue(ask()),
+            "name constraints",
+        ),
+        (
+            weak,
+            "of a kind that is not accepted, such as one over SHA-1",
+        ),
     ] {
         for server in [TlsServer::showing(&leaf), TlsServer::old(&leaf, None)] {
             let origin = Origin::over_tls(&server);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::pki::{Ask, Authority, Leaf, put};
+use crate::support::pki::{Ask, Authority, Leaf, put, signed_over_sha1};
 use crate::support::{Launch, Origin, Proxy, SOON, Setup, TlsClient, eventually};
 
 fn in_config(files: &Path, more: &str) -> Setup {
@@ -151,7 +151,9 @@ fn what_will_not_do_for_long_is_a_warning() {
     );
     put(&files.path().join("crl.pem"), &ca.revoke(&[7], -1));
     let path = files.path().join("outrigger.toml");
-    let more = "tls.client_ca = \"ca.pem\"\ntls.crl = \"crl.pem\"";
+    signed_over_sha1().0.write(files.path(), "weak");
+    let more = "tls.client_ca = \"ca.pem\"\ntls.crl = \"crl.pem\"\n\
+                tls.certificates = [{ cert = \"weak.crt\", key = \"weak.key\" }]";
     std::fs::write(&path, in_config(files.path(), more).toml()).unwrap();
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_outrigger"))
         .args(["check", "--strict"])
@@ -164,6 +166,7 @@ fn what_will_not_do_for_long_is_a_warning() {
         "expires within 30 days",
         "should have been replaced",
         "no revocation list of the CA `CN=next`",
+        "is signed over SHA-1",
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
@@ -179,7 +182,11 @@ fn a_caller_with_a_bad_certificate_is_refused_and_the_log_says_why() {
     let files = tempfile::tempdir().unwrap();
     ca.issue(Ask::of(&["localhost"]))
         .write(files.path(), "server");
-    put(&files.path().join("ca.pem"), ca.pem());
+    let (weak, weak_ca) = signed_over_sha1();
+    put(
+        &files.path().join("ca.pem"),
+        &format!("{}\n{weak_ca}", ca.pem()),
+    );
     put(&files.path().join("crl.pem"), &ca.revoke(&[7], 1));
     let setup = Setup::to(&origin).listener(format!(
         "tls = {{ cert = {:?}, key = {:?}, client_ca = {:?}, crl = {:?} }}",
@@ -213,6 +220,22 @@ fn a_caller_with_a_bad_certificate_is_refused_and_the_log_says_why() {
             deep.issue(app()),
             "bad_certificate",
             "issuers of the peer's certificate is too long",
+        ),
+        (ca.issue(app().ca()), "bad_certificate", "is that of a CA"),
+        (
+            ca.impostor("x").issue(app()),
+            "bad_certificate",
+            "by somebody who is no CA",
+        ),
+        (
+            ca.only_for("example.org").issue(Ask::of(&["localhost"])),
+            "bad_certificate",
+            "name constraints",
+        ),
+        (
+            weak,
+            "bad_certificate",
+            "of a kind that is not accepted, such as one over SHA-1",
         ),
     ] {
         for client in [

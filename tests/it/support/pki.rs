@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
-    RevokedCertParams, SanType, SerialNumber, date_time_ymd,
+    ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    NameConstraints, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -30,6 +30,7 @@ pub struct Ask {
     usages: Vec<ExtendedKeyUsagePurpose>,
     serial: Option<u64>,
     rsa: bool,
+    is_ca: bool,
 }
 
 /// A certificate with its chain, and its key.
@@ -53,6 +54,27 @@ impl Authority {
     /// A CA below this one.
     pub fn intermediate(&self, name: &str) -> Authority {
         let (params, key) = ca(name);
+        self.signing(params, key)
+    }
+
+    /// Somebody with a certificate of this one that makes it no CA, and who signs nevertheless.
+    pub fn impostor(&self, name: &str) -> Authority {
+        let (mut params, key) = ca(name);
+        params.is_ca = IsCa::ExplicitNoCa;
+        self.signing(params, key)
+    }
+
+    /// A CA below this one that may only sign for `domain` and what is below.
+    pub fn only_for(&self, domain: &str) -> Authority {
+        let (mut params, key) = ca(domain);
+        params.name_constraints = Some(NameConstraints {
+            permitted_subtrees: vec![GeneralSubtree::DnsName(domain.to_owned())],
+            excluded_subtrees: Vec::new(),
+        });
+        self.signing(params, key)
+    }
+
+    fn signing(&self, params: CertificateParams, key: KeyPair) -> Authority {
         let pem = params.signed_by(&key, &self.issuer).expect("a CA").pem();
         Authority {
             issuer: Issuer::new(params, key),
@@ -116,6 +138,7 @@ impl Ask {
             ],
             serial: None,
             rsa: false,
+            is_ca: false,
         }
     }
 
@@ -164,6 +187,13 @@ impl Ask {
         self
     }
 
+    /// That of a CA.
+    #[must_use]
+    pub fn ca(mut self) -> Ask {
+        self.is_ca = true;
+        self
+    }
+
     /// Signed by itself.
     pub fn self_signed(self) -> Leaf {
         let (params, key) = self.params();
@@ -180,6 +210,9 @@ impl Ask {
         params.not_after = epoch + since_1970(self.valid.1);
         params.serial_number = self.serial.map(SerialNumber::from);
         params.extended_key_usages.clone_from(&self.usages);
+        if self.is_ca {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }
         params.use_authority_key_identifier_extension = true;
         params.distinguished_name = rcgen::DistinguishedName::new();
         let name = self.names.first().map_or("nobody", String::as_str);
@@ -199,6 +232,15 @@ impl Ask {
         };
         (params, KeyPair::generate_for(kind).expect("a key"))
     }
+}
+
+/// A certificate for `localhost` that is signed over SHA-1, which nobody makes any more, and its CA.
+pub fn signed_over_sha1() -> (Leaf, &'static str) {
+    let leaf = Leaf {
+        cert: include_str!("sha1/leaf.crt").to_owned(),
+        key: include_str!("sha1/leaf.key").to_owned(),
+    };
+    (leaf, include_str!("sha1/ca.crt"))
 }
 
 impl Leaf {
