@@ -31,7 +31,10 @@ pub(super) fn judge(
     let Some(last_der) = pair.key.cert.last() else {
         return;
     };
-    if pair.chain.len() > 1 && !leads_to(std::slice::from_ref(last_der)) {
+    let issuers = &pair.chain[1..];
+    let is_unfit = |issuer: &Certificate| !issuer.is_ca && !is_its_own_issuer(issuer);
+    let holds = || leads_to(std::slice::from_ref(last_der));
+    if !issuers.is_empty() && (issuers.iter().any(is_unfit) || !holds()) {
         problems.warning(
             at,
             format!("the chain in `{file}` does not hold: one of its certificates is no CA, or did not sign the one before it"),
@@ -214,6 +217,7 @@ mod tests {
         let no_ca = made("below", false, Some(&root), &[]);
         let of_no_ca = made("leaf", false, Some(&no_ca), &[]);
         assert!(said(&[&of_no_ca, &no_ca, &root], &[&root]).contains("does not hold"));
+        assert!(said(&[&of_no_ca, &no_ca], &[]).contains("does not hold"));
         assert!(said(&[&leaf], &[&root]).contains("leads to no CA that is known here: `CN=below`"));
         let public = made("leaf", false, Some(&below), &[access()]);
         assert!(said(&[&public], &[]).contains("leads to no CA"));

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::inventory::{Inventory, Opening};
 use super::pair::{self, Pair, Shown};
-use super::resolver::ByName;
+use super::resolver::{ByName, Choice};
 use super::trust::{self, Trust};
 use super::{MinVersion, Opened, chain, provider, staple};
 use crate::problem::Problems;
@@ -253,7 +253,11 @@ impl Server {
         let material = config.opened.get()?.clone();
         let chosen = material.pairs.iter().map(|pair| {
             let names = pair.chain.first().map(|leaf| leaf.dns.clone());
-            (names.unwrap_or_default(), pair.key.clone())
+            let choice = Choice {
+                key: pair.key.clone(),
+                staple: pair.staple.clone(),
+            };
+            (names.unwrap_or_default(), choice)
         });
         let builder = ServerConfig::builder_with_provider(provider().clone())
             .with_protocol_versions(config.min_version.versions())

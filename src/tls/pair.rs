@@ -8,7 +8,8 @@ use rustls::sign::CertifiedKey;
 
 use super::certificate::Certificate;
 use super::inventory::{Item, Kind, Opening};
-use super::{files, provider};
+use super::staple::Staple;
+use super::{files, provider, words};
 use crate::problem::Problems;
 use crate::value::FilePath;
 
@@ -28,6 +29,8 @@ pub(super) enum Shown {
 #[derive(Debug)]
 pub(super) struct Pair {
     pub key: Arc<CertifiedKey>,
+    /// What is shown to callers in place of it, as long as that is good.
+    pub staple: Option<Staple>,
     /// The leaf first.
     pub chain: Vec<Certificate>,
 }
@@ -106,11 +109,13 @@ fn read(cert: &FilePath, key: &FilePath) -> Result<Pair, Wrong> {
     match certified.keys_match() {
         Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(Pair {
             key: Arc::new(certified),
+            staple: None,
             chain,
         }),
         Err(rustls::Error::InconsistentKeys(_)) => Err(Wrong::Mismatch),
         Err(error) => Err(Wrong::Cert(format!(
-            "the certificate in `{cert}` cannot serve: {error}"
+            "the certificate in `{cert}` cannot serve: {}",
+            words::of_own(&error)
         ))),
     }
 }
@@ -237,6 +242,7 @@ pub(super) mod tests {
                 .map(|der| Certificate::parse(der).unwrap())
                 .collect(),
             key: Arc::new(CertifiedKey::new(ders, key)),
+            staple: None,
         }
     }
 }

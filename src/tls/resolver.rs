@@ -1,14 +1,24 @@
 //! Which certificate a caller is shown.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use super::staple::Staple;
+
 /// Certificates by the names that they are for.
 #[derive(Debug)]
 pub(super) struct ByName {
-    certificates: Vec<(Vec<Pattern>, Arc<CertifiedKey>)>,
+    certificates: Vec<(Vec<Pattern>, Choice)>,
+}
+
+/// A certificate that callers may be shown.
+#[derive(Clone, Debug)]
+pub(super) struct Choice {
+    pub key: Arc<CertifiedKey>,
+    pub staple: Option<Staple>,
 }
 
 /// A DNS name, or `*.` and the rest of one: for one label in its place (RFC 6125, section 6.4.3).
@@ -20,7 +30,7 @@ enum Pattern {
 
 impl ByName {
     /// The first of `certificates` is shown to whoever asks for no name, or for one that none has.
-    pub fn new(certificates: Vec<(Vec<String>, Arc<CertifiedKey>)>) -> Self {
+    pub fn new(certificates: Vec<(Vec<String>, Choice)>) -> Self {
         let pattern = |name: String| match name.strip_prefix("*.") {
             Some(rest) => Pattern::Wildcard(rest.to_ascii_lowercase()),
             None => Pattern::Exact(name.to_ascii_lowercase()),
@@ -28,17 +38,13 @@ impl ByName {
         ByName {
             certificates: certificates
                 .into_iter()
-                .map(|(names, key)| (names.into_iter().map(pattern).collect(), key))
+                .map(|(names, choice)| (names.into_iter().map(pattern).collect(), choice))
                 .collect(),
         }
     }
 
     /// In the order of preference: those for exactly this name, those for it by a wildcard, the others.
-    fn find(
-        &self,
-        name: Option<&str>,
-        fits: impl Fn(&CertifiedKey) -> bool,
-    ) -> Option<&Arc<CertifiedKey>> {
+    fn find(&self, name: Option<&str>, fits: impl Fn(&CertifiedKey) -> bool) -> Option<&Choice> {
         let rest = name
             .and_then(|name| name.split_once('.'))
             .map(|(_, rest)| rest);
@@ -46,31 +52,40 @@ impl ByName {
             |pattern: &Pattern| matches!(pattern, Pattern::Exact(one) if Some(&**one) == name);
         let wild =
             |pattern: &Pattern| matches!(pattern, Pattern::Wildcard(one) if Some(&**one) == rest);
+        let fits = |choice: &Choice| fits(&choice.key);
         let of = |is: &dyn Fn(&Pattern) -> bool| {
             self.certificates
                 .iter()
-                .find(|(patterns, key)| patterns.iter().any(is) && fits(key))
+                .find(|(patterns, choice)| patterns.iter().any(is) && fits(choice))
         };
         of(&exact)
             .or_else(|| of(&wild))
-            .or_else(|| self.certificates.iter().find(|(_, key)| fits(key)))
+            .or_else(|| self.certificates.iter().find(|(_, choice)| fits(choice)))
             // It fails then, and the caller learns why.
             .or(self.certificates.first())
-            .map(|(_, key)| key)
+            .map(|(_, choice)| choice)
+    }
+}
+
+impl Choice {
+    fn now(&self) -> &Arc<CertifiedKey> {
+        let stapled = self.staple.as_ref();
+        let stapled = stapled.and_then(|staple| staple.at(SystemTime::now()));
+        stapled.unwrap_or(&self.key)
     }
 }
 
 impl ResolvesServerCert for ByName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         if let [(_, only)] = &self.certificates[..] {
-            return Some(only.clone());
+            return Some(only.now().clone());
         }
         let name = hello.server_name().map(str::to_ascii_lowercase);
         let offered = hello.signature_schemes();
-        self.find(name.as_deref(), |key| {
+        let choice = self.find(name.as_deref(), |key| {
             key.key.choose_scheme(offered).is_some()
-        })
-        .cloned()
+        })?;
+        Some(choice.now().clone())
     }
 }
 
@@ -79,7 +94,7 @@ mod tests {
     use super::*;
     use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-    fn certified(name: &str) -> (Vec<String>, Arc<CertifiedKey>) {
+    fn certified(name: &str) -> (Vec<String>, Choice) {
         let made = rcgen::KeyPair::generate().unwrap();
         let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
         let der = params.self_signed(&made).unwrap().der().clone();
@@ -90,14 +105,17 @@ mod tests {
             .unwrap();
         (
             vec![name.to_owned()],
-            Arc::new(CertifiedKey::new(vec![der], key)),
+            Choice {
+                key: Arc::new(CertifiedKey::new(vec![der], key)),
+                staple: None,
+            },
         )
     }
 
     #[test]
     fn an_exact_name_goes_before_a_wildcard_before_the_first() {
         let made = ["first.example", "*.a.example", "B.a.example"].map(certified);
-        let keys = made.clone().map(|(_, key)| key);
+        let keys = made.clone().map(|(_, choice)| choice.key);
         let resolver = ByName::new(made.into());
         for (name, expected) in [
             (None, 0),
@@ -108,12 +126,10 @@ mod tests {
             (Some("a.example"), 0),
         ] {
             let found = resolver.find(name, |_| true).unwrap();
-            assert!(Arc::ptr_eq(found, &keys[expected]), "{name:?}");
+            assert!(Arc::ptr_eq(&found.key, &keys[expected]), "{name:?}");
         }
         let fits_last = |key: &CertifiedKey| key.cert == keys[2].cert;
-        assert!(Arc::ptr_eq(
-            resolver.find(None, fits_last).unwrap(),
-            &keys[2]
-        ));
+        let found = resolver.find(None, fits_last).unwrap();
+        assert!(Arc::ptr_eq(&found.key, &keys[2]));
     }
 }

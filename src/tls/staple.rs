@@ -3,11 +3,28 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use rustls::sign::CertifiedKey;
+
 use super::files;
 use super::inventory::{Item, Kind, Opening};
 use super::ocsp::{self, Status};
 use super::pair::Pair;
 use crate::value::FilePath;
+
+/// A key with the response that is shown along with its certificate.
+#[derive(Clone, Debug)]
+pub(super) struct Staple {
+    key: Arc<CertifiedKey>,
+    /// When the response is out of date; None when it does not say.
+    until: Option<SystemTime>,
+}
+
+impl Staple {
+    pub fn at(&self, now: SystemTime) -> Option<&Arc<CertifiedKey>> {
+        let is_good = self.until.is_none_or(|until| now < until);
+        is_good.then_some(&self.key)
+    }
+}
 
 /// Staples the response in `file`. One that callers would have to refuse, because it is of another certificate, out
 /// of date or bad news, is left out with a warning: without it they may still ask elsewhere.
@@ -63,8 +80,12 @@ pub(super) fn to(pair: Pair, file: &FilePath, at: &[&str], opening: &mut Opening
         None => {
             let mut key = (*pair.key).clone();
             key.ocsp = Some(response);
-            Some(Pair {
+            let staple = Staple {
                 key: Arc::new(key),
+                until: of_this.and_then(|statement| statement.next_update),
+            };
+            Some(Pair {
+                staple: Some(staple),
                 ..pair
             })
         }
@@ -90,7 +111,8 @@ mod tests {
             .into_iter()
             .map(|problem| problem.message)
             .collect();
-        (pair.map(|pair| pair.key.ocsp.is_some()), said.join("; "))
+        let staple = pair.map(|pair| pair.staple.is_some());
+        (staple, said.join("; "))
     }
 
     fn changed(from: &[u8], to: &[u8]) -> Vec<u8> {
@@ -126,5 +148,18 @@ mod tests {
             assert!(said.contains(says), "{says}: {said}");
         }
         assert!(stapled(0x1001, b"x").0.is_none());
+    }
+
+    #[test]
+    fn it_is_shown_until_the_next_one_is_due() {
+        let key = pair(1).key;
+        let now = SystemTime::now();
+        let shown = |until, at| {
+            let key = key.clone();
+            Staple { key, until }.at(at).is_some()
+        };
+        assert!(shown(None, now));
+        assert!(shown(Some(now), now - std::time::Duration::from_secs(1)));
+        assert!(!shown(Some(now), now));
     }
 }

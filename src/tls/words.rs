@@ -51,6 +51,11 @@ pub fn behind(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     None
 }
 
+/// Why an own certificate cannot be shown; reads well behind its name.
+pub(super) fn of_own(error: &Error) -> String {
+    of_tls(error).replace("the peer's certificate", "it")
+}
+
 fn tls(error: &io::Error) -> Option<&Error> {
     error.get_ref()?.downcast_ref()
 }
