@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::support::pki::{Ask, Authority, Leaf, put};
 use crate::support::{
-    LIMIT, Launch, Origin, Proxy, SOON, Setup, TlsClient, TlsServer, eventually, stays,
+    H2Origin, LIMIT, Launch, Origin, Proxy, SOON, Setup, TlsClient, TlsServer, eventually, stays,
 };
 
 struct Site {
@@ -258,6 +258,34 @@ fn connections_made_with_a_replaced_certificate_retire() {
             !shown.is_empty() && shown.iter().all(|leaf| *leaf == second.chain()[0])
         },
     );
+}
+
+#[test]
+fn an_http2_connection_made_with_a_replaced_certificate_retires() {
+    let ca = Authority::new("ca");
+    let server = TlsServer::asking(&ca.issue(Ask::of(&["localhost"])), ca.pem());
+    let origin = H2Origin::over_tls(&server.taking(&["h2"]));
+    let files = tempfile::tempdir().unwrap();
+    let issue = |name| ca.issue(Ask::of(&[name])).write(files.path(), "proxy");
+    let (cert, key) = issue("spiffe://td/first");
+    put(&files.path().join("ca.pem"), ca.pem());
+    let setup = Setup::to_address(format!("localhost:{}", origin.address().port()))
+        .upstream(format!(
+            "tls = {{ ca = {:?}, cert = {cert:?}, key = {key:?} }}",
+            files.path().join("ca.pem")
+        ))
+        .upstream("connect_timeout = \"5s\"");
+    let proxy = Launch::new(setup.toml()).one_worker().start();
+    assert_eq!(proxy.get("/").status, 200);
+    assert_eq!(origin.connections(), 1);
+    issue("spiffe://td/second");
+    eventually(Duration::from_secs(10) + LIMIT, "another is made", || {
+        assert_eq!(proxy.get("/").status, 200);
+        origin.connections() == 2
+    });
+    stays(Duration::from_secs(1), "and used from then on", || {
+        proxy.get("/").status == 200 && origin.connections() == 2
+    });
 }
 
 #[test]
