@@ -24,7 +24,9 @@ pub fn read(bytes: &[u8]) -> Result<Value, String> {
     if memmem::find(bytes, NUMBER.as_bytes()).is_some() {
         return Err(format!("it uses the reserved key `{NUMBER}`"));
     }
-    let mut parser = serde_json::Deserializer::from_slice(bytes);
+    // Once for all of it: the parser would do so for every piece of text.
+    let text = std::str::from_utf8(bytes).map_err(|why| format!("it is not UTF-8: {why}"))?;
+    let mut parser = serde_json::Deserializer::from_str(text);
     let document = Strict.deserialize(&mut parser);
     let whole = document.and_then(|document| parser.end().map(|()| document));
     whole.map_err(|why| why.to_string())
@@ -234,7 +236,7 @@ mod tests {
             let error = again(text).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");
         }
-        assert!(read(b"\"\xff\"").unwrap_err().contains("invalid unicode"));
+        assert!(read(b"\"\xff\"").unwrap_err().contains("it is not UTF-8"));
         assert!(
             read(&b"[".repeat(100_000))
                 .unwrap_err()

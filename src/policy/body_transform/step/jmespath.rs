@@ -5,11 +5,13 @@
 
 use std::sync::Arc;
 
+use jpx_core::Context;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Failure;
 
+mod evaluate;
 mod functions;
 mod growth;
 
@@ -24,8 +26,8 @@ impl Expression {
     /// # Errors
     /// A function was given what it does not take.
     pub fn search(&self, document: &Value) -> Result<Value, Failure> {
-        self.0
-            .search(document)
+        let mut context = Context::new(self.0.as_str(), &functions::RUNTIME);
+        evaluate::evaluate(document, self.0.as_ast(), &mut context)
             .map_err(|why| Failure::new(why.reason.to_string()))
     }
 }
@@ -134,6 +136,9 @@ mod tests {
             ("length(@, @)", "`length` takes 1 arguments, and is given 2"),
             ("not_null()", "at least 1"),
             ("a\n.[", "line 2"),
+            ("&a", "`&` stands before what `map`"),
+            ("[a, &b]", "nowhere else"),
+            ("not_null(&a)", "nowhere else"),
         ] {
             let error = Expression::try_from(expression.to_owned()).unwrap_err();
             assert!(error.contains(part), "{expression}: {error}");

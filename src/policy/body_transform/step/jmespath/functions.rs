@@ -32,6 +32,9 @@ pub static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     runtime
 });
 
+/// Those that do something with each item of a list.
+pub const TAKING_EXPRESSIONS: [&str; 4] = ["map", "max_by", "min_by", "sort_by"];
+
 /// The functions of the specification, with the fewest and the most arguments that each takes.
 const FUNCTIONS: [(&str, usize, usize); 26] = [
     ("abs", 1, 1),

@@ -2,7 +2,7 @@
 
 use jpx_core::ast::Ast;
 
-use super::functions::takes;
+use super::functions::{TAKING_EXPRESSIONS, takes};
 
 /// How many times as large as the document a result may become. It is computed from the expression alone, so that one
 /// which multiplies without end, such as `[@, @] | [@, @] | ...`, is refused when it is loaded.
@@ -48,9 +48,15 @@ fn growth(ast: &Ast) -> Result<Growth, String> {
             plain(1.0, &[])
         }
         Ast::Literal { value, .. } => plain((value.to_string().len() as f64 / 16.0).max(1.0), &[]),
-        Ast::Expref { ast: node, .. }
-        | Ast::Flatten { node, .. }
-        | Ast::ObjectValues { node, .. } => growth(node)?,
+        Ast::Flatten { node, .. } | Ast::ObjectValues { node, .. } => growth(node)?,
+        Ast::Expref { .. } => {
+            return Err(format!(
+                "`&` stands before what {} do with each item, and nowhere else",
+                TAKING_EXPRESSIONS
+                    .map(|name| format!("`{name}`"))
+                    .join(", ")
+            ));
+        }
         Ast::Not { node, .. } => plain(1.0, &[growth(node)?]),
         Ast::Comparison { lhs, rhs, .. } => plain(1.0, &[growth(lhs)?, growth(rhs)?]),
         Ast::Condition {
@@ -76,7 +82,11 @@ fn growth(ast: &Ast) -> Result<Growth, String> {
         }
         Ast::Function { name, args, .. } => {
             takes(name, args.len())?;
-            let parts = all(&mut args.iter())?;
+            let takes_expressions = TAKING_EXPRESSIONS.contains(&name.as_str());
+            let parts = all(&mut args.iter().map(|arg| match arg {
+                Ast::Expref { ast, .. } if takes_expressions => ast,
+                arg => arg,
+            }))?;
             match (name.as_str(), parts.as_slice()) {
                 ("map", [each, list]) => chained(*list, *each),
                 // Text is escaped once more, which can double it.
