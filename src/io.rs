@@ -176,7 +176,7 @@ impl Io {
         }
     }
 
-    /// Writes once from `slices`.
+    /// Writes once from `slices`. A single one costs the kernel less than a list of one.
     pub fn poll_write_vectored(
         &self,
         cx: &mut Context<'_>,
@@ -188,12 +188,18 @@ impl Io {
             let written = match self {
                 Io::Tcp(socket) => until_short(wanted, |wrote| {
                     socket.try_io(Interest::WRITABLE, || {
-                        wrote(socket.try_write_vectored(slices))
+                        wrote(match slices {
+                            [one] => socket.try_write(one),
+                            more => socket.try_write_vectored(more),
+                        })
                     })
                 }),
                 Io::Unix(socket) => until_short(wanted, |wrote| {
                     socket.try_io(Interest::WRITABLE, || {
-                        wrote(socket.try_write_vectored(slices))
+                        wrote(match slices {
+                            [one] => socket.try_write(one),
+                            more => socket.try_write_vectored(more),
+                        })
                     })
                 }),
                 Io::Tls(stream) => return stream.poll_write_vectored(cx, slices),
