@@ -20,7 +20,7 @@ const KEPT: usize = 2 << 20;
 
 #[derive(Default)]
 struct Spare {
-    /// The oldest first: parts of the newest may still be in use.
+    /// The oldest first.
     read: VecDeque<BytesMut>,
     write: Vec<Vec<u8>>,
     /// Capacity of the buffers to write from.
@@ -38,14 +38,17 @@ fn with_spare<T>(with: impl FnOnce(&mut Spare) -> T) -> Option<T> {
 
 /// An empty buffer to read into.
 pub fn take_read() -> BytesMut {
-    let oldest = with_spare(|spare| spare.read.pop_front()).flatten();
-    match oldest {
-        Some(mut buffer) => match buffer.try_reclaim(SMALL) {
-            true => buffer,
-            false => BytesMut::with_capacity(SMALL),
-        },
-        None => BytesMut::with_capacity(SMALL),
-    }
+    let spare = with_spare(|spare| {
+        // The newest is still in the cache, where its parts are not in use; those of the oldest hardly ever are.
+        if spare.read.back_mut()?.try_reclaim(SMALL) {
+            return spare.read.pop_back();
+        }
+        let mut oldest = spare.read.pop_front()?;
+        oldest.try_reclaim(SMALL).then_some(oldest)
+    });
+    spare
+        .flatten()
+        .unwrap_or_else(|| BytesMut::with_capacity(SMALL))
 }
 
 /// Gives back a buffer of [`take_read`] with nothing in it. Parts that were split off may still be in use: then it can be taken again
