@@ -11,7 +11,8 @@
 //!    Over [`tls`] the stream is encrypted, and the peer may have an identity.
 //! 3. [`proxy`] finds out what the caller speaks. [`h1`] and [`h2`] are our own codecs; both make a
 //!    [`message::Request`] with [`headers`] as they arrived and a [`body`] that is read when somebody polls for it,
-//!    into a [`buffer`] that is held no longer than that, or moved through a [`pipe`].
+//!    into a [`buffer`] that is held no longer than that, or moved through a [`pipe`]. What they write waits in a
+//!    [`write_queue`].
 //! 4. Its path is normalised and a [`route`] chosen by the snapshot that serves now. The route stays with the
 //!    request to the end of its body, whatever is reloaded meanwhile.
 //! 5. The route's [`policy`] stack takes the request down and the answer up. At its bottom stands the target: an
@@ -78,3 +79,4 @@ pub mod upstream;
 pub mod value;
 pub mod watch;
 pub mod worker;
+pub mod write_queue;

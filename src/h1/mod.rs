@@ -9,7 +9,7 @@
 //! - [`chunked`]: the chunked coding.
 //! - [`reader`]: a socket, its buffer, and the body that is read from it.
 //! - [`pace`]: when a head that arrives in crumbs is worth another attempt to parse it.
-//! - [`outgoing`]: what is to be written, gathered for one system call.
+//! - [`outgoing`]: messages on their way out, as long as their heads say.
 //! - [`server`]: the side that callers speak to.
 //! - [`client`]: the side that speaks to upstreams.
 

@@ -1,55 +1,34 @@
-//! What is to be written, gathered for one system call.
+//! Messages on their way out.
 
-use std::collections::VecDeque;
 use std::future::Future;
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http::HeaderMap;
 
 use super::chunked;
 use super::framing::Framing;
-use crate::buffer;
 use crate::io::Io;
 use crate::pipe::Pipe;
+use crate::write_queue::{SLICES, WriteQueue};
 
-/// A piece up to this size is copied behind what is gathered already; a larger one is written from where it lies.
-const COPIED: usize = 4 << 10;
 /// Once so much waits, it is written before more is taken.
 const ENOUGH: usize = 32 << 10;
 /// So much of a body passes in one turn of the event loop, then the other connections have theirs.
 const TURN: u64 = 256 << 10;
-/// Segments that one system call takes.
-const SLICES: usize = 8;
 
-/// Bytes on their way out: heads and small pieces copied together, large pieces between them.
 #[derive(Default)]
 pub struct Outgoing {
-    /// What was copied, of all segments.
-    gathered: Vec<u8>,
-    /// How much of `gathered` is written.
-    written: usize,
-    /// How much of `gathered` stands in `segments`.
-    counted: usize,
-    segments: VecDeque<Segment>,
-    /// What comes behind all segments.
+    queue: WriteQueue,
+    /// What comes behind the queue.
     pipe: Pipe,
-    /// Bytes in `segments`.
-    waiting: usize,
     /// Bytes written since the last [`Outgoing::start`].
     total: u64,
     /// The `total` at which the turn ends.
     turn_ends: u64,
     body: Announced,
-}
-
-/// A run of bytes, in the order in which it is to be written.
-enum Segment {
-    /// So many bytes of what is gathered.
-    Gathered(usize),
-    Piece(Bytes),
 }
 
 /// What the head said of the body that follows.
@@ -87,10 +66,7 @@ impl Outgoing {
 
     /// A place for bytes behind what is there.
     pub fn more(&mut self) -> &mut Vec<u8> {
-        if self.gathered.capacity() == 0 {
-            self.gathered = buffer::take_write();
-        }
-        &mut self.gathered
+        self.queue.buffer()
     }
 
     /// Bytes written since the last start.
@@ -114,16 +90,14 @@ impl Outgoing {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.segments.is_empty() && self.counted == self.gathered.len() && self.pipe.held() == 0
+        self.queue.is_empty() && self.pipe.held() == 0
     }
 
     /// Whether another piece may be added before the next flush.
     pub fn has_room(&self) -> bool {
-        let fresh = self.gathered.len() - self.counted;
-        // What is written of the gathered bytes goes only when all of it is: a slow reader must not make it grow.
-        self.waiting + fresh < ENOUGH
-            && self.segments.len() < SLICES
-            && self.gathered.len() < ENOUGH
+        self.queue.len() < ENOUGH
+            && self.queue.segments() < SLICES
+            && self.queue.buffered() < ENOUGH
             && self.pipe.held() == 0
     }
 
@@ -165,13 +139,7 @@ impl Outgoing {
         if chunked {
             chunked::put_size(self.more(), data.len());
         }
-        if data.len() <= COPIED {
-            self.more().extend_from_slice(&data);
-        } else {
-            self.count_gathered();
-            self.waiting += data.len();
-            self.segments.push_back(Segment::Piece(data));
-        }
+        self.queue.push(data);
         if chunked {
             self.more().extend_from_slice(b"\r\n");
         }
@@ -194,34 +162,10 @@ impl Outgoing {
 
     /// Writes until nothing is left.
     pub fn poll_flush(&mut self, io: &Io, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.segments.is_empty() && self.counted < self.gathered.len() {
-            // Nearly always it is one run of bytes, and leaves at once.
-            let fresh = &self.gathered[self.counted..];
-            let length = fresh.len();
-            let written = ready!(io.poll_write_vectored(cx, &[IoSlice::new(fresh)]))?;
-            if written == length {
-                self.total += length as u64;
-                self.reset();
-                return Poll::Ready(Ok(()));
-            }
-            self.count_gathered();
-            self.advance(written);
+        while !self.queue.is_empty() {
+            let more = self.pipe.held() > 0;
+            self.total += ready!(self.queue.poll_write(io, cx, more))? as u64;
         }
-        self.count_gathered();
-        while !self.segments.is_empty() {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let filled = self.fill(&mut slices);
-            let slices = &slices[..filled];
-            let written = ready!(match self.pipe.held() {
-                0 => io.poll_write_vectored(cx, slices),
-                _ => io.poll_write_more(cx, slices),
-            })?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.advance(written);
-        }
-        self.reset();
         while self.pipe.held() > 0 {
             let written = ready!(io.poll_drain(cx, &mut self.pipe))?;
             if written == 0 {
@@ -231,69 +175,6 @@ impl Outgoing {
         }
         Poll::Ready(Ok(()))
     }
-
-    /// Makes what was gathered since the last segment one.
-    fn count_gathered(&mut self) {
-        let fresh = self.gathered.len() - self.counted;
-        if fresh > 0 {
-            self.counted += fresh;
-            self.waiting += fresh;
-            self.segments.push_back(Segment::Gathered(fresh));
-        }
-    }
-
-    fn fill<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES]) -> usize {
-        let mut gathered = self.written;
-        let count = self.segments.len().min(SLICES);
-        for (slice, segment) in slices.iter_mut().zip(&self.segments) {
-            *slice = IoSlice::new(match segment {
-                Segment::Gathered(length) => {
-                    gathered += length;
-                    &self.gathered[gathered - length..gathered]
-                }
-                Segment::Piece(piece) => piece,
-            });
-        }
-        count
-    }
-
-    fn advance(&mut self, mut written: usize) {
-        self.total += written as u64;
-        self.waiting -= written;
-        while written > 0
-            && let Some(segment) = self.segments.front_mut()
-        {
-            let length = match segment {
-                Segment::Gathered(length) => *length,
-                Segment::Piece(piece) => piece.len(),
-            };
-            let taken = written.min(length);
-            match segment {
-                Segment::Gathered(length) => {
-                    *length -= taken;
-                    self.written += taken;
-                }
-                Segment::Piece(piece) => piece.advance(taken),
-            }
-            if taken == length {
-                self.segments.pop_front();
-            }
-            written -= taken;
-        }
-    }
-
-    /// Everything is written: the buffer goes back to the worker.
-    fn reset(&mut self) {
-        buffer::give_write(std::mem::take(&mut self.gathered));
-        self.written = 0;
-        self.counted = 0;
-    }
-}
-
-impl Drop for Outgoing {
-    fn drop(&mut self) {
-        buffer::give_write(std::mem::take(&mut self.gathered));
-    }
 }
 
 #[cfg(test)]
@@ -301,15 +182,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What one system call would write.
-    fn waiting(out: &mut Outgoing) -> Vec<u8> {
-        out.count_gathered();
-        let mut slices = [IoSlice::new(&[]); SLICES];
-        let filled = out.fill(&mut slices);
-        slices[..filled]
-            .iter()
-            .flat_map(|slice| slice.to_vec())
-            .collect()
+    /// Writes up to `most` bytes.
+    fn take(out: &mut Outgoing, most: usize) -> Vec<u8> {
+        let taken = out.queue.take(most);
+        out.total += taken.len() as u64;
+        taken
     }
 
     proptest! {
@@ -327,13 +204,7 @@ mod tests {
             let mut wire = Vec::new();
             let mut takes = takes.iter().cycle();
             let mut drain = |out: &mut Outgoing, all: bool| while !out.is_empty() && (all || !out.has_room()) {
-                let waiting = waiting(out);
-                let take = takes.next().unwrap().min(&waiting.len()).to_owned();
-                wire.extend_from_slice(&waiting[..take]);
-                out.advance(take);
-                if out.is_empty() {
-                    out.reset();
-                }
+                wire.extend(take(out, *takes.next().unwrap()));
             };
             for (n, piece) in data.iter().enumerate() {
                 drain(&mut out, false);
@@ -371,13 +242,9 @@ mod tests {
             while out.has_room() {
                 out.push(Bytes::from_static(&[b'x'; 1000])).unwrap();
             }
-            out.count_gathered();
-            let some = out.waiting.div_ceil(2);
-            out.advance(some);
-            assert!(out.gathered.len() < 2 * ENOUGH, "{}", out.gathered.len());
-            if out.is_empty() {
-                out.reset();
-            }
+            let some = out.queue.len().div_ceil(2);
+            take(&mut out, some);
+            assert!(out.queue.buffered() < 2 * ENOUGH);
         }
         assert!(out.total() > 1 << 20);
     }
@@ -396,8 +263,7 @@ mod tests {
                     .is_ready()
             );
             out.push(Bytes::from(vec![b'x'; TURN as usize])).unwrap();
-            out.advance(TURN as usize);
-            out.reset();
+            take(&mut out, TURN as usize);
             let mut polls = 0;
             poll_fn(|cx| {
                 polls += 1;
