@@ -203,6 +203,10 @@ impl Blocks {
         let defaults = self.defaults?;
         let routes = self.routes.into_iter().map(|(name, (route, own))| {
             let policies = own.or(&defaults);
+            let policies = match route.is_forwarded() {
+                true => policies.with_time_limits(),
+                false => policies,
+            };
             (name, RouteConfig { route, policies })
         });
         Some(Config {

@@ -69,7 +69,8 @@ fn defaults_go_where_a_route_says_nothing() {
 fn a_route_is_shown_as_one_table() {
     let shown = serde_json::to_value(good()).unwrap();
     assert_eq!(shown["routes"]["app"]["upstream"], "app");
-    assert!(shown["routes"]["app"].get("timeout").is_some());
+    assert_eq!(shown["routes"]["app"]["timeout"], "15s");
+    assert_eq!(shown["routes"]["app"]["idle_timeout"], "5m");
     assert_eq!(shown["admin"]["listen"], "127.0.0.1:15000");
 }
 

@@ -96,6 +96,15 @@ impl Config {
         }
     }
 
+    /// The same with the time limits that hold where nobody says anything.
+    pub fn with_time_limits(mut self) -> Config {
+        let on = |length| Toggle::On(Limit(Some(length)));
+        self.timeout.get_or_insert(on(timeout::DEFAULT_TIMEOUT));
+        let idle = on(timeout::DEFAULT_IDLE_TIMEOUT);
+        self.idle_timeout.get_or_insert(idle);
+        self
+    }
+
     /// Whether a request that certainly was not processed is sent once more: `retry = false` says never.
     pub fn resends(&self) -> bool {
         !matches!(self.retry, Some(Toggle::Off))

@@ -24,8 +24,8 @@ mod caller;
 
 pub(super) use caller::tell_time_left;
 
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
-const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
+pub(super) const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
 pub(super) fn check(key: &str, limit: Option<&Limit>, problems: &mut Problems) {
     if limit.is_some_and(|limit| limit.0 == Some(Duration::ZERO)) {

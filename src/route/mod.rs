@@ -77,6 +77,11 @@ pub fn check(routes: &BTreeMap<Name, &Config>, problems: &mut Problems) {
 }
 
 impl Config {
+    /// Whether an upstream gets the requests.
+    pub fn is_forwarded(&self) -> bool {
+        self.upstream.is_some() || self.split.is_some()
+    }
+
     /// The listeners whose callers it takes; none: every listener's.
     pub fn listeners(&self) -> Option<&[Name]> {
         let listener = self.listener.as_ref().or(self.matches.listener.as_ref());
