@@ -238,7 +238,8 @@ impl Part {
     fn render(&self, request: &Request, out: &mut Vec<u8>) {
         match self {
             Part::Literal(text) => out.extend_from_slice(text.as_bytes()),
-            Part::RequestId => push(out, request.context.request_id.as_str().as_bytes()),
+            // It has nothing but visible ASCII.
+            Part::RequestId => out.extend_from_slice(request.context.request_id.as_bytes()),
             Part::Route => push(out, request.context.route.as_bytes()),
             Part::ClientIp => {
                 if let Some(ip) = request.context.client {

@@ -255,7 +255,8 @@ impl Flat {
     }
 
     pub fn remove_all(&mut self, names: &Names) {
-        if self.may_have_any(names) {
+        // Other names may share the bits of these.
+        if self.may_have_any(names) && self.fields().any(|field| self.is_one_of(field, names)) {
             self.retain_fields(|field, received, added| {
                 !names.have(field.key, field.name(received, added))
             });

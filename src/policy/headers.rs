@@ -247,6 +247,7 @@ impl Plan {
         let mut rendered = Rendered::default();
         for put in &self.put {
             if let Value::Made(template) = &put.value {
+                rendered.text.reserve(64);
                 template.render_into(request, &mut rendered.text);
                 rendered.ends.push(rendered.text.len());
             }
