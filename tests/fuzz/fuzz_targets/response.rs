@@ -4,16 +4,13 @@
 
 mod common;
 
-use std::sync::Arc;
-
 use http::{HeaderValue, Method, Version};
 use libfuzzer_sys::fuzz_target;
 use outrigger::body::Body;
 use outrigger::h1::client::{Connection, Loan, exchange};
 use outrigger::headers::Headers;
 use outrigger::io::Io;
-use outrigger::message::{Context, Request, RequestId};
-use outrigger::peer::{Peer, PeerAddress};
+use outrigger::message::{Context, Request};
 
 fuzz_target!(|input: &[u8]| {
     let [step, method, wire @ ..] = input else {
@@ -34,6 +31,10 @@ struct Lent(Connection);
 impl Loan for Lent {
     fn connection(&mut self) -> &mut Connection {
         &mut self.0
+    }
+
+    fn is_wanted(&self) -> bool {
+        false
     }
 
     fn give_back(self) {}
@@ -65,21 +66,6 @@ fn request(method: Method) -> Request {
         headers: Headers::new(),
         body: Body::empty(),
         upgrade: Some(HeaderValue::from_static("websocket")),
-        context: Context {
-            peer: Arc::new(Peer {
-                address: PeerAddress::Unix,
-                listener: "fuzz".into(),
-                encrypted: false,
-            }),
-            client: None,
-            route: "".into(),
-            captures: Default::default(),
-            request_id: RequestId::new(),
-            received: tokio::time::Instant::now(),
-            deadline: None,
-            interim: None,
-            claims: None,
-            host_from_endpoint: false,
-        },
+        context: Context::of_our_own(),
     }
 }
