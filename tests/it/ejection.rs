@@ -158,11 +158,20 @@ fn an_ejected_endpoint_that_answers_again_is_used_again() {
         .on("/", Script::answer("well again"));
     let limits = r#"outlier_detection = { consecutive_failures = 2, ejection = "100ms" }"#;
     let proxy = before(bad.address(), &good, limits);
-    eject(&proxy);
+    // Whoever looks at its state may come when it has served its time.
+    eventually(SOON, "the endpoint has failed twice", || {
+        proxy.get("/");
+        bad.requests().len() == 2
+    });
     eventually(SOON, "it is used again", || {
         proxy.get("/").text() == "well again"
     });
     assert_eq!(first_endpoint(&proxy)["state"], "available");
+    let ejections = "outrigger_endpoint_ejections_total";
+    assert_eq!(
+        proxy.metrics().sum(ejections, &[("upstream", "origin")]),
+        1.0
+    );
 }
 
 #[test]
