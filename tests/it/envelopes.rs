@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Origin, Proxy, Refusing, Script, Setup};
+use crate::support::{Launch, Origin, Proxy, Refusing, Script, Setup};
 
 fn answer(status: &str, kind: &str, body: &[u8]) -> Script {
     let head = format!(
@@ -124,4 +124,19 @@ fn no_envelope_is_put_around_nothing_or_a_stream() {
     assert_eq!(client.get("/204").text(), "");
     assert_eq!(client.get("/events").text(), "data: 1\n\n");
     assert_eq!(client.request("HEAD", "/204", &[], "").status, 204);
+}
+
+#[test]
+fn a_reload_puts_it_around_and_takes_it_off() {
+    let origin = Origin::start().on("/", answer("200 OK", "application/json", b"[1]"));
+    let with = |policy: &str| Setup::to(&origin).route(policy).toml();
+    let mut proxy = Launch::new(with("")).start();
+    assert_eq!(proxy.get("/").text(), "[1]");
+    proxy.reload_with(with("response.envelope = true"));
+    assert_eq!(proxy.get("/").json()["data"], json!([1]));
+    let error = proxy.reload_refused(with("response.envelope = \"yes\""));
+    assert!(error.contains("envelope"), "{error}");
+    assert_eq!(proxy.get("/").json()["data"], json!([1]));
+    proxy.reload_with(with("response.envelope = false"));
+    assert_eq!(proxy.get("/").text(), "[1]");
 }
