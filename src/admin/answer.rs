@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use serde::Serialize;
+use serde_json::Value;
 
 pub(super) const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -12,6 +13,17 @@ const PROBLEM: &str = "application/problem+json";
 /// JSON that a person can read.
 pub(super) fn json(value: &impl Serialize) -> Response {
     with_type(StatusCode::OK, JSON, pretty(value))
+}
+
+/// One thing of many by name, or that none has the name.
+pub(super) fn found(what: &str, name: &str, value: Option<Value>) -> Response {
+    match value {
+        Some(value) => json(&value),
+        None => problem(
+            StatusCode::NOT_FOUND,
+            &format!("no {what} is named `{name}`"),
+        ),
+    }
 }
 
 pub(super) fn text(status: StatusCode, text: impl Into<String>) -> Response {

@@ -213,3 +213,10 @@ async fn served(
 fn any_port() -> ListenAddress {
     ListenAddress::Tcp(([127, 0, 0, 1], 0).into())
 }
+
+pub(super) fn json_of(answer: &str) -> Value {
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("json"), "{head}");
+    assert!(body.ends_with('\n'));
+    serde_json::from_str(body).unwrap()
+}

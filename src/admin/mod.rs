@@ -20,6 +20,7 @@ mod bind;
 #[cfg(test)]
 mod fake;
 mod guard;
+mod orders;
 mod router;
 mod serve;
 

@@ -7,12 +7,17 @@ use std::task::{Context, Poll};
 use bytes::BytesMut;
 
 use super::budget::Budget;
-use super::frame::{self, ACK, Code, END_HEADERS, END_STREAM, Fault, HAS_PRIORITY, Head};
+use super::frame::{self, ACK, Code, END_STREAM, Fault, Head};
 use super::hpack::decode::{Block, Decoder};
 use super::incoming::Cut;
 use super::input::Input;
 use super::shared::{Side, State};
 use crate::io::Io;
+
+mod blocks;
+mod control;
+
+use blocks::Unfinished;
 
 /// Frames that cost us something and bring nothing (pings, settings, priorities, empty frames): in a row, and each
 /// second. Whoever sends messages may send some with each.
@@ -25,11 +30,6 @@ const RESETS_PER_SECOND: u32 = 33;
 /// Resets that the peer provokes from us (CVE-2025-8671).
 const PROVOKED: u32 = 256;
 const PROVOKED_PER_SECOND: u32 = 10;
-/// A header block may be so many times as large as what is allowed of it, to be answered with 431. What is larger
-/// still is no mistake (CVE-2024-27316 and its kin).
-const BLOCK_FACTOR: usize = 4;
-/// CONTINUATION frames of one block.
-const MAX_CONTINUATIONS: u32 = 64;
 /// Frames that are taken in one turn before others get theirs.
 const FRAMES_A_TURN: usize = 512;
 
@@ -82,14 +82,6 @@ pub struct Reading {
     idle_talk: Budget,
     resets: Budget,
     provoked: Budget,
-}
-
-/// A header block whose end has not come.
-struct Unfinished {
-    stream: u32,
-    ends: bool,
-    bytes: Vec<u8>,
-    frames: u32,
 }
 
 /// Why a connection must end.
@@ -295,260 +287,14 @@ impl Reading {
         }
         Ok(kept)
     }
-
-    fn headers<R: Role>(
-        &mut self,
-        head: Head,
-        state: &mut State<R::Side>,
-        role: &mut R,
-    ) -> Result<(), Fault> {
-        if head.stream == 0 {
-            return Err(Fault::protocol("HEADERS of no stream"));
-        }
-        let payload = self.input.payload();
-        let mut content = frame::unpadded(head, payload)?;
-        if head.has(HAS_PRIORITY) {
-            // RFC 9113, section 5.3.2: what it says is out of use, but it must be sound.
-            let dependency = frame::number(&payload[content.clone()]);
-            if content.len() < 5 {
-                return Err(Fault::protocol("HEADERS too short for its priority"));
-            }
-            if dependency == Some(head.stream) {
-                return Err(Fault::protocol("a stream that depends on itself"));
-            }
-            content.start += 5;
-        }
-        self.idle_talk.earn(IDLE_TALK_PER_MESSAGE);
-        let ends = head.has(END_STREAM);
-        if head.has(END_HEADERS) {
-            self.block.clear(self.max_list);
-            self.decoder
-                .decode(&payload[content], &mut self.block)
-                .map_err(|_| UNREADABLE)?;
-            return self.whole_block(head.stream, ends, state, role);
-        }
-        self.unfinished = Some(Unfinished {
-            stream: head.stream,
-            ends,
-            bytes: payload[content].to_vec(),
-            frames: 0,
-        });
-        Ok(())
-    }
-
-    fn continuation<R: Role>(
-        &mut self,
-        head: Head,
-        state: &mut State<R::Side>,
-        role: &mut R,
-    ) -> Result<(), Fault> {
-        let Some(unfinished) = &mut self.unfinished else {
-            return Err(Fault::protocol("CONTINUATION of no header block"));
-        };
-        if unfinished.stream != head.stream {
-            return Err(Fault::protocol("CONTINUATION of another stream"));
-        }
-        unfinished.bytes.extend_from_slice(self.input.payload());
-        unfinished.frames += 1;
-        if unfinished.bytes.len() > self.max_list.saturating_mul(BLOCK_FACTOR)
-            || unfinished.frames > MAX_CONTINUATIONS
-        {
-            return Err(Fault::Connection(
-                Code::ENHANCE_YOUR_CALM,
-                "a header block far beyond what is allowed",
-            ));
-        }
-        if !head.has(END_HEADERS) {
-            return Ok(());
-        }
-        let Some(whole) = self.unfinished.take() else {
-            return Ok(());
-        };
-        self.block.clear(self.max_list);
-        self.decoder
-            .decode(&whole.bytes, &mut self.block)
-            .map_err(|_| UNREADABLE)?;
-        self.whole_block(whole.stream, whole.ends, state, role)
-    }
-
-    fn whole_block<R: Role>(
-        &mut self,
-        stream: u32,
-        ends: bool,
-        state: &mut State<R::Side>,
-        role: &mut R,
-    ) -> Result<(), Fault> {
-        role.headers(state, stream, ends, &mut self.block)?;
-        if ends && let Some(key) = state.find(stream) {
-            role.received(state, key);
-        }
-        Ok(())
-    }
-
-    fn priority(&mut self, head: Head) -> Result<(), Fault> {
-        if head.stream == 0 {
-            return Err(Fault::protocol("PRIORITY of no stream"));
-        }
-        if head.length != 5 {
-            return Err(Fault::Stream(
-                Code::FRAME_SIZE_ERROR,
-                "PRIORITY of a length that cannot be",
-            ));
-        }
-        if frame::number(self.input.payload()) == Some(head.stream) {
-            return Err(Fault::malformed("a stream that depends on itself"));
-        }
-        self.talk()
-    }
-
-    fn rst_stream<R: Role>(
-        &mut self,
-        head: Head,
-        state: &mut State<R::Side>,
-        role: &mut R,
-    ) -> Result<(), Fault> {
-        if head.stream == 0 {
-            return Err(Fault::protocol("RST_STREAM of no stream"));
-        }
-        let (4, Some(code)) = (head.length, frame::word(self.input.payload())) else {
-            return Err(WRONG_SIZE);
-        };
-        if !self.resets.spend() {
-            return Err(Fault::Connection(CALM.0, CALM.1));
-        }
-        match state.find(head.stream) {
-            Some(key) => role.cut(state, key, Cut::Reset(Code(code))),
-            None => role.unknown(head.stream, frame::RST_STREAM)?,
-        }
-        Ok(())
-    }
-
-    fn settings<R: Role>(
-        &mut self,
-        head: Head,
-        state: &mut State<R::Side>,
-        role: &mut R,
-    ) -> Result<(), Fault> {
-        if head.stream != 0 {
-            return Err(Fault::protocol("SETTINGS of a stream"));
-        }
-        if head.has(ACK) {
-            return match head.length {
-                0 => Ok(()),
-                _ => Err(WRONG_SIZE),
-            };
-        }
-        self.talk()?;
-        let before = state.remote.initial_window;
-        let first = !std::mem::replace(&mut state.settled, true);
-        state.remote.update(self.input.payload(), first)?;
-        state.encoder.set_max_size(state.remote.header_table_size);
-        let grown = i64::from(state.remote.initial_window) - i64::from(before);
-        if grown != 0 && !state.change_windows(grown) {
-            return Err(WINDOW_TOO_LARGE);
-        }
-        frame::put(state.out.buffer(), frame::SETTINGS, ACK, 0, &[]);
-        role.settled(state);
-        Ok(())
-    }
-
-    fn ping<R: Role>(
-        &mut self,
-        head: Head,
-        state: &mut State<R::Side>,
-        role: &mut R,
-    ) -> Result<(), Fault> {
-        if head.stream != 0 {
-            return Err(Fault::protocol("PING of a stream"));
-        }
-        if head.length != 8 {
-            return Err(WRONG_SIZE);
-        }
-        if head.has(ACK) {
-            role.pong();
-            return Ok(());
-        }
-        self.talk()?;
-        frame::put(
-            state.out.buffer(),
-            frame::PING,
-            ACK,
-            0,
-            self.input.payload(),
-        );
-        Ok(())
-    }
-
-    fn goaway<R: Role>(
-        &mut self,
-        head: Head,
-        state: &mut State<R::Side>,
-        role: &mut R,
-    ) -> Result<(), Fault> {
-        if head.stream != 0 {
-            return Err(Fault::protocol("GOAWAY of a stream"));
-        }
-        let payload = self.input.payload();
-        let (Some(last), Some(code)) = (
-            frame::number(payload),
-            payload.get(4..).and_then(frame::word),
-        ) else {
-            return Err(WRONG_SIZE);
-        };
-        role.goaway(state, last, Code(code));
-        self.talk()
-    }
-
-    fn window_update<R: Role>(
-        &mut self,
-        head: Head,
-        state: &mut State<R::Side>,
-        role: &mut R,
-    ) -> Result<(), Fault> {
-        let (4, Some(increment)) = (head.length, frame::number(self.input.payload())) else {
-            return Err(WRONG_SIZE);
-        };
-        self.talk()?;
-        if head.stream == 0 {
-            if increment == 0 {
-                return Err(Fault::protocol("a WINDOW_UPDATE of nothing"));
-            }
-            if !state.send_window.change(i64::from(increment)) {
-                return Err(WINDOW_TOO_LARGE);
-            }
-            return Ok(());
-        }
-        let Some(key) = state.find(head.stream) else {
-            return role.unknown(head.stream, frame::WINDOW_UPDATE);
-        };
-        if increment == 0 {
-            return Err(Fault::malformed("a WINDOW_UPDATE of nothing"));
-        }
-        if !state.at(key).window.change(i64::from(increment)) {
-            return Err(Fault::Stream(
-                Code::FLOW_CONTROL_ERROR,
-                "a window larger than can be",
-            ));
-        }
-        state.unblocked.push(key);
-        Ok(())
-    }
 }
 
 const CALM: Broken = Broken(
     Code::ENHANCE_YOUR_CALM,
     "too many frames that cost more than they bring",
 );
-const UNREADABLE: Fault = Fault::Connection(
-    Code::COMPRESSION_ERROR,
-    "a header block that cannot be decoded",
-);
-const WRONG_SIZE: Fault =
-    Fault::Connection(Code::FRAME_SIZE_ERROR, "a frame of a length that cannot be");
 const WINDOW_EXCEEDED: Fault = Fault::Connection(
     Code::FLOW_CONTROL_ERROR,
     "more content than the connection's window allows",
 );
-const WINDOW_TOO_LARGE: Fault =
-    Fault::Connection(Code::FLOW_CONTROL_ERROR, "a window larger than can be");
 const ENDED: Fault = Fault::Stream(Code::STREAM_CLOSED, "content behind its end");
