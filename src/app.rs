@@ -14,7 +14,7 @@ use crate::admin;
 use crate::config::Loaded;
 use crate::fetch;
 use crate::listener::Listener;
-use crate::process;
+use crate::process::{self, pages::Program};
 use crate::proxy::Proxy;
 use crate::reload::{self, Reloader, Source, Status};
 use crate::snapshot::{Snapshot, Tools};
@@ -29,6 +29,9 @@ use control::{Control, Order};
 
 /// Orders of the admin API that may wait while a reload is under way.
 const ORDERS: usize = 64;
+
+/// How long after starting or reading a config what only that needed is let go: new listeners and tasks need some of it.
+const SETTLED: Duration = Duration::from_millis(100);
 
 /// How the process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,12 +51,13 @@ pub fn run(
     loaded: Loaded,
     ready: impl FnOnce(&[Arc<Listener>]),
 ) -> io::Result<End> {
+    let program = Program::loaded();
     process::fix_worker_count(loaded.config.process.workers());
     let telemetry = Arc::new(Telemetry::start(&loaded.config.log).map_err(io::Error::other)?);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let end = runtime.block_on(serve(source, loaded, &telemetry, ready));
+    let end = runtime.block_on(serve(source, loaded, &telemetry, &program, ready));
     // Its tasks hold on to the telemetry, which writes out its last lines when it goes.
     drop(runtime);
     end
@@ -63,6 +67,7 @@ async fn serve(
     source: Source,
     loaded: Loaded,
     telemetry: &Arc<Telemetry>,
+    program: &Program,
     ready: impl FnOnce(&[Arc<Listener>]),
 ) -> io::Result<End> {
     let mut ends = Ends::new()?;
@@ -111,6 +116,7 @@ async fn serve(
         ));
     }
     ready(&status.listeners());
+    tokio::spawn(settle(program.clone()));
 
     loop {
         let reload = tokio::select! {
@@ -136,6 +142,7 @@ async fn serve(
                 watch.set_paths(&watched);
             }
             telemetry.log().apply(&snapshot.load().config.log);
+            tokio::spawn(settle(program.clone()));
             outcome
         };
         if let Some(answer) = reload {
@@ -156,6 +163,12 @@ async fn serve(
     };
     tracing::info!(?end, "the proxy ends");
     Ok(end)
+}
+
+/// Lets go of what is resident only for what happens seldom.
+async fn settle(program: Program) {
+    tokio::time::sleep(SETTLED).await;
+    program.let_go();
 }
 
 /// Looks again and again for callers whose certificate has expired.

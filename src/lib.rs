@@ -43,7 +43,7 @@
 //! change lands. Unit tests stand beside the code, with a paused clock where time matters; `tests/it` runs the real
 //! program over real sockets. A new policy touches two files: its own, and three lines of `policy/mod.rs`. Where threads
 //! meet at atomics, a file `races.rs` has `loom` try every order, as part of the same tests.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod admin;
 pub mod app;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::problem::Problems;
 
 mod cpus;
+pub mod pages;
 
 /// `[process]`
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]

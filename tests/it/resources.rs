@@ -84,6 +84,24 @@ fn a_slow_upstream_holds_the_caller_back() {
 }
 
 #[test]
+fn what_only_a_start_or_a_reload_needs_does_not_stay_resident() {
+    let origin = Origin::start();
+    let setup = Setup::to(&origin);
+    let mut proxy = Proxy::with(&setup);
+    assert_eq!(proxy.get("/").status, 200);
+    let gone = |proxy: &Proxy| {
+        eventually(SOON, "pages of the program are let go", || {
+            proxy.below_peak() > MIB
+        });
+    };
+    gone(&proxy);
+    proxy.forget_peak();
+    proxy.reload_with(setup.route("timeout = \"9s\"").toml());
+    gone(&proxy);
+    assert_eq!(proxy.get("/").status, 200);
+}
+
+#[test]
 fn idle_connections_are_cheap_and_leave_nothing_behind() {
     let origin = Origin::start();
     let proxy = Proxy::with(&Setup::to(&origin));

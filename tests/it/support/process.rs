@@ -71,16 +71,31 @@ impl Process {
         });
     }
 
-    /// Resident memory, in bytes.
+    /// Resident memory of its own, in bytes: what is no page of a file.
     pub fn resident(&self) -> u64 {
+        self.status("RssAnon:")
+    }
+
+    /// By how much resident memory, pages of the program among it, is below the most that it was, in bytes.
+    pub fn below_peak(&self) -> u64 {
+        self.status("VmHWM:").saturating_sub(self.status("VmRSS:"))
+    }
+
+    /// Has the kernel count the most of resident memory from now on (proc_pid_clear_refs(5)).
+    pub fn forget_peak(&self) {
+        let path = format!("/proc/{}/clear_refs", self.child.id());
+        fs::write(path, "5").expect("the process runs");
+    }
+
+    fn status(&self, name: &str) -> u64 {
         let path = format!("/proc/{}/status", self.child.id());
         let status = fs::read_to_string(path).expect("the process runs");
         let kib = status
             .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .find_map(|line| line.strip_prefix(name))
             .and_then(|rest| rest.split_whitespace().next())
             .and_then(|kib| kib.parse::<u64>().ok());
-        kib.expect("VmRSS in kB") << 10
+        kib.unwrap_or_else(|| panic!("{name} in kB")) << 10
     }
 
     pub fn open_files(&self) -> usize {
