@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll, ready};
 
 use bytes::{BufMut, BytesMut};
-use rustix::net::{SendFlags, sendmsg};
+use rustix::net::{SendFlags, send, sendmsg};
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
@@ -153,7 +153,8 @@ impl Io {
         }
     }
 
-    /// Writes once from `slices`, behind which more follows at once: it need not leave before that.
+    /// Writes once from `slices`, behind which more follows at once, or the end of the stream: it need not leave before
+    /// that.
     pub fn poll_write_more(
         &self,
         cx: &mut Context<'_>,
@@ -163,14 +164,18 @@ impl Io {
             return self.poll_write_vectored(cx, slices);
         };
         loop {
-            ready!(socket.poll_write_ready(cx))?;
             let written = socket.try_io(Interest::WRITABLE, || {
                 let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
-                let written = sendmsg(socket, slices, &mut Default::default(), flags);
+                let written = match slices {
+                    [one] => send(socket, one, flags),
+                    more => sendmsg(socket, more, &mut Default::default(), flags),
+                };
                 written.map_err(io::Error::from)
             });
             match written {
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(socket.poll_write_ready(cx))?;
+                }
                 written => return Poll::Ready(written),
             }
         }

@@ -73,8 +73,8 @@ impl WriteQueue {
         self.segments.len()
     }
 
-    /// Writes once, and says how many bytes; none when nothing waits. Where `more` follows at once, the last bytes
-    /// need not leave before that.
+    /// Writes once, and says how many bytes; none when nothing waits. Where `more` follows at once, or the end of the
+    /// stream, the last bytes need not leave before that.
     pub fn poll_write(
         &mut self,
         io: &Io,

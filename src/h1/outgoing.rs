@@ -162,8 +162,23 @@ impl Outgoing {
 
     /// Writes until nothing is left.
     pub fn poll_flush(&mut self, io: &Io, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_write_all(io, cx, false)
+    }
+
+    /// Writes until nothing is left, where the end of the stream is to follow at once: the last bytes wait for it, and
+    /// one segment takes both.
+    pub fn poll_flush_last(&mut self, io: &Io, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_write_all(io, cx, true)
+    }
+
+    fn poll_write_all(
+        &mut self,
+        io: &Io,
+        cx: &mut Context<'_>,
+        last: bool,
+    ) -> Poll<io::Result<()>> {
         while !self.queue.is_empty() {
-            let more = self.pipe.held() > 0;
+            let more = last || self.pipe.held() > 0;
             self.total += ready!(self.queue.poll_write(io, cx, more))? as u64;
         }
         while self.pipe.held() > 0 {

@@ -248,7 +248,11 @@ async fn serve_http1(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
         }
         match connection.respond(*response, !ticket.is_draining()).await {
             Ok(true) => {}
-            Ok(false) => return connection.close().await,
+            Ok(false) => {
+                // Nobody but the connection holds the stream then, so that it ends with it.
+                drop(receive);
+                return connection.close().await;
+            }
             Err(error) => {
                 if error.reason() != CALLER_GONE && error.reason() != REQUEST_TIMEOUT {
                     tracing::debug!(peer = %peer.address, %error, "an answer was cut");

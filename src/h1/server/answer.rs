@@ -27,7 +27,7 @@ const WRITE_STALL: Duration = Duration::from_secs(300);
 
 impl Connection {
     /// Writes an answer; afterwards [`Connection::next`] may be called if this says so, or else
-    /// [`Connection::close`].
+    /// [`Connection::close`] must be, at once: the end of the answer leaves with the end of the connection.
     ///
     /// # Errors
     /// The caller is gone, or the answer's body failed before its end; the connection must be dropped.
@@ -170,7 +170,11 @@ impl Connection {
                 return Poll::Ready(Err(error));
             }
             if !self.out.is_empty() {
-                match self.out.poll_flush(&self.shared.io, cx) {
+                let flushed = match *ended && !self.exchange.keep_alive {
+                    true => self.out.poll_flush_last(&self.shared.io, cx),
+                    false => self.out.poll_flush(&self.shared.io, cx),
+                };
+                match flushed {
                     Poll::Ready(flushed) => {
                         flushed.map_err(gone)?;
                         self.deadline.clear();

@@ -1,6 +1,7 @@
 //! How a connection goes on, or ends, when a request's body was not wanted.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -20,11 +21,15 @@ impl Connection {
     /// kernel reset the connection, and the caller might lose the answer (RFC 9112, section 9.6).
     pub async fn close(self) {
         self.shared.state().disown_body();
-        if self.is_settled() {
-            return self.shared.io.say_goodbye();
-        }
-        if self.shared.io.shutdown_write().is_ok() {
-            Box::pin(self.linger()).await;
+        if !self.is_settled() {
+            if self.shared.io.shutdown_write().is_ok() {
+                Box::pin(self.linger()).await;
+            }
+        } else if Arc::strong_count(&self.shared) > 1 {
+            // Whoever still holds a body that was read to its end must not hold up the end of the stream.
+            let _ = self.shared.io.shutdown_write();
+        } else {
+            self.shared.io.say_goodbye();
         }
     }
 

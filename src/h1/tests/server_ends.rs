@@ -150,6 +150,63 @@ async fn bytes_that_nobody_has_read_yet_do_not_reset_the_last_answer() {
     assert!(answer.ends_with("last"));
 }
 
+/// The kernel sends one segment instead of two, and the caller wakes once.
+#[tokio::test]
+async fn the_last_bytes_of_an_answer_leave_with_the_end_of_the_connection() {
+    for (last, framing) in [("HTTP/1.1", "Connection: close\r\n"), ("HTTP/1.0", "")] {
+        let (io, mut far) = tcp().await;
+        let mut connection = connection(io);
+        far.send(format!("GET / {last}\r\nHost: a\r\n{framing}\r\n"))
+            .await;
+        next(&mut connection).await;
+        assert!(!connection.respond(ok("whole"), true).await.unwrap());
+        assert_eq!(far.read_now(), "");
+        connection.close().await;
+        let answer = far.read_now();
+        assert!(answer.ends_with("whole"), "{answer}");
+        assert_eq!(far.read_to_end().await, "");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_ends_although_the_body_of_its_request_is_still_held() {
+    let (io, mut far) = tcp().await;
+    let mut connection = connection(io);
+    far.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nConnection: close\r\n\r\n")
+        .await;
+    let (_, mut body) = next(&mut connection).await;
+    far.send("abc").await;
+    while let Some(frame) = body.frame().await {
+        frame.unwrap();
+    }
+    assert!(!connection.respond(ok("whole"), true).await.unwrap());
+    connection.close().await;
+    let answer = tokio::time::timeout(Duration::from_secs(5), far.read_to_end()).await;
+    assert!(answer.unwrap().ends_with("whole"));
+    drop(body);
+}
+
+/// Before the connection can end, what the caller still sends is read for a while.
+#[tokio::test]
+async fn an_answer_does_not_wait_for_a_body_that_nobody_wants() {
+    let (io, mut far) = tcp().await;
+    let mut connection = connection(io);
+    far.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 6000000\r\n\r\n")
+        .await;
+    let (_, body) = next(&mut connection).await;
+    drop(body);
+    let start = std::time::Instant::now();
+    connection.respond(ok("no"), false).await.unwrap();
+    let caller = async {
+        far.read_until("no").await;
+        let waited = start.elapsed();
+        far.finish().await;
+        waited
+    };
+    let (waited, ()) = tokio::join!(caller, connection.close());
+    assert!(waited < Duration::from_millis(150), "{waited:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn lingering_ends() {
     let (io, mut far) = unix();
