@@ -63,8 +63,24 @@ impl Connection {
     /// Whether everything that the caller has sent was taken, as far as it has arrived.
     fn is_settled(&self) -> bool {
         let reader = &self.shared.state().reader;
-        let taken = !self.refused && reader.body_done() && reader.buffer.is_empty();
-        taken && !matches!(self.shared.io.peek(), Ok(1..))
+        if self.refused || !reader.body_done() || !reader.buffer.is_empty() {
+            return false;
+        }
+        let waiting = match self.has_all() {
+            true => self.shared.io.try_peek(),
+            false => self.shared.io.peek(),
+        };
+        !matches!(waiting, Ok(1..))
+    }
+
+    /// Whether nothing can follow the last request, so that what the event loop has heard of is all there is.
+    ///
+    /// Who asked for the end must not send more (RFC 9112, section 9.6). A caller that pipelines all the same has
+    /// nearly always sent it by the time its answer is there, and then the event loop knows. Only what arrives
+    /// within the turn that ends the connection may reset it, and cost that caller an answer of which it had said
+    /// that it was the last. Over TLS a caller may keep to the rule and still send: that its stream ends here.
+    fn has_all(&self) -> bool {
+        self.exchange.is_last && !self.shared.io.is_encrypted()
     }
 
     /// Reads the rest of a body that nobody wants, if it is short; says whether it is all read.

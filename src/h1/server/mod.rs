@@ -56,6 +56,8 @@ struct Exchange {
     is_head: bool,
     http_10: bool,
     keep_alive: bool,
+    /// The caller itself wants no other exchange on this connection.
+    is_last: bool,
     wants_trailers: bool,
 }
 
@@ -65,6 +67,7 @@ impl Exchange {
             is_head: head.method == Method::HEAD,
             http_10: head.version == Version::HTTP_10,
             keep_alive: head.keep_alive,
+            is_last: !head.keep_alive,
             wants_trailers: wants_trailers(&head.headers),
         }
     }

@@ -137,10 +137,10 @@ async fn the_answer_to_a_refused_head_arrives_although_a_body_follows() {
 async fn bytes_that_nobody_has_read_yet_do_not_reset_the_last_answer() {
     let (io, mut far) = tcp().await;
     let mut connection = connection(io);
-    far.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-        .await;
+    far.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     next(&mut connection).await;
     assert!(!connection.respond(ok("last"), false).await.unwrap());
+    // The event loop has not heard of it, and the caller does not know yet that this was the last.
     far.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     let caller = async {
         far.finish().await;
@@ -148,6 +148,31 @@ async fn bytes_that_nobody_has_read_yet_do_not_reset_the_last_answer() {
     };
     let (answer, ()) = tokio::join!(caller, connection.close());
     assert!(answer.ends_with("last"));
+}
+
+/// A caller must send nothing behind a request that it called its last. Most of those who do have done so when the
+/// answer comes.
+#[tokio::test]
+async fn more_than_a_last_request_does_not_reset_its_answer() {
+    for last in [
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        "GET / HTTP/1.0\r\n\r\n",
+    ] {
+        let (io, mut far) = tcp().await;
+        let mut connection = connection(io);
+        far.send(last).await;
+        next(&mut connection).await;
+        far.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        // The event loop has a turn, as while an upstream is asked.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert!(!connection.respond(ok("last"), true).await.unwrap());
+        let caller = async {
+            far.finish().await;
+            far.read_to_end().await
+        };
+        let (answer, ()) = tokio::join!(caller, connection.close());
+        assert!(answer.ends_with("last"), "{answer}");
+    }
 }
 
 /// The kernel sends one segment instead of two, and the caller wakes once.
