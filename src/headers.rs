@@ -12,7 +12,7 @@ mod names;
 
 pub use flat::Spans;
 use flat::{Field, Flat};
-pub use names::{Key, Names, is_name};
+pub use names::{Key, Name, Names, is_name};
 
 /// A field that many messages get, as the line that it will be.
 pub struct Line {
@@ -52,6 +52,12 @@ impl Headers {
     /// The first value under `name`.
     pub fn get(&self, name: &HeaderName) -> Option<&[u8]> {
         self.0.get(name.as_str())
+    }
+
+    /// The same for a name that is known beforehand.
+    #[inline]
+    pub fn find(&self, name: &Name) -> Option<&[u8]> {
+        self.0.first(name.key(), name.as_str())
     }
 
     /// The first value under `name`, when it is visible ASCII or UTF-8 text.
@@ -182,7 +188,7 @@ impl Headers {
     }
 
     fn only_length(&self) -> Option<&[u8]> {
-        self.0.only("content-length")
+        self.0.only(&Name::CONTENT_LENGTH)
     }
 }
 
@@ -346,6 +352,12 @@ mod tests {
     }
 
     const NAMES: [&str; 4] = ["host", "X-Custom", "accept", "x-other"];
+    const FOUND: [Name; 4] = [
+        Name::HOST,
+        Name::new("x-custom"),
+        Name::new("accept"),
+        Name::new("x-other"),
+    ];
 
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
@@ -396,9 +408,10 @@ mod tests {
                 for except in [&NONE, &SOME] {
                     prop_assert_eq!(put(&a, except), lines(&a, except));
                 }
-                for n in 0..4 {
+                for (n, known) in FOUND.iter().enumerate() {
                     let name = name(n);
                     prop_assert_eq!(a.get(&name), b.get(&name).map(|v| v.as_bytes()));
+                    prop_assert_eq!(a.find(known), a.get(&name));
                     let all: Vec<&[u8]> = b.get_all(&name).iter().map(|v| v.as_bytes()).collect();
                     prop_assert_eq!(a.get_all(&name).collect::<Vec<_>>(), all);
                 }

@@ -4,11 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::uri::{Authority, PathAndQuery};
-use http::{Method, StatusCode, Version, header};
+use http::{Method, StatusCode, Version};
 use tokio::time::Instant;
 
 use crate::body::Body;
-use crate::headers::{Headers, Names};
+use crate::headers::{Headers, Name};
 use crate::io::Io;
 use crate::peer::{Peer, PeerAddress};
 
@@ -124,9 +124,7 @@ impl Request {
 
     /// Whether the caller speaks gRPC: it reads its status from headers of its own.
     pub fn is_grpc(&self) -> bool {
-        const CONTENT_TYPE: Names = Names::new(&["content-type"]);
-        self.headers.may_have(&CONTENT_TYPE)
-            && self.headers.get(&header::CONTENT_TYPE).is_some_and(is_grpc)
+        self.headers.find(&Name::CONTENT_TYPE).is_some_and(is_grpc)
     }
 }
 

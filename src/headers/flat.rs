@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use bytes::Bytes;
 
-use super::names::{Key, Keys, Names, is_name};
+use super::names::{Key, Keys, Name, Names, is_name};
 
 /// Fields that lie in the head as it was received, or in a second block behind it.
 #[derive(Clone)]
@@ -172,18 +172,21 @@ impl Flat {
     }
 
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        let key = Key::of(name.as_bytes());
+        self.first(Key::of(name.as_bytes()), name)
+    }
+
+    /// The first value under `name`, whose key is `key`.
+    pub fn first(&self, key: Key, name: &str) -> Option<&[u8]> {
         self.fields_for(key)
             .find(|field| self.is(field, key, name))
             .map(|field| self.value(field))
     }
 
     /// The value under `name`, if there is exactly one.
-    pub fn only(&self, name: &str) -> Option<&[u8]> {
-        let key = Key::of(name.as_bytes());
+    pub fn only(&self, name: &Name) -> Option<&[u8]> {
         let mut all = self
-            .fields_for(key)
-            .filter(|field| self.is(field, key, name));
+            .fields_for(name.key())
+            .filter(|field| self.is(field, name.key(), name.as_str()));
         let only = all.next()?;
         all.next().is_none().then(|| self.value(only))
     }

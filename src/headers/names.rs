@@ -4,6 +4,13 @@
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Key(u32);
 
+/// A name that is looked for in nearly every message: what a lookup needs of it is known beforehand.
+#[derive(Clone, Copy, Debug)]
+pub struct Name {
+    key: Key,
+    lower: &'static str,
+}
+
 /// Names that are told from all others at once: a head without any of them costs one comparison.
 #[derive(Clone, Copy, Debug)]
 pub struct Names {
@@ -61,6 +68,28 @@ impl Keys {
     }
 }
 
+impl Name {
+    pub const CONTENT_LENGTH: Name = Name::new("content-length");
+    pub const CONTENT_TYPE: Name = Name::new("content-type");
+    pub const HOST: Name = Name::new("host");
+
+    /// `lower` is in lower case.
+    pub const fn new(lower: &'static str) -> Self {
+        Name {
+            key: Key::of(lower.as_bytes()),
+            lower,
+        }
+    }
+
+    pub(super) fn key(&self) -> Key {
+        self.key
+    }
+
+    pub(super) fn as_str(&self) -> &'static str {
+        self.lower
+    }
+}
+
 impl Names {
     pub const fn new(names: &'static [&'static str]) -> Self {
         let mut bits = 0;
@@ -99,22 +128,45 @@ impl Names {
 /// Whether `name` is `lower`, which is in lower case, but for its own case. Eight letters are compared at once.
 #[inline]
 pub fn is_name(name: &[u8], lower: &str) -> bool {
-    const EACH: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGH: u64 = EACH << 7;
+    let lower = lower.as_bytes();
     if name.len() != lower.len() {
         return false;
     }
-    let ((words, rest), (lower_words, lower_rest)) =
-        (name.as_chunks::<8>(), lower.as_bytes().as_chunks::<8>());
-    let same_words = words.iter().zip(lower_words).all(|(word, lower)| {
-        let word = u64::from_ne_bytes(*word);
-        let low = word & !HIGH;
-        let upper = (low + EACH * (0x80 - 0x41)) & !(low + EACH * (0x7f - 0x5a)) & !word & HIGH;
-        // The bit that makes a letter lower-case stands two places below the highest.
-        word | upper >> 2 == u64::from_ne_bytes(*lower)
-    });
-    let mut rest = rest.iter().zip(lower_rest);
-    same_words && rest.all(|(byte, lower)| byte.to_ascii_lowercase() == *lower)
+    match (name.last_chunk(), lower.last_chunk()) {
+        // What the last eight have in common with the words before them is compared twice.
+        (Some(end), Some(lower_end)) => {
+            let mut words = name.as_chunks().0.iter().zip(lower.as_chunks().0);
+            is_word(end, lower_end) && words.all(|(word, lower)| is_word(word, lower))
+        }
+        _ => is_short(name, lower),
+    }
+}
+
+/// The same for names of the same length, of less than eight letters.
+#[inline]
+fn is_short(name: &[u8], lower: &[u8]) -> bool {
+    let ends = |name: &[u8]| {
+        let (start, end) = (name.first_chunk::<4>()?, name.last_chunk::<4>()?);
+        let mut word = [0; 8];
+        word[..4].copy_from_slice(start);
+        word[4..].copy_from_slice(end);
+        Some(word)
+    };
+    match (ends(name), ends(lower)) {
+        (Some(word), Some(lower)) => is_word(&word, &lower),
+        _ => name.eq_ignore_ascii_case(lower),
+    }
+}
+
+#[inline]
+fn is_word(word: &[u8; 8], lower: &[u8; 8]) -> bool {
+    const EACH: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = EACH << 7;
+    let word = u64::from_ne_bytes(*word);
+    let low = word & !HIGH;
+    let upper = (low + EACH * (0x80 - 0x41)) & !(low + EACH * (0x7f - 0x5a)) & !word & HIGH;
+    // The bit that makes a letter lower-case stands two places below the highest.
+    word | upper >> 2 == u64::from_ne_bytes(*lower)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method, header};
 use ipnet::IpNet;
 
-use crate::headers::{Headers, Names};
+use crate::headers::{Headers, Name, Names};
 use crate::listener::{Config, ForwardedHeaders};
 use crate::message::{Request, RequestId};
 use crate::peer::{Identity, Peer};
@@ -143,7 +143,7 @@ fn agree_on_host(request: &mut Request) {
     };
     let same = request
         .headers
-        .get(&header::HOST)
+        .find(&Name::HOST)
         .is_some_and(|host| host == authority.as_str().as_bytes());
     if !same && request.method != Method::CONNECT {
         set_host(&mut request.headers, authority);

@@ -10,7 +10,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{Method, StatusCode, header};
+use http::{Method, StatusCode};
 use http_body::Body as _;
 
 use self::answer::Heard;
@@ -21,7 +21,7 @@ use super::outgoing::Outgoing;
 use super::pace::Pace;
 use super::reader::Reader;
 use crate::error::{Error, Progress, REQUEST_TIMEOUT, UPSTREAM_PROTOCOL_ERROR, UPSTREAM_RESET};
-use crate::headers::Names;
+use crate::headers::Name;
 use crate::io::Io;
 use crate::message::{Request, Response};
 
@@ -135,7 +135,7 @@ fn put_head<L: Loan>(loan: &mut L, request: &Request) -> Framing {
         _ => out.extend_from_slice(request.target.as_str().as_bytes()),
     }
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    if !request.headers.contains(&header::HOST) {
+    if request.headers.find(&Name::HOST).is_none() {
         let host = request.authority.as_ref().map_or("", |a| a.as_str());
         head::put_field(out, b"host", host.as_bytes());
     }
@@ -155,8 +155,8 @@ fn put_head<L: Loan>(loan: &mut L, request: &Request) -> Framing {
         _ => {}
     }
     // Both are for this connection only, and it must say so (RFC 9110, sections 7.8 and 10.1.4).
-    const TE: Names = Names::new(&["te"]);
-    let te = request.headers.may_have(&TE) && request.headers.contains(&header::TE);
+    const TE: Name = Name::new("te");
+    let te = request.headers.find(&TE).is_some();
     let options: &[u8] = match (te, &request.upgrade) {
         (true, Some(_)) => b"te, upgrade",
         (true, None) => b"te",
@@ -175,11 +175,8 @@ fn put_head<L: Loan>(loan: &mut L, request: &Request) -> Framing {
 }
 
 fn awaits_continue(request: &Request) -> bool {
-    const EXPECT: Names = Names::new(&["expect"]);
-    let expects = request.headers.may_have(&EXPECT);
-    let expect = expects
-        .then(|| request.headers.get(&header::EXPECT))
-        .flatten();
+    const EXPECT: Name = Name::new("expect");
+    let expect = request.headers.find(&EXPECT);
     expect.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
 }
 

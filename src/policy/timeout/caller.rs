@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use tokio::time::Instant;
 
+use crate::headers::Names;
 use crate::message::Request;
 
 static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
@@ -16,6 +17,10 @@ static REQUEST_TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout"
 
 /// How long the caller will wait at most.
 pub fn limit(request: &Request) -> Option<Duration> {
+    const BOTH: Names = Names::new(&["grpc-timeout", "x-request-timeout"]);
+    if !request.headers.may_have(&BOTH) {
+        return None;
+    }
     let read = |name, parse: fn(&str) -> Option<Duration>| {
         let text = request.headers.get_str(name)?;
         parse(text.trim())
@@ -36,12 +41,13 @@ pub fn tell_time_left(request: &mut Request) {
     let Some(deadline) = request.context.deadline else {
         return;
     };
-    let left = deadline.saturating_duration_since(Instant::now());
+    let left = || deadline.saturating_duration_since(Instant::now());
     if request.is_grpc() {
-        put(request, &GRPC_TIMEOUT, &grpc(left));
+        put(request, &GRPC_TIMEOUT, &grpc(left()));
     }
     let said = request.headers.get_str(&REQUEST_TIMEOUT).map(str::trim);
     if let Some(said) = said.filter(|text| parse(text).is_some()) {
+        let left = left();
         let text = match said.ends_with(|c: char| c.is_ascii_digit()) {
             true => format!("{}.{:03}", left.as_secs(), left.subsec_millis()),
             false => format!("{}ms", left.as_millis()),
