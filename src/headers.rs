@@ -12,7 +12,7 @@ mod names;
 
 pub use flat::Spans;
 use flat::{Field, Flat};
-pub use names::{Key, Name, Names, is_name};
+pub use names::{Key, Name, NameSet, Names, is_name};
 
 /// A field that many messages get, as the line that it will be.
 pub struct Line {
@@ -124,6 +124,11 @@ impl Headers {
     /// Removes every value under each of `names`. Costs next to nothing when there are none.
     pub fn remove_all(&mut self, names: &Names) {
         self.0.remove_all(names);
+    }
+
+    /// The same for names that the config knows.
+    pub fn remove_set(&mut self, names: &NameSet) {
+        self.0.remove_set(names);
     }
 
     /// Keeps the fields for which `keep(name, value)` holds.
@@ -306,6 +311,7 @@ mod tests {
         Insert(usize, u8),
         Append(usize, u8),
         Remove(usize),
+        RemoveSet(Vec<usize>),
         RetainBelow(u8),
     }
 
@@ -364,6 +370,7 @@ mod tests {
             (0..4usize, 0..9u8).prop_map(|(n, v)| Step::Insert(n, v)),
             (0..4usize, 0..9u8).prop_map(|(n, v)| Step::Append(n, v)),
             (0..4usize).prop_map(Step::Remove),
+            prop::collection::vec(0..4usize, 0..3).prop_map(Step::RemoveSet),
             (0..9u8).prop_map(Step::RetainBelow),
         ]
     }
@@ -392,6 +399,13 @@ mod tests {
                         b.append(name(*n), HeaderValue::from(u16::from(*v)));
                     }
                     Step::Remove(n) => prop_assert_eq!(a.remove(&name(*n)), b.remove(name(*n)).is_some()),
+                    Step::RemoveSet(names) => {
+                        let names: Vec<_> = names.iter().map(|n| name(*n)).collect();
+                        a.remove_set(&names.iter().collect());
+                        for name in names {
+                            b.remove(name);
+                        }
+                    }
                     Step::RetainBelow(v) => {
                         a.retain(|_, value| value[0] - b'0' < *v);
                         let kept = b.iter().filter(|(_, value)| value.as_bytes()[0] - b'0' < *v);

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use bytes::Bytes;
 
-use super::names::{Key, Keys, Name, Names, is_name};
+use super::names::{Key, Keys, Name, NameSet, Names, is_name};
 
 /// Fields that lie in the head as it was received, or in a second block behind it.
 #[derive(Clone)]
@@ -15,8 +15,10 @@ pub(super) struct Flat {
     lists: Option<Box<Lists>>,
     /// Of all fields that are here, and of some that were.
     keys: Keys,
-    /// Where the lines of `received` lie, as long as every one of them is there, and every one of `added`.
+    /// Where the lines of `received` lie, as long as every one of them is there.
     intact: Option<(u32, u32)>,
+    /// A line of `added` is not there any more.
+    added_broken: bool,
 }
 
 #[derive(Clone, Default)]
@@ -144,6 +146,7 @@ impl Flat {
         Flat {
             received,
             intact: spans.lines,
+            added_broken: false,
             lists: Some(spans.lists),
             keys: spans.keys,
         }
@@ -247,8 +250,8 @@ impl Flat {
         let only = !fields.any(|field| self.is(field, key, name));
         match &mut self.lists {
             Some(lists) if only => {
-                lists.fields.remove(first);
-                self.intact = None;
+                let field = lists.fields.remove(first);
+                self.note_gone(field.is_added(), !field.is_added());
                 true
             }
             _ => self.retain_fields(|field, received, added| {
@@ -258,10 +261,19 @@ impl Flat {
     }
 
     pub fn remove_all(&mut self, names: &Names) {
-        // Other names may share the bits of these.
-        if self.may_have_any(names) && self.fields().any(|field| self.is_one_of(field, names)) {
+        self.remove_by(names.keys(), |key, name| names.have(key, name));
+    }
+
+    pub fn remove_set(&mut self, names: &NameSet) {
+        self.remove_by(names.keys(), |key, name| names.have(key, name));
+    }
+
+    /// Removes what `is` tells, which has one of `keys`.
+    #[inline]
+    fn remove_by(&mut self, keys: Keys, is: impl Fn(Key, &[u8]) -> bool) {
+        if self.keys.may_have_any(keys) {
             self.retain_fields(|field, received, added| {
-                !names.have(field.key, field.name(received, added))
+                !is(field.key, field.name(received, added))
             });
         }
     }
@@ -278,30 +290,46 @@ impl Flat {
             return false;
         };
         let Lists { fields, added } = &mut **lists;
-        let before = fields.len();
-        fields.retain(|field| keep(field, &self.received, added));
-        let went = fields.len() < before;
-        if went {
+        let (mut added_went, mut received_went) = (false, false);
+        fields.retain(|field| {
+            let keeps = keep(field, &self.received, added);
+            added_went |= !keeps & field.is_added();
+            received_went |= !keeps & !field.is_added();
+            keeps
+        });
+        self.note_gone(added_went, received_went);
+        added_went | received_went
+    }
+
+    /// Which of the blocks are not to be written as they are.
+    fn note_gone(&mut self, of_added: bool, of_received: bool) {
+        self.added_broken |= of_added;
+        if of_received {
             self.intact = None;
         }
-        went
     }
 
     /// Writes the fields as lines of HTTP/1, but for those of `except`. What was received one behind the other is
     /// copied as it is.
     pub fn put_lines(&self, out: &mut Vec<u8>, except: &Names) {
-        let all = !self.may_have_any(except);
-        if let Some((start, end)) = self.intact
-            && all
-        {
-            self.copy(out, start, end);
-            out.extend_from_slice(&self.lists().added);
-            return;
+        let except = Some(except).filter(|except| self.may_have_any(except));
+        let Lists { fields, added } = self.lists();
+        let behind_received = || fields.partition_point(|field| !field.is_added());
+        match self.intact {
+            Some((start, end)) if except.is_none() => self.copy(out, start, end),
+            _ => self.put_each(&fields[..behind_received()], out, except),
         }
+        match self.added_broken {
+            false if except.is_none() => out.extend_from_slice(added),
+            _ => self.put_each(&fields[behind_received()..], out, except),
+        }
+    }
+
+    fn put_each(&self, fields: &[Field], out: &mut Vec<u8>, except: Option<&Names>) {
         // Lines that wait to be copied; of the block that their `start` says.
         let (mut start, mut end) = (0, 0);
-        for field in self.fields() {
-            if !all && except.have(field.key, self.name(field)) {
+        for field in fields {
+            if except.is_some_and(|except| self.is_one_of(field, except)) {
                 continue;
             }
             if field.start == end && field.end != 0 {
@@ -338,6 +366,7 @@ impl Default for Flat {
             lists: None,
             keys: Keys::default(),
             intact: Some((0, 0)),
+            added_broken: false,
         }
     }
 }
@@ -351,6 +380,10 @@ impl Drop for Flat {
 }
 
 impl Field {
+    fn is_added(&self) -> bool {
+        self.start & ADDED != 0
+    }
+
     fn name<'a>(&self, received: &'a [u8], added: &'a [u8]) -> &'a [u8] {
         let start = (self.start & !ADDED) as usize;
         &self.block(received, added)[start..start + self.key.length()]

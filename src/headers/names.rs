@@ -1,5 +1,7 @@
 //! Field names by a few bits each, so that most questions about a head are answered without a look at it.
 
+use http::HeaderName;
+
 /// A name's length and six bits of its letters: names that are the same have the same key, whatever their case.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Key(u32);
@@ -16,6 +18,13 @@ pub struct Name {
 pub struct Names {
     keys: Keys,
     names: &'static [&'static str],
+}
+
+/// Names that the config knows, told from all others as [`Names`] are.
+#[derive(Default)]
+pub struct NameSet {
+    keys: Keys,
+    names: Box<[(Key, HeaderName)]>,
 }
 
 /// Which keys a head may have. A name that was removed may still be in it.
@@ -122,6 +131,32 @@ impl Names {
 
     fn are(&self, name: &[u8]) -> bool {
         self.names.iter().any(|one| is_name(name, one))
+    }
+}
+
+impl NameSet {
+    pub(super) fn keys(&self) -> Keys {
+        self.keys
+    }
+
+    /// Whether `name`, whose key is `key`, is one of them.
+    #[inline]
+    pub(super) fn have(&self, key: Key, name: &[u8]) -> bool {
+        let is = |one: &(Key, HeaderName)| one.0 == key && is_name(name, one.1.as_str());
+        self.keys.may_have(key) && self.names.iter().any(is)
+    }
+}
+
+impl<'a> FromIterator<&'a HeaderName> for NameSet {
+    fn from_iter<I: IntoIterator<Item = &'a HeaderName>>(names: I) -> Self {
+        let mut keys = Keys::default();
+        let keyed = |name: &HeaderName| {
+            let key = Key::of(name.as_str().as_bytes());
+            keys.add(key);
+            (key, name.clone())
+        };
+        let names = names.into_iter().map(keyed).collect();
+        NameSet { keys, names }
     }
 }
 

@@ -1,0 +1,86 @@
+//! What `set_headers`, `add_headers` and `remove_headers` of one message say, and what may be wrong with it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use http::HeaderName;
+
+use crate::problem::Problems;
+use crate::template::{FieldName, HeaderTemplate};
+
+/// A capture of the path that a value uses: the key and the header of the value, and the capture's name.
+pub type Capture = ([String; 2], String);
+
+#[derive(Default)]
+pub struct Changes {
+    pub set: BTreeMap<FieldName, HeaderTemplate>,
+    pub add: BTreeMap<FieldName, HeaderTemplate>,
+    pub remove: Vec<FieldName>,
+}
+
+impl Changes {
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.add.is_empty() && self.remove.is_empty()
+    }
+
+    pub fn check(&self, problems: &mut Problems) {
+        for (place, name) in self.names().filter(|(_, name)| name.is_framing()) {
+            problems
+                .error(
+                    &[place[0].as_str(), place[1].as_str()],
+                    format!(
+                        "`{}` describes the connection, and is written by the protocol",
+                        name.as_str()
+                    ),
+                )
+                .help("remove it: these headers are never forwarded as they come");
+        }
+        let mut first: HashMap<&HeaderName, &FieldName> = HashMap::new();
+        for name in self.set.keys() {
+            if let Some(first) = first.insert(name.name(), name) {
+                problems
+                    .error(
+                        &["set_headers", name.as_str()],
+                        format!("`{}` is set already", name.as_str()),
+                    )
+                    .help("keep one of them: names of headers are the same in any case")
+                    .related(&["set_headers", first.as_str()], "first set here");
+            }
+        }
+    }
+
+    pub fn names_upstream(&self) -> bool {
+        let mut values = self.set.values().chain(self.add.values());
+        values.any(HeaderTemplate::names_upstream)
+    }
+
+    pub fn captures(&self) -> Vec<Capture> {
+        let of = |key: &'static str, templates: &BTreeMap<FieldName, HeaderTemplate>| {
+            let mut found = Vec::new();
+            for (name, template) in templates {
+                let place = [key.to_owned(), name.as_str().to_owned()];
+                found.extend(template.captures().map(|c| (place.clone(), c.to_owned())));
+            }
+            found
+        };
+        [of("set_headers", &self.set), of("add_headers", &self.add)].concat()
+    }
+
+    /// Every name with its place in the block.
+    pub fn names(&self) -> impl Iterator<Item = ([String; 2], &FieldName)> {
+        let of = |key: &'static str, at: &str| [key.to_owned(), at.to_owned()];
+        let set = self
+            .set
+            .keys()
+            .map(move |name| (of("set_headers", name.as_str()), name));
+        let add = self
+            .add
+            .keys()
+            .map(move |name| (of("add_headers", name.as_str()), name));
+        let remove = self
+            .remove
+            .iter()
+            .enumerate()
+            .map(move |(index, name)| (of("remove_headers", &index.to_string()), name));
+        set.chain(add).chain(remove)
+    }
+}
