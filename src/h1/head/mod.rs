@@ -1,6 +1,7 @@
 //! Bytes to a request or response head, and back.
 
 mod fields;
+mod host;
 mod scan;
 mod target;
 mod write;
@@ -162,7 +163,7 @@ impl RequestScan {
         let (fields, http_10) = (self.fields, self.http_10);
         let framing = fields.framing.of_request(http_10).map_err(refuse)?;
         let host = match fields.host {
-            Some((start, len)) => target::parse_host(received.slice(start..start + len))?,
+            Some((start, len)) => host::parse(&received[start..start + len])?,
             None if http_10 => None,
             None => return Err(refuse("no Host")),
         };

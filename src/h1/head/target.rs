@@ -88,20 +88,6 @@ fn parse_absolute(
     Ok((Some(authority), path))
 }
 
-/// The value of `Host`; `None` when it is empty.
-///
-/// # Errors
-/// `bad_request`
-pub(super) fn parse_host(value: Bytes) -> Result<Option<Authority>, Error> {
-    if value.is_empty() {
-        return Ok(None);
-    }
-    match Authority::from_maybe_shared(value) {
-        Ok(host) if is_sound(&host) => Ok(Some(host)),
-        _ => Err(refuse("malformed Host")),
-    }
-}
-
 /// Whether an authority is a host and perhaps a port, which the type alone does not ensure.
 pub fn is_sound(authority: &Authority) -> bool {
     let text = authority.as_str();
