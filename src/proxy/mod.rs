@@ -147,14 +147,13 @@ impl Proxy {
 
 /// Normalises the path, and finds the route.
 fn find_route(snapshot: &Snapshot, request: &mut Request) -> Result<Arc<Route>, Error> {
-    let normalised = route::path::normalise(request.target.clone())?;
-    request.target = normalised.target;
+    let encoded_separators = route::path::normalise_in_place(&mut request.target)?;
     let lookup = Lookup {
         listener: &request.context.peer.listener,
         host: request.authority.as_ref().map(Authority::as_str),
         method: &request.method,
         path: request.target.path(),
-        encoded_separators: normalised.encoded_separators,
+        encoded_separators,
         query: request.target.query(),
         headers: &request.headers,
     };

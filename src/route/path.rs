@@ -30,28 +30,34 @@ pub struct Normalised {
 
 /// Brings the path of `target` to the one form. `*` (of `OPTIONS *`) stays as it is.
 ///
+/// # Errors
+/// `bad_path` when a percent sign is not followed by two hexadecimal digits.
+pub fn normalise(mut target: PathAndQuery) -> Result<Normalised, Error> {
+    let encoded_separators = normalise_in_place(&mut target)?;
+    Ok(Normalised {
+        target,
+        encoded_separators,
+    })
+}
+
+/// The same where the target stands; says what [`Normalised::encoded_separators`] does.
+///
 /// A path that has that form already costs one scan and no allocation.
 ///
 /// # Errors
-/// `bad_path` when a percent sign is not followed by two hexadecimal digits.
-pub fn normalise(target: PathAndQuery) -> Result<Normalised, Error> {
+/// As [`normalise`]; `target` stays as it is.
+pub fn normalise_in_place(target: &mut PathAndQuery) -> Result<bool, Error> {
     if target.as_str() == "*" {
-        return Ok(Normalised {
-            target,
-            encoded_separators: false,
-        });
+        return Ok(false);
     }
     let canonical = canonical(target.path())
         .ok_or_else(|| Error::new(BAD_PATH, "the path has a malformed percent escape"))?;
     let encoded_separators = canonical.encoded_separators;
     let as_it_came = matches!(canonical.text, Cow::Borrowed(_)) && target.as_str().starts_with('/');
-    Ok(Normalised {
-        target: match as_it_came {
-            true => target,
-            false => with_query(&canonical.text, target.query())?,
-        },
-        encoded_separators,
-    })
+    if !as_it_came {
+        *target = with_query(&canonical.text, target.query())?;
+    }
+    Ok(encoded_separators)
 }
 
 /// Joins a path and the query that belongs to it.
@@ -102,7 +108,9 @@ fn scan(path: &[u8]) -> Option<Scan> {
     }
     let mut encoded_separators = false;
     let mut at = 0;
-    while let Some(byte) = path.get(at) {
+    loop {
+        at += plain_len(&path[at..]);
+        let Some(byte) = path.get(at) else { break };
         match CLASSES[usize::from(*byte)] {
             Class::Plain => at += 1,
             Class::Slash => {
@@ -124,6 +132,13 @@ fn scan(path: &[u8]) -> Option<Scan> {
         }
     }
     Some(Scan::Canonical { encoded_separators })
+}
+
+/// How many bytes come before the first that needs a closer look.
+fn plain_len(path: &[u8]) -> usize {
+    let is_plain = |byte: &u8| matches!(CLASSES[usize::from(*byte)], Class::Plain);
+    let other = path.iter().position(|byte| !is_plain(byte));
+    other.unwrap_or(path.len())
 }
 
 /// Whether what follows a slash begins with an empty, `.` or `..` segment. The empty one at the end of a path

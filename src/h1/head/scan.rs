@@ -10,18 +10,16 @@ use super::fields::Fields;
 use super::{Limits, RequestScan, ResponseScan};
 
 /// `None`: not here whole, or not as plain as that.
+#[inline(always)]
 pub(super) fn request(buffer: &[u8], limits: Limits) -> Option<RequestScan> {
     let method_end = buffer
         .iter()
         .position(|byte| !byte.is_ascii_uppercase())
         .filter(|end| *end > 0 && buffer[*end] == b' ')?;
     let start = method_end + 1;
-    let target_len = buffer[start..]
-        .iter()
-        .position(|byte| !byte.is_ascii_graphic())
-        .filter(|length| *length > 0)?;
+    let target_len = graphic_len(&buffer[start..]);
     let version = &buffer[start + target_len..];
-    if !version.starts_with(REQUEST_VERSION) {
+    if target_len == 0 || !version.starts_with(REQUEST_VERSION) {
         return None;
     }
     let lines = start + target_len + REQUEST_VERSION.len();
@@ -36,6 +34,7 @@ pub(super) fn request(buffer: &[u8], limits: Limits) -> Option<RequestScan> {
 }
 
 /// `None`: not here whole, or not as plain as that.
+#[inline(always)]
 pub(super) fn response(buffer: &[u8], limits: Limits) -> Option<ResponseScan> {
     let rest = buffer.strip_prefix(RESPONSE_VERSION)?;
     let (status, rest) = rest.split_first_chunk::<3>()?;
@@ -122,6 +121,25 @@ fn text_len(text: &[u8]) -> usize {
     length + control.unwrap_or(rest.len())
 }
 
+/// How many bytes of `text` come before the first that is not visible ASCII.
+fn graphic_len(text: &[u8]) -> usize {
+    let mut length = 0;
+    let (words, rest) = text.as_chunks::<8>();
+    for word in words {
+        let word = u64::from_le_bytes(*word);
+        let low = word & !HIGH;
+        let is_delete = low + EACH;
+        let is_graphic = low + EACH * (0x80 - 0x21);
+        let found = (is_delete | !is_graphic | word) & HIGH;
+        if found != 0 {
+            return length + (found.trailing_zeros() / 8) as usize;
+        }
+        length += 8;
+    }
+    let other = rest.iter().position(|byte| !byte.is_ascii_graphic());
+    length + other.unwrap_or(rest.len())
+}
+
 /// How many bytes of `text` come before the first that no name has.
 fn token_len(text: &[u8]) -> usize {
     let mut length = 0;
@@ -170,6 +188,14 @@ mod tests {
         fn text_ends_where_a_control_character_stands(text in proptest::collection::vec(any::<u8>(), 0..40)) {
             let expected = text.iter().position(|byte| byte.is_ascii_control());
             prop_assert_eq!(text_len(&text), expected.unwrap_or(text.len()));
+        }
+
+        #[test]
+        fn a_target_ends_where_no_visible_character_stands(
+            text in proptest::collection::vec(prop_oneof![any::<u8>(), b'!'..=b'~'], 0..40),
+        ) {
+            let expected = text.iter().position(|byte| !byte.is_ascii_graphic());
+            prop_assert_eq!(graphic_len(&text), expected.unwrap_or(text.len()));
         }
 
         #[test]
