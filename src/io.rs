@@ -165,12 +165,7 @@ impl Io {
         };
         loop {
             let written = socket.try_io(Interest::WRITABLE, || {
-                let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
-                let written = match slices {
-                    [one] => send(socket, one, flags),
-                    more => sendmsg(socket, more, &mut Default::default(), flags),
-                };
-                written.map_err(io::Error::from)
+                write(socket, slices, SendFlags::MORE)
             });
             match written {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
@@ -193,18 +188,12 @@ impl Io {
             let written = match self {
                 Io::Tcp(socket) => until_short(wanted, |wrote| {
                     socket.try_io(Interest::WRITABLE, || {
-                        wrote(match slices {
-                            [one] => socket.try_write(one),
-                            more => socket.try_write_vectored(more),
-                        })
+                        wrote(write(socket, slices, SendFlags::empty()))
                     })
                 }),
                 Io::Unix(socket) => until_short(wanted, |wrote| {
                     socket.try_io(Interest::WRITABLE, || {
-                        wrote(match slices {
-                            [one] => socket.try_write(one),
-                            more => socket.try_write_vectored(more),
-                        })
+                        wrote(write(socket, slices, SendFlags::empty()))
                     })
                 }),
                 Io::Tls(stream) => return stream.poll_write_vectored(cx, slices),
@@ -250,6 +239,15 @@ impl Io {
         }
         socket2::SockRef::from(self).shutdown(std::net::Shutdown::Write)
     }
+}
+
+/// Writes what the kernel takes now. The call is made here, as the runtime's own would look at the readiness once more.
+fn write(socket: impl AsFd, slices: &[IoSlice<'_>], flags: SendFlags) -> io::Result<usize> {
+    let flags = flags | SendFlags::NOSIGNAL;
+    Ok(match slices {
+        [one] => send(socket, one, flags)?,
+        more => sendmsg(socket, more, &mut Default::default(), flags)?,
+    })
 }
 
 /// Runs a system call that may move fewer bytes than `wanted`. If it does, the kernel has no more for now, so the
