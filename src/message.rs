@@ -237,17 +237,29 @@ impl RequestId {
 /// 48 bits of time, the version, 12 random bits, the variant, 62 random bits.
 fn uuid_v7(millis: u64, random: u128) -> [u8; 36] {
     const RANDOM: u128 = 0xfff << 64 | u128::MAX >> 66;
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     /// Where the digits of each byte stand, between the hyphens.
     const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
     let id = u128::from(millis) << 80 | 7 << 76 | 2 << 62 | random & RANDOM;
     let mut text = [b'-'; 36];
     for (byte, place) in id.to_be_bytes().into_iter().zip(PLACES) {
-        text[place] = DIGITS[usize::from(byte >> 4)];
-        text[place + 1] = DIGITS[usize::from(byte & 15)];
+        let [high, low] = DIGITS[usize::from(byte)];
+        text[place] = high;
+        text[place + 1] = low;
     }
     text
 }
+
+/// The two hexadecimal digits of each byte.
+static DIGITS: [[u8; 2]; 256] = {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut all = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < all.len() {
+        all[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
+        byte += 1;
+    }
+    all
+};
 
 impl Default for RequestId {
     fn default() -> Self {

@@ -246,7 +246,7 @@ async fn serve_http1(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
             drop(receive);
             return Box::pin(switch(connection, *response, upgraded)).await;
         }
-        match connection.respond(*response, !ticket.is_draining()).await {
+        match connection.respond(response, !ticket.is_draining()).await {
             Ok(true) => {}
             Ok(false) => {
                 // Nobody but the connection holds the stream then, so that it ends with it.

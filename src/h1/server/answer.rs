@@ -31,17 +31,21 @@ impl Connection {
     ///
     /// # Errors
     /// The caller is gone, or the answer's body failed before its end; the connection must be dropped.
-    pub async fn respond(&mut self, response: Response, keep_alive: bool) -> Result<bool, Error> {
-        let mut body = response.body;
+    pub async fn respond(
+        &mut self,
+        response: impl Into<Box<Response>>,
+        keep_alive: bool,
+    ) -> Result<bool, Error> {
+        let mut response = response.into();
         let framing = self.put_head(
             response.status,
             &response.headers,
-            Content::Body(body.size_hint()),
+            Content::Body(response.body.size_hint()),
             keep_alive,
         );
         self.out.start_body(framing);
         let mut ended = framing == Framing::None;
-        let sent = poll_fn(|cx| self.poll_send(cx, &mut body, &mut ended)).await;
+        let sent = poll_fn(|cx| self.poll_send(cx, &mut response.body, &mut ended)).await;
         if let Err(error) = sent {
             if framing == Framing::UntilClose {
                 // Nothing but a reset tells this caller that the body is not whole.
@@ -50,6 +54,7 @@ impl Connection {
             return Err(error);
         }
         // What is left was not to be sent, as after HEAD.
+        let body = std::mem::replace(&mut response.body, Body::empty());
         drop(body.withheld());
         Ok(self.exchange.keep_alive
             && (self.shared.state().reader.body_done() || Box::pin(self.discard_body()).await))
