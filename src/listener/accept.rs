@@ -1,5 +1,6 @@
 //! A listener at work: its accept loop on each worker, and the limit on its connections.
 
+use std::future::poll_fn;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -229,14 +230,15 @@ impl Socket {
         })
     }
 
+    /// The next connection. One task waits for it, which costs less than what many could share.
     async fn accept(&self) -> io::Result<(Io, PeerAddress)> {
         match self {
             Socket::Tcp(socket) => {
-                let (stream, address) = socket.accept().await?;
+                let (stream, address) = poll_fn(|cx| socket.poll_accept(cx)).await?;
                 Ok((Io::Tcp(stream), PeerAddress::Tcp(address)))
             }
             Socket::Unix(socket) => {
-                let (stream, _) = socket.accept().await?;
+                let (stream, _) = poll_fn(|cx| socket.poll_accept(cx)).await?;
                 Ok((Io::Unix(stream), PeerAddress::Unix))
             }
         }
