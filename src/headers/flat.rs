@@ -243,21 +243,10 @@ impl Flat {
 
     pub fn remove(&mut self, name: &str) -> bool {
         let key = Key::of(name.as_bytes());
-        let mut fields = self.fields_for(key);
-        let Some(first) = fields.position(|field| self.is(field, key, name)) else {
-            return false;
-        };
-        let only = !fields.any(|field| self.is(field, key, name));
-        match &mut self.lists {
-            Some(lists) if only => {
-                let field = lists.fields.remove(first);
-                self.note_gone(field.is_added(), !field.is_added());
-                true
-            }
-            _ => self.retain_fields(|field, received, added| {
-                field.key != key || !is_name(field.name(received, added), name)
-            }),
-        }
+        self.keys.may_have(key)
+            && self.remove_where(|field, received, added| {
+                field.key == key && is_name(field.name(received, added), name)
+            })
     }
 
     pub fn remove_all(&mut self, names: &Names) {
@@ -272,10 +261,33 @@ impl Flat {
     #[inline]
     fn remove_by(&mut self, keys: Keys, is: impl Fn(Key, &[u8]) -> bool) {
         if self.keys.may_have_any(keys) {
-            self.retain_fields(|field, received, added| {
-                !is(field.key, field.name(received, added))
+            self.remove_where(|field, received, added| {
+                keys.may_have(field.key) && is(field.key, field.name(received, added))
             });
         }
+    }
+
+    /// Says whether a field went: one at most, nearly always.
+    #[inline]
+    fn remove_where(&mut self, goes: impl Fn(&Field, &[u8], &[u8]) -> bool) -> bool {
+        let Some(lists) = &mut self.lists else {
+            return false;
+        };
+        let Lists { fields, added } = &mut **lists;
+        let goes_here = |field: &Field| goes(field, &self.received, added);
+        let Some(first) = fields.iter().position(goes_here) else {
+            return false;
+        };
+        if fields[first + 1..].iter().any(goes_here) {
+            self.retain_fields(|field, received, added| !goes(field, received, added));
+        } else {
+            let gone = fields.remove(first);
+            match gone.is_added() {
+                true => self.added_broken = true,
+                false => self.intact = self.intact.and_then(|lines| gone.cut_from(lines)),
+            }
+        }
+        true
     }
 
     pub fn retain(&mut self, mut keep: impl FnMut(&[u8], &[u8]) -> bool) {
@@ -284,10 +296,9 @@ impl Flat {
         });
     }
 
-    /// Says whether a field went.
-    fn retain_fields(&mut self, mut keep: impl FnMut(&Field, &[u8], &[u8]) -> bool) -> bool {
+    fn retain_fields(&mut self, mut keep: impl FnMut(&Field, &[u8], &[u8]) -> bool) {
         let Some(lists) = &mut self.lists else {
-            return false;
+            return;
         };
         let Lists { fields, added } = &mut **lists;
         let (mut added_went, mut received_went) = (false, false);
@@ -297,14 +308,8 @@ impl Flat {
             received_went |= !keeps & !field.is_added();
             keeps
         });
-        self.note_gone(added_went, received_went);
-        added_went | received_went
-    }
-
-    /// Which of the blocks are not to be written as they are.
-    fn note_gone(&mut self, of_added: bool, of_received: bool) {
-        self.added_broken |= of_added;
-        if of_received {
+        self.added_broken |= added_went;
+        if received_went {
             self.intact = None;
         }
     }
@@ -382,6 +387,17 @@ impl Drop for Flat {
 impl Field {
     fn is_added(&self) -> bool {
         self.start & ADDED != 0
+    }
+
+    /// What is left of received lines without this one, where that is still one run.
+    fn cut_from(&self, (start, end): (u32, u32)) -> Option<(u32, u32)> {
+        if self.start == start {
+            Some((self.end, end))
+        } else if self.end == end {
+            Some((start, self.start))
+        } else {
+            None
+        }
     }
 
     fn name<'a>(&self, received: &'a [u8], added: &'a [u8]) -> &'a [u8] {

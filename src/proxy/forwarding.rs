@@ -233,11 +233,17 @@ fn named_by_connection(headers: &Headers) -> Vec<Vec<u8>> {
     };
     // Host is not the sender's to take away.
     let is_host = |option: &&[u8]| option.eq_ignore_ascii_case(b"host");
-    headers
-        .get_all(&header::CONNECTION)
-        .flat_map(|options| options.split(|b| *b == b','))
-        .map(<[u8]>::trim_ascii)
-        .filter(|option| !known(option) && !is_host(option))
-        .map(<[u8]>::to_owned)
-        .collect()
+    // What it says nearly always, it says alone.
+    let is_usual = |value: &[u8]| {
+        value.eq_ignore_ascii_case(b"close") || value.eq_ignore_ascii_case(b"keep-alive")
+    };
+    let mut named = Vec::new();
+    for value in headers.get_all(&header::CONNECTION) {
+        if !is_usual(value) {
+            let options = value.split(|b| *b == b',').map(<[u8]>::trim_ascii);
+            let others = options.filter(|option| !known(option) && !is_host(option));
+            named.extend(others.map(<[u8]>::to_owned));
+        }
+    }
+    named
 }
