@@ -28,8 +28,8 @@ upstream = "app"
 workers = {workers}
 """
 UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-# The contract's aim for an idle proxy.
-IDLE_AIM = 8 << 20
+# What an idle proxy may take.
+IDLE_AIM = 6 << 20
 # And for a proxy with so many idle TLS connections.
 IDLE_TLS = 1000
 IDLE_TLS_AIM = 32 << 20
