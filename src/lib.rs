@@ -69,6 +69,7 @@ pub mod proxy;
 pub mod reload;
 pub mod route;
 pub mod snapshot;
+mod spare;
 pub mod telemetry;
 pub mod template;
 #[cfg(test)]

@@ -11,6 +11,8 @@ use rustix::pipe::{
     PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with, splice,
 };
 
+use crate::spare::Fewest;
+
 /// Bytes that one pipe takes: with four times the kernel's default, a body of 1 MiB costs two thirds.
 const SIZE: usize = 256 << 10;
 /// The kernel gives a user who has many pipes small ones; below this, copying is faster.
@@ -38,8 +40,7 @@ struct Spare {
     pipes: Vec<Ends>,
     /// Pipes that exist, those in use among them.
     live: usize,
-    /// The fewest that lay here since the last [`trim`].
-    unused: usize,
+    fewest: Fewest,
 }
 
 thread_local! {
@@ -118,7 +119,7 @@ impl Drop for Pipe {
 fn take() -> Option<Ends> {
     with_spare(|spare| {
         if let Some(ends) = spare.pipes.pop() {
-            spare.unused = spare.unused.min(spare.pipes.len());
+            spare.fewest.left(spare.pipes.len());
             return Some(ends);
         }
         if spare.live >= LIVE {
@@ -149,10 +150,9 @@ fn give(ends: Ends) {
 /// Closes what this worker had no use for since the last time.
 pub fn trim() {
     with_spare(|spare| {
-        let unused = spare.unused.min(spare.pipes.len());
+        let unused = spare.fewest.unused(spare.pipes.len());
         spare.pipes.truncate(spare.pipes.len() - unused);
         spare.live = spare.live.saturating_sub(unused);
-        spare.unused = spare.pipes.len();
     });
 }
 

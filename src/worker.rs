@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use crate::buffer;
 use crate::drain::Hold;
 use crate::listener::{self, ListenSocket, Listener};
 use crate::pipe;
@@ -14,7 +15,7 @@ use crate::process;
 use crate::proxy::{self, Proxy};
 use crate::timer;
 
-/// Idle connections are looked through so often.
+/// Idle connections, and what is kept for reuse, are looked through so often.
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// Orders that may wait for a busy worker: more than one reload can give.
@@ -112,6 +113,7 @@ async fn work(proxy: Arc<Proxy>, mut orders: mpsc::Receiver<Order>) {
             },
             _ = sweep.tick() => {
                 proxy.snapshot.load().sweep();
+                buffer::trim();
                 pipe::trim();
             }
         }
