@@ -86,13 +86,12 @@ impl Watch {
                 // Events that never stop must not hold back what they began.
                 biased;
                 () = sleep_until(wake) => {
-                    let told = self.burst.take().is_some();
-                    let differs = self.refresh();
                     self.next_poll = Instant::now() + POLL;
-                    if told {
+                    if self.burst.take().is_some() {
+                        self.refresh();
                         return;
                     }
-                    if differs {
+                    if self.poll() {
                         self.happened();
                     }
                 }
@@ -108,6 +107,17 @@ impl Watch {
             last: now,
         });
         burst.last = now;
+    }
+
+    /// Says whether the files differ from those last seen, or may do so unseen.
+    ///
+    /// While they do not, the directories that are watched are still those that matter, and are left alone.
+    fn poll(&mut self) -> bool {
+        let differs = Facts::of(&self.paths) != self.seen;
+        if differs || self.kernel.misses_some() {
+            return self.refresh() || differs;
+        }
+        false
     }
 
     /// Watches the directories that matter by now, and says whether the files differ from those last seen.

@@ -83,6 +83,11 @@ impl Kernel {
         self.complaint = complaint;
     }
 
+    /// Whether some directories that matter are not watched.
+    pub(super) fn misses_some(&self) -> bool {
+        self.complaint.is_some()
+    }
+
     fn try_watch(&mut self, directories: &BTreeSet<PathBuf>) -> notify::Result<()> {
         let watcher = match &mut self.watcher {
             Some(watcher) => watcher,
