@@ -14,7 +14,7 @@ use crate::admin;
 use crate::config::Loaded;
 use crate::fetch;
 use crate::listener::Listener;
-use crate::process::{self, pages::Program};
+use crate::process::{self, load, load::Load, pages::Program};
 use crate::proxy::Proxy;
 use crate::reload::{self, Reloader, Source, Status};
 use crate::snapshot::{Snapshot, Tools};
@@ -117,6 +117,7 @@ async fn serve(
     }
     ready(&status.listeners());
     tokio::spawn(settle(program.clone()));
+    tokio::spawn(settle_after_load(program.clone()));
 
     loop {
         let reload = tokio::select! {
@@ -169,6 +170,17 @@ async fn serve(
 async fn settle(program: Program) {
     tokio::time::sleep(SETTLED).await;
     program.let_go();
+}
+
+/// Lets go of what is resident only for serving, whenever there is little to serve after load.
+async fn settle_after_load(program: Program) {
+    let mut load = Load::default();
+    loop {
+        tokio::time::sleep(load::LOOK).await;
+        if load.is_over(load::cpu_time()) {
+            program.let_go();
+        }
+    }
 }
 
 /// Looks again and again for callers whose certificate has expired.

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::problem::Problems;
 
 mod cpus;
-pub mod pages;
+pub mod load;
+pub(crate) mod pages;
 
 /// `[process]`
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]

@@ -1,8 +1,9 @@
 //! Pages of the program and its libraries that are mapped, and so count as resident, and are not needed any more.
 //!
 //! Reading a config and building what serves it runs through code that serving never enters. The kernel maps such
-//! code sixteen pages at a touch and leaves it mapped: of an idle proxy, that is most of what is resident. Letting go
-//! of it costs little: what is still needed comes back at its next use, from the page cache.
+//! code sixteen pages at a touch and leaves it mapped: of an idle proxy, that is most of what is resident. After load,
+//! so is the code of serving. Letting go of it costs little: what is still needed comes back at its next use, from the
+//! page cache.
 #![expect(
     unsafe_code,
     reason = "madvise(2) is unsafe for what it can do elsewhere; why it is sound here is said at the call"

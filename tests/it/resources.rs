@@ -102,6 +102,25 @@ fn what_only_a_start_or_a_reload_needs_does_not_stay_resident() {
 }
 
 #[test]
+fn what_only_load_needs_does_not_stay_resident() {
+    let origin = Origin::start().on("/large", Script::zeros(16 * MIB));
+    let proxy = Proxy::with(&Setup::to(&origin));
+    let mut clients: Vec<Client> = (0..16).map(|_| proxy.client()).collect();
+    for client in &mut clients {
+        client.send_request("GET", "/large", &[], "");
+    }
+    for client in &mut clients {
+        assert_eq!(client.read_answer().length, 16 * MIB);
+    }
+    let program = proxy.resident_files();
+    // It looks every ten seconds whether load is over.
+    eventually(9 * SOON, "pages of the program are let go", || {
+        proxy.resident_files() < program - MIB
+    });
+    assert_eq!(proxy.get("/").status, 200);
+}
+
+#[test]
 fn idle_connections_are_cheap_and_leave_nothing_behind() {
     let origin = Origin::start();
     let proxy = Proxy::with(&Setup::to(&origin));

@@ -76,6 +76,11 @@ impl Process {
         self.status("RssAnon:")
     }
 
+    /// Resident pages of files, in bytes: code and constants of the program and of its libraries.
+    pub fn resident_files(&self) -> u64 {
+        self.status("RssFile:")
+    }
+
     /// By how much resident memory, pages of the program among it, is below the most that it was, in bytes.
     pub fn below_peak(&self) -> u64 {
         self.status("VmHWM:").saturating_sub(self.status("VmRSS:"))
