@@ -1,0 +1,140 @@
+//! What is said of routes before they serve: mistakes, ties, and routes that no request can reach.
+
+use super::*;
+use crate::problem::{Problem, Severity};
+
+fn problems(routes: &BTreeMap<Name, Config>) -> Vec<Problem> {
+    let mut problems = Problems::default();
+    let routes = routes.iter().map(|(name, config)| (name.clone(), config));
+    check(&routes.collect(), &mut problems);
+    problems.into_vec()
+}
+
+#[test]
+fn ties_are_errors_that_name_both() {
+    for tied in [
+        "a = {}\nb = {}",
+        "a = {}\nb = { path = \"/{*rest}\" }",
+        "a = { path = \"/{x}\" }\nb = { path = \"/{y}\" }",
+        "a = { host = \"h\" }\nb = { host = \"H.\" }",
+        "a = { methods = [\"GET\", \"PUT\"] }\nb = { methods = [\"POST\", \"PUT\"] }",
+        "a = { headers = { x = \"1\" } }\nb = { headers = { y = \"1\" } }",
+        "a = { headers = { x = \"1\" } }\nb = { headers = { X = \"*\" } }",
+        "a = { headers = { x = \"1\" } }\nb = { query = { x = \"2\" } }",
+        "a = { query = { x = \"1\" } }\nb = { query = { x = { regex = \"[0-9]\" } } }",
+        "a = { listener = [\"l\", \"m\"] }\nb = { listener = \"m\" }",
+        "a = { path_regex = \"a\" }\nb = { path_regex = \"b\" }",
+    ] {
+        let routes = routes(tied);
+        let found = problems(&routes);
+        assert_eq!(found.len(), 1, "{tied}");
+        assert_eq!(found[0].severity, Severity::Error);
+        assert_eq!(found[0].at[..2], ["routes", "b"]);
+        assert_eq!(found[0].related[0].0[..2], ["routes", "a"]);
+        assert!(
+            found[0].message.contains("`a` and `b`"),
+            "{}",
+            found[0].message
+        );
+        let configs = routes
+            .iter()
+            .map(|(name, config)| (name.clone(), config, ()));
+        assert!(Table::build(configs.collect()).is_err());
+    }
+}
+
+#[test]
+fn routes_that_no_request_can_confuse_do_not_tie() {
+    for apart in [
+        "a = { methods = [\"GET\"] }\nb = { methods = [\"POST\"] }",
+        "a = { methods = [\"GET\"] }\nb = { methods = [\"HEAD\"] }",
+        "a = { headers = { x = \"1\" } }\nb = { headers = { X = \"2\" } }",
+        "a = { query = { x = \"a\" } }\nb = { query = { x = { regex = \"[0-9]\" } } }",
+        "a = { listener = \"l\" }\nb = { listener = \"m\" }",
+        "a = { path = \"/a\" }\nb = { path = \"/a/\" }",
+        "a = { path = \"/a\" }\nb = { path = \"/a/{*rest}\" }",
+        "a = { path = \"/{a}\" }\nb = { path = \"/{*a}\" }",
+        "a = { host = \"h\" }\nb = { host = \"*.h\" }",
+        "a = {}\nb = { methods = [\"GET\"] }",
+    ] {
+        assert_eq!(problems(&routes(apart)), [], "{apart}");
+    }
+}
+
+#[test]
+fn a_route_behind_another_that_takes_everything_is_told() {
+    for (text, back, front) in [
+        (
+            "a = { path = \"/x\" }\nb = { path = \"/x\", path_regex = \"^/x\" }",
+            "a",
+            "b",
+        ),
+        (
+            "b = { path = \"/x\" }\na = { path = \"/x\", path_regex = \"^/x\" }",
+            "b",
+            "a",
+        ),
+    ] {
+        let routes = routes(text);
+        let found = problems(&routes);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].severity, Severity::Warning);
+        assert_eq!(found[0].at, ["routes", back, "match"]);
+        assert_eq!(found[0].related[0].0, ["routes", front, "match"]);
+        table(&routes);
+    }
+}
+
+fn checked(text: &str) -> Vec<String> {
+    let config: Config = toml::from_str(text).unwrap();
+    let mut problems = Problems::default();
+    config.check(&mut problems);
+    problems
+        .into_vec()
+        .into_iter()
+        .map(|p| p.at.join("."))
+        .collect()
+}
+
+#[test]
+fn a_route_s_own_mistakes_stand_at_their_key() {
+    for (text, places) in [
+        ("upstream = \"u\"", &[][..]),
+        ("", &[""]),
+        ("upstream = \"u\"\nrespond = {}", &["respond"]),
+        ("respond = {}\nrewrite = { path = \"/\" }", &["rewrite"]),
+        ("upstream = \"u\"\nsticky = \"client-ip\"", &["sticky"]),
+        ("split = []", &["split"]),
+        ("split = [{ upstream = \"a\", weight = 0 }]", &["split"]),
+        (
+            "split = [{ upstream = \"a\", weight = 1 }, { upstream = \"a\", weight = 1 }]",
+            &["split.1.upstream"],
+        ),
+        (
+            "upstream = \"u\"\nlistener = \"a\"\nmatch.listener = \"b\"",
+            &["listener"],
+        ),
+        ("upstream = \"u\"\nmatch.listener = []", &["match.listener"]),
+        ("upstream = \"u\"\nmatch.methods = []", &["match.methods"]),
+        (
+            "upstream = \"u\"\nmatch.path = \"/{id}\"\nrewrite.path = \"/{id}\"",
+            &[],
+        ),
+        (
+            "upstream = \"u\"\nmatch.path = \"/{id}\"\nrewrite.path = \"/{i}\"",
+            &["rewrite.path"],
+        ),
+        ("redirect.location = \"/{rest}\"", &["redirect.location"]),
+        (
+            "respond.headers = { x = \"${path.id}\" }",
+            &["respond.headers.x"],
+        ),
+        ("respond.status = 99", &["respond.status"]),
+        (
+            "redirect = { status = 200, location = \"\" }",
+            &["redirect.status", "redirect.location"],
+        ),
+    ] {
+        assert_eq!(checked(text), places, "{text}");
+    }
+}
