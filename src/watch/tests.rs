@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use notify::NullWatcher;
+use notify::{EventHandler, NullWatcher, RecursiveMode, Watcher, WatcherKind};
 use tokio::sync::Notify;
 use tokio::time::{interval, timeout};
 
@@ -230,6 +230,46 @@ async fn a_kernel_that_has_no_watch_to_give_is_asked_again() {
     watch.changed().await;
     assert!(timeout(10 * POLL, watch.changed()).await.is_err());
     assert_eq!(tries.load(Ordering::Relaxed), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn directories_are_watched_anew_only_when_the_poll_finds_a_change() {
+    let keep = tempfile::tempdir().unwrap();
+    let file = keep.path().join("a.toml");
+    let watches = Arc::new(AtomicUsize::new(0));
+    let counter = watches.clone();
+    let start = Box::new(move |_| Ok(Box::new(Counting(counter.clone())) as Box<_>));
+    let mut watch = Watch::with(std::slice::from_ref(&file), start);
+    watch.changed().await;
+
+    let so_far = watches.load(Ordering::Relaxed);
+    assert!(timeout(10 * POLL, watch.changed()).await.is_err());
+    assert_eq!(watches.load(Ordering::Relaxed), so_far);
+    fs::write(&file, "two").unwrap();
+    watch.changed().await;
+    assert!(watches.load(Ordering::Relaxed) > so_far);
+}
+
+/// Counts the directories that it is to watch, and tells nothing of them.
+struct Counting(Arc<AtomicUsize>);
+
+impl Watcher for Counting {
+    fn new<F: EventHandler>(_: F, _: notify::Config) -> notify::Result<Self> {
+        Ok(Counting(Arc::default()))
+    }
+
+    fn watch(&mut self, _: &Path, _: RecursiveMode) -> notify::Result<()> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn unwatch(&mut self, _: &Path) -> notify::Result<()> {
+        Ok(())
+    }
+
+    fn kind() -> WatcherKind {
+        WatcherKind::NullWatcher
+    }
 }
 
 /// A watch that has told of its first paths, and the kernel's side of it.
