@@ -174,7 +174,7 @@ async fn settle(program: Program) {
 
 /// Lets go of what is resident only for serving, whenever there is little to serve after load.
 async fn settle_after_load(program: Program) {
-    let mut load = Load::default();
+    let mut load = Load::of(process::worker_count());
     loop {
         tokio::time::sleep(load::LOOK).await;
         if load.is_over(load::cpu_time()) {
