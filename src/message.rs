@@ -18,11 +18,13 @@ mod tried;
 
 pub use captures::Captures;
 pub use claims::Claims;
+mod tunnelled;
 pub use tried::Tried;
 
 /// A request on its way to the upstream.
 #[derive(Debug)]
 pub struct Request {
+pub use tunnelled::Tunnelled;
     pub method: Method,
     /// From the request target or `Host`, whichever RFC 9112 section 3.2.2 says counts.
     pub authority: Option<Authority>,
@@ -184,6 +186,7 @@ impl Response {
             version: Version::HTTP_11,
             headers: Headers::new(),
             body,
+    pub passed: Arc<Tunnelled>,
             upgrade: None,
             served_by: None,
             refused: None,

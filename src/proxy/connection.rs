@@ -290,7 +290,7 @@ async fn switch(
         io: upgraded.io,
         early: upgraded.early,
     };
-    if let Err(error) = tunnel(caller, upstream, upgraded.idle_limit).await {
+    if let Err(error) = tunnel(caller, upstream, upgraded.idle_limit, &upgraded.passed).await {
         tracing::debug!(%error, "an upgraded connection broke");
     }
     // The answer's guards, such as the count of requests in flight, live to the end of the tunnel.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::body::{Body, End, Guard};
 use crate::error::{CALLER_GONE, Reason};
-use crate::message::{Request, Response, ServedBy};
+use crate::message::{Request, Response, ServedBy, Tunnelled};
 use crate::peer::{Identity, Peer};
 use crate::snapshot::Route;
 use crate::telemetry::access_log::{AccessLog, Captured, Record};
@@ -25,6 +25,8 @@ pub struct Finish {
     status: StatusCode,
     reason: Option<Reason>,
     log: Option<Box<Line>>,
+    /// What passes once the connection has changed its protocol.
+    tunnelled: Option<Arc<Tunnelled>>,
     ended: bool,
 }
 
@@ -68,6 +70,7 @@ impl Finish {
             status: StatusCode::from_u16(CALLER_GONE.status).unwrap_or_default(),
             reason: Some(CALLER_GONE),
             log: access_log.map(|log| Box::new(Line::new(log.clone(), request))),
+            tunnelled: None,
             ended: false,
         }
     }
@@ -86,6 +89,9 @@ impl Finish {
         if let Some(line) = &mut self.log {
             line.served_by.clone_from(&response.served_by);
         }
+        if let Some(upgraded) = &response.upgrade {
+            self.tunnelled = Some(upgraded.passed.clone());
+        }
     }
 
     fn finish(&mut self, response_bytes: u64) {
@@ -93,10 +99,15 @@ impl Finish {
             return;
         }
         let seconds = timer::now().duration_since(self.received).as_secs_f64();
-        let request_bytes = match &self.request_bytes {
+        let mut request_bytes = match &self.request_bytes {
             Sent::Known(bytes) => *bytes,
             Sent::Counted(bytes) => bytes.load(Ordering::Relaxed),
         };
+        let mut response_bytes = response_bytes;
+        if let Some(tunnelled) = &self.tunnelled {
+            request_bytes += tunnelled.from_caller();
+            response_bytes += tunnelled.to_caller();
+        }
         let status = self.status.as_u16();
         self.in_flight = None;
         self.metrics.finished(

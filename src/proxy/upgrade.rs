@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::buffer;
 use crate::io::Io;
+use crate::message::Tunnelled;
 use crate::timer::Deadline;
 
 /// One end of a tunnel, and what arrived there before it was one.
@@ -21,17 +22,27 @@ pub struct Side {
 /// Copies bytes both ways until both directions have ended, or nothing has passed for `idle_limit`.
 ///
 /// The end of one direction is passed on as such and leaves the other open. No buffer is held while nothing passes.
+/// What passes is counted in `passed`.
 ///
 /// # Errors
 /// What broke either connection.
-pub async fn tunnel(caller: Side, upstream: Side, idle_limit: Option<Duration>) -> io::Result<()> {
+pub async fn tunnel(
+    caller: Side,
+    upstream: Side,
+    idle_limit: Option<Duration>,
+    passed: &Tunnelled,
+) -> io::Result<()> {
     let mut there = Direction::new(caller.early);
     let mut back = Direction::new(upstream.early);
     let (caller, upstream) = (caller.io, upstream.io);
     let mut idle = Deadline::new();
     poll_fn(|cx| {
-        let moved_there = there.poll_copy(&caller, &upstream, cx)?;
-        let moved_back = back.poll_copy(&upstream, &caller, cx)?;
+        let moved_there = there.poll_copy(&caller, &upstream, cx);
+        passed.count_from_caller(std::mem::take(&mut there.passed));
+        let moved_there = moved_there?;
+        let moved_back = back.poll_copy(&upstream, &caller, cx);
+        passed.count_to_caller(std::mem::take(&mut back.passed));
+        let moved_back = moved_back?;
         if there.ended && back.ended {
             return Poll::Ready(Ok(()));
         }
@@ -52,6 +63,8 @@ struct Direction {
     buffer: BytesMut,
     source_ended: bool,
     ended: bool,
+    /// Bytes that were handed on and are not counted yet.
+    passed: usize,
 }
 
 impl Direction {
@@ -61,6 +74,7 @@ impl Direction {
             buffer: BytesMut::new(),
             source_ended: false,
             ended: false,
+            passed: 0,
         }
     }
 
@@ -70,14 +84,20 @@ impl Direction {
         while !self.ended {
             while self.early.has_remaining() {
                 match write(to, &self.early, cx)? {
-                    Some(written) => self.early.advance(written),
+                    Some(written) => {
+                        self.early.advance(written);
+                        self.passed += written;
+                    }
                     None => return Ok(moved),
                 }
                 moved = true;
             }
             while !self.buffer.is_empty() {
                 match write(to, &self.buffer, cx)? {
-                    Some(written) => self.buffer.advance(written),
+                    Some(written) => {
+                        self.buffer.advance(written);
+                        self.passed += written;
+                    }
                     None => return Ok(moved),
                 }
                 moved = true;

@@ -173,6 +173,30 @@ fn an_upgrade_that_connection_does_not_name_is_not_one() {
 }
 
 #[test]
+fn bytes_behind_the_heads_are_counted() {
+    let origin = Origin::start().on("/chat", Script::upgrade("websocket"));
+    let proxy = Proxy::with(&Setup::to(&origin).also("[log]\naccess_log = true\n"));
+    // With bytes right behind the handshake. The origin sends back what it gets, and at the end a word of its own.
+    let mut client = proxy.client();
+    client.send(format!("{HANDSHAKE}early"));
+    assert_eq!(client.read_head().word(1), "101");
+    client.send("later");
+    assert_eq!(client.read_bytes(10), b"earlylater");
+    client.half_close();
+    assert_eq!(client.read_to_end(), b"[end]");
+    eventually(SOON, "the line is written", || {
+        proxy.stdout().contains("\"http.response.status_code\":101")
+    });
+    let line: serde_json::Value = serde_json::from_str(proxy.stdout().trim()).unwrap();
+    assert_eq!(line["http.request.body.size"], 10);
+    assert_eq!(line["http.response.body.size"], 15);
+    let route = [("route", "all")];
+    let metrics = proxy.metrics();
+    assert_eq!(metrics.sum("outrigger_request_bytes_total", &route), 10.0);
+    assert_eq!(metrics.sum("outrigger_response_bytes_total", &route), 15.0);
+}
+
+#[test]
 fn a_connect_request_is_refused_where_no_route_names_it() {
     let origin = Origin::start();
     let proxy = Proxy::with(&Setup::to(&origin));

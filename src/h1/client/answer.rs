@@ -1,6 +1,7 @@
 //! The upstream's answer: its head made into a response, and its body read as it is polled for.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -82,6 +83,7 @@ pub(super) fn answer<L: Loan>(
             io: connection.io,
             protocol,
             idle_limit: None,
+            passed: Arc::default(),
         }));
         return Ok(response);
     }
