@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use crate::message::Request;
+use crate::message::{Outline, Request};
 
 /// A bounded label for why, with the status that goes with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +82,7 @@ struct Facts {
     headers: Vec<(HeaderName, HeaderValue)>,
     progress: Progress,
     request: Option<Box<Request>>,
+    outline: Option<Box<Outline>>,
 }
 
 impl Error {
@@ -94,6 +95,7 @@ impl Error {
             headers: Vec::new(),
             progress: Progress::Unsent,
             request: None,
+            outline: None,
         }))
     }
 
@@ -151,6 +153,18 @@ impl Error {
     /// The request that failed, if it was to come back.
     pub fn take_request(&mut self) -> Option<Box<Request>> {
         self.0.request.take()
+    }
+
+    /// Tells what could be read of the head that was refused, for whoever answers.
+    #[must_use]
+    pub fn of_head(mut self, outline: Outline) -> Self {
+        self.0.outline = Some(Box::new(outline));
+        self
+    }
+
+    /// What could be read of the head that was refused.
+    pub fn take_outline(&mut self) -> Option<Box<Outline>> {
+        self.0.outline.take()
     }
 }
 

@@ -11,20 +11,24 @@ use crate::body::Body;
 use crate::headers::{Headers, Name};
 use crate::io::Io;
 use crate::peer::{Peer, PeerAddress};
+use grpc::Dialect;
 
 mod captures;
 mod claims;
+pub mod grpc;
+mod outline;
 mod tried;
+mod tunnelled;
 
 pub use captures::Captures;
 pub use claims::Claims;
-mod tunnelled;
+pub use outline::Outline;
 pub use tried::Tried;
+pub use tunnelled::Tunnelled;
 
 /// A request on its way to the upstream.
 #[derive(Debug)]
 pub struct Request {
-pub use tunnelled::Tunnelled;
     pub method: Method,
     /// From the request target or `Host`, whichever RFC 9112 section 3.2.2 says counts.
     pub authority: Option<Authority>,
@@ -124,17 +128,22 @@ impl Request {
         })
     }
 
-    /// Whether the caller speaks gRPC: it reads its status from headers of its own.
+    /// How the caller reads what became of its call.
+    pub fn dialect(&self) -> Dialect {
+        let content_type = self.headers.find(&Name::CONTENT_TYPE);
+        content_type.map_or(Dialect::Http, Dialect::of)
+    }
+
+    /// Whether the caller speaks gRPC itself, which is not that of browsers: it needs trailers.
     pub fn is_grpc(&self) -> bool {
-        self.headers.find(&Name::CONTENT_TYPE).is_some_and(is_grpc)
+        self.dialect() == Dialect::Grpc
     }
 }
 
-/// Whether a `Content-Type` is that of gRPC.
-pub fn is_grpc(content_type: &[u8]) -> bool {
-    content_type
-        .strip_prefix(b"application/grpc")
-        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
+/// Whether a `Content-Type` is that of messages in frames, and not of one document, whatever form the messages have:
+/// gRPC, that of browsers, and streams of Connect.
+pub fn is_framed(content_type: &[u8]) -> bool {
+    Dialect::of(content_type).is_grpc() || content_type.starts_with(b"application/connect+")
 }
 
 /// The way of a 1xx answer back to the caller.
@@ -177,6 +186,7 @@ pub struct Upgraded {
     pub protocol: Option<http::HeaderValue>,
     /// How long neither side may send anything.
     pub idle_limit: Option<std::time::Duration>,
+    pub passed: Arc<Tunnelled>,
 }
 
 impl Response {
@@ -186,7 +196,6 @@ impl Response {
             version: Version::HTTP_11,
             headers: Headers::new(),
             body,
-    pub passed: Arc<Tunnelled>,
             upgrade: None,
             served_by: None,
             refused: None,

@@ -58,6 +58,12 @@ impl Fault {
         Fault::Connection(Code::PROTOCOL_ERROR, why)
     }
 
+    pub fn why(self) -> &'static str {
+        match self {
+            Fault::Connection(_, why) | Fault::Stream(_, why) => why,
+        }
+    }
+
     /// A message that breaks the rules of its form (RFC 9113, section 8.1.1).
     pub const fn malformed(why: &'static str) -> Self {
         Fault::Stream(Code::PROTOCOL_ERROR, why)

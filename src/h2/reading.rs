@@ -18,6 +18,7 @@ mod blocks;
 mod control;
 
 use blocks::Unfinished;
+pub use blocks::{FAR_TOO_LARGE, UNREADABLE};
 
 /// Frames that cost us something and bring nothing (pings, settings, priorities, empty frames): in a row, and each
 /// second. Whoever sends messages may send some with each.

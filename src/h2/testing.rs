@@ -124,6 +124,11 @@ impl Far {
         let _seen_when_reading = self.socket.write_all(bytes.as_ref()).await;
     }
 
+    /// Ends the sending side.
+    pub async fn end(&mut self) {
+        self.socket.shutdown().await.unwrap();
+    }
+
     /// Sends fields whose repetitions are indexed.
     pub async fn send_headers(&mut self, stream: u32, ends: bool, fields: &[(&str, &str)]) {
         let mut out = Vec::new();

@@ -12,6 +12,7 @@ use super::stack::{Handler, Policy};
 use crate::body::Body;
 use crate::error::Error;
 use crate::headers::Headers;
+use crate::message::grpc::Dialect;
 use crate::message::{Request, Response};
 use crate::problem::Problems;
 use crate::value::Duration;
@@ -83,6 +84,8 @@ impl TryFrom<String> for HeaderWord {
 }
 
 const ANY: &str = "*";
+/// Where a gRPC library for browsers looks for the status of a call that has no messages.
+const STATUS_OF_A_CALL: [&str; 3] = ["grpc-status", "grpc-message", "grpc-status-details-bin"];
 
 impl Config {
     pub(super) fn check(&self, problems: &mut Problems) {
@@ -147,6 +150,8 @@ pub(super) struct Cors {
     methods: Option<HeaderValue>,
     headers: Option<HeaderValue>,
     expose: Option<HeaderValue>,
+    /// The same and the status of a call, for pages that speak gRPC.
+    expose_status: HeaderValue,
     credentials: bool,
     max_age: HeaderValue,
 }
@@ -163,15 +168,18 @@ impl Cors {
         } = config.clone();
         let methods = allow_methods.map(|words| words.into_iter().map(|w| w.0).collect());
         let headers = allow_headers.map(|words| words.into_iter().map(|w| w.0).collect());
-        let expose: Vec<String> = expose_headers.into_iter().map(|w| w.0).collect();
+        let mut expose: Vec<String> = expose_headers.into_iter().map(|w| w.0).collect();
+        let configured = HeaderValue::from_str(&expose.join(", "));
+        expose.retain(|name| !STATUS_OF_A_CALL.contains(&&*name.to_ascii_lowercase()));
+        expose.extend(STATUS_OF_A_CALL.map(str::to_owned));
         Cors {
             open: allow_origins.contains(&OriginPattern::Any) && !allow_credentials,
             origins: allow_origins,
             methods: methods.and_then(list_unless_any),
             headers: headers.and_then(list_unless_any),
-            expose: HeaderValue::from_str(&expose.join(", "))
-                .ok()
-                .filter(|list| !list.is_empty()),
+            expose: configured.ok().filter(|list| !list.is_empty()),
+            expose_status: HeaderValue::from_str(&expose.join(", "))
+                .unwrap_or(HeaderValue::from_static(ANY)),
             credentials: allow_credentials,
             max_age: HeaderValue::from(max_age.0.as_secs()),
         }
@@ -238,7 +246,7 @@ impl Cors {
     }
 
     /// Puts our word in the place of the upstream's.
-    fn mark(&self, headers: &mut Headers, origin: Option<&HeaderValue>) {
+    fn mark(&self, headers: &mut Headers, origin: Option<&HeaderValue>, dialect: Dialect) {
         for name in [
             header::ACCESS_CONTROL_ALLOW_ORIGIN,
             header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
@@ -251,7 +259,7 @@ impl Cors {
         }
         if let Some(origin) = origin {
             self.allow(headers, origin);
-            if let Some(expose) = &self.expose {
+            if let Some(expose) = self.exposed(dialect) {
                 headers.insert(&header::ACCESS_CONTROL_EXPOSE_HEADERS, expose);
             }
         }
@@ -264,7 +272,7 @@ impl Cors {
     }
 
     /// The same for an answer that the proxy makes out of a failure, so that a page can read why.
-    fn mark_error(&self, error: Error, origin: Option<HeaderValue>) -> Error {
+    fn mark_error(&self, error: Error, origin: Option<HeaderValue>, dialect: Dialect) -> Error {
         let mut error = self.vary_error(error);
         if let Some(origin) = origin {
             error = error.with_header(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
@@ -272,11 +280,19 @@ impl Cors {
                 let yes = HeaderValue::from_static("true");
                 error = error.with_header(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, yes);
             }
-            if let Some(expose) = &self.expose {
+            if let Some(expose) = self.exposed(dialect) {
                 error = error.with_header(header::ACCESS_CONTROL_EXPOSE_HEADERS, expose.clone());
             }
         }
         error
+    }
+
+    /// What pages may read beside what they always may.
+    fn exposed(&self, dialect: Dialect) -> Option<&HeaderValue> {
+        match dialect.is_web() {
+            true => Some(&self.expose_status),
+            false => self.expose.as_ref(),
+        }
     }
 
     fn vary_error(&self, error: Error) -> Error {
@@ -307,12 +323,13 @@ impl Policy for Cors {
             return self.preflight(&request, &method);
         }
         let origin = self.allowed(&request.headers);
+        let dialect = request.dialect();
         match next.call(request).await {
             Ok(mut response) => {
-                self.mark(&mut response.headers, origin.as_ref());
+                self.mark(&mut response.headers, origin.as_ref(), dialect);
                 Ok(response)
             }
-            Err(error) => Err(self.mark_error(error, origin)),
+            Err(error) => Err(self.mark_error(error, origin, dialect)),
         }
     }
 }

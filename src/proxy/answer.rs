@@ -6,16 +6,15 @@ use serde::Serialize;
 use crate::body::Body;
 use crate::error::Error;
 use crate::message::Response;
+use crate::message::grpc::{self, Dialect, Status};
 
 const REASON: HeaderName = HeaderName::from_static("outrigger-reason");
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
-const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 /// What an answer needs to know of its request.
 pub struct About<'a> {
     pub route: &'a str,
     pub request_id: &'a str,
-    pub is_grpc: bool,
+    pub dialect: Dialect,
 }
 
 /// A problem document (RFC 9457).
@@ -32,10 +31,9 @@ struct Problem<'a> {
 
 /// The answer to a request that was refused or failed.
 pub fn refuse(error: &Error, about: &About<'_>) -> Response {
-    let mut response = if about.is_grpc {
-        grpc(error)
-    } else {
-        problem(error, about)
+    let mut response = match about.dialect.content_type() {
+        Some(content_type) => trailers_only(error, &content_type),
+        None => problem(error, about),
     };
     response
         .headers
@@ -70,44 +68,18 @@ fn problem(error: &Error, about: &About<'_>) -> Response {
     response
 }
 
-/// A trailers-only answer: all in the head, and no body.
-fn grpc(error: &Error) -> Response {
+/// All in the head, and no body. Libraries for browsers read a status there too, before they look for one in the body.
+fn trailers_only(error: &Error, content_type: &HeaderValue) -> Response {
     let mut response = Response::new(StatusCode::OK, Body::empty());
     let headers = &mut response.headers;
-    headers.insert(
-        &header::CONTENT_TYPE,
-        &HeaderValue::from_static("application/grpc"),
-    );
-    headers.insert(&GRPC_STATUS, &HeaderValue::from(grpc_status(error)));
+    headers.insert(&header::CONTENT_TYPE, content_type);
+    let status = Status::of_reason(error.reason());
+    headers.insert(&grpc::STATUS, &HeaderValue::from(u16::from(status.code())));
     let message = format!("{}: {}", error.reason().name, error.detail());
     if let Ok(message) = HeaderValue::from_str(&percent_encode(&message)) {
-        headers.insert(&GRPC_MESSAGE, &message);
+        headers.insert(&grpc::MESSAGE, &message);
     }
     response
-}
-
-/// The gRPC status that a caller would expect for a reason's HTTP status.
-fn grpc_status(error: &Error) -> u16 {
-    const CANCELLED: u16 = 1;
-    const INVALID_ARGUMENT: u16 = 3;
-    const DEADLINE_EXCEEDED: u16 = 4;
-    const PERMISSION_DENIED: u16 = 7;
-    const RESOURCE_EXHAUSTED: u16 = 8;
-    const UNIMPLEMENTED: u16 = 12;
-    const INTERNAL: u16 = 13;
-    const UNAVAILABLE: u16 = 14;
-    const UNAUTHENTICATED: u16 = 16;
-    match error.reason().status {
-        400 => INVALID_ARGUMENT,
-        401 => UNAUTHENTICATED,
-        403 => PERMISSION_DENIED,
-        404 | 405 | 415 => UNIMPLEMENTED,
-        408 | 504 => DEADLINE_EXCEEDED,
-        413 | 429 | 431 => RESOURCE_EXHAUSTED,
-        499 => CANCELLED,
-        502 | 503 => UNAVAILABLE,
-        _ => INTERNAL,
-    }
 }
 
 /// `grpc-message` is percent-encoded (gRPC over HTTP/2, "Status-Message").

@@ -154,12 +154,13 @@ async fn serve_http2(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
                         });
                         proxy.handle(request, &config).await
                     }
-                    Err(error) => Box::new(proxy.refuse(&error, &peer)),
+                    Err(error) => proxy.refuse(error, &peer, &config),
                 }
             }
         };
     let draining = || ticket.is_draining();
-    if let Err(error) = h2::server::serve(io, early, settings, draining, answer).await {
+    let unanswered = |error| proxy.refuse_silently(error, &peer, &config);
+    if let Err(error) = h2::server::serve(io, early, settings, draining, answer, unanswered).await {
         tracing::debug!(listener = %listener.name, peer = %peer.address, %error, "an HTTP/2 connection broke");
     }
 }
@@ -171,7 +172,8 @@ async fn refuse_plain(proxy: &Proxy, accepted: Accepted, config: &Config, early:
         return;
     }
     let error = Error::new(BAD_REQUEST, "this port speaks TLS: write https://");
-    let answer = proxy.refuse(&error, &accepted.peer);
+    let error = error.of_head(h1::head::outline(&early));
+    let answer = proxy.refuse(error, &accepted.peer, config);
     let connection = h1::server::Connection::new(accepted.io, early, http1_settings(config));
     end_with(connection, answer).await;
 }
@@ -199,7 +201,8 @@ async fn serve_http1(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
     let mut connection = h1::server::Connection::new(io, early, settings);
     if !config.protocols.contains(&Protocol::Http1) {
         let error = Error::new(BAD_REQUEST, "this listener speaks HTTP/2 only");
-        return Box::pin(end_with(connection, proxy.refuse(&error, &peer))).await;
+        let answer = proxy.refuse(error.of_head(connection.outline()), &peer, &config);
+        return Box::pin(end_with(connection, answer)).await;
     }
     let receive = {
         let (proxy, peer, interim) = (proxy.clone(), peer.clone(), connection.interim());
@@ -223,7 +226,8 @@ async fn serve_http1(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
             Ok(Some(request)) => request,
             Ok(None) => return connection.leave(),
             Err(error) => {
-                return Box::pin(end_with(connection, proxy.refuse(&error, &peer))).await;
+                let answer = proxy.refuse(error, &peer, &config);
+                return Box::pin(end_with(connection, answer)).await;
             }
         };
         let answered = {
@@ -264,7 +268,7 @@ async fn serve_http1(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
 }
 
 /// Gives a last answer.
-async fn end_with(mut connection: h1::server::Connection, answer: Response) {
+async fn end_with(mut connection: h1::server::Connection, answer: Box<Response>) {
     if connection.respond(answer, false).await.is_ok() {
         connection.close().await;
     }

@@ -7,10 +7,10 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::body::{Body, End, Guard};
-use crate::error::{CALLER_GONE, Reason};
-use crate::message::{Request, Response, ServedBy, Tunnelled};
+use crate::error::{CALLER_GONE, Error, Reason};
+use crate::message::{Outline, Request, RequestId, Response, ServedBy, Tunnelled};
 use crate::peer::{Identity, Peer};
-use crate::snapshot::Route;
+use crate::snapshot::{Route, Snapshot};
 use crate::telemetry::access_log::{AccessLog, Captured, Record};
 use crate::telemetry::request_metrics::{InFlight, RouteMetrics};
 use crate::timer;
@@ -30,6 +30,14 @@ pub struct Finish {
     ended: bool,
 }
 
+/// What is known of a request whose head was refused.
+pub struct RefusedHead {
+    pub outline: Outline,
+    pub peer: Arc<Peer>,
+    pub client: Option<std::net::IpAddr>,
+    pub request_id: RequestId,
+}
+
 /// Bytes of a request's body.
 enum Sent {
     Known(u64),
@@ -42,15 +50,16 @@ struct Line {
     request: Logged,
     route: Option<Arc<str>>,
     served_by: Option<ServedBy>,
+    detail: Option<Box<str>>,
 }
 
 struct Logged {
-    method: http::Method,
-    target: http::uri::PathAndQuery,
+    method: Option<http::Method>,
+    target: Option<http::uri::PathAndQuery>,
     host: Option<http::uri::Authority>,
     client: Option<std::net::IpAddr>,
-    version: http::Version,
-    request_id: crate::message::RequestId,
+    version: Option<http::Version>,
+    request_id: RequestId,
     headers: Captured,
 }
 
@@ -58,18 +67,41 @@ impl Finish {
     pub fn new(
         request: &mut Request,
         unrouted: &Arc<RouteMetrics>,
-        access_log: Option<&Arc<AccessLog>>,
+        snapshot: &Snapshot,
+    ) -> Self {
+        let log = snapshot.access_log.as_ref();
+        let log = log.map(|log| Box::new(Line::new(log.clone(), Logged::of(request, log))));
+        let peer = request.context.peer.clone();
+        let request_bytes = count(request);
+        let received = request.context.received;
+        Finish::begin(peer, received, request_bytes, unrouted, log)
+    }
+
+    pub fn of_head(head: RefusedHead, unrouted: &Arc<RouteMetrics>, snapshot: &Snapshot) -> Self {
+        let peer = head.peer.clone();
+        let log = snapshot.access_log.as_ref();
+        let log = log.map(|log| Box::new(Line::new(log.clone(), Logged::of_head(head, log))));
+        Finish::begin(peer, timer::now(), Sent::Known(0), unrouted, log)
+    }
+
+    #[inline]
+    fn begin(
+        peer: Arc<Peer>,
+        received: Instant,
+        request_bytes: Sent,
+        unrouted: &Arc<RouteMetrics>,
+        log: Option<Box<Line>>,
     ) -> Self {
         Finish {
             metrics: unrouted.clone(),
             in_flight: None,
-            peer: request.context.peer.clone(),
-            received: request.context.received,
-            request_bytes: count(request),
+            peer,
+            received,
+            request_bytes,
             // Until there is an answer, its end is that of a caller who did not wait.
             status: StatusCode::from_u16(CALLER_GONE.status).unwrap_or_default(),
             reason: Some(CALLER_GONE),
-            log: access_log.map(|log| Box::new(Line::new(log.clone(), request))),
+            log,
             tunnelled: None,
             ended: false,
         }
@@ -80,6 +112,14 @@ impl Finish {
         self.in_flight = Some(self.metrics.started());
         if let Some(line) = &mut self.log {
             line.route = Some(route.name.clone());
+        }
+    }
+
+    /// Why it was refused or failed, in the words that the caller is told, or would be.
+    pub fn failed(&mut self, error: &Error) {
+        self.reason = Some(error.reason());
+        if let Some(line) = &mut self.log {
+            line.detail = Some(error.detail().into());
         }
     }
 
@@ -122,9 +162,9 @@ impl Finish {
             let request = &line.request;
             let served_by = line.served_by.as_ref();
             line.log.write(&Record {
-                method: request.method.as_str(),
-                path: request.target.path(),
-                query: request.target.query(),
+                method: request.method.as_ref().map(http::Method::as_str),
+                path: request.target.as_ref().map(|target| target.path()),
+                query: request.target.as_ref().and_then(|target| target.query()),
                 host: request.host.as_ref().map(|host| host.host()),
                 client: request.client,
                 identity: self.peer.identity().map(Identity::name),
@@ -138,6 +178,7 @@ impl Finish {
                 upstream: served_by.map(|by| &*by.upstream),
                 endpoint: served_by.map(|by| &*by.endpoint),
                 reason: self.reason.map(|reason| reason.name),
+                detail: line.detail.as_deref(),
                 request_id: request.request_id.as_str(),
                 headers: &request.headers,
             });
@@ -149,7 +190,7 @@ impl Guard for Finish {
     fn end(&mut self, end: End<'_>, passed: u64) {
         match end {
             End::Complete => {}
-            End::Failed(error) => self.reason = Some(error.reason()),
+            End::Failed(error) => self.failed(error),
             End::Dropped => self.reason = self.reason.or(Some(CALLER_GONE)),
         }
         self.finish(passed);
@@ -185,20 +226,39 @@ impl Guard for Passed {
 }
 
 impl Line {
-    fn new(log: Arc<AccessLog>, request: &Request) -> Self {
+    fn new(log: Arc<AccessLog>, request: Logged) -> Self {
         Line {
-            request: Logged {
-                method: request.method.clone(),
-                target: request.target.clone(),
-                host: request.authority.clone(),
-                client: request.context.client,
-                version: request.version,
-                request_id: request.context.request_id.clone(),
-                headers: log.capture(&request.headers),
-            },
             log,
+            request,
             route: None,
             served_by: None,
+            detail: None,
+        }
+    }
+}
+
+impl Logged {
+    fn of(request: &Request, log: &AccessLog) -> Self {
+        Logged {
+            method: Some(request.method.clone()),
+            target: Some(request.target.clone()),
+            host: request.authority.clone(),
+            client: request.context.client,
+            version: Some(request.version),
+            request_id: request.context.request_id.clone(),
+            headers: log.capture(&request.headers),
+        }
+    }
+
+    fn of_head(head: RefusedHead, log: &AccessLog) -> Self {
+        Logged {
+            headers: log.capture(&head.outline.headers),
+            method: head.outline.method,
+            target: head.outline.target,
+            host: head.outline.authority,
+            client: head.client,
+            version: head.outline.version,
+            request_id: head.request_id,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::body::Body;
 use crate::error::{BAD_PATH, Error, METHOD_NOT_ALLOWED, NO_ROUTE};
 use crate::headers::Headers;
 use crate::listener;
-use crate::message::{Captures, Context, Interim, Request, RequestId, Response};
+use crate::message::{Captures, Context, Interim, Request, Response};
 use crate::peer::Peer;
 use crate::policy::body_transform::envelope;
 use crate::policy::cors;
@@ -27,7 +27,7 @@ mod upgrade;
 
 use answer::About;
 pub use connection::serve;
-use finish::Finish;
+use finish::{Finish, RefusedHead};
 
 /// The proxy as its connections see it.
 pub struct Proxy {
@@ -80,13 +80,13 @@ impl Proxy {
         listener: &listener::Config,
     ) -> Box<Response> {
         forwarding::receive(&mut request, listener);
-        let is_grpc = request.is_grpc();
+        let dialect = request.dialect();
         let request_id = request.context.request_id.clone();
         let received = request.context.received;
         let (mut finish, routed) = {
             // The guard of the snapshot must not live across an await.
             let snapshot = self.snapshot.load();
-            let finish = Finish::new(&mut request, &self.unrouted, snapshot.access_log.as_ref());
+            let finish = Finish::new(&mut request, &self.unrouted, &snapshot);
             (finish, find_route(&snapshot, &mut request))
         };
         let (route, outcome) = match routed {
@@ -107,11 +107,12 @@ impl Proxy {
                 let about = About {
                     route: route.as_ref().map_or("", |route| &*route.name),
                     request_id: request_id.as_str(),
-                    is_grpc,
+                    dialect,
                 };
                 log_failure(&error, &about);
+                finish.failed(&error);
                 let mut response = Box::new(answer::refuse(&error, &about));
-                if let Some(route) = route.filter(|route| route.envelope && !is_grpc) {
+                if let Some(route) = route.filter(|route| route.envelope && !dialect.is_grpc()) {
                     let about = envelope::About {
                         route: route.name.clone(),
                         request_id: request_id.to_string(),
@@ -128,20 +129,39 @@ impl Proxy {
         response
     }
 
-    /// The answer to what is no request.
-    pub fn refuse(&self, error: &Error, peer: &Arc<Peer>) -> Response {
-        let id = RequestId::new();
+    /// The answer to a request whose head was refused.
+    pub fn refuse(
+        &self,
+        mut error: Error,
+        peer: &Arc<Peer>,
+        listener: &listener::Config,
+    ) -> Box<Response> {
+        let outline = *error.take_outline().unwrap_or_default();
+        let request_id = forwarding::request_id(&outline.headers);
         let about = About {
             route: "",
-            request_id: id.as_str(),
-            is_grpc: false,
+            request_id: request_id.as_str(),
+            dialect: outline.dialect(),
         };
-        log_failure(error, &about);
-        let response = answer::refuse(error, &about);
-        let status = response.status.as_u16();
-        self.unrouted
-            .finished(&peer.listener, status, response.refused, 0.0, 0, 0);
+        log_failure(&error, &about);
+        let mut response = Box::new(answer::refuse(&error, &about));
+        let head = RefusedHead {
+            client: forwarding::client_address(peer, &outline.headers, &listener.trusted_proxies),
+            outline,
+            peer: peer.clone(),
+            request_id,
+        };
+        let mut finish = Finish::of_head(head, &self.unrouted, &self.snapshot.load());
+        finish.failed(&error);
+        finish.answered(&response);
+        let body = std::mem::replace(&mut response.body, Body::empty());
+        response.body = body.with_guard(finish);
         response
+    }
+
+    /// Counts and logs a request whose head was refused and that gets no answer.
+    pub fn refuse_silently(&self, error: Error, peer: &Arc<Peer>, listener: &listener::Config) {
+        drop(self.refuse(error, peer, listener).body.withheld());
     }
 }
 

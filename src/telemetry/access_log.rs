@@ -33,8 +33,9 @@ pub struct AccessLog<W = NonBlocking> {
 /// What one line says. Text that is not there is left out of the line.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
-    pub method: &'a str,
-    pub path: &'a str,
+    /// Not known of every request whose head was refused, as the path and the version.
+    pub method: Option<&'a str>,
+    pub path: Option<&'a str>,
     /// Shown only when the config asks for it.
     pub query: Option<&'a str>,
     /// The host that the caller asked for, without port.
@@ -44,7 +45,7 @@ pub struct Record<'a> {
     /// Who the caller has proven to be.
     pub identity: Option<&'a str>,
     /// In which the caller spoke.
-    pub version: Version,
+    pub version: Option<Version>,
     /// What the caller was told.
     pub status: u16,
     /// Bytes of the request's body, as far as it was read.
@@ -60,6 +61,8 @@ pub struct Record<'a> {
     pub endpoint: Option<&'a str>,
     /// Why the proxy itself made the answer.
     pub reason: Option<&'static str>,
+    /// The same in a sentence.
+    pub detail: Option<&'a str>,
     pub request_id: &'a str,
     pub headers: &'a Captured,
 }
@@ -126,8 +129,8 @@ impl<W: Write + Clone> AccessLog<W> {
         let time = humantime::format_rfc3339_micros(now);
         // Writing to a Vec cannot fail.
         let _ = write!(line, "{{\"timestamp\":\"{time}\"");
-        text(line, "http.request.method", Some(record.method));
-        text(line, "url.path", Some(record.path));
+        text(line, "http.request.method", record.method);
+        text(line, "url.path", record.path);
         text(line, "url.query", query);
         text(line, "server.address", record.host);
         if let Some(client) = record.client {
@@ -136,7 +139,7 @@ impl<W: Write + Clone> AccessLog<W> {
         text(
             line,
             "network.protocol.version",
-            Some(version(record.version)),
+            record.version.map(version),
         );
         let _ = write!(
             line,
@@ -150,6 +153,7 @@ impl<W: Write + Clone> AccessLog<W> {
         text(line, "outrigger.upstream", record.upstream);
         text(line, "outrigger.endpoint", record.endpoint);
         text(line, "outrigger.reason", record.reason);
+        text(line, "outrigger.detail", record.detail);
         text(line, "outrigger.request_id", Some(record.request_id));
         line.extend_from_slice(&record.headers.0);
         line.extend_from_slice(b"}\n");
@@ -205,13 +209,13 @@ mod tests {
     }
 
     const RECORD: Record<'_> = Record {
-        method: "POST",
-        path: "/v1/charges",
+        method: Some("POST"),
+        path: Some("/v1/charges"),
         query: Some("token=s3cret"),
         host: Some("payments.localhost"),
         client: None,
         identity: Some("spiffe://td/app"),
-        version: Version::HTTP_2,
+        version: Some(Version::HTTP_2),
         status: 503,
         request_bytes: 12,
         response_bytes: 345,
@@ -221,6 +225,7 @@ mod tests {
         upstream: Some("payments"),
         endpoint: None,
         reason: Some("overloaded"),
+        detail: Some("as many requests as allowed are under way"),
         request_id: "id-1",
         headers: &Captured(Vec::new()),
     };
@@ -284,6 +289,7 @@ mod tests {
                 "outrigger.route": "pay",
                 "outrigger.upstream": "payments",
                 "outrigger.reason": "overloaded",
+                "outrigger.detail": "as many requests as allowed are under way",
                 "outrigger.request_id": "id-1",
             })
         );
@@ -322,6 +328,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_known_is_left_out() {
+        let record = Record {
+            method: None,
+            path: None,
+            version: None,
+            ..RECORD
+        };
+        let line: Value = serde_json::from_str(&logged(&[], record)).unwrap();
+        for name in [
+            "http.request.method",
+            "url.path",
+            "network.protocol.version",
+        ] {
+            assert!(line.get(name).is_none(), "{name} in {line}");
+        }
+    }
+
+    #[test]
     fn a_line_names_the_client() {
         let client = Some("2001:db8::1".parse().unwrap());
         let line: Value = serde_json::from_str(&logged(&[], Record { client, ..RECORD })).unwrap();
@@ -341,7 +365,7 @@ mod tests {
             spans.push(b"x-any", 0, 5, value.len());
             let headers = Headers::from_received(received.into(), spans);
             log.write(&Record {
-                path: &path,
+                path: Some(&path),
                 host: Some(&host),
                 headers: &log.capture(&headers),
                 ..RECORD

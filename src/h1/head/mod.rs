@@ -2,6 +2,7 @@
 
 mod fields;
 mod host;
+mod outline;
 mod scan;
 mod target;
 mod write;
@@ -19,6 +20,7 @@ use crate::error::{BAD_REQUEST, Error, HEADERS_TOO_LARGE, Progress, UPSTREAM_PRO
 use crate::headers::Headers;
 
 pub use self::fields::{has_bare_lf, names_framing_with_underscore, protocols};
+pub use self::outline::outline;
 pub use self::target::{is_sound, path_and_query};
 pub use self::write::{put_field, put_fields, put_length, put_status};
 
@@ -65,7 +67,7 @@ pub struct ResponseHead {
     pub upgrade: Option<HeaderValue>,
 }
 
-/// Takes a request head from the front of `buffer`, once it is there whole.
+/// Takes a request head from the front of `buffer`, once it is there whole. One that is refused stays there.
 ///
 /// # Errors
 /// `bad_request` for what is malformed or could be read in two ways, `headers_too_large` above the limits.
@@ -80,8 +82,13 @@ pub fn take_request(buffer: &mut BytesMut, limits: Limits) -> Result<Option<Requ
     let Some(scan) = scan_request(buffer, limits)? else {
         return judge_lines(buffer, limits).map(|()| None);
     };
-    let received = buffer.split_to(scan.length).freeze();
-    scan.into_head(received).map(Some)
+    let mut received = buffer.split_to(scan.length).freeze();
+    let head = scan.into_head(&mut received);
+    if head.is_err() {
+        let behind = std::mem::replace(buffer, BytesMut::from(&received[..]));
+        buffer.extend_from_slice(&behind);
+    }
+    head.map(Some)
 }
 
 /// Takes a response head from the front of `buffer`, once it is there whole. `method` is the request's.
@@ -159,7 +166,8 @@ fn judge_lines(buffer: &[u8], limits: Limits) -> Result<(), Error> {
 }
 
 impl RequestScan {
-    fn into_head(self, received: Bytes) -> Result<RequestHead, Error> {
+    /// Takes `received`, unless the head is refused.
+    fn into_head(self, received: &mut Bytes) -> Result<RequestHead, Error> {
         let (fields, http_10) = (self.fields, self.http_10);
         let framing = fields.framing.of_request(http_10).map_err(refuse)?;
         let host = match fields.host {
@@ -172,7 +180,7 @@ impl RequestScan {
             target::parse(&self.method, received.slice(start..start + len), host)?;
         let upgrade = match http_10 {
             true => None,
-            false => fields.requested_upgrade(&received),
+            false => fields.requested_upgrade(received),
         };
         if upgrade.is_some() && framing != Framing::None {
             return Err(refuse("an Upgrade with a body"));
@@ -191,7 +199,7 @@ impl RequestScan {
             keep_alive: fields.keep_alive(http_10),
             expects_continue: fields.expects_continue && !http_10 && framing != Framing::None,
             upgrade,
-            headers: Headers::from_received(received, fields.spans),
+            headers: Headers::from_received(std::mem::take(received), fields.spans),
         })
     }
 }

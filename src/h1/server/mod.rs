@@ -20,7 +20,7 @@ use crate::body::Body;
 use crate::error::{Error, REQUEST_TIMEOUT};
 use crate::headers::{Headers, Names};
 use crate::io::Io;
-use crate::message::Interim;
+use crate::message::{Interim, Outline};
 use crate::timer::{self, Deadline};
 
 /// Limits of one connection; see `[listeners.NAME]` for their meaning.
@@ -93,7 +93,8 @@ impl Connection {
     /// returning it would copy it at every step.
     ///
     /// # Errors
-    /// What is to be answered before closing: `bad_request`, `headers_too_large`, `request_timeout`.
+    /// What is to be answered before closing: `bad_request`, `headers_too_large`, `request_timeout`; with an outline of
+    /// the head.
     pub async fn next<T>(
         &mut self,
         draining: impl Fn() -> bool,
@@ -102,10 +103,20 @@ impl Connection {
         self.exchange = Exchange::default();
         let mut progress = HeadProgress::default();
         let received = poll_fn(|cx| self.poll_head(cx, &mut progress, &draining, &receive)).await;
-        self.refused = received.is_err();
+        received.map_err(|error| self.refused_head(error))
+    }
+
+    /// What can be told of a request whose head was not taken.
+    pub fn outline(&self) -> Outline {
+        head::outline(&self.shared.state().reader.buffer)
+    }
+
+    fn refused_head(&mut self, error: Error) -> Error {
+        self.refused = true;
+        let outline = self.outline();
         // Whatever is wrong with a HEAD, its caller waits for an answer without a body.
-        self.exchange.is_head = progress.is_head;
-        received
+        self.exchange.is_head = outline.method == Some(Method::HEAD);
+        error.of_head(outline)
     }
 
     fn poll_head<T>(
@@ -120,7 +131,6 @@ impl Connection {
         loop {
             let reader = &mut state.reader;
             if progress.pace.is_worthwhile(&reader.buffer) {
-                progress.is_head = reader.buffer.trim_ascii_start().starts_with(b"HEAD ");
                 if let Some(head) = head::take_request(&mut reader.buffer, self.settings.head)? {
                     self.deadline.clear();
                     self.exchange = Exchange::of(&head);
@@ -197,7 +207,6 @@ impl Connection {
 struct HeadProgress {
     pace: Pace,
     timing: Timing,
-    is_head: bool,
 }
 
 /// Which limit is running.

@@ -16,6 +16,8 @@ pub struct Block {
     limit: usize,
     /// The list is longer than its limit; what is beyond was read and dropped.
     pub too_large: bool,
+    /// `Content-Type`, if it was dropped: it says in which form the caller can be told.
+    pub dropped_type: Vec<u8>,
 }
 
 /// Where a field lies, and what its name means.
@@ -32,6 +34,8 @@ pub struct Field {
 /// What stands between a name and its value, and behind that.
 const COLON: &[u8] = b": ";
 const END: &[u8] = b"\r\n";
+/// A longer `Content-Type` is none that says anything.
+const LONGEST_TYPE: usize = 256;
 /// What is in a line beside its name and value.
 const IN_LINE: usize = COLON.len() + END.len();
 
@@ -76,6 +80,7 @@ impl Block {
         self.size = 0;
         self.limit = limit;
         self.too_large = false;
+        self.dropped_type.clear();
     }
 
     /// Counts a field of so many bytes; says whether it is still within the limit.
@@ -91,6 +96,8 @@ impl Block {
             self.fields
                 .push(Field::new(name, sound, at, name_len, line.len()));
             self.bytes.extend_from_slice(line);
+        } else {
+            self.dropped(name, line, name_len);
         }
     }
 
@@ -101,7 +108,17 @@ impl Block {
             true => self
                 .fields
                 .push(Field::new(name, sound, at, name_len, line)),
-            false => self.bytes.truncate(at),
+            false => {
+                let line = self.bytes.split_off(at);
+                self.dropped(name, &line, name_len);
+            }
+        }
+    }
+
+    fn dropped(&mut self, name: Name, line: &[u8], name_len: usize) {
+        let value = &line[name_len + COLON.len()..line.len() - END.len()];
+        if name == Name::ContentType && value.len() <= LONGEST_TYPE {
+            self.dropped_type = value.to_vec();
         }
     }
 }

@@ -76,10 +76,7 @@ impl Reading {
         if unfinished.bytes.len() > self.max_list.saturating_mul(BLOCK_FACTOR)
             || unfinished.frames > MAX_CONTINUATIONS
         {
-            return Err(Fault::Connection(
-                Code::ENHANCE_YOUR_CALM,
-                "a header block far beyond what is allowed",
-            ));
+            return Err(FAR_TOO_LARGE);
         }
         if !head.has(END_HEADERS) {
             return Ok(());
@@ -109,7 +106,11 @@ impl Reading {
     }
 }
 
-const UNREADABLE: Fault = Fault::Connection(
+pub const FAR_TOO_LARGE: Fault = Fault::Connection(
+    Code::ENHANCE_YOUR_CALM,
+    "a header block far beyond what is allowed",
+);
+pub const UNREADABLE: Fault = Fault::Connection(
     Code::COMPRESSION_ERROR,
     "a header block that cannot be decoded",
 );

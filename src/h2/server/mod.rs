@@ -17,6 +17,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use http::Version;
 
 use self::body::RequestBody;
 use self::ending::{Ending, Step, linger};
@@ -24,15 +25,15 @@ pub use self::request::RequestHead;
 use self::side::{Callers, Fresh, Server};
 use self::slots::Slots;
 use self::stall::{Due, Stall, WRITE_STALL};
-use super::frame::{self, Code, PREFACE};
+use super::frame::{self, Code, Fault, PREFACE};
 use super::incoming::Cut;
-use super::reading::{Broken, Reading};
+use super::reading::{Broken, FAR_TOO_LARGE, Reading, UNREADABLE};
 use super::settings::Local;
 use super::shared::Shared;
 use crate::body::Body;
-use crate::error::{DEADLINE_EXCEEDED, Error};
+use crate::error::{BAD_REQUEST, DEADLINE_EXCEEDED, Error, HEADERS_TOO_LARGE, REQUEST_TIMEOUT};
 use crate::io::Io;
-use crate::message::{Interim, Response};
+use crate::message::{Interim, Outline, Response};
 use crate::timer::{self, Deadline};
 
 /// Limits of one connection; see `[listeners.NAME]` for their meaning.
@@ -58,8 +59,14 @@ const STREAMS_A_TURN: usize = 32;
 /// While so much waits to be written, nothing is read: a caller must take what it provokes.
 const MAX_WAITING: usize = 128 << 10;
 
+const HEAD_TOO_SLOW: Fault = Fault::Connection(
+    Code::ENHANCE_YOUR_CALM,
+    "a request head took longer than this listener allows",
+);
+
 /// Serves a connection to its end. `draining` is asked whenever the task is woken; once it says yes, the caller is
-/// told with GOAWAY, and what is under way finishes.
+/// told with GOAWAY, and what is under way finishes. `unanswered` is told why a head was refused that the standard lets
+/// nobody answer.
 ///
 /// # Errors
 /// What broke the connection.
@@ -69,15 +76,24 @@ pub async fn serve<F, A>(
     settings: Settings,
     draining: impl Fn() -> bool,
     answer: F,
+    unanswered: impl Fn(Error),
 ) -> io::Result<()>
 where
     F: Fn(Result<RequestHead, Error>, Body, Arc<dyn Interim>) -> A,
     A: Future<Output = Box<Response>>,
 {
     let mut connection = Connection::new(&io, early, settings, answer);
-    let ended = poll_fn(|cx| connection.poll(cx, &draining)).await;
-    if let Err(Ended::Broken(Broken(code, _))) = &ended {
-        connection.put_goaway(*code);
+    let ended = poll_fn(|cx| {
+        let polled = connection.poll(cx, &draining);
+        connection.callers.malformed.drain(..).for_each(&unanswered);
+        polled
+    })
+    .await;
+    if let Err(Ended::Broken(broken)) = &ended {
+        connection.put_goaway(broken.0);
+        if let Some(error) = refused_head(*broken).filter(|_| connection.greeted) {
+            unanswered(error);
+        }
     }
     drop(connection);
     match ended {
@@ -119,6 +135,21 @@ struct Connection<'io, F, A> {
     due: Due,
     stall: Stall,
     ending: Ending,
+}
+
+/// Why a head was refused, if it is that which broke the connection.
+fn refused_head(Broken(code, why): Broken) -> Option<Error> {
+    let reason = match Fault::Connection(code, why) {
+        HEAD_TOO_SLOW => REQUEST_TIMEOUT,
+        FAR_TOO_LARGE => HEADERS_TOO_LARGE,
+        UNREADABLE => BAD_REQUEST,
+        _ => return None,
+    };
+    let outline = Outline {
+        version: Some(Version::HTTP_2),
+        ..Outline::default()
+    };
+    Some(Error::new(reason, why).of_head(outline))
 }
 
 /// Why a connection ended early.
@@ -324,10 +355,7 @@ where
         }
         match self.head_by.poll_passed(cx) {
             Poll::Pending => Ok(()),
-            Poll::Ready(()) => Err(Broken(
-                Code::ENHANCE_YOUR_CALM,
-                "a request head took longer than this listener allows",
-            )),
+            Poll::Ready(()) => Err(Broken(Code::ENHANCE_YOUR_CALM, HEAD_TOO_SLOW.why())),
         }
     }
 

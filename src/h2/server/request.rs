@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery};
-use http::{Method, header};
+use http::{Method, Version, header};
 
 use crate::error::{BAD_REQUEST, Error, HEADERS_TOO_LARGE};
 use crate::h1::head;
@@ -14,7 +14,8 @@ use crate::h2::frame::Fault;
 use crate::h2::hpack::decode::{Block, Field};
 use crate::h2::hpack::name::Name;
 use crate::headers::{Headers, Spans};
-use crate::message::is_grpc;
+use crate::message::Outline;
+use crate::message::grpc::Dialect;
 
 /// A request head that passed every rule.
 pub struct RequestHead {
@@ -26,7 +27,7 @@ pub struct RequestHead {
 
 /// What a header block holds.
 pub(super) struct Read {
-    /// Or why it is refused.
+    /// Or why it is refused, with its outline.
     pub head: Result<RequestHead, Error>,
     pub is_head: bool,
     pub is_grpc: bool,
@@ -48,7 +49,7 @@ pub(super) fn read(block: &mut Block, max_headers: usize) -> Result<Read, Fault>
         ),
         None => None,
     };
-    Ok(Read {
+    let mut read = Read {
         is_head: method == Some(Method::HEAD),
         is_grpc: fields.is_grpc,
         expects_continue: fields.expects_continue,
@@ -64,7 +65,37 @@ pub(super) fn read(block: &mut Block, max_headers: usize) -> Result<Read, Fault>
                 fields.into_head(block, method, max_headers)
             }
         },
-    })
+    };
+    read.head = read.head.map_err(|error| error.of_head(outline(block)));
+    Ok(read)
+}
+
+/// What can be told of a request that is refused.
+pub(super) fn outline(block: &Block) -> Outline {
+    let mut outline = Outline {
+        version: Some(Version::HTTP_2),
+        ..Outline::default()
+    };
+    for field in &block.fields {
+        let value = field.value(&block.bytes);
+        match field.name {
+            Name::Method => outline.method = Method::from_bytes(value).ok(),
+            Name::Path => outline.note_target(value),
+            Name::Authority => {
+                let authority = Authority::try_from(value).ok();
+                outline.authority = authority.filter(head::is_sound);
+            }
+            name if name.is_pseudo() => {}
+            _ => outline.note_field(field.name(&block.bytes), value),
+        }
+    }
+    if !block.dropped_type.is_empty() {
+        outline.note_field(
+            header::CONTENT_TYPE.as_str().as_bytes(),
+            &block.dropped_type,
+        );
+    }
+    outline
 }
 
 /// What is gathered in the one pass over a block.
@@ -123,7 +154,7 @@ impl Fields {
             Name::ContentLength if self.length.replace(fields::length(value)?).is_some() => {
                 return Err(Fault::malformed("more than one Content-Length"));
             }
-            Name::ContentType => self.is_grpc |= is_grpc(value),
+            Name::ContentType => self.is_grpc |= Dialect::of(value) == Dialect::Grpc,
             Name::Expect => {
                 self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue");
             }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::request::{self, Read};
+use crate::error::{BAD_REQUEST, Error};
 use crate::h2::fields;
 use crate::h2::frame::{self, Code, Fault};
 use crate::h2::hpack::decode::Block;
@@ -43,6 +44,8 @@ pub(super) struct Callers {
     /// The highest stream that was begun.
     pub last: u32,
     pub fresh: Vec<Fresh>,
+    /// Heads that break the rules of their form, whose streams are reset.
+    pub malformed: Vec<Error>,
     /// Streams that we closed before the caller had ended them.
     closed_first: VecDeque<u32>,
     /// Streams are taken no more.
@@ -57,6 +60,7 @@ impl Callers {
             max_headers,
             last: 0,
             fresh: Vec::new(),
+            malformed: Vec::new(),
             closed_first: VecDeque::new(),
             told_to_go: false,
             ponged: false,
@@ -102,10 +106,16 @@ impl Role for Callers {
                 "more streams at once than allowed",
             ));
         }
-        let read = request::read(block, self.max_headers)?;
-        if ends && read.length.is_some_and(|length| length > 0) {
-            return Err(Fault::malformed("less content than announced"));
-        }
+        let read = match request::read(block, self.max_headers) {
+            Ok(Read {
+                length: Some(1..), ..
+            }) if ends => Err(Fault::malformed("less content than announced")),
+            read => read,
+        };
+        let read = read.inspect_err(|fault| {
+            let error = Error::new(BAD_REQUEST, fault.why());
+            self.malformed.push(error.of_head(request::outline(block)));
+        })?;
         let key = state.open(
             stream,
             Answering {

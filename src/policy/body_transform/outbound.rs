@@ -11,7 +11,7 @@ use super::representation::{ask_for_readable, essence, forget_bytes, is_json};
 use super::work::{Given, Work};
 use super::{MAX_BODY, Side, is_bodiless};
 use crate::error::Error;
-use crate::message::{Request, RequestId, Response, is_grpc};
+use crate::message::{Request, RequestId, Response, is_framed};
 use crate::policy::headers::ResponseConfig;
 use crate::policy::stack::Build;
 use crate::policy::validate::Values;
@@ -126,5 +126,5 @@ impl Asked {
 /// A stream of messages, which is never whole.
 fn is_endless(response: &Response) -> bool {
     let kind = response.headers.get(&header::CONTENT_TYPE);
-    kind.is_some_and(|kind| is_grpc(kind) || essence(kind) == "text/event-stream")
+    kind.is_some_and(|kind| is_framed(kind) || essence(kind) == "text/event-stream")
 }

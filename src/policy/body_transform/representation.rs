@@ -4,14 +4,14 @@ use http::{HeaderName, HeaderValue, header};
 
 use super::decode::Coding;
 use crate::headers::Headers;
-use crate::message::is_grpc;
+use crate::message::is_framed;
 
 /// Whether a body is JSON by its content type: `application/json`, `text/json` or `…+json`
 /// (WHATWG MIME Sniffing, "JSON MIME type"). Of several types one that is JSON decides.
 pub fn is_json(headers: &Headers) -> bool {
     headers
         .get_all(&header::CONTENT_TYPE)
-        .any(|kind| !is_grpc(kind) && is_json_type(kind))
+        .any(|kind| !is_framed(kind) && is_json_type(kind))
 }
 
 fn is_json_type(content_type: &[u8]) -> bool {

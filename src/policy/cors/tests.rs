@@ -206,3 +206,31 @@ fn credentials_are_not_for_everybody() {
         ["expose_headers.0"]
     );
 }
+
+#[tokio::test]
+async fn a_page_that_speaks_grpc_may_read_its_status() {
+    let call = [
+        ("origin", "https://app.example"),
+        ("content-type", "application/grpc-web+proto"),
+    ];
+    let status = "grpc-status, grpc-message, grpc-status-details-bin";
+    for (more, exposed) in [
+        ("", status.to_owned()),
+        (
+            "expose_headers = [\"x-a\", \"Grpc-Status\"]",
+            format!("x-a, {status}"),
+        ),
+        ("expose_headers = [\"*\"]", format!("*, {status}")),
+    ] {
+        let text = format!("allow_origins = [\"*\"]\n{more}");
+        let upstream = Upstream(&[("grpc-status", "5")]);
+        let response = answer(&text, asked("POST", &call), upstream).await;
+        let told = shown(&response.headers, "access-control-expose-headers");
+        assert_eq!(told, [&*exposed]);
+        let policy = Cors::new(&config(&text));
+        let refused = policy.apply(asked("POST", &call), &Upstream(&[])).await;
+        let error = refused.unwrap_err();
+        let mut headers = error.headers().iter();
+        assert!(headers.any(|(_, value)| *value == *exposed), "{error}");
+    }
+}

@@ -47,7 +47,7 @@ fn serve_all(wire: &[u8], step: usize) {
                 Box::new(Response::new(status, Body::full("hello")))
             }
         };
-        let _ended = serve(io, BytesMut::new(), SETTINGS, || false, answer).await;
+        let _ended = serve(io, BytesMut::new(), SETTINGS, || false, answer, |_| ()).await;
     });
 }
 

@@ -242,3 +242,50 @@ proptest! {
         prop_assert_eq!(got, meant);
     }
 }
+
+#[test]
+fn what_is_readable_of_a_refused_head_is_told() {
+    let seen = |sent: &str| {
+        let outline = outline(sent.as_bytes());
+        let method = outline.method.map(|method| method.to_string());
+        let target = outline.target.map(|target| target.to_string());
+        let host = outline.authority.map(|host| host.to_string());
+        let names = outline.headers.iter();
+        let names = names.map(|(name, _)| String::from_utf8_lossy(name).into_owned());
+        let names: Vec<String> = names.collect();
+        let told = [method, target, host].map(Option::unwrap_or_default);
+        format!(
+            "{} {:?} {}",
+            told.join(" "),
+            outline.version,
+            names.join(",")
+        )
+    };
+    for (sent, told) in [
+        (
+            "\r\nGET /a?b HTTP/1.1\r\nHost: h:1\r\nX-A: 1\r\nbad name: 1\r\nX-B: 1\r\n\r\nX-C: 1\r\n",
+            "GET /a?b h:1 Some(HTTP/1.1) host,x-a,x-b",
+        ),
+        // The last line has not come whole.
+        (
+            "GET / HTTP/1.0\r\nX-A: 1\r\nX-",
+            "GET /  Some(HTTP/1.0) x-a",
+        ),
+        ("POST /lo", "POST /lo  None "),
+        ("GET /a#b\u{e9} HTTP/3.0\r\n", "GET /a%23b%C3%A9  None "),
+        ("GET relative HTTP/1.1\n", "GET   Some(HTTP/1.1) "),
+        ("\u{16}\u{3}\u{1} \u{0}", "   None "),
+        ("hello", "   None "),
+        ("", "   None "),
+    ] {
+        assert_eq!(seen(sent), told, "{sent}");
+    }
+}
+
+#[test]
+fn a_head_that_is_refused_stays_where_it_is() {
+    let sent = "GET / HTTP/1.1\r\nHost: a b\r\n\r\nbehind";
+    let mut buffer = sent.as_bytes().into();
+    take_request(&mut buffer, LIMITS).unwrap_err();
+    assert_eq!(buffer, sent);
+}

@@ -28,8 +28,8 @@ fn agree_on_request(sent: &[u8]) {
     let parsed = parse_request(sent, LIMITS).unwrap().unwrap();
     assert_eq!(plain.length, parsed.length);
     let received = bytes::Bytes::copy_from_slice(&sent[..plain.length]);
-    let plain = plain.into_head(received.clone());
-    let parsed = parsed.into_head(received);
+    let plain = plain.into_head(&mut received.clone());
+    let parsed = parsed.into_head(&mut received.clone());
     let shown = |head: Result<RequestHead, Error>| match head {
         Ok(head) => told(&head),
         Err(error) => error.to_string(),

@@ -137,7 +137,15 @@ async fn through_our_server(cases: &[Case]) {
             Box::new(response)
         };
         let io = Io::Unix(near);
-        server::serve(io, bytes::BytesMut::new(), settings, || false, answer).await
+        server::serve(
+            io,
+            bytes::BytesMut::new(),
+            settings,
+            || false,
+            answer,
+            |_| (),
+        )
+        .await
     });
     let (mut send, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(far))

@@ -152,3 +152,52 @@ fn what_the_codec_needs_to_know_is_told() {
     assert!(read.is_grpc && read.expects_continue && !read.is_head);
     assert_eq!(read.length, Some(12));
 }
+
+#[test]
+fn a_head_that_is_refused_says_whose_it_is() {
+    let fields = [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":path", "/a.B/C"),
+        (":authority", "shop.example"),
+        ("x-request-id", "id-1"),
+        ("content-type", "application/grpc"),
+        ("x-a", "1"),
+        ("x-b", "1"),
+    ];
+    let mut error = with(&fields[4..]).err().unwrap();
+    assert!(error.take_outline().is_some());
+    let mut error = read_all(&fields).unwrap().head.err().unwrap();
+    assert_eq!(error.reason(), HEADERS_TOO_LARGE);
+    let outline = error.take_outline().unwrap();
+    assert_eq!(outline.method, Some(Method::POST));
+    assert_eq!(outline.target.as_ref().unwrap().path(), "/a.B/C");
+    assert_eq!(outline.authority.as_ref().unwrap().host(), "shop.example");
+    assert_eq!(outline.version, Some(Version::HTTP_2));
+    assert_eq!(outline.dialect(), Dialect::Grpc);
+    assert_eq!(outline.headers.len(), 4);
+}
+
+#[test]
+fn a_content_type_behind_the_limit_still_says_whose_a_head_is() {
+    let long = "y".repeat(70 << 10);
+    let call = [("x-long", &*long), ("content-type", "application/grpc")];
+    let fields = [&START[..], &call].concat();
+    // As literals and, the second time, out of the table.
+    let mut encoder = Encoder::default();
+    let mut decoder = Decoder::default();
+    for _ in 0..2 {
+        let mut wire = Vec::new();
+        for (name, value) in &fields {
+            encoder.field(&mut wire, name.as_bytes(), value.as_bytes());
+        }
+        let mut block = Block::default();
+        block.clear(60 << 10);
+        decoder.decode(&wire, &mut block).unwrap();
+        let mut error = read(&mut block, 3).unwrap().head.err().unwrap();
+        assert_eq!(error.reason(), HEADERS_TOO_LARGE);
+        assert_eq!(error.take_outline().unwrap().dialect(), Dialect::Grpc);
+        block.clear(60 << 10);
+        assert!(block.dropped_type.is_empty());
+    }
+}

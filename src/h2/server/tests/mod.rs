@@ -47,7 +47,7 @@ pub(super) async fn serving_with(
     far.greet(&first).await;
     tokio::spawn(async move {
         let answer = move |head, body, interim| answer((head, body, interim));
-        let _ended = serve(io, BytesMut::new(), settings, || false, answer).await;
+        let _ended = serve(io, BytesMut::new(), settings, || false, answer, |_| ()).await;
     });
     far
 }
@@ -105,7 +105,7 @@ async fn every_split_of_the_wire_is_read_alike() {
         tokio::spawn(async move {
             let early = BytesMut::from(&first[..]);
             let answer = |head, body, interim| echo((head, body, interim));
-            let _ended = serve(io, early, SETTINGS, || false, answer).await;
+            let _ended = serve(io, early, SETTINGS, || false, answer, |_| ()).await;
         });
         tokio::task::yield_now().await;
         far.send(second).await;

@@ -78,7 +78,7 @@ async fn a_caller_that_does_not_read_its_socket_is_left() {
     far.send(get(1)).await;
     let start = Instant::now();
     let answer = |_, _, _| async { ok(vec![b'x'; 64 << 20]) };
-    serve(io, BytesMut::new(), SETTINGS, || false, answer)
+    serve(io, BytesMut::new(), SETTINGS, || false, answer, |_| ())
         .await
         .unwrap();
     assert!(start.elapsed() >= WRITE_STALL && start.elapsed() < WRITE_STALL + 2 * LINGER);
@@ -173,7 +173,7 @@ async fn a_drain_waits_for_what_is_under_way_and_takes_no_more() {
             ok("done")
         };
         let draining = || DRAINING.load(Ordering::SeqCst);
-        serve(io, BytesMut::new(), SETTINGS, draining, answer).await
+        serve(io, BytesMut::new(), SETTINGS, draining, answer, |_| ()).await
     });
     far.send([get(1), ping(b"00000000")].concat()).await;
     far.news().await;
@@ -193,4 +193,55 @@ async fn a_drain_waits_for_what_is_under_way_and_takes_no_more() {
     assert_eq!(status(&far.news().await), "200");
     assert_eq!(far.news().await, Event::Data(1, b"done".to_vec(), true));
     assert_eq!(far.news().await, Event::Closed);
+}
+
+/// Serves what `wire` holds to the end of the connection; the reasons of heads that got no answer, with their methods.
+async fn unanswered(wire: Vec<u8>) -> Vec<(crate::error::Reason, Option<Method>)> {
+    let (io, mut far) = pair();
+    far.greet(&frame(frame::SETTINGS, 0, 0, &[])).await;
+    far.send(wire).await;
+    far.end().await;
+    let told = std::sync::Mutex::new(Vec::new());
+    let note = |mut error: Error| {
+        let method = error.take_outline().unwrap().method;
+        told.lock().unwrap().push((error.reason(), method));
+    };
+    let answer = |head, body, interim| echo((head, body, interim));
+    let _ended = serve(io, BytesMut::new(), SETTINGS, || false, answer, note).await;
+    told.into_inner().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_gets_no_answer_is_told_of() {
+    use crate::error::{BAD_REQUEST, HEADERS_TOO_LARGE};
+    let post = Some(Method::POST);
+    let fields = [(":method", "POST"), (":path", "/"), ("te", "gzip")];
+    let malformed = [headers(1, true, &fields), get(3)].concat();
+    assert_eq!(unanswered(malformed).await, [(BAD_REQUEST, post.clone())]);
+    // The same, in the turn in which the connection breaks.
+    let broken = [headers(1, true, &fields), frame(frame::DATA, 0, 0, b"")].concat();
+    assert_eq!(unanswered(broken).await, [(BAD_REQUEST, post)]);
+    let half = frame(frame::HEADERS, 0, 1, &[0x82]);
+    let more = frame(frame::CONTINUATION, 0, 1, &[0; 16 << 10]);
+    let flood = [half, more.clone(), more].concat();
+    assert_eq!(unanswered(flood).await, [(HEADERS_TOO_LARGE, None)]);
+    let unreadable = frame(frame::HEADERS, frame::END_HEADERS, 1, &[0x80]);
+    assert_eq!(unanswered(unreadable).await, [(BAD_REQUEST, None)]);
+    // Its fault is no head's.
+    assert!(unanswered(frame(frame::DATA, 0, 0, b"")).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_takes_too_long_is_told_of() {
+    let (io, mut far) = pair();
+    far.greet(&frame(frame::SETTINGS, 0, 0, &[])).await;
+    far.send(frame(frame::HEADERS, 0, 1, &[0x82])).await;
+    let told = AtomicUsize::new(0);
+    let note = |error: Error| {
+        assert_eq!(error.reason(), REQUEST_TIMEOUT);
+        told.fetch_add(1, Ordering::SeqCst);
+    };
+    let answer = |head, body, interim| echo((head, body, interim));
+    let _ended = serve(io, BytesMut::new(), SETTINGS, || false, answer, note).await;
+    assert_eq!(told.into_inner(), 1);
 }
