@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 
 use crate::body::{Body, End, Guard};
 use crate::error::{CALLER_GONE, Error, Reason};
+use crate::message::grpc::{self, Dialect, Status};
 use crate::message::{Outline, Request, RequestId, Response, ServedBy, Tunnelled};
 use crate::peer::{Identity, Peer};
 use crate::snapshot::{Route, Snapshot};
@@ -27,6 +28,11 @@ pub struct Finish {
     log: Option<Box<Line>>,
     /// What passes once the connection has changed its protocol.
     tunnelled: Option<Arc<Tunnelled>>,
+    dialect: Dialect,
+    /// Of a call of gRPC.
+    grpc_status: Option<Status>,
+    /// Who answered a call of gRPC.
+    upstream: Option<Arc<str>>,
     ended: bool,
 }
 
@@ -66,6 +72,7 @@ struct Logged {
 impl Finish {
     pub fn new(
         request: &mut Request,
+        dialect: Dialect,
         unrouted: &Arc<RouteMetrics>,
         snapshot: &Snapshot,
     ) -> Self {
@@ -74,14 +81,14 @@ impl Finish {
         let peer = request.context.peer.clone();
         let request_bytes = count(request);
         let received = request.context.received;
-        Finish::begin(peer, received, request_bytes, unrouted, log)
+        Finish::begin(peer, received, request_bytes, dialect, unrouted, log)
     }
 
     pub fn of_head(head: RefusedHead, unrouted: &Arc<RouteMetrics>, snapshot: &Snapshot) -> Self {
-        let peer = head.peer.clone();
+        let (peer, dialect) = (head.peer.clone(), head.outline.dialect());
         let log = snapshot.access_log.as_ref();
         let log = log.map(|log| Box::new(Line::new(log.clone(), Logged::of_head(head, log))));
-        Finish::begin(peer, timer::now(), Sent::Known(0), unrouted, log)
+        Finish::begin(peer, timer::now(), Sent::Known(0), dialect, unrouted, log)
     }
 
     #[inline]
@@ -89,6 +96,7 @@ impl Finish {
         peer: Arc<Peer>,
         received: Instant,
         request_bytes: Sent,
+        dialect: Dialect,
         unrouted: &Arc<RouteMetrics>,
         log: Option<Box<Line>>,
     ) -> Self {
@@ -103,6 +111,9 @@ impl Finish {
             reason: Some(CALLER_GONE),
             log,
             tunnelled: None,
+            dialect,
+            grpc_status: None,
+            upstream: None,
             ended: false,
         }
     }
@@ -132,6 +143,19 @@ impl Finish {
         if let Some(upgraded) = &response.upgrade {
             self.tunnelled = Some(upgraded.passed.clone());
         }
+        if self.dialect.is_grpc() {
+            self.grpc_status = Status::in_head(&response.headers);
+            self.upstream = response.served_by.as_ref().map(|by| by.upstream.clone());
+        }
+    }
+
+    /// With which status a call of gRPC has ended; `None` when it stands in the body, where that of browsers has it.
+    fn grpc_status(&self) -> Option<Status> {
+        self.grpc_status.or(match (self.reason, self.dialect) {
+            (Some(reason), _) => Some(Status::of_reason(reason)),
+            (None, Dialect::Grpc) => Some(Status::of_http(self.status)),
+            (None, _) => (self.status != StatusCode::OK).then(|| Status::of_http(self.status)),
+        })
     }
 
     fn finish(&mut self, response_bytes: u64) {
@@ -158,6 +182,11 @@ impl Finish {
             request_bytes,
             response_bytes,
         );
+        let mut grpc_status = None;
+        if self.dialect.is_grpc() {
+            grpc_status = self.grpc_status();
+            self.metrics.grpc_ended(self.upstream.as_ref(), grpc_status);
+        }
         if let Some(line) = &self.log {
             let request = &line.request;
             let served_by = line.served_by.as_ref();
@@ -170,6 +199,7 @@ impl Finish {
                 identity: self.peer.identity().map(Identity::name),
                 version: request.version,
                 status,
+                grpc_status: grpc_status.map(Status::code),
                 request_bytes,
                 response_bytes,
                 seconds,
@@ -194,6 +224,14 @@ impl Guard for Finish {
             End::Dropped => self.reason = self.reason.or(Some(CALLER_GONE)),
         }
         self.finish(passed);
+    }
+
+    fn trailers(&mut self, trailers: &HeaderMap) {
+        if self.dialect.is_grpc()
+            && let Some(status) = trailers.get(grpc::STATUS)
+        {
+            self.grpc_status = Some(Status::parse(status.as_bytes()));
+        }
     }
 }
 

@@ -86,7 +86,7 @@ impl Proxy {
         let (mut finish, routed) = {
             // The guard of the snapshot must not live across an await.
             let snapshot = self.snapshot.load();
-            let finish = Finish::new(&mut request, &self.unrouted, &snapshot);
+            let finish = Finish::new(&mut request, dialect, &self.unrouted, &snapshot);
             (finish, find_route(&snapshot, &mut request))
         };
         let (route, outcome) = match routed {

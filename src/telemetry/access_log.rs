@@ -48,6 +48,8 @@ pub struct Record<'a> {
     pub version: Option<Version>,
     /// What the caller was told.
     pub status: u16,
+    /// With which status a call of gRPC has ended.
+    pub grpc_status: Option<u8>,
     /// Bytes of the request's body, as far as it was read.
     pub request_bytes: u64,
     /// Bytes of the response's body, as far as it was sent.
@@ -147,6 +149,9 @@ impl<W: Write + Clone> AccessLog<W> {
              \"http.server.request.duration\":{:.6}",
             record.status, record.request_bytes, record.response_bytes, record.seconds
         );
+        if let Some(status) = record.grpc_status {
+            let _ = write!(line, ",\"rpc.grpc.status_code\":{status}");
+        }
         text(line, "outrigger.identity", record.identity);
         text(line, "outrigger.listener", Some(record.listener));
         text(line, "outrigger.route", record.route);
@@ -217,6 +222,7 @@ mod tests {
         identity: Some("spiffe://td/app"),
         version: Some(Version::HTTP_2),
         status: 503,
+        grpc_status: None,
         request_bytes: 12,
         response_bytes: 345,
         seconds: 0.001_5,
@@ -340,9 +346,20 @@ mod tests {
             "http.request.method",
             "url.path",
             "network.protocol.version",
+            "rpc.grpc.status_code",
         ] {
             assert!(line.get(name).is_none(), "{name} in {line}");
         }
+    }
+
+    #[test]
+    fn a_call_of_grpc_shows_its_status() {
+        let record = Record {
+            grpc_status: Some(14),
+            ..RECORD
+        };
+        let line: Value = serde_json::from_str(&logged(&[], record)).unwrap();
+        assert_eq!(line["rpc.grpc.status_code"], 14);
     }
 
     #[test]

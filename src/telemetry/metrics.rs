@@ -103,6 +103,12 @@ const DESCRIPTIONS: &[(Kind, &str, &str)] = &[
     ),
     (
         Counter,
+        "outrigger_grpc_responses_total",
+        "Calls of gRPC, by the upstream that answered (none: the proxy itself) and their status; \
+         in_body: a page's call, whose status stands in the body.",
+    ),
+    (
+        Counter,
         "outrigger_rate_limited_total",
         "Requests over a rate limit, also those that only a shadow limit would have refused.",
     ),

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use crate::error::Reason;
+use crate::message::grpc::Status;
 
 const REQUESTS: &str = "outrigger_requests_total";
 const DURATION: &str = "outrigger_request_duration_seconds";
@@ -16,15 +17,20 @@ const IN_FLIGHT: &str = "outrigger_requests_in_flight";
 const REQUEST_BYTES: &str = "outrigger_request_bytes_total";
 const RESPONSE_BYTES: &str = "outrigger_response_bytes_total";
 const REFUSED: &str = "outrigger_refused_total";
+const GRPC_RESPONSES: &str = "outrigger_grpc_responses_total";
 
 /// The route label of requests that no route takes.
 pub const NO_ROUTE: &str = "none";
+
+/// Where the status of a call stands in the body, which is not read: the gRPC of browsers.
+const IN_BODY: &str = "in_body";
 
 /// The metrics of one route. Those made for the same name count together, so counts outlive a reload.
 pub struct RouteMetrics {
     route: Arc<str>,
     requests: Series<Answered>,
     refused: Series<&'static str>,
+    grpc: Series<Called>,
     duration: Histogram,
     in_flight: Gauge,
     request_bytes: Counter,
@@ -38,6 +44,7 @@ impl RouteMetrics {
         RouteMetrics {
             requests: Series::default(),
             refused: Series::default(),
+            grpc: Series::default(),
             duration: histogram!(DURATION, "route" => route.clone()),
             in_flight: gauge!(IN_FLIGHT, "route" => route.clone()),
             request_bytes: counter!(REQUEST_BYTES, "route" => route.clone()),
@@ -77,6 +84,24 @@ impl RouteMetrics {
         if let Some(reason) = reason {
             self.refused(reason).increment(1);
         }
+    }
+
+    /// Counts a call of gRPC that has ended: who answered, unless it was the proxy itself, and with which status.
+    pub fn grpc_ended(&self, upstream: Option<&Arc<str>>, status: Option<Status>) {
+        let counter = self.grpc.get(
+            |key| key.status == status && key.upstream.as_deref() == upstream.map(|name| &**name),
+            || {
+                let counter = counter!(
+                    GRPC_RESPONSES,
+                    "route" => self.route.clone(),
+                    "upstream" => upstream.cloned().unwrap_or_default(),
+                    "grpc_status" => status.map_or(IN_BODY, Status::name),
+                );
+                let upstream = upstream.cloned();
+                (Called { upstream, status }, counter)
+            },
+        );
+        counter.increment(1);
     }
 
     fn requests(&self, listener: &Arc<str>, status: u16) -> &Counter {
@@ -126,6 +151,11 @@ impl Drop for InFlight {
 struct Answered {
     listener: Arc<str>,
     status: u16,
+}
+
+struct Called {
+    upstream: Option<Arc<str>>,
+    status: Option<Status>,
 }
 
 /// Counters found by a walk along a chain that only grows: no lock, no hash, and for the few keys that a route
@@ -202,6 +232,28 @@ mod tests {
             none.finished(&"in".into(), 503, Some(OVERLOADED), 0.001, 0, 0);
         });
         assert!(text.contains("outrigger_refused_total{route=\"none\",reason=\"overloaded\"} 1"));
+    }
+
+    #[test]
+    fn a_call_of_grpc_is_counted_by_who_answered_and_by_its_status() {
+        let text = rendered(|| {
+            let pay = RouteMetrics::new("pay");
+            let upstream = "payments".into();
+            pay.grpc_ended(Some(&upstream), Some(Status::parse(b"0")));
+            pay.grpc_ended(Some(&upstream), Some(Status::parse(b"0")));
+            pay.grpc_ended(Some(&upstream), None);
+            pay.grpc_ended(None, Some(Status::UNAVAILABLE));
+        });
+        for (upstream, status, count) in [
+            ("payments", "OK", 2),
+            ("payments", "in_body", 1),
+            ("", "UNAVAILABLE", 1),
+        ] {
+            let line = format!(
+                "outrigger_grpc_responses_total{{route=\"pay\",upstream=\"{upstream}\",grpc_status=\"{status}\"}} {count}"
+            );
+            assert!(text.lines().any(|l| l == line), "{line} in {text}");
+        }
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Calls of gRPC: what their callers are told in, and how they are counted.
 
-use crate::support::{H2Client, H2Origin, Origin, Proxy, Setup};
+use crate::support::{H2Client, H2Origin, Origin, Proxy, SOON, Script, Setup, eventually};
 
 const CALL: (&str, &str) = ("content-type", "application/grpc");
+const RESPONSES: &str = "outrigger_grpc_responses_total";
+const LOGGED: &str = "[log]\naccess_log = true\n";
 
 fn to_h2(origin: &H2Origin) -> Setup {
     Setup::to_address(origin.address()).upstream(r#"protocol = "http2""#)
@@ -14,7 +16,7 @@ fn a_call_that_is_refused_before_its_route_is_known_gets_a_status() {
     let setup = to_h2(&origin)
         .listener("max_headers = 5\nmax_header_bytes = \"4KiB\"")
         .route(r#"match = { path = "/a.B/{method}", methods = ["PUT"] }"#);
-    let proxy = Proxy::with(&setup);
+    let proxy = Proxy::with(&setup.also(LOGGED));
     let many = [("x-a", "1"); 6];
     let long = "y".repeat(5000);
     // Metadata stands before what says that it is a call, as some libraries have it.
@@ -45,6 +47,12 @@ fn a_call_that_is_refused_before_its_route_is_known_gets_a_status() {
         assert!(answer.header("grpc-message").is_some(), "{reason}");
         assert!(answer.body.is_empty(), "{reason}");
     }
+    eventually(SOON, "all are counted", || {
+        proxy.metrics().sum(RESPONSES, &[("upstream", "")]) == 6.0
+    });
+    let exhausted = [("grpc_status", "RESOURCE_EXHAUSTED")];
+    assert_eq!(proxy.metrics().sum(RESPONSES, &exhausted), 2.0);
+    assert!(proxy.stdout().contains("\"rpc.grpc.status_code\":8"));
     assert!(origin.requests().is_empty());
 }
 
@@ -77,5 +85,70 @@ fn a_call_of_a_page_that_is_refused_gets_a_status_in_its_head() {
             let told = exposed.is_some_and(|names| names.contains("grpc-status"));
             assert_eq!(told, reason == "forbidden", "{exposed:?}");
         }
+    }
+}
+
+#[test]
+fn calls_are_counted_and_logged_by_their_status() {
+    let origin = H2Origin::start();
+    let proxy = Proxy::with(&to_h2(&origin).route("retry = false").also(LOGGED));
+    let client = H2Client::connect(proxy.address());
+    for path in ["/good", "/good", "/unavailable"] {
+        client.request("POST", path, &[CALL], "message");
+    }
+    let mut cut = client.open("POST", "/cut", &[CALL]);
+    cut.send("message");
+    assert!(cut.ended().try_answer().is_err());
+    client.request("POST", "/plain", &[], "no call");
+    let of = |status: &str| {
+        let labels = [
+            ("route", "all"),
+            ("upstream", "origin"),
+            ("grpc_status", status),
+        ];
+        proxy.metrics().sum(RESPONSES, &labels)
+    };
+    eventually(SOON, "the last is counted", || {
+        proxy.metrics().sum("outrigger_requests_total", &[]) == 5.0
+    });
+    assert_eq!(of("OK"), 2.0);
+    // The cut one is unavailable as well: the upstream went away in the middle of its answer.
+    assert_eq!(of("UNAVAILABLE"), 2.0);
+    assert_eq!(proxy.metrics().sum(RESPONSES, &[]), 4.0);
+    eventually(SOON, "all lines are written", || {
+        proxy.stdout().lines().count() == 5
+    });
+    let status = |path: &str| {
+        let log = proxy.stdout();
+        let line = log.lines().find(|line| line.contains(path)).unwrap();
+        serde_json::from_str::<serde_json::Value>(line).unwrap()["rpc.grpc.status_code"].clone()
+    };
+    assert_eq!(status("/good"), 0);
+    assert_eq!(status("/unavailable"), 14);
+    assert_eq!(status("/cut"), 14);
+    assert!(status("/plain").is_null());
+}
+
+#[test]
+fn an_answer_without_a_status_counts_as_what_its_caller_makes_of_it() {
+    let origin = Origin::start()
+        .on("/bare", Script::new().answering("200 OK", "?"))
+        .on(
+            "/away",
+            Script::new().answering("503 Service Unavailable", "?"),
+        );
+    let proxy = Proxy::with(&Setup::to(&origin));
+    for (path, kind, status) in [
+        ("/bare", CALL.1, "UNKNOWN"),
+        ("/away", CALL.1, "UNAVAILABLE"),
+        // A page's call has its status in the body, unless that is no answer to a call.
+        ("/bare", "application/grpc-web", "in_body"),
+        ("/away", "application/grpc-web-text", "UNAVAILABLE"),
+    ] {
+        let of = || proxy.metrics().sum(RESPONSES, &[("grpc_status", status)]);
+        let before = of();
+        let fields = [("Content-Type", kind)];
+        proxy.client().request("POST", path, &fields, "message");
+        eventually(SOON, "it is counted", || of() == before + 1.0);
     }
 }
