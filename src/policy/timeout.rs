@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use tokio::time::Instant;
 
 use super::stack::{Answer, Handler, Policy};
 use crate::body::{Body, Splice};
-use crate::error::{DEADLINE_EXCEEDED, Error, Progress, UPSTREAM_TIMEOUT};
+use crate::error::{DEADLINE_EXCEEDED, Error, Progress, REQUEST_TIMEOUT, UPSTREAM_TIMEOUT};
 use crate::message::{Request, Response};
 use crate::pipe::Pipe;
 use crate::problem::Problems;
@@ -21,6 +20,9 @@ use crate::timer::{self, Deadline};
 use crate::value::{Limit, Toggle};
 
 mod caller;
+mod upload;
+
+use upload::Upload;
 
 pub(super) use caller::tell_time_left;
 
@@ -35,7 +37,7 @@ pub(super) fn check(key: &str, limit: Option<&Limit>, problems: &mut Problems) {
     }
 }
 
-/// Limits the wait for the response's head, for each piece of its body, and the whole exchange.
+/// Limits the wait for the response's head, the time in which nothing passes behind it, and the whole exchange.
 pub(super) struct Timeout {
     head: Option<Duration>,
     idle: Option<Duration>,
@@ -78,7 +80,15 @@ impl Policy for Timeout {
         request.context.hurried = hurried;
         tell_time_left(&mut request);
 
-        let waiting = self.head.map(|length| Waiting::watch(&mut request, length));
+        let start = timer::now();
+        let watches = self.head.is_some() || self.idle.is_some();
+        let upload = watches.then(|| Upload::watch_body(&mut request, start));
+        let upload = upload.flatten();
+        let waiting = self.head.map(|length| Waiting {
+            length,
+            start,
+            upload: upload.clone(),
+        });
         request.context.head_by = waiting.as_ref().and_then(Waiting::certain_until);
         let mut response = head(next.call(request), waiting, deadline, hurried).await?;
 
@@ -91,6 +101,7 @@ impl Policy for Timeout {
             response.body = Body::splicing(Limited {
                 body: response.body,
                 idle: self.idle,
+                upload,
                 deadline,
                 hurried,
                 waiting_since: None,
@@ -163,27 +174,6 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn watch(request: &mut Request, length: Duration) -> Self {
-        let start = timer::now();
-        let upload = request.body.is_stream().then(|| {
-            let upload = Arc::new(Upload {
-                start,
-                last_piece: AtomicU64::new(0),
-            });
-            let body = std::mem::replace(&mut request.body, Body::empty());
-            request.body = Body::splicing(Watched {
-                body,
-                upload: upload.clone(),
-            });
-            upload
-        });
-        Waiting {
-            length,
-            start,
-            upload,
-        }
-    }
-
     /// When it has lasted too long, if nothing can change that any more.
     fn certain_until(&self) -> Option<Instant> {
         match self.upload {
@@ -202,98 +192,15 @@ impl Waiting {
     }
 }
 
-/// How far a request's body has got.
-struct Upload {
-    start: Instant,
-    /// Nanoseconds from `start` to the last piece of the body; [`AWAITED`] while the caller owes one.
-    last_piece: AtomicU64,
-}
-
-const AWAITED: u64 = u64::MAX;
-
-impl Upload {
-    fn handed_over(&self) -> Instant {
-        match self.last_piece.load(Ordering::Relaxed) {
-            AWAITED => timer::now(),
-            nanos => self.start + Duration::from_nanos(nanos),
-        }
-    }
-
-    fn piece_handed_over(&self) {
-        let nanos = timer::now().duration_since(self.start).as_nanos() as u64;
-        self.last_piece.store(nanos, Ordering::Relaxed);
-    }
-
-    fn piece_awaited(&self) {
-        self.last_piece.store(AWAITED, Ordering::Relaxed);
-    }
-
-    fn watch<T>(&self, polled: Poll<T>) -> Poll<T> {
-        match polled {
-            Poll::Pending => self.piece_awaited(),
-            Poll::Ready(_) => self.piece_handed_over(),
-        }
-        polled
-    }
-}
-
-/// A request's body that tells how it gets on.
-struct Watched {
-    body: Body,
-    upload: Arc<Upload>,
-}
-
-impl http_body::Body for Watched {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
-        self.upload.watch(polled)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Splice for Watched {
-    fn can_splice(mut self: Pin<&mut Self>) -> bool {
-        self.body.can_splice()
-    }
-
-    fn poll_splice(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        pipe: &mut Pipe,
-    ) -> Poll<Result<Option<u64>, Error>> {
-        let polled = self.body.poll_splice(cx, pipe);
-        self.upload.watch(polled)
-    }
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        // Nobody waits for the caller any more, so what follows is the upstream's time.
-        if self.upload.last_piece.load(Ordering::Relaxed) == AWAITED {
-            self.upload.piece_handed_over();
-        }
-    }
-}
-
 /// A response's body that fails when a piece, or its end, comes too late.
 ///
-/// Only the wait for a piece counts, not the time that its reader takes.
+/// Only the wait for a piece counts, not the time that its reader takes. An exchange is not idle while its caller still
+/// sends: that passes as well.
 struct Limited {
     body: Body,
     idle: Option<Duration>,
+    /// The request's body, when it was not here from the start.
+    upload: Option<Arc<Upload>>,
     deadline: Option<Instant>,
     hurried: bool,
     waiting_since: Option<Instant>,
@@ -302,8 +209,12 @@ struct Limited {
 
 impl Limited {
     /// Fails when the wait has lasted too long.
-    fn poll_limits(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+    fn poll_limits(&mut self, cx: &mut Context<'_>) -> Poll<Late> {
         let since = *self.waiting_since.get_or_insert_with(timer::now);
+        let since = match &self.upload {
+            Some(upload) => since.max(upload.passed()),
+            None => since,
+        };
         let idle_until = self.idle.and_then(|length| since.checked_add(length));
         let Some(until) = earliest(idle_until, self.deadline) else {
             return Poll::Pending;
@@ -311,11 +222,15 @@ impl Limited {
         self.limit.set(until);
         ready!(self.limit.poll_passed(cx));
         Poll::Ready(match self.deadline {
-            Some(deadline) if deadline <= until => deadline_exceeded(),
-            _ => Error::new(
-                UPSTREAM_TIMEOUT,
-                "the upstream stopped in the middle of its answer",
-            ),
+            Some(deadline) if deadline <= until => Late::Deadline,
+            _ if self
+                .upload
+                .as_ref()
+                .is_some_and(|upload| upload.is_awaited()) =>
+            {
+                Late::Both
+            }
+            _ => Late::Upstream,
         })
     }
 
@@ -330,7 +245,7 @@ impl Limited {
             .deadline
             .is_some_and(|deadline| deadline <= timer::now())
         {
-            return Poll::Ready(Err(self.cut(deadline_exceeded())));
+            return Poll::Ready(Err(self.cut(Late::Deadline)));
         }
         match poll(&mut self.body, cx) {
             Poll::Ready(polled) => {
@@ -338,19 +253,42 @@ impl Limited {
                 Poll::Ready(Ok(polled))
             }
             Poll::Pending => {
-                let error = ready!(self.poll_limits(cx));
-                Poll::Ready(Err(self.cut(error)))
+                let late = ready!(self.poll_limits(cx));
+                Poll::Ready(Err(self.cut(late)))
             }
         }
     }
 
     /// Lets go of the source at once, so that what it holds upstream is freed.
-    fn cut(&mut self, error: Error) -> Error {
-        let late = std::mem::replace(&mut self.body, Body::empty());
-        let_go(late, &error, self.hurried);
+    fn cut(&mut self, late: Late) -> Error {
+        let body = std::mem::replace(&mut self.body, Body::empty());
+        let error = match late {
+            Late::Deadline => deadline_exceeded(),
+            Late::Upstream => Error::new(
+                UPSTREAM_TIMEOUT,
+                "the upstream stopped in the middle of its answer",
+            ),
+            Late::Both => Error::new(
+                REQUEST_TIMEOUT,
+                "neither side has sent anything for as long as the route allows",
+            ),
+        };
+        match late {
+            Late::Both => drop(body),
+            Late::Deadline | Late::Upstream => let_go(body, &error, self.hurried),
+        }
         self.deadline = None;
         error.at(Progress::Answering)
     }
+}
+
+/// Whose time is over.
+#[derive(Clone, Copy)]
+enum Late {
+    Deadline,
+    Upstream,
+    /// The caller owes a piece of its request as well, for which the upstream may be waiting.
+    Both,
 }
 
 impl http_body::Body for Limited {

@@ -144,6 +144,72 @@ async fn a_stream_may_last_while_its_pieces_come() {
     assert!(body.frame().await.is_none());
 }
 
+/// Answers at once with a body, and goes on reading the request's.
+struct Duplex(std::sync::Mutex<Option<Body>>);
+
+impl Handler for Duplex {
+    fn call<'a>(&'a self, mut request: Box<Request>) -> Answer<'a> {
+        tokio::spawn(async move { while let Some(Ok(_)) = request.body.frame().await {} });
+        let body = self.0.lock().unwrap().take().unwrap();
+        Box::pin(std::future::ready(Ok(Box::new(Response::new(
+            StatusCode::OK,
+            body,
+        )))))
+    }
+}
+
+/// The end of an answer of which nothing comes, while the caller sends a piece at each of these times; then it ends its
+/// request, or keeps it open. Whether the end counts against the upstream comes with it.
+async fn ended(policy: &Timeout, sent_at: &'static [u64], ends: bool) -> (Error, u64, bool) {
+    struct Learns(Arc<std::sync::atomic::AtomicBool>);
+    impl crate::body::Guard for Learns {
+        fn end(&mut self, _: crate::body::End<'_>, _: u64) {
+            let overdue = timer::is_overdue();
+            self.0.store(overdue, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+    let overdue = Arc::default();
+    let (_silent, answer) = fed();
+    let answer = answer.with_guard(Learns(Arc::clone(&overdue)));
+    let (feed, upload) = fed();
+    let mut call = request("POST", "/");
+    call.body = upload;
+    let begun = Instant::now();
+    tokio::spawn(async move {
+        for at in sent_at {
+            tokio::time::sleep_until(begun + secs(*at)).await;
+            feed.send(piece("x")).await.unwrap();
+        }
+        if !ends {
+            std::future::pending::<()>().await;
+        }
+    });
+    let target = Duplex(Some(answer).into());
+    let mut body = policy.apply(call, &target).await.unwrap().body;
+    let error = body.frame().await.unwrap().unwrap_err();
+    let overdue = overdue.load(std::sync::atomic::Ordering::Relaxed);
+    (error, begun.elapsed().as_secs(), overdue)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exchange_is_not_idle_while_its_caller_sends() {
+    for head in [Some(15), None] {
+        let policy = limits(head, Some(10), None);
+        let (error, took, overdue) = ended(&policy, &[8, 16, 24], false).await;
+        assert_eq!((error.reason(), took), (REQUEST_TIMEOUT, 34), "{error}");
+        assert!(!overdue, "the caller owed the next piece");
+        assert_eq!(error.progress(), Progress::Answering);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_is_silent_when_it_has_the_whole_request_is_to_blame() {
+    let policy = limits(Some(15), Some(10), None);
+    let (error, took, overdue) = ended(&policy, &[8], true).await;
+    assert_eq!((error.reason(), took), (UPSTREAM_TIMEOUT, 18), "{error}");
+    assert!(overdue);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_slow_reader_is_not_an_idle_upstream() {
     let policy = limits(None, Some(10), None);
