@@ -96,6 +96,7 @@ impl Connection {
         let interim = {
             let mut state = self.shared.state();
             state.interim_over = true;
+            state.answered = true;
             // Whoever waits for a 100 may send its body or not: the bytes that follow could be either.
             self.exchange.keep_alive &= keep_alive && !state.awaits_continue && !state.body_failed;
             std::mem::take(&mut state.interim)

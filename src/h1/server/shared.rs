@@ -37,6 +37,9 @@ pub(super) struct State {
     pub interim: Vec<u8>,
     /// No interim answer may be sent: the final one has begun, or the caller could not read it.
     pub interim_over: bool,
+    /// The final answer has begun. From then on `idle_timeout` of the route says how long a caller may pause: whoever
+    /// listens to an answer need not send.
+    pub answered: bool,
     /// Wakes the connection's task, for what a body polled elsewhere leaves it to do.
     pub connection: Option<Waker>,
     /// Number of the body that may read. A body that was disowned reads nothing more.
@@ -58,6 +61,7 @@ impl Shared {
                 awaits_continue: false,
                 interim: Vec::new(),
                 interim_over: false,
+                answered: false,
                 connection: None,
                 reading: 0,
                 body: None,
@@ -90,6 +94,7 @@ impl State {
         self.awaits_continue = head.expects_continue;
         // RFC 9110 section 15.2: an HTTP/1.0 caller cannot read interim answers.
         self.interim_over = head.version == Version::HTTP_10;
+        self.answered = false;
         self.interim.clear();
         self.gap.clear();
         self.body_failed = false;
@@ -175,6 +180,10 @@ impl RequestBody {
                 state.gap.set(timer::now() + state.body_timeout);
             }
             ready!(state.gap.poll_passed(cx));
+            // Looked at only now, so that nobody has to be woken when an answer begins.
+            if state.answered {
+                return Poll::Pending;
+            }
             state.body_failed = true;
             return Poll::Ready(Some(Err(Error::new(
                 REQUEST_TIMEOUT,

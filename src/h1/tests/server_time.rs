@@ -87,6 +87,27 @@ async fn a_stalled_body_times_out_after_its_last_piece() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_body_may_pause_once_its_answer_has_begun() {
+    let (io, mut far) = unix();
+    let mut connection = connection(io);
+    far.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab")
+        .await;
+    let (_, body) = next(&mut connection).await;
+    // Every piece of the request is one of the answer.
+    let answering = connection.respond(Response::new(StatusCode::OK, body), true);
+    let start = Instant::now();
+    let calling = async {
+        far.read_until("ab").await;
+        tokio::time::sleep(Duration::from_secs(200)).await;
+        far.send("cd").await;
+        far.read_until("cd").await;
+    };
+    let (answered, ()) = tokio::join!(answering, calling);
+    assert!(answered.unwrap());
+    assert_eq!(start.elapsed().as_secs(), 200);
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_body_does_not_inherit_the_time_of_another() {
     let (io, mut far) = unix();
     let mut connection = connection(io);

@@ -127,6 +127,23 @@ async fn a_body_that_stalls_before_its_answer_fails() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_body_may_pause_once_its_answer_has_begun() {
+    // Every piece of the request is one of the answer.
+    let mut far = serving(|(_, body, _)| {
+        Box::pin(async move { Box::new(Response::new(StatusCode::OK, body)) })
+    })
+    .await;
+    let start = Instant::now();
+    far.send(post(1, &[])).await;
+    assert_eq!(status(&far.news().await), "200");
+    tokio::time::sleep(4 * SETTINGS.body_timeout).await;
+    far.send(frame(frame::DATA, frame::END_STREAM, 1, b"late"))
+        .await;
+    assert_eq!(far.news().await, Event::Data(1, b"late".to_vec(), true));
+    assert_eq!(start.elapsed(), 4 * SETTINGS.body_timeout);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_head_that_does_not_end_is_given_up() {
     for (unfinished, what) in [
         (frame(frame::HEADERS, 0, 1, &[0x82]), "a block"),
