@@ -7,24 +7,36 @@
 
 use std::sync::Arc;
 
-use minijinja::value::{Enumerator, Object, ObjectRepr, Value as Shown, ValueKind};
+use minijinja::value::{Value as Shown, ValueKind};
 use minijinja::{Environment, ErrorKind, Output, State, UndefinedBehavior};
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
+use self::numbers::{Digits, Spellings};
 use super::Failure;
 use crate::policy::body_transform::document::{self, Limited};
+
+mod numbers;
 
 /// A template, compiled.
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Template {
     text: String,
+    /// It does not compute with numbers.
+    only_hands_on: bool,
     environment: Arc<Environment<'static>>,
 }
 
+/// For a template that cannot be read.
+const HELP: &str =
+    "a value is written `{{ body.field }}`, a block `{% for x in body.list %}...{% endfor %}`";
+
 /// Of the document in the template, and of the template itself.
 const NAME: &str = "body";
+
+/// Of what only the writing of numbers looks at. No template can name it.
+const SPELLINGS: &str = " spellings";
 
 /// Instructions that one rendering may take: some tenths of a second.
 const FUEL: u64 = 2_000_000;
@@ -39,7 +51,8 @@ impl Template {
             bytes: Vec::new(),
             limit,
         };
-        let body = Shown::from_pairs([(NAME, shown(document))]);
+        let (body, spellings) = numbers::shown(document, self.only_hands_on);
+        let body = Shown::from_pairs([(NAME, body), (SPELLINGS, spellings)]);
         let template = self.environment.get_template(NAME).map_err(failure)?;
         template
             .render_captured_to(body, &mut out)
@@ -61,7 +74,7 @@ impl TryFrom<String> for Template {
         environment.set_formatter(write_json);
         environment
             .add_template_owned(NAME, text.clone())
-            .map_err(|why| format!("not a template: {}", told(&why)))?;
+            .map_err(|why| format!("not a template: {}; {HELP}", told(&why)))?;
         let unknown = environment.get_template(NAME).ok().and_then(|template| {
             let mut names = template.undeclared_variables(false).into_iter();
             names
@@ -69,10 +82,11 @@ impl TryFrom<String> for Template {
         });
         if let Some(name) = unknown {
             return Err(format!(
-                "there is no `{name}` here: the document is `{NAME}`"
+                "there is no `{name}` here: the document is `{NAME}`; write `{{{{ {NAME}.{name} }}}}` for a field of it"
             ));
         }
         Ok(Template {
+            only_hands_on: numbers::only_hands_on(&text),
             text,
             environment: Arc::new(environment),
         })
@@ -115,71 +129,30 @@ fn told(why: &minijinja::Error) -> String {
     }
 }
 
-/// The document as templates see it.
-fn shown(value: &Value) -> Shown {
-    match value {
-        Value::Null => Shown::from(()),
-        Value::Bool(value) => Shown::from(*value),
-        Value::Number(number) => shown_number(number),
-        Value::String(text) => Shown::from(text.as_str()),
-        Value::Array(items) => Shown::from_object(items.iter().map(shown).collect::<Vec<_>>()),
-        Value::Object(fields) => Shown::from_pairs(
-            fields
-                .iter()
-                .map(|(name, value)| (name.as_str(), shown(value))),
-        ),
-    }
-}
-
-fn shown_number(number: &Number) -> Shown {
-    let text = number.as_str();
-    let digits = text.bytes().filter(u8::is_ascii_digit).count();
-    match (number.as_i64(), number.as_u64(), number.as_f64()) {
-        (Some(number), ..) => Shown::from(number),
-        (_, Some(number), _) => Shown::from(number),
-        // A binary number gives back up to 15 decimal digits.
-        (.., Some(number)) if digits <= 15 => Shown::from(number),
-        _ => Shown::from_object(Digits(text.to_owned())),
-    }
-}
-
-/// A number that no type of the template language holds. It can be written, and not computed with.
-#[derive(Debug)]
-struct Digits(String);
-
-impl Object for Digits {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Plain
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::NonEnumerable
-    }
-
-    fn render(self: &Arc<Self>, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 /// Writes a value as JSON. What the filter `safe` marked is written as it is.
-fn write_json(out: &mut Output, _: &mut State, value: &Shown) -> Result<(), minijinja::Error> {
+fn write_json(out: &mut Output, state: &mut State, value: &Shown) -> Result<(), minijinja::Error> {
     if value.is_safe() {
         return write(out, value.as_str().unwrap_or_default());
     }
-    write_value(out, value)
+    let spellings = state.lookup(SPELLINGS).unwrap_or_default();
+    write_value(out, value, spellings.downcast_object_ref())
 }
 
-fn write_value(out: &mut Output, value: &Shown) -> Result<(), minijinja::Error> {
+fn write_value(
+    out: &mut Output,
+    value: &Shown,
+    spellings: Option<&Spellings>,
+) -> Result<(), minijinja::Error> {
     match value.kind() {
         ValueKind::None => write(out, "null"),
         ValueKind::Bool => write(out, if value.is_true() { "true" } else { "false" }),
-        ValueKind::Number => write_number(out, value),
+        ValueKind::Number => write_number(out, value, spellings),
         ValueKind::String => write_text(out, value.as_str().unwrap_or_default()),
         ValueKind::Seq | ValueKind::Iterable => {
             write(out, "[")?;
             for (index, item) in value.try_iter()?.enumerate() {
                 write(out, if index == 0 { "" } else { "," })?;
-                write_value(out, &item)?;
+                write_value(out, &item, spellings)?;
             }
             write(out, "]")
         }
@@ -189,7 +162,7 @@ fn write_value(out: &mut Output, value: &Shown) -> Result<(), minijinja::Error> 
                 write(out, if index == 0 { "" } else { "," })?;
                 write_text(out, &key.to_string())?;
                 write(out, ":")?;
-                write_value(out, &value.get_item(&key)?)?;
+                write_value(out, &value.get_item(&key)?, spellings)?;
             }
             write(out, "}")
         }
@@ -203,7 +176,14 @@ fn write_value(out: &mut Output, value: &Shown) -> Result<(), minijinja::Error> 
     }
 }
 
-fn write_number(out: &mut Output, value: &Shown) -> Result<(), minijinja::Error> {
+fn write_number(
+    out: &mut Output,
+    value: &Shown,
+    spellings: Option<&Spellings>,
+) -> Result<(), minijinja::Error> {
+    if let Some(spelling) = spellings.and_then(|spellings| spellings.of(value)) {
+        return write(out, spelling);
+    }
     let text = value.to_string();
     // `inf` and `nan` are numbers there, and not in JSON.
     match text.parse::<Number>() {
@@ -264,6 +244,15 @@ mod tests {
                 r#"[{"id":1},{"id":2}]"#,
                 "[2,4]",
             ),
+            (
+                "[{{ body.a }},{{ body.b }},{{ body.c }},{{ body.d }}]",
+                r#"{"a":1e-400,"b":-0,"c":1.10,"d":1E5}"#,
+                "[1e-400,-0,1.10,1e+5]",
+            ),
+            ("{{ body }}", "[1.50,[0.0],0]", "[1.50,[0.0],0]"),
+            ("{{ body }}", "[1.1,1.10,0.0,0]", "[1.1,1.10,0.0,0]"),
+            ("{{ body.a * 2 }}", r#"{"a":1.10}"#, "2.2"),
+            ("{{ body.a > 1.05 }}", r#"{"a":1.10}"#, "true"),
             ("{{ body.x | default(none) }}", "{}", "null"),
             ("{{ body | length }}", r#"{"a":1,"b":2}"#, "2"),
             ("{{ body.html }}", r#"{"html":"<b>&</b>"}"#, r#""<b>&</b>""#),

@@ -66,7 +66,7 @@ async fn steps_are_taken_in_order() {
         (
             "[{ template = '{\"n\": {{ body.a }}}' }, { wrap = \"w\" }]",
             r#"{"a":1.10}"#,
-            r#"{"w":{"n":1.1}}"#,
+            r#"{"w":{"n":1.10}}"#,
         ),
         (
             "[{ set = { a = 1 } }]",
