@@ -5,6 +5,16 @@ use http::{HeaderName, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 
 use crate::message::Request;
+use crate::problem::Problems;
+use crate::value::unpadded;
+
+mod body;
+mod variables;
+
+pub use body::BodyTemplate;
+pub use variables::{bare, bare_capture};
+
+use variables::{Part, Place};
 
 /// A header name in the config. It compares without case in messages, and is shown as it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -47,7 +57,9 @@ impl TryFrom<String> for FieldName {
     fn try_from(written: String) -> Result<Self, String> {
         match HeaderName::from_bytes(written.as_bytes()) {
             Ok(name) => Ok(FieldName { written, name }),
-            Err(_) => Err(format!("`{written}` is not a header name")),
+            Err(_) => Err(format!(
+                "`{written}` is not a header name; one has letters, digits and `-`, and no blanks"
+            )),
         }
     }
 }
@@ -85,7 +97,8 @@ impl PartialOrd for FieldName {
 /// | `${upstream}` | the name of the upstream that gets the request; empty where a route answers itself |
 ///
 /// A variable whose value could not stand in a header (a control character) is empty, so that nothing a
-/// caller sends can add a header.
+/// caller sends can add a header. Blanks at either end are left out, as no value of a header may begin or end with one
+/// (RFC 9113, section 8.2.1).
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct HeaderTemplate {
@@ -95,40 +108,40 @@ pub struct HeaderTemplate {
     constant: Option<HeaderValue>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
-enum Part {
-    Literal(String),
-    RequestId,
-    ClientIp,
-    ClientIdentity,
-    Route,
-    Path(String),
-    Header(HeaderName),
-    Claim(String),
-    Upstream,
-}
-
 impl HeaderTemplate {
-    /// Reads a template in which `{NAME}` may also be written for `${path.NAME}`, as in the location of a
-    /// redirect.
+    /// Reads the location of a redirect, which knows `${query}` as well.
     ///
     /// # Errors
     /// A sentence saying what is wrong with the text.
-    pub fn with_captures(text: String) -> Result<Self, String> {
-        Self::parse(text, true)
+    pub fn of_location(text: String) -> Result<Self, String> {
+        Self::parse(text, Place::Location)
     }
 
     /// The names of the path's captures that this template uses.
     pub fn captures(&self) -> impl Iterator<Item = &str> {
-        self.parts.iter().filter_map(|part| match part {
-            Part::Path(name) => Some(name.as_str()),
-            _ => None,
-        })
+        captures(&self.parts)
     }
 
     /// Whether it has to be known which upstream gets the request.
     pub fn names_upstream(&self) -> bool {
         self.parts.contains(&Part::Upstream)
+    }
+
+    /// Whether it has `${query}`.
+    pub fn names_query(&self) -> bool {
+        self.parts.contains(&Part::Query)
+    }
+
+    /// Warns of blanks, and of what cannot be seen, at an end of the text: they are left out.
+    pub fn check(&self, place: &[&str], problems: &mut Problems) {
+        if unpadded(&self.text).len() != self.text.len() {
+            problems
+                .warning(
+                    place,
+                    "this value begins or ends with a blank or an invisible character, which is left out",
+                )
+                .help("remove it: no value of a header may begin or end with a blank");
+        }
     }
 
     /// The value, when it is the same for every request.
@@ -153,35 +166,24 @@ impl HeaderTemplate {
 
     /// Appends the value for this request: bytes that may stand in a header.
     pub fn render_into(&self, request: &Request, out: &mut Vec<u8>) {
+        let start = out.len();
         for part in &self.parts {
             part.render(request, out);
         }
+        while out.len() > start && out.last().is_some_and(is_blank) {
+            out.pop();
+        }
+        let blanks = out[start..]
+            .iter()
+            .take_while(|byte| is_blank(byte))
+            .count();
+        if blanks > 0 {
+            out.drain(start..start + blanks);
+        }
     }
 
-    fn parse(text: String, captures: bool) -> Result<Self, String> {
-        let mut parts = Parts::default();
-        let mut rest = text.as_str();
-        while let Some(at) = rest.find(['$', '{']) {
-            parts.literal(&rest[..at]);
-            rest = &rest[at..];
-            if let Some(after) = rest.strip_prefix("$${") {
-                parts.literal("${");
-                rest = after;
-            } else if let Some(after) = rest.strip_prefix("${") {
-                let (variable, after) = closed(after, &text)?;
-                parts.0.push(Part::variable(variable)?);
-                rest = after;
-            } else if captures && rest.starts_with('{') {
-                let (name, after) = closed(&rest[1..], &text)?;
-                parts.0.push(Part::Path(name.to_owned()));
-                rest = after;
-            } else {
-                parts.literal(&rest[..1]);
-                rest = &rest[1..];
-            }
-        }
-        parts.literal(rest);
-        let parts = parts.0;
+    fn parse(text: String, place: Place) -> Result<Self, String> {
+        let parts = variables::parse(unpadded(&text), place)?;
         let constant = match &parts[..] {
             [] => Some(HeaderValue::from_static("")),
             [Part::Literal(only)] => Some(header_value(only)?),
@@ -204,7 +206,7 @@ impl TryFrom<String> for HeaderTemplate {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        Self::parse(text, false)
+        Self::parse(text, Place::Header)
     }
 }
 
@@ -214,86 +216,15 @@ impl From<HeaderTemplate> for String {
     }
 }
 
-impl Part {
-    fn variable(variable: &str) -> Result<Part, String> {
-        match variable.split_once('.').unwrap_or((variable, "")) {
-            ("request_id", "") => Ok(Part::RequestId),
-            ("route", "") => Ok(Part::Route),
-            ("client", "ip") => Ok(Part::ClientIp),
-            ("client", "identity") => Ok(Part::ClientIdentity),
-            ("path", name) if !name.is_empty() => Ok(Part::Path(name.to_owned())),
-            ("header", name) if !name.is_empty() => HeaderName::from_bytes(name.as_bytes())
-                .map(Part::Header)
-                .map_err(|_| format!("`{name}` in `${{{variable}}}` is not a header name")),
-            ("upstream", "") => Ok(Part::Upstream),
-            ("jwt", claim) if !claim.is_empty() => Ok(Part::Claim(claim.to_owned())),
-            _ => Err(format!(
-                "unknown variable `${{{variable}}}`; there are `${{request_id}}`, `${{client.ip}}`, \
-                 `${{client.identity}}`, `${{path.NAME}}`, `${{header.NAME}}`, \
-                 `${{jwt.CLAIM}}`, `${{route}}` and `${{upstream}}`"
-            )),
-        }
-    }
-
-    fn render(&self, request: &Request, out: &mut Vec<u8>) {
-        match self {
-            Part::Literal(text) => out.extend_from_slice(text.as_bytes()),
-            // It has nothing but visible ASCII.
-            Part::RequestId => out.extend_from_slice(request.context.request_id.as_bytes()),
-            Part::Route => push(out, request.context.route.as_bytes()),
-            Part::ClientIp => {
-                if let Some(ip) = request.context.client {
-                    push(out, ip.to_string().as_bytes());
-                }
-            }
-            Part::ClientIdentity => {
-                if let Some(identity) = request.context.peer.identity() {
-                    push(out, identity.name().as_bytes());
-                }
-            }
-            Part::Path(name) => {
-                if let Some(text) = request.context.captures.get(name) {
-                    push(out, text.as_bytes());
-                }
-            }
-            Part::Header(name) => {
-                if let Some(value) = request.headers.get(name) {
-                    push(out, value);
-                }
-            }
-            Part::Upstream => {
-                if let Some(name) = &request.context.upstream {
-                    push(out, name.as_bytes());
-                }
-            }
-            Part::Claim(name) => {
-                let claims = request.context.claims.as_deref();
-                if let Some(text) = claims.and_then(|claims| claims.text(name)) {
-                    push(out, text.as_bytes());
-                }
-            }
-        }
-    }
+fn captures(parts: &[Part]) -> impl Iterator<Item = &str> {
+    parts.iter().filter_map(|part| match part {
+        Part::Path(name) => Some(name.as_str()),
+        _ => None,
+    })
 }
 
-/// Parts so far; neighbouring literals are one.
-#[derive(Default)]
-struct Parts(Vec<Part>);
-
-impl Parts {
-    fn literal(&mut self, text: &str) {
-        match self.0.last_mut() {
-            _ if text.is_empty() => {}
-            Some(Part::Literal(before)) => before.push_str(text),
-            _ => self.0.push(Part::Literal(text.to_owned())),
-        }
-    }
-}
-
-/// Splits what stands before the closing brace from what follows it.
-fn closed<'a>(text: &'a str, whole: &str) -> Result<(&'a str, &'a str), String> {
-    text.split_once('}')
-        .ok_or_else(|| format!("a `{{` is not closed in `{whole}`"))
+fn is_blank(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t')
 }
 
 fn header_value(text: &str) -> Result<HeaderValue, String> {
@@ -301,15 +232,6 @@ fn header_value(text: &str) -> Result<HeaderValue, String> {
         let shown = text.escape_debug();
         format!("`{shown}` cannot stand in a header: it has a control character")
     })
-}
-
-/// Appends what a caller may have had a hand in: all of it, or nothing if it could end the header.
-fn push(out: &mut Vec<u8>, value: &[u8]) {
-    // All bytes are looked at, so that many can be at once.
-    let harmless = |sound, byte: &u8| sound & (*byte == b'\t' || *byte >= b' ' && *byte != 127);
-    if value.iter().fold(true, harmless) {
-        out.extend_from_slice(value);
-    }
 }
 
 #[cfg(test)]
@@ -349,9 +271,49 @@ mod tests {
         ] {
             assert_eq!(template(text).render(&request), expected, "{text}");
         }
-        let location = HeaderTemplate::with_captures("/o/{id}?r=${route}".to_owned()).unwrap();
-        assert_eq!(location.render(&request), "/o/7?r=orders");
+        let location = HeaderTemplate::of_location("/o/${path.id}?${query}".to_owned()).unwrap();
+        assert_eq!(location.render(&request), "/o/7?");
         assert_eq!(location.captures().collect::<Vec<_>>(), ["id"]);
+    }
+
+    #[test]
+    fn no_value_begins_or_ends_with_a_blank() {
+        let mut request = request("GET", "/");
+        let claims = serde_json::from_str("{ \"sub\": \"\\t ann b \" }").unwrap();
+        request.context.claims = Some(std::sync::Arc::new(crate::message::Claims::new(claims)));
+        for (text, expected, warnings) in [
+            (" v \t", "v", 1),
+            ("\u{feff}v\u{200b}", "v", 1),
+            (" ", "", 1),
+            ("${jwt.sub}", "ann b", 0),
+            ("${jwt.sub} ${jwt.none}", "ann b", 0),
+            ("${jwt.none} x ${jwt.sub}", "x \t ann b", 0),
+        ] {
+            let template = template(text);
+            assert_eq!(template.render(&request), expected, "{text:?}");
+            let mut around = b"[ ".to_vec();
+            template.render_into(&request, &mut around);
+            assert_eq!(around, format!("[ {expected}").as_bytes(), "{text:?}");
+            let mut problems = Problems::default();
+            template.check(&[], &mut problems);
+            assert_eq!(problems.into_vec().len(), warnings, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn another_spelling_of_a_capture_is_found() {
+        let known = || ["id", "rest"].into_iter();
+        for (text, found) in [
+            ("/a/{rest}", Some("rest")),
+            ("{*rest}", Some("rest")),
+            ("${path.rest} {id}", Some("id")),
+            ("{\"id\": 1}", None),
+            ("$${rest} {other}", None),
+        ] {
+            assert_eq!(bare_capture(text, known()), found, "{text}");
+        }
+        let error = HeaderTemplate::of_location("/new/{*rest}".to_owned()).unwrap_err();
+        assert!(error.contains("write `${path.rest}`"), "{error}");
     }
 
     #[test]
@@ -386,8 +348,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_read_or_refused(text in "[ -~]{0,12}(\\$\\{[a-z._]{0,8}\\}?)?[^\\x00]{0,4}", captures: bool) {
-            let _ = HeaderTemplate::parse(text, captures);
+        fn any_text_is_read_or_refused(text in "[ -~]{0,12}(\\$\\{[a-z._]{0,8}\\}?)?[^\\x00]{0,4}", header: bool) {
+            let place = if header { Place::Header } else { Place::Location };
+            let _ = HeaderTemplate::parse(text, place);
         }
 
         #[test]

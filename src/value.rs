@@ -9,10 +9,12 @@ use serde::de::{self, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visi
 use serde::{Deserialize, Serialize, Serializer};
 
 mod network;
+mod padding;
 mod relative;
 mod secret;
 
 pub use network::networks;
+pub use padding::unpadded;
 pub use relative::{
     FilePath, LONGEST_SOCKET_PATH, Relative, relative_to_file, text_relative_to_file,
 };

@@ -114,18 +114,13 @@ fn blocks_alone(blocks: &Blocks, problems: &mut Problems) {
     }
 }
 
-/// Values that use what the route's path does not capture. They may: `[defaults]` serve many routes.
+/// What a route's own values call the parts of its path. Those of `[defaults]` serve many routes, and are empty on one
+/// without such a part.
 fn captures(route: &route::Config, policies: &policy::Config, problems: &mut Problems) {
     let path = route.matches.path.as_ref();
-    for ([block, key, header], name) in policies.captures() {
-        if !path.is_some_and(|path| path.names().any(|known| known == name)) {
-            problems
-                .warning(
-                    &[&block, &key, &header],
-                    format!("the path of `match` captures nothing under the name `{name}`, so this is empty"),
-                )
-                .help(format!("name a part of the path `{{{name}}}`"));
-        }
+    for (place, value) in policies.values() {
+        let place = place.each_ref().map(String::as_str);
+        route::names::check(path, &place, value.captures(), value.as_str(), problems);
     }
 }
 

@@ -93,7 +93,7 @@ const HINTS: &[(&str, &[&str], &str)] = &[
     (
         "upstream",
         &["strip_prefix", "prefix_rewrite"],
-        "write `rewrite = { path = \"/{rest}\" }`, with `{*rest}` in the path of `match`",
+        "write `rewrite = { path = \"/${path.rest}\" }`, with `{*rest}` in the path of `match`",
     ),
     ("retry", &["retries"], "write `retry = { attempts = 2 }`"),
     (

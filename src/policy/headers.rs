@@ -19,7 +19,7 @@ mod changes;
 mod plan;
 
 use apply::Rendered;
-use changes::{Capture, Changes};
+use changes::{Changes, Value};
 use plan::Plan;
 
 /// `request`
@@ -69,8 +69,8 @@ pub struct ResponseConfig {
 }
 
 impl RequestConfig {
-    pub(super) fn captures(&self) -> Vec<Capture> {
-        self.changes().captures()
+    pub(super) fn values(&self) -> impl Iterator<Item = Value> {
+        self.changes().values()
     }
 
     pub(super) fn names_upstream(&self) -> bool {
@@ -112,8 +112,8 @@ impl RequestConfig {
 }
 
 impl ResponseConfig {
-    pub(super) fn captures(&self) -> Vec<Capture> {
-        self.changes().captures()
+    pub(super) fn values(&self) -> impl Iterator<Item = Value> {
+        self.changes().values()
     }
 
     pub(super) fn names_upstream(&self) -> bool {

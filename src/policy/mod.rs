@@ -8,6 +8,7 @@ use tower::ServiceBuilder;
 
 use crate::fetch::Private;
 use crate::problem::Problems;
+use crate::template::HeaderTemplate;
 use crate::tls::inventory::Inventory;
 use crate::value::{Limit, Toggle};
 
@@ -184,18 +185,16 @@ impl Config {
         on(&self.response).is_some_and(|response| response.envelope)
     }
 
-    /// The captures of the route's path that values use, each behind the keys that lead to the value.
-    pub fn captures(&self) -> Vec<([String; 3], String)> {
-        let request = on(&self.request).map(headers::RequestConfig::captures);
-        let response = on(&self.response).map(headers::ResponseConfig::captures);
-        [("request", request), ("response", response)]
-            .into_iter()
-            .flat_map(|(block, found)| {
-                let found = found.unwrap_or_default();
-                found
-                    .into_iter()
-                    .map(move |([key, header], name)| ([block.to_owned(), key, header], name))
-            })
+    /// The values of headers, each behind the keys that lead to it.
+    pub fn values(&self) -> Vec<([String; 3], HeaderTemplate)> {
+        let request = on(&self.request).into_iter();
+        let request = request.flat_map(headers::RequestConfig::values);
+        let response = on(&self.response).into_iter();
+        let response = response.flat_map(headers::ResponseConfig::values);
+        let request = request.map(|value| ("request", value));
+        request
+            .chain(response.map(|value| ("response", value)))
+            .map(|(block, ([key, header], value))| ([block.to_owned(), key, header], value))
             .collect()
     }
 

@@ -11,6 +11,7 @@ mod conditions;
 mod host;
 pub mod matching;
 mod mirror;
+pub mod names;
 pub mod path;
 mod pattern;
 mod redirect;
@@ -174,36 +175,20 @@ impl Config {
 
     /// Names of captures that are used must stand in the path.
     fn check_names(&self, problems: &mut Problems) {
-        let everything = PathPattern::everything();
-        let pattern = self.matches.path.as_ref().unwrap_or(&everything);
-        let mut check = |place: &[&str], used: &mut dyn Iterator<Item = &str>| {
-            for name in used.filter(|used| !pattern.names().any(|known| known == *used)) {
-                problems
-                    .error(
-                        place,
-                        format!("the path of `match` captures nothing under the name `{name}`"),
-                    )
-                    .help(match pattern.names().next() {
-                        None => "name a part of it there, like `{id}` or `{*rest}`".to_owned(),
-                        Some(_) => {
-                            let known: Vec<_> = pattern.names().map(|n| format!("`{n}`")).collect();
-                            format!("it captures {}", known.join(", "))
-                        }
-                    });
-            }
-        };
+        let pattern = self.matches.path.as_ref();
         if let Some(path) = self.rewrite.as_ref().and_then(|r| r.path.as_ref()) {
-            check(&["rewrite", "path"], &mut path.captures());
+            names::check(pattern, &["rewrite", "path"], path.captures(), "", problems);
         }
         if let Some(redirect) = &self.redirect {
-            check(&["redirect", "location"], &mut redirect.location.captures());
+            let place = ["redirect", "location"];
+            names::check(pattern, &place, redirect.location.captures(), "", problems);
         }
         if let Some(respond) = &self.respond {
+            let (place, body) = (["respond", "body"], &respond.body);
+            names::check(pattern, &place, body.captures(), body.as_str(), problems);
             for (name, value) in &respond.headers {
-                check(
-                    &["respond", "headers", name.as_str()],
-                    &mut value.captures(),
-                );
+                let place = ["respond", "headers", name.as_str()];
+                names::check(pattern, &place, value.captures(), value.as_str(), problems);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! `redirect`: where the caller is sent.
 
-use http::{StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
 use crate::body::Body;
@@ -16,7 +16,7 @@ pub struct RedirectConfig {
     /// 300 to 399, but for 304, which sends nobody anywhere.
     #[serde(default = "permanent_redirect")]
     pub status: u16,
-    /// May use `{name}` of the path and `${...}` variables. The query is not carried over.
+    /// May use `${...}` variables. The caller's query follows, unless there is one here; `${query}` stands for it.
     pub location: Location,
 }
 
@@ -32,13 +32,14 @@ impl RedirectConfig {
                     "308 and 301 are permanent, 307 and 302 temporary; 307 and 308 keep the method",
                 );
         }
-        if self.location.is_empty() {
+        if self.location.0.as_str().trim().is_empty() {
             problems.error(&["location"], "a redirect needs somewhere to go");
         }
+        self.location.0.check(&["location"], problems);
     }
 }
 
-/// The `location` of a redirect: a [`HeaderTemplate`] that knows `{name}` too.
+/// The `location` of a redirect: a [`HeaderTemplate`] that knows `${query}` too.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Location(HeaderTemplate);
@@ -48,8 +49,15 @@ impl Location {
         self.0.captures()
     }
 
-    fn is_empty(&self) -> bool {
-        self.0.as_str().is_empty()
+    fn render(&self, request: &Request) -> HeaderValue {
+        let location = self.0.render(request);
+        let query = request.target.query().filter(|query| !query.is_empty());
+        match query {
+            Some(query) if !self.0.names_query() => {
+                with_query(&location, query).unwrap_or(location)
+            }
+            _ => location,
+        }
     }
 }
 
@@ -57,7 +65,7 @@ impl TryFrom<String> for Location {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        HeaderTemplate::with_captures(text).map(Location)
+        HeaderTemplate::of_location(text).map(Location)
     }
 }
 
@@ -65,6 +73,17 @@ impl From<Location> for String {
     fn from(location: Location) -> String {
         location.0.into()
     }
+}
+
+/// The location with the caller's query before its fragment; None when it has a query of its own.
+fn with_query(location: &HeaderValue, query: &str) -> Option<HeaderValue> {
+    let location = location.as_bytes();
+    let fragment = memchr::memchr(b'#', location).unwrap_or(location.len());
+    let (path, fragment) = location.split_at(fragment);
+    if path.contains(&b'?') {
+        return None;
+    }
+    HeaderValue::from_bytes(&[path, b"?", query.as_bytes(), fragment].concat()).ok()
 }
 
 /// The target of a route with `redirect`.
@@ -83,7 +102,7 @@ impl Redirect {
 
     pub fn answer(&self, request: &Request) -> Response {
         let mut response = Response::new(self.status, Body::empty());
-        let location = self.location.0.render(request);
+        let location = self.location.render(request);
         response.headers.append(&header::LOCATION, &location);
         response
     }
@@ -106,9 +125,10 @@ mod tests {
 
     #[tokio::test]
     async fn the_location_is_filled_in() {
-        let config: RedirectConfig =
-            toml::from_str("status = 302\nlocation = \"https://new.example/{rest}?r=${route}\"")
-                .unwrap();
+        let config: RedirectConfig = toml::from_str(
+            "status = 302\nlocation = \"https://new.example/${path.rest}?r=${route}\"",
+        )
+        .unwrap();
         let mut request = request("GET", "/old/a%20b");
         request.context.captures.push("rest".into(), "a%20b");
         request.context.route = "old".into();
@@ -118,6 +138,35 @@ mod tests {
             response.headers.get_str(&header::LOCATION),
             Some("https://new.example/a%20b?r=old")
         );
+    }
+
+    #[test]
+    fn the_query_stays_unless_the_location_has_one() {
+        for (location, target, expected) in [
+            (
+                "/new/${path.rest}",
+                "/old/a?id=5&x=%20",
+                "/new/a?id=5&x=%20",
+            ),
+            ("/new#top", "/old/a?id=5", "/new?id=5#top"),
+            ("/new#a?b", "/old/a?id=5", "/new?id=5#a?b"),
+            ("/new", "/old/a?", "/new"),
+            ("/new", "/old/a", "/new"),
+            ("/new?v=2", "/old/a?id=5", "/new?v=2"),
+            ("/new?", "/old/a?id=5", "/new?"),
+            ("/new?v=2&${query}", "/old/a?id=5", "/new?v=2&id=5"),
+            ("/find/${query}", "/old/a?id=5", "/find/id=5"),
+        ] {
+            let config = RedirectConfig {
+                status: 308,
+                location: location.to_owned().try_into().unwrap(),
+            };
+            let mut request = request("GET", target);
+            request.context.captures.push("rest".into(), "a");
+            let response = Redirect::new(&config).answer(&request);
+            let sent = response.headers.get_str(&header::LOCATION);
+            assert_eq!(sent, Some(expected), "{location}");
+        }
     }
 
     #[test]

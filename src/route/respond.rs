@@ -10,7 +10,7 @@ use crate::body::Body;
 use crate::message::{Request, Response};
 use crate::policy::stack::{Answer, Handler};
 use crate::problem::Problems;
-use crate::template::{FieldName, HeaderTemplate};
+use crate::template::{BodyTemplate, FieldName, HeaderTemplate};
 
 /// `respond`
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
@@ -19,9 +19,9 @@ pub struct RespondConfig {
     /// 200 to 599.
     #[serde(default = "ok")]
     pub status: u16,
-    /// Sent as it stands, as `text/plain; charset=utf-8` unless `headers` say otherwise.
+    /// Sent as `text/plain; charset=utf-8` unless `headers` say otherwise. May use `${path.NAME}`.
     #[serde(default)]
-    pub body: String,
+    pub body: BodyTemplate,
     #[serde(default)]
     pub headers: BTreeMap<FieldName, HeaderTemplate>,
 }
@@ -35,7 +35,7 @@ impl RespondConfig {
             );
         }
         // RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5.
-        if matches!(self.status, 204 | 205 | 304) && !self.body.is_empty() {
+        if matches!(self.status, 204 | 205 | 304) && !self.body.as_str().is_empty() {
             problems.error(
                 &["body"],
                 format!("an answer with status {} has no body", self.status),
@@ -49,13 +49,18 @@ impl RespondConfig {
                 )
                 .help("remove it: length and framing follow from the body");
         }
+        for (name, value) in &self.headers {
+            value.check(&["headers", name.as_str()], problems);
+        }
     }
 }
 
 /// The target of a route with `respond`.
 pub struct Respond {
     status: StatusCode,
-    body: Bytes,
+    body: BodyTemplate,
+    /// The body, when it is the same for every request.
+    constant: Option<Bytes>,
     headers: BTreeMap<FieldName, HeaderTemplate>,
 }
 
@@ -63,17 +68,23 @@ impl Respond {
     pub fn new(config: &RespondConfig) -> Self {
         Respond {
             status: StatusCode::from_u16(config.status).unwrap_or_default(),
-            body: config.body.clone().into(),
+            body: config.body.clone(),
+            constant: config.body.constant(),
             headers: config.headers.clone(),
         }
     }
 
     pub fn answer(&self, request: &Request) -> Response {
-        let mut response = Response::new(self.status, Body::full(self.body.clone()));
+        let body = match &self.constant {
+            Some(constant) => constant.clone(),
+            None => self.body.render(request),
+        };
+        let is_empty = body.is_empty();
+        let mut response = Response::new(self.status, Body::full(body));
         for (name, value) in &self.headers {
             response.headers.append(name.name(), &value.render(request));
         }
-        if !self.body.is_empty() && !response.headers.contains(&header::CONTENT_TYPE) {
+        if !is_empty && !response.headers.contains(&header::CONTENT_TYPE) {
             let text = HeaderValue::from_static("text/plain; charset=utf-8");
             response.headers.append(&header::CONTENT_TYPE, &text);
         }

@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::normalise;
 use super::path::{canonical, with_query};
 use crate::error::Error;
-use crate::message::Captures;
-use crate::message::Request;
+use crate::message::{Captures, Request};
+use crate::template::bare;
 
 /// `rewrite`
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct RewriteConfig {
-    /// A new path; `{name}` stands for what the match found under that name. The query stays.
+    /// A new path; `${path.NAME}` stands for what the match found under that name. The query stays.
     pub path: Option<PathTemplate>,
     /// A new `Host`; `"upstream"` sends the endpoint's name.
     pub host: Option<HostRewrite>,
@@ -64,7 +64,7 @@ impl Rewrite {
     }
 }
 
-/// A path with `{name}` for what the match found.
+/// A path with `${path.NAME}` for what the match found.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PathTemplate {
@@ -116,14 +116,20 @@ impl TryFrom<String> for PathTemplate {
         let mut parts = Vec::new();
         let mut rest = text.as_str();
         while let Some((literal, behind)) = rest.split_once('{') {
-            let Some((name, after)) = behind.split_once('}') else {
+            let Some((variable, after)) = behind.split_once('}') else {
                 return Err(format!("a `{{` is not closed in `{text}`"));
             };
-            if let Some(name) = name.strip_prefix('*') {
+            let Some(literal) = literal.strip_suffix('$') else {
+                return Err(bare(variable));
+            };
+            let Some(name) = variable
+                .strip_prefix("path.")
+                .filter(|name| !name.is_empty())
+            else {
                 return Err(format!(
-                    "write `{{{name}}}` here for what `{{*{name}}}` matched"
+                    "`${{{variable}}}` is not known in a path; write `${{path.NAME}}` for what `{{NAME}}` matched"
                 ));
-            }
+            };
             parts.push(Part::Literal(encoded(literal)?));
             parts.push(Part::Capture(name.to_owned()));
             rest = after;
@@ -216,23 +222,33 @@ mod tests {
     fn captures_go_in_as_they_are_and_the_query_stays() {
         for (template, target, captures, expected) in [
             (
-                "/internal/{rest}",
+                "/internal/${path.rest}",
                 "/x/a%20b/?q=1",
                 &[("rest", "a%20b/")][..],
                 "/internal/a%20b/?q=1",
             ),
-            ("/internal/{rest}", "/x", &[("rest", "")], "/internal/"),
             (
-                "/u/{id}/{rest}",
+                "/internal/${path.rest}",
+                "/x",
+                &[("rest", "")],
+                "/internal/",
+            ),
+            (
+                "/u/${path.id}/${path.rest}",
                 "/x",
                 &[("id", "7"), ("rest", "")],
                 "/u/7/",
             ),
-            ("/a/{rest}/b", "/x", &[("rest", "")], "/a/b"),
-            ("/v{v}-{id}", "/x", &[("v", "2"), ("id", "%2F")], "/v2-%2F"),
+            ("/a/${path.rest}/b", "/x", &[("rest", "")], "/a/b"),
+            (
+                "/v${path.v}-${path.id}",
+                "/x",
+                &[("v", "2"), ("id", "%2F")],
+                "/v2-%2F",
+            ),
             ("/fixed", "/x?y", &[], "/fixed?y"),
             ("/caf\u{e9}", "/x", &[], "/caf%C3%A9"),
-            ("/a/../{id}", "/x", &[("id", "7")], "/7"),
+            ("/a/../${path.id}", "/x", &[("id", "7")], "/7"),
             ("/p", "*", &[], "*"),
         ] {
             assert_eq!(
@@ -260,7 +276,10 @@ mod tests {
             ("/a?b", "the query stays"),
             ("/{a", "not closed"),
             ("/a}", "without"),
-            ("/{*rest}", "write `{rest}`"),
+            ("/{*rest}", "write `${path.rest}`"),
+            ("/{id}", "write `${path.id}`"),
+            ("/${id}", "write `${path.NAME}`"),
+            ("/${path.}", "not known"),
             ("/%zz", "malformed"),
         ] {
             let error = PathTemplate::try_from(text.to_owned()).unwrap_err();
@@ -273,7 +292,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_comes_out_has_the_one_form(template in "/[a-z{}/.%é]{0,12}", a in "[a-z/]{0,6}") {
+        fn what_comes_out_has_the_one_form(template in "/([a-z{}/.%é]|\\$\\{path\\.[ab]\\}){0,12}", a in "[a-z/]{0,6}") {
             if let Ok(template) = PathTemplate::try_from(template) {
                 let mut request = request("GET", "/x?q");
                 let names: Vec<String> = template.captures().map(str::to_owned).collect();

@@ -1,5 +1,6 @@
 //! Secrets: where they come from, and a text that shows itself to nobody.
 
+use std::env::VarError;
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::FilePath;
+use super::padding::{is_invisible, is_padding};
 use crate::problem::Problems;
 
 /// The longest secret, in bytes: far above any key or token, far below what a header may have.
@@ -20,11 +22,14 @@ const REDACTED: &str = "[redacted]";
 /// `{ file = "/path" }`, `{ env = "NAME" }` or `{ value = "…" }`.
 ///
 /// It is read with the config, so one that is missing is a mistake at its place, and a file that changes makes a
-/// new config. Of a file the line breaks at the end do not count.
+/// new config. Line breaks at the end do not count, and neither do blanks and what cannot be seen at either end, which
+/// editors and copying leave there: no header could carry them (RFC 9113, section 8.2.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Secret {
     source: Source,
     text: SecretText,
+    /// More than a line break was left out at an end.
+    padded: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,8 +65,24 @@ impl Secret {
         &self.text
     }
 
-    /// Warns of a secret that stands in the config itself.
+    /// Warns of a secret that stands in the config itself, and of characters in it that nobody sees.
     pub fn check(&self, problems: &mut Problems) {
+        if self.padded {
+            problems
+                .warning(
+                    &[self.source.key()],
+                    "this secret begins or ends with blanks or invisible characters, which are left out",
+                )
+                .help("write it without them, such as by `printf %s`");
+        }
+        if self.text.0.contains(is_invisible) {
+            problems
+                .warning(
+                    &[self.source.key()],
+                    "this secret has an invisible character in it (a zero-width space or the like)",
+                )
+                .help("copy it anew: hardly any secret has one");
+        }
         if self.source == Source::Value {
             problems
                 .warning(
@@ -76,11 +97,17 @@ impl Secret {
         let text = match &source {
             Source::File(file) => String::from_utf8(file.read(LONGEST)?)
                 .map_err(|_| format!("`{file}` is not text in UTF-8"))?,
-            Source::Env(name) => std::env::var(name)
-                .map_err(|_| format!("there is no environment variable `{name}`"))?,
+            Source::Env(name) => std::env::var(name).map_err(|why| match why {
+                VarError::NotPresent => format!("there is no environment variable `{name}`"),
+                VarError::NotUnicode(_) => {
+                    format!("the environment variable `{name}` is not text in UTF-8")
+                }
+            })?,
             Source::Value => inline.unwrap_or_default(),
         };
-        let text = text.trim_end_matches(['\r', '\n']);
+        let line = text.trim_end_matches(['\r', '\n']);
+        let text = line.trim_matches(|c| is_padding(c) || ['\r', '\n'].contains(&c));
+        let padded = text.len() != line.len();
         let what = match &source {
             Source::File(file) => format!("the secret in `{file}`"),
             Source::Env(name) => format!("the secret in the environment variable `{name}`"),
@@ -95,7 +122,22 @@ impl Secret {
             ));
         }
         let text = SecretText::new(text);
-        Ok(Secret { source, text })
+        Ok(Secret {
+            source,
+            text,
+            padded,
+        })
+    }
+}
+
+impl Source {
+    /// The key under which it stands.
+    fn key(&self) -> &'static str {
+        match self {
+            Source::File(_) => "file",
+            Source::Env(_) => "env",
+            Source::Value => "value",
+        }
     }
 }
 
@@ -202,6 +244,37 @@ mod tests {
         }
         std::fs::write(&path, "a".repeat(LONGEST as usize + 1)).unwrap();
         assert!(read(&format!("{{ file = {path:?} }}")).is_err());
+    }
+
+    #[test]
+    fn what_nobody_sees_at_an_end_is_left_out_with_a_warning() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        for (content, warnings) in [
+            ("s3cret  \n", 1),
+            ("\t s3cret\r\n", 1),
+            ("\u{feff}s3cret", 1),
+            ("s3cret\u{200b}\n\n", 1),
+            ("s3cret\n \n", 1),
+            ("s3cret\n", 0),
+        ] {
+            std::fs::write(&path, content).unwrap();
+            let block = read(&format!("{{ file = {path:?} }}")).unwrap();
+            assert_eq!(block.secret.text().reveal(), "s3cret", "{content:?}");
+            let mut problems = Problems::default();
+            block.secret.check(&mut problems);
+            let found = problems.into_vec();
+            assert_eq!(found.len(), warnings, "{content:?}");
+            assert!(found.iter().all(|problem| problem.at == ["file"]));
+        }
+        let inline = read("{ value = \" a\\u200Bb \" }").unwrap();
+        assert_eq!(inline.secret.text().reveal(), "a\u{200b}b");
+        let mut problems = Problems::default();
+        inline.secret.check(&mut problems);
+        assert_eq!(problems.into_vec().len(), 3);
+        std::fs::write(&path, " \u{feff}\n").unwrap();
+        let error = read(&format!("{{ file = {path:?} }}")).unwrap_err();
+        assert!(error.contains("is empty"), "{error}");
     }
 
     #[test]

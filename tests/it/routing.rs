@@ -165,13 +165,18 @@ fn an_answer_of_the_route_itself_is_as_written() {
 #[test]
 fn a_redirect_knows_what_the_path_matched() {
     let proxy = Proxy::start(&format!(
-        "{LISTENER}[routes.old]\nmatch = {{ path = \"/old/{{*rest}}\" }}\nredirect = {{ location = \"https://new.example/{{rest}}\" }}\n\
+        "{LISTENER}[routes.old]\nmatch = {{ path = \"/old/{{*rest}}\" }}\nredirect = {{ location = \"https://new.example/${{path.rest}}\" }}\n\
          [routes.gone]\nmatch = {{ path = \"/gone\" }}\nredirect = {{ status = 302, location = \"/here\" }}\n"
     ));
     let answer = proxy.get("/old/a/b");
     assert_eq!(
         (answer.status, answer.header("location")),
         (308, Some("https://new.example/a/b"))
+    );
+    let answer = proxy.get("/old/a/b?id=5&x=%20");
+    assert_eq!(
+        answer.header("location"),
+        Some("https://new.example/a/b?id=5&x=%20")
     );
     let answer = proxy.get("/gone");
     assert_eq!(
@@ -187,7 +192,7 @@ fn a_rewrite_changes_what_the_upstream_sees() {
         &Setup::to(&origin)
             .route(r#"match = { path = "/api/{version}/{*rest}" }"#)
             .route(
-                r#"rewrite = { path = "/internal/{version}/x/{rest}", host = "inner.example" }"#,
+                r#"rewrite = { path = "/internal/${path.version}/x/${path.rest}", host = "inner.example" }"#,
             ),
     );
     proxy.get("/api/v1/a/b%20c?d=e");

@@ -10,7 +10,7 @@ use crate::error::{Error, Reason};
 use crate::message::{Request, Response};
 use crate::problem::Problems;
 use crate::template::FieldName;
-use crate::value::Secret;
+use crate::value::{Secret, unpadded};
 
 pub mod oauth2;
 mod token;
@@ -138,6 +138,19 @@ impl Basic {
                 "a user's name has no colon, which would end it, and no control characters",
             );
         }
+        check_ends(&self.username, &["username"], problems);
+    }
+}
+
+/// Refuses a name with what nobody sees at an end: it came with copying, and the server knows another one.
+fn check_ends(name: &str, place: &[&str], problems: &mut Problems) {
+    if unpadded(name).len() != name.len() {
+        problems
+            .error(
+                place,
+                "this name begins or ends with a blank or an invisible character",
+            )
+            .help("remove it");
     }
 }
 

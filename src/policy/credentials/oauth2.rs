@@ -65,6 +65,9 @@ impl Config {
         if self.client_id.is_empty() {
             problems.error(&["client_id"], "a client has a name");
         }
+        super::check_ends(&self.client_id, &["client_id"], problems);
+        let audience = self.audience.as_deref().unwrap_or_default();
+        super::check_ends(audience, &["audience"], problems);
         for (index, scope) in self.scopes.iter().enumerate() {
             // Section 3.3.
             let fit = |b: u8| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
@@ -163,7 +166,7 @@ pub(super) fn granted(answer: &Fetched) -> Result<Grant, String> {
         _ => return Err("the token endpoint granted another type of token than Bearer".to_owned()),
     }
     let token = match &body["access_token"] {
-        Value::String(token) if !token.is_empty() => token,
+        Value::String(token) if !token.trim().is_empty() => token.trim(),
         Value::String(_) => return Err("the token endpoint granted an empty token".to_owned()),
         _ => return Err("the token endpoint's answer has no `access_token`".to_owned()),
     };

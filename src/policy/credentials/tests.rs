@@ -143,6 +143,49 @@ fn mistakes_are_at_their_place() {
         "oauth2.scopes.0",
     ];
     assert_eq!(places(oauth2), expected);
+    let copied = "basic = { username = \"shop \", password = { env = \"PATH\" } }";
+    assert_eq!(places(copied), ["basic.username"]);
+    let copied = oauth2.replace("client_id = \"\"", "client_id = \"\u{feff}shop\"");
+    assert_eq!(places(&copied), expected);
+}
+
+#[tokio::test]
+async fn what_nobody_sees_at_the_ends_of_a_secret_is_not_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    std::fs::write(&file, "\u{feff}s3cret \u{200b}\r\n").unwrap();
+    for (text, sent_as) in [
+        (
+            format!("bearer = {{ file = {file:?} }}"),
+            "authorization: Bearer s3cret",
+        ),
+        (
+            format!("api_key = {{ header = \"x-key\", value = {{ file = {file:?} }} }}"),
+            "x-key: s3cret",
+        ),
+        (
+            format!("basic = {{ username = \"a\", password = {{ file = {file:?} }} }}"),
+            "authorization: Basic YTpzM2NyZXQ=",
+        ),
+    ] {
+        assert_eq!(sent(&constant(&text), &[]).await, [sent_as], "{text}");
+    }
+    let padded = OAUTH2.replace("value = \"s3cret\"", "value = \" s3cret \"");
+    assert_eq!(
+        config(&padded)
+            .oauth2
+            .unwrap()
+            .client_secret
+            .text()
+            .reveal(),
+        "s3cret"
+    );
+    let token = granted(&answer("{\"access_token\": \" t0ken\\n\"}".to_owned()))
+        .map(|grant| grant.authorization);
+    assert_eq!(
+        token.ok().as_ref().map(|value| value.as_bytes()),
+        Some(&b"Bearer t0ken"[..])
+    );
 }
 
 #[test]

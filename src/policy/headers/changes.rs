@@ -7,8 +7,8 @@ use http::HeaderName;
 use crate::problem::Problems;
 use crate::template::{FieldName, HeaderTemplate};
 
-/// A capture of the path that a value uses: the key and the header of the value, and the capture's name.
-pub type Capture = ([String; 2], String);
+/// A value, behind the key and the header that lead to it.
+pub type Value = ([String; 2], HeaderTemplate);
 
 #[derive(Default)]
 pub struct Changes {
@@ -34,6 +34,11 @@ impl Changes {
                 )
                 .help("remove it: these headers are never forwarded as they come");
         }
+        for (key, templates) in [("set_headers", &self.set), ("add_headers", &self.add)] {
+            for (name, value) in templates {
+                value.check(&[key, name.as_str()], problems);
+            }
+        }
         let mut first: HashMap<&HeaderName, &FieldName> = HashMap::new();
         for name in self.set.keys() {
             if let Some(first) = first.insert(name.name(), name) {
@@ -53,16 +58,14 @@ impl Changes {
         values.any(HeaderTemplate::names_upstream)
     }
 
-    pub fn captures(&self) -> Vec<Capture> {
-        let of = |key: &'static str, templates: &BTreeMap<FieldName, HeaderTemplate>| {
-            let mut found = Vec::new();
-            for (name, template) in templates {
-                let place = [key.to_owned(), name.as_str().to_owned()];
-                found.extend(template.captures().map(|c| (place.clone(), c.to_owned())));
-            }
-            found
+    /// Every value with its place in the block.
+    pub fn values(self) -> impl Iterator<Item = Value> {
+        let of = |key: &'static str, templates: BTreeMap<FieldName, HeaderTemplate>| {
+            templates
+                .into_iter()
+                .map(move |(name, value)| ([key.to_owned(), String::from(name)], value))
         };
-        [of("set_headers", &self.set), of("add_headers", &self.add)].concat()
+        of("set_headers", self.set).chain(of("add_headers", self.add))
     }
 
     /// Every name with its place in the block.

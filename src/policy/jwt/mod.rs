@@ -170,6 +170,8 @@ impl Policy for Jwt {
         for (name, claim) in &self.forward {
             request.headers.remove(name);
             let text = claims.text(claim);
+            // No value of a header begins or ends with a blank (RFC 9113, section 8.2.1).
+            let text = text.as_deref().map(|text| text.trim_matches([' ', '\t']));
             // A claim that no header can carry is as if it were missing.
             let value = text.and_then(|text| HeaderValue::from_bytes(text.as_bytes()).ok());
             if let Some(value) = value {

@@ -117,14 +117,33 @@ fn a_route_s_own_mistakes_stand_at_their_key() {
         ("upstream = \"u\"\nmatch.listener = []", &["match.listener"]),
         ("upstream = \"u\"\nmatch.methods = []", &["match.methods"]),
         (
-            "upstream = \"u\"\nmatch.path = \"/{id}\"\nrewrite.path = \"/{id}\"",
+            "upstream = \"u\"\nmatch.path = \"/{id}\"\nrewrite.path = \"/${path.id}\"",
             &[],
         ),
         (
-            "upstream = \"u\"\nmatch.path = \"/{id}\"\nrewrite.path = \"/{i}\"",
+            "upstream = \"u\"\nmatch.path = \"/{id}\"\nrewrite.path = \"/${path.i}\"",
             &["rewrite.path"],
         ),
-        ("redirect.location = \"/{rest}\"", &["redirect.location"]),
+        (
+            "redirect.location = \"/${path.rest}\"",
+            &["redirect.location"],
+        ),
+        (
+            "match.path = \"/{id}\"\nrespond.body = \"{id} ${path.id}\"",
+            &["respond.body"],
+        ),
+        (
+            "match.path = \"/{id}\"\nrespond.body = '{\"a\": \"${path.id}\", \"id\": {}}'",
+            &[],
+        ),
+        (
+            "match.path = \"/{id}\"\nrespond.body = \"${path.idd}\"",
+            &["respond.body"],
+        ),
+        (
+            "match.path = \"/{id}\"\nrespond.headers = { x = \"{id}\" }",
+            &["respond.headers.x"],
+        ),
         (
             "respond.headers = { x = \"${path.id}\" }",
             &["respond.headers.x"],

@@ -58,8 +58,9 @@ async fn claims_are_judged() {
 async fn claims_become_headers_and_no_caller_can_forge_one() {
     let issuer = Issuer::new(Algorithm::ES256, "k");
     let policy = Fixture::with(&[issuer.jwk()])
-        .policy("forward_claims = { X-User = \"sub\", x-role = \"role\", x-odd = \"odd\" }");
-    let mut request = with_token(&issuer.sign(&claims(json!({ "odd": "a\r\nb: c" }))));
+        .policy("forward_claims = { X-User = \"sub\", x-role = \"role\", x-odd = \"odd\", x-wide = \"wide\" }");
+    let odd = json!({ "odd": "a\r\nb: c", "wide": "\t a b " });
+    let mut request = with_token(&issuer.sign(&claims(odd)));
     for name in ["x-user", "X-ROLE", "x-odd"] {
         let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
         request
@@ -71,4 +72,5 @@ async fn claims_become_headers_and_no_caller_can_forge_one() {
     assert_eq!(told("x-user"), Some("ann"));
     assert_eq!(told("x-role"), None);
     assert_eq!(told("x-odd"), None);
+    assert_eq!(told("x-wide"), Some("a b"), "no value ends with a blank");
 }
