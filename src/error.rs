@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use http::{HeaderName, HeaderValue, StatusCode};
+use serde::Serialize;
 
 use crate::message::{Outline, Request};
 
@@ -72,6 +73,15 @@ pub enum Progress {
     Answering,
 }
 
+/// What is wrong at one place of a document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Violation {
+    /// A JSON Pointer (RFC 6901); empty for the document as a whole.
+    pub pointer: String,
+    /// A sentence that is safe to show to a remote caller.
+    pub detail: String,
+}
+
 /// A refusal or a failure. Cheap to move: the facts are behind one pointer.
 pub struct Error(Box<Facts>);
 
@@ -80,6 +90,7 @@ struct Facts {
     detail: Cow<'static, str>,
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    violations: Vec<Violation>,
     progress: Progress,
     request: Option<Box<Request>>,
     outline: Option<Box<Outline>>,
@@ -93,6 +104,7 @@ impl Error {
             detail: detail.into(),
             cause: None,
             headers: Vec::new(),
+            violations: Vec::new(),
             progress: Progress::Unsent,
             request: None,
             outline: None,
@@ -110,6 +122,13 @@ impl Error {
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.headers.push((name, value));
+        self
+    }
+
+    /// What is wrong with a document, place by place: `violations` of the problem that the caller gets.
+    #[must_use]
+    pub fn with_violations(mut self, violations: Vec<Violation>) -> Self {
+        self.0.violations = violations;
         self
     }
 
@@ -137,6 +156,10 @@ impl Error {
 
     pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
         &self.0.headers
+    }
+
+    pub fn violations(&self) -> &[Violation] {
+        &self.0.violations
     }
 
     pub fn progress(&self) -> Progress {

@@ -187,7 +187,9 @@ fn how_to_write(expected: &str, found: &str) -> Option<String> {
         ("a list", _) => "write it in brackets, like `[{ ... }]`".to_owned(),
         ("text", "`true`" | "`false`") => "put it in quotes".to_owned(),
         ("text", _) if is_whole => format!("put it in quotes: \"{number}\""),
-        ("a table", TEXT | NUMBER_IN_QUOTES) => "a table is written `{ key = value }`".to_owned(),
+        ("a table", TEXT | NUMBER_IN_QUOTES | "a list") => {
+            "a table is written `{ key = value }`".to_owned()
+        }
         (_, NUMBER_IN_QUOTES)
             if expected.starts_with("a whole number") || expected == "a number" =>
         {

@@ -204,7 +204,7 @@ impl Blocks {
         let routes = self.routes.into_iter().map(|(name, (route, own))| {
             let policies = own.or(&defaults);
             let policies = match route.is_forwarded() {
-                true => policies.with_time_limits(),
+                true => policies.with_defaults(),
                 false => policies,
             };
             (name, RouteConfig { route, policies })

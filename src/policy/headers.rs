@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use http::header;
 use serde::{Deserialize, Serialize};
 
+use super::body_transform::on_status::{self, OnStatus};
 use super::body_transform::step::{self, Step};
 use super::stack::{Glance, Outcome};
 use super::validate;
@@ -40,8 +41,9 @@ pub struct RequestConfig {
     /// Bytes that a body may have, after decompression. Default: 1 MiB for a body that is read whole, because
     /// something here looks at it; no limit for one that streams through.
     pub max_body: Option<ByteSize>,
-    /// Whether a body that is not JSON by its content type is refused, rather than passed unchanged.
-    pub require_json: bool,
+    /// Whether a body that is not JSON by its content type is refused, rather than passed unchanged. Default: where it
+    /// would pass the schema unjudged.
+    pub require_json: Option<bool>,
 }
 
 /// `response`
@@ -62,13 +64,20 @@ pub struct ResponseConfig {
     pub body: Vec<Step>,
     /// Bytes that a body may have that is read whole, after decompression. Default: 1 MiB.
     pub max_body: Option<ByteSize>,
-    /// Whether a body that is not JSON by its content type is refused, rather than passed unchanged.
-    pub require_json: bool,
+    /// Whether a body that is not JSON by its content type is refused, rather than passed unchanged. Default: where it
+    /// would pass the schema unjudged.
+    pub require_json: Option<bool>,
+    /// Of which answers the bodies are changed, and have to be JSON if that is required. Default: successes.
+    pub on_status: Option<OnStatus>,
     /// Whether every answer is put into one shape; see [`super::body_transform::envelope`].
     pub envelope: bool,
 }
 
 impl RequestConfig {
+    pub(super) fn requires_json(&self) -> bool {
+        self.require_json.unwrap_or(self.validate.is_some())
+    }
+
     pub(super) fn values(&self) -> impl Iterator<Item = Value> {
         self.changes().values()
     }
@@ -128,10 +137,49 @@ impl ResponseConfig {
             problems
                 .warning(
                     &["max_body"],
-                    "no body is read here, so that none is too large",
+                    "this limits nothing: answers are limited only where they are read whole, and nothing here reads them",
                 )
-                .help("it is the limit of `validate`, `body` and `envelope`");
+                .help("it belongs to `validate`, `body` and `envelope`; remove it without one of them");
         }
+        self.check_statuses(problems);
+    }
+
+    fn check_statuses(&self, problems: &mut Problems) {
+        match &self.on_status {
+            Some(statuses) if statuses.0.is_empty() => {
+                problems
+                    .error(&["on_status"], "this names no answers, so none is changed")
+                    .help("write \"any\", or a list such as [\"2xx\", \"404\"]");
+            }
+            Some(_) if self.body.is_empty() && self.require_json != Some(true) => {
+                problems
+                    .warning(
+                        &["on_status"],
+                        "this says which answers `body` changes, and there is no `body`",
+                    )
+                    .help("remove it; `validate` is for successes, `envelope` for every answer");
+            }
+            Some(_) => {}
+            None => {
+                let removes = |step: &Step| matches!(step, Step::Remove(what) if !what.is_empty());
+                if let Some(index) = self.body.iter().position(removes) {
+                    problems
+                        .warning(
+                            &["body", &index.to_string(), "remove"],
+                            "only successes (2xx) are changed: errors keep what this removes",
+                        )
+                        .help(
+                            "set `on_status = \"any\"` to change errors as well, or `on_status = \"2xx\"` if they have nothing to hide",
+                        );
+                }
+            }
+        }
+    }
+
+    /// The same with what holds where nothing is said.
+    pub(super) fn with_defaults(&mut self) {
+        self.require_json.get_or_insert(self.validate.is_some());
+        self.on_status.get_or_insert_with(on_status::by_default);
     }
 
     fn changes(&self) -> Changes {
@@ -143,6 +191,7 @@ impl ResponseConfig {
             body: _,
             max_body: _,
             require_json: _,
+            on_status: _,
             envelope: _,
         } = self.clone();
         Changes {

@@ -48,7 +48,7 @@ pub struct Config {
     /// Until the head of the response, from when the upstream has all of the request that has arrived.
     /// Default: 15 s.
     pub timeout: Option<Toggle<Limit>>,
-    /// The longest wait for the next piece of a response's body. Default: 5 min.
+    /// The longest time in which nothing passes either way, once the head of the response is here. Default: 5 min.
     pub idle_timeout: Option<Toggle<Limit>>,
     /// The whole exchange, its bodies included. Default: none.
     pub deadline: Option<Toggle<Limit>>,
@@ -97,8 +97,16 @@ impl Config {
         }
     }
 
-    /// The same with the time limits that hold where nobody says anything.
-    pub fn with_time_limits(mut self) -> Config {
+    /// The same with what holds where nobody says anything.
+    pub fn with_defaults(mut self) -> Config {
+        if let Some(Toggle::On(request)) = &mut self.request {
+            request
+                .require_json
+                .get_or_insert(request.validate.is_some());
+        }
+        if let Some(Toggle::On(response)) = &mut self.response {
+            response.with_defaults();
+        }
         let on = |length| Toggle::On(Limit(Some(length)));
         self.timeout.get_or_insert(on(timeout::DEFAULT_TIMEOUT));
         let idle = on(timeout::DEFAULT_IDLE_TIMEOUT);

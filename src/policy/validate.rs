@@ -1,6 +1,6 @@
 //! `validate = { schema = "order.json" }`: a JSON Schema that a body has to match, in `request` and `response`.
 
-use std::fmt::Write;
+use std::fmt;
 use std::sync::Arc;
 
 use jsonschema::{ValidationOptions, Validator};
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use super::body_transform::document;
+use crate::error::Violation;
 use crate::value::FilePath;
 
 /// `validate`
@@ -45,12 +46,17 @@ pub enum Values {
 
 impl Schema {
     /// # Errors
-    /// Every violation behind its JSON Pointer, as one line.
-    pub fn check(&self, document: &Value, values: Values) -> Result<(), String> {
+    /// Every violation.
+    pub fn check(&self, document: &Value, values: Values) -> Result<(), Violations> {
         violations(&self.validator, document, values)
     }
 
     fn read(file: FilePath) -> Result<Self, String> {
+        if let Some(scheme) = file.url_scheme() {
+            return Err(format!(
+                "a schema is a file, and this is a URL (`{scheme}:`): none is ever fetched; keep a copy beside the config and write its path"
+            ));
+        }
         let bytes = file.read(LARGEST)?;
         let schema =
             document::read(&bytes).map_err(|why| format!("`{file}` is not JSON: {why}"))?;
@@ -65,38 +71,56 @@ impl Schema {
 }
 
 fn compile(schema: &Value, options: &ValidationOptions<'_>) -> Result<Validator, String> {
-    options.build(schema).map_err(|why| {
-        let why = match why.instance_path().as_str() {
-            "" => why.to_string(),
-            pointer => format!("at `{pointer}`: {why}"),
-        };
-        shortened(&why)
-    })
+    options
+        .build(schema)
+        .map_err(|first| mistakes::told(schema, &first))
 }
 
-fn violations(validator: &Validator, document: &Value, values: Values) -> Result<(), String> {
-    let mut errors = validator.iter_errors(document);
-    let mut list = String::new();
-    for error in errors.by_ref().take(MOST_LISTED) {
+fn violations(validator: &Validator, document: &Value, values: Values) -> Result<(), Violations> {
+    let mut found = Violations::default();
+    let mut room = LONGEST_LIST;
+    for error in validator.iter_errors(document) {
         let message = match values {
             Values::Shown => error.to_string(),
             Values::Hidden => error.masked().to_string(),
         };
-        let place = match error.instance_path().as_str() {
-            "" => "the document".to_owned(),
-            pointer => format!("`{}`", shortened(pointer)),
+        let violation = Violation {
+            pointer: shortened(error.instance_path().as_str()),
+            detail: shortened(&message),
         };
-        let entry = format!("{place}: {}", shortened(&message));
-        if list.len() + entry.len() > LONGEST_LIST {
-            return Err(list + "; and more");
+        let size = violation.pointer.len() + violation.detail.len();
+        if found.list.len() == MOST_LISTED || size > room {
+            found.more = true;
+            break;
         }
-        let gap = if list.is_empty() { "" } else { "; " };
-        let _ = write!(list, "{gap}{entry}");
+        room -= size;
+        found.list.push(violation);
     }
-    match (list.is_empty(), errors.next()) {
-        (true, _) => Ok(()),
-        (false, None) => Err(list),
-        (false, Some(_)) => Err(list + "; and more"),
+    match found.list.is_empty() {
+        true => Ok(()),
+        false => Err(found),
+    }
+}
+
+/// What a document does wrong, up to a limit.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Violations {
+    pub list: Vec<Violation>,
+    /// There are more than these.
+    pub more: bool,
+}
+
+/// As one line, each behind its JSON Pointer.
+impl fmt::Display for Violations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, Violation { pointer, detail }) in self.list.iter().enumerate() {
+            let gap = if index == 0 { "" } else { "; " };
+            match pointer.as_str() {
+                "" => write!(f, "{gap}the document: {detail}")?,
+                pointer => write!(f, "{gap}`{pointer}`: {detail}")?,
+            }
+        }
+        f.write_str(if self.more { "; and more" } else { "" })
     }
 }
 
@@ -126,12 +150,13 @@ impl PartialEq for Schema {
     }
 }
 
-impl std::fmt::Debug for Schema {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Schema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Schema({})", self.file)
     }
 }
 
+mod mistakes;
 #[cfg(test)]
 mod suite_tests;
 
@@ -163,17 +188,26 @@ mod tests {
     fn every_violation_is_listed_with_its_pointer() {
         let document = json!({ "id": "secret-7", "lines": [{ "count": 1 }, { "count": 0 }] });
         let shown = order().check(&document, Values::Shown).unwrap_err();
+        let pointers: Vec<&str> = shown.list.iter().map(|v| v.pointer.as_str()).collect();
+        assert_eq!(pointers, ["/id", "/lines/1/count"]);
         assert_eq!(
-            shown,
+            shown.to_string(),
             r#"`/id`: "secret-7" is not of type "integer"; `/lines/1/count`: 0 is less than the minimum of 1"#
         );
-        let hidden = order().check(&document, Values::Hidden).unwrap_err();
+        let hidden = order()
+            .check(&document, Values::Hidden)
+            .unwrap_err()
+            .to_string();
         assert!(
             !hidden.contains("secret-7") && hidden.contains("`/lines/1/count`"),
             "{hidden}"
         );
         let missing = order().check(&json!({}), Values::Shown).unwrap_err();
-        assert_eq!(missing, r#"the document: "id" is a required property"#);
+        assert_eq!(missing.list[0].pointer, "");
+        assert_eq!(
+            missing.to_string(),
+            r#"the document: "id" is a required property"#
+        );
         assert_eq!(order().check(&json!({ "id": 1 }), Values::Shown), Ok(()));
     }
 
@@ -191,7 +225,9 @@ mod tests {
     fn the_list_is_bounded() {
         let strings = schema(r#"{ "items": { "type": "integer" } }"#).unwrap();
         for document in [json!(vec!["a"; 1000]), json!(vec!["x".repeat(5000); 40])] {
-            let list = strings.check(&document, Values::Shown).unwrap_err();
+            let found = strings.check(&document, Values::Shown).unwrap_err();
+            assert!(found.list.len() <= MOST_LISTED);
+            let list = found.to_string();
             assert!(
                 list.len() < 2 * LONGEST_LIST && list.ends_with("; and more"),
                 "{list}"
@@ -209,11 +245,25 @@ mod tests {
                 "at `/properties/a/type`",
             ),
             (
-                r#"{ "$ref": "http://localhost:1234/x.json" }"#,
-                "is no JSON Schema",
+                r#"{ "properties": { "a": { "type": "integr" }, "b": { "minLength": "x" } } }"#,
+                "at `/properties/b/minLength`",
             ),
-            (r#"{ "$ref": "other.json" }"#, "is no JSON Schema"),
-            (r##"{ "$ref": "#/$defs/none" }"##, "is no JSON Schema"),
+            (
+                r#"{ "type": "integr" }"#,
+                r#""integr" is not one of "array""#,
+            ),
+            (
+                r#"{ "$ref": "http://localhost:1234/x.json" }"#,
+                "`http://localhost:1234/x.json`, which is not in this file",
+            ),
+            (
+                r#"{ "$ref": "other.json" }"#,
+                "other.json`, which is not in this file",
+            ),
+            (
+                r##"{ "$ref": "#/$defs/none" }"##,
+                "`/$defs/none`, which is not there",
+            ),
             (r#"{ "pattern": "(" }"#, "is no JSON Schema"),
         ] {
             let error = schema(text).unwrap_err();
@@ -221,5 +271,12 @@ mod tests {
         }
         let missing = Schema::read(std::path::PathBuf::from("/nowhere.json").into());
         assert!(missing.unwrap_err().contains("cannot read"));
+        for url in [
+            "https://x.example/s.json",
+            "/etc/outrigger/https:/x.example/s.json",
+        ] {
+            let fetched = Schema::read(std::path::PathBuf::from(url).into());
+            assert!(fetched.unwrap_err().contains("none is ever fetched"));
+        }
     }
 }

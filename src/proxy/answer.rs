@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use crate::body::Body;
-use crate::error::Error;
+use crate::error::{Error, Violation};
 use crate::message::Response;
 use crate::message::grpc::{self, Dialect, Status};
 
@@ -27,6 +27,8 @@ struct Problem<'a> {
     detail: &'a str,
     route: &'a str,
     request_id: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    violations: &'a [Violation],
 }
 
 /// The answer to a request that was refused or failed.
@@ -58,6 +60,7 @@ fn problem(error: &Error, about: &About<'_>) -> Response {
         detail: error.detail(),
         route: about.route,
         request_id: about.request_id,
+        violations: error.violations(),
     };
     let mut text = serde_json::to_vec(&problem).unwrap_or_default();
     // Whoever reads it does so in a terminal.

@@ -53,6 +53,16 @@ impl FilePath {
         &self.0
     }
 
+    /// `https` and its like, when somebody wrote a URL for a path.
+    pub fn url_scheme(&self) -> Option<&'static str> {
+        const SCHEMES: [&str; 3] = ["https", "http", "file"];
+        let mut parts = self
+            .0
+            .iter()
+            .filter_map(|part| part.to_str()?.strip_suffix(':'));
+        parts.find_map(|part| SCHEMES.into_iter().find(|scheme| *scheme == part))
+    }
+
     /// The content, when it has at most `limit` bytes.
     ///
     /// # Errors

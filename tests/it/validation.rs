@@ -36,7 +36,17 @@ fn a_request_that_does_not_match_is_refused_with_every_violation() {
     for part in [r#"`/id`: "x" is not of type "integer""#, "`/name`: "] {
         assert!(detail.contains(part), "{detail}");
     }
-    post("{}").assert_refused(400, "invalid_body");
+    let violations = refused.json()["violations"].clone();
+    let pointers: Vec<_> = violations.as_array().unwrap().iter().collect();
+    let pointers: Vec<_> = pointers
+        .iter()
+        .map(|v| v["pointer"].as_str().unwrap())
+        .collect();
+    assert_eq!(pointers, ["/id", "/name"]);
+    assert_eq!(violations[0]["detail"], r#""x" is not of type "integer""#);
+    let missing = post("{}");
+    missing.assert_refused(400, "invalid_body");
+    assert_eq!(missing.json()["violations"][0]["pointer"], "");
     post("").assert_refused(400, "invalid_body");
     assert!(origin.requests().is_empty());
 
@@ -46,6 +56,38 @@ fn a_request_that_does_not_match_is_refused_with_every_violation() {
         origin.only_request().text(),
         spaced,
         "a body that matches passes byte for byte"
+    );
+}
+
+#[test]
+fn a_body_that_does_not_call_itself_json_does_not_pass_the_schema() {
+    let origin = Origin::start();
+    let (line, _folder) = with_schema(r#"request.validate = { schema = "SCHEMA" }"#);
+    let proxy = Proxy::with(&Setup::to(&origin).route(line));
+    for headers in [
+        &[][..],
+        &[("Content-Type", "text/plain")],
+        &[("Content-Type", "application/x-www-form-urlencoded")],
+    ] {
+        let refused = proxy
+            .client()
+            .request("POST", "/", headers, "{\"id\":\"x\"}");
+        refused.assert_refused(400, "invalid_body");
+        assert!(
+            refused.text().contains("content type"),
+            "{}",
+            refused.text()
+        );
+    }
+    assert!(origin.requests().is_empty());
+
+    let (line, _folder) =
+        with_schema(r#"request = { validate = { schema = "SCHEMA" }, require_json = false }"#);
+    let proxy = Proxy::with(&Setup::to(&origin).route(line));
+    let text = ("Content-Type", "text/plain");
+    assert_eq!(
+        proxy.client().request("POST", "/", &[text], "x").status,
+        200
     );
 }
 

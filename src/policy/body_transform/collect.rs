@@ -1,5 +1,6 @@
 //! A body read whole, or counted as it streams.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -65,6 +66,72 @@ pub async fn collect(body: &mut Body, limit: usize) -> Result<Bytes, Unread> {
         true => first,
         false => all.freeze(),
     })
+}
+
+/// The content of a body that has at most `most` bytes. It is still there afterwards, as is what was read of a longer
+/// one.
+///
+/// # Errors
+/// Its source failed.
+pub async fn peek(body: &mut Body, most: usize) -> Result<Option<Bytes>, Error> {
+    if body.size_hint().lower() > most as u64 {
+        return Ok(None);
+    }
+    let mut read = VecDeque::new();
+    let mut content = BytesMut::new();
+    while content.len() <= most {
+        let Some(frame) = body.frame().await else {
+            break;
+        };
+        let frame = frame?;
+        if let Some(piece) = frame.data_ref() {
+            content.extend_from_slice(piece);
+        }
+        read.push_back(frame);
+    }
+    let is_whole = content.len() <= most;
+    let rest = std::mem::replace(body, Body::empty());
+    if !is_whole || !content.is_empty() {
+        *body = Body::stream(ReadAhead { read, rest });
+    }
+    Ok(is_whole.then(|| content.freeze()))
+}
+
+/// A body of which some was read before its turn.
+struct ReadAhead {
+    read: VecDeque<Frame<Bytes>>,
+    rest: Body,
+}
+
+impl http_body::Body for ReadAhead {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match self.read.pop_front() {
+            Some(frame) => Poll::Ready(Some(Ok(frame))),
+            None => Pin::new(&mut self.rest).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.read.is_empty() && self.rest.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let read = self.read.iter().filter_map(Frame::data_ref);
+        let read: u64 = read.map(|piece| piece.len() as u64).sum();
+        let rest = self.rest.size_hint();
+        let mut both = SizeHint::new();
+        if let Some(upper) = rest.upper() {
+            both.set_upper(upper.saturating_add(read));
+        }
+        both.set_lower(rest.lower().saturating_add(read));
+        both
+    }
 }
 
 /// A body that fails with `too_large`, and is counted, when it turns out longer than `limit`.
@@ -146,6 +213,24 @@ mod tests {
             "abcd"
         );
         assert!(read(pieces(&["ab", "c"]), 2).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_look_ahead_takes_nothing_away() {
+        for (parts, most, seen) in [
+            (&["", ""][..], 0, Some("")),
+            (&["ab", "c"], 3, Some("abc")),
+            (&["ab", "c", "d"], 2, None),
+            (&["", "a", "b"], 0, None),
+        ] {
+            let mut body = pieces(parts);
+            let content = peek(&mut body, most).await.unwrap();
+            assert_eq!(content.as_deref(), seen.map(str::as_bytes), "{parts:?}");
+            assert_eq!(body.collect().await.unwrap().to_bytes(), parts.concat());
+        }
+        let mut body = Body::full("ab");
+        assert!(peek(&mut body, 1).await.unwrap().is_none());
+        assert_eq!(body.take_full().unwrap(), "ab");
     }
 
     #[tokio::test]

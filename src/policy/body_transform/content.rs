@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::header;
 
-use super::collect::{Unread, collect};
+use super::collect::{Unread, collect, peek};
 use super::decode::{Coding, Undecodable, codings, decode, encoded_limit};
 use super::refusal::Refused;
 use crate::body::Body;
@@ -28,8 +28,14 @@ impl Content {
         body: &mut Body,
         limit: usize,
     ) -> Result<Self, Unread> {
-        let codings =
-            codings(headers).map_err(|name| Unread::Refused(Refused::UnknownCoding(name)))?;
+        let codings = match codings(headers) {
+            Ok(codings) => codings,
+            // Whatever the coding is, of no content there is nothing to undo.
+            Err(name) => match peek(body, 0).await.map_err(Unread::Failed)? {
+                Some(_) => Vec::new(),
+                None => return Err(Unread::Refused(Refused::UnknownCoding(name))),
+            },
+        };
         let encoded = collect(body, encoded_limit(limit, &codings)).await?;
         headers.remove(&header::TRAILER);
         Ok(Content { encoded, codings })

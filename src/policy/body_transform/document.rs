@@ -7,6 +7,47 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
+mod lone;
+
+pub use lone::Lone;
+
+/// Whether there is no document at all: nothing, or nothing but blanks.
+pub fn is_empty(bytes: &[u8]) -> bool {
+    without_mark(bytes).trim_ascii().is_empty()
+}
+
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)
+}
+
+/// Like [`read`], for a document that is written again by [`write_any`]: surrogate escapes that stand alone are kept.
+///
+/// # Errors
+/// Those of [`read`].
+pub fn read_any(bytes: &[u8]) -> Result<(Value, Lone), String> {
+    let wrong = match read(bytes) {
+        Ok(document) => return Ok((document, Lone::None)),
+        Err(wrong) => wrong,
+    };
+    let stood_in = std::str::from_utf8(bytes).ok().map(lone::stand_in);
+    match stood_in.transpose()?.flatten() {
+        Some(text) => Ok((read(text.as_bytes())?, Lone::StoodInFor)),
+        None => Err(wrong),
+    }
+}
+
+/// The text of a document that [`read_any`] has read.
+///
+/// # Errors
+/// Those of [`write`].
+pub fn write_any(document: &Value, lone: Lone, limit: usize) -> Result<Vec<u8>, TooLarge> {
+    let written = write(document, limit)?;
+    Ok(match lone {
+        Lone::None => written,
+        Lone::StoodInFor => lone::put_back(written),
+    })
+}
+
 /// Reads a document. Numbers keep all the digits with which they came (an exponent is written as `e+2`), and keys
 /// their order.
 ///
@@ -16,8 +57,8 @@ use serde_json::{Map, Number, Value};
 /// A sentence for the caller: what is wrong, line and column. An object with two values under one key is refused, as
 /// two readers would take different ones.
 pub fn read(bytes: &[u8]) -> Result<Value, String> {
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    if bytes.trim_ascii().is_empty() {
+    let bytes = without_mark(bytes);
+    if is_empty(bytes) {
         return Err("it is empty".to_owned());
     }
     // So that `visit_borrowed_str` sees this name only where the parser itself hands out a number.
@@ -242,6 +283,17 @@ mod tests {
                 .unwrap_err()
                 .contains("recursion limit")
         );
+    }
+
+    #[test]
+    fn surrogates_that_stand_alone_are_kept_where_they_can_be() {
+        let text = r#"{"a":"\ud800","b":1.10}"#;
+        let (document, lone) = read_any(text.as_bytes()).unwrap();
+        assert_eq!(write_any(&document, lone, 100).unwrap(), text.as_bytes());
+        let (_, none) = read_any(b"[1]").unwrap();
+        assert_eq!(none, Lone::None);
+        let wrong = read_any(br#"["\ud800",]"#).unwrap_err();
+        assert!(wrong.contains("trailing comma"), "{wrong}");
     }
 
     #[test]

@@ -85,10 +85,18 @@ impl Facts {
         if body.is_empty() {
             return Value::Null;
         }
-        match std::str::from_utf8(body) {
-            Ok(text) if is_text(&self.kind) => Value::String(text.to_owned()),
-            _ => Value::String(STANDARD.encode(body)),
+        match is_text(&self.kind) {
+            true => self.text(body),
+            false => Value::String(STANDARD.encode(body)),
         }
+    }
+
+    /// A body that is meant to be text, such as what an error calls JSON and is not.
+    pub fn text(&self, body: &Bytes) -> Value {
+        Value::String(match std::str::from_utf8(body) {
+            Ok(text) => text.to_owned(),
+            Err(_) => STANDARD.encode(body),
+        })
     }
 }
 

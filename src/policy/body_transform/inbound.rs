@@ -4,12 +4,12 @@ use http::Method;
 
 use super::collect::limited;
 use super::refusal::{Direction, Refused};
+use super::representation::{forget_expectation, is_json};
 use super::work::{Given, Work};
 use super::{MAX_BODY, Side};
 use crate::body::Body;
 use crate::error::Error;
 use crate::message::Request;
-use crate::policy::body_transform::representation::{forget_expectation, is_json};
 use crate::policy::headers::RequestConfig;
 use crate::policy::stack::Build;
 use crate::policy::validate::Values;
@@ -35,7 +35,7 @@ impl Inbound {
         };
         let inbound = Inbound {
             side: Side::new(Direction::Request, work, build),
-            require_json: config.require_json,
+            require_json: config.requires_json(),
             limit,
         };
         let looks = inbound.side.has_work() || inbound.require_json || limit.is_some();
@@ -44,38 +44,60 @@ impl Inbound {
 
     pub async fn change(&self, request: &mut Request) -> Result<(), Error> {
         let json = is_json(&request.headers);
+        let needed = self.needs_document(&request.method, json);
         if request.body.is_empty() {
-            return self.without_body(request, json);
+            return match needed {
+                true => Err(self.empty()),
+                false => Ok(()),
+            };
         }
         if !json && self.require_json {
+            // Without a document that is needed, its type matters only if there is one.
+            if !needed && self.is_empty(request).await? {
+                return Ok(());
+            }
             let why = "its content type is not JSON".to_owned();
             return Err(self.side.refuse(&Refused::NotJson(why)));
         }
-        if !json || !self.side.has_work() {
-            return self.streaming(request);
+        if json && self.side.has_work() {
+            let (headers, body) = (&mut request.headers, &mut request.body);
+            let given = |content| Given {
+                content,
+                is_json: true,
+                needed,
+                judged: true,
+                changed: true,
+                facts: None,
+            };
+            self.side.replace(headers, body, given).await?;
+            forget_expectation(headers);
+            return Ok(());
         }
-        let (headers, body) = (&mut request.headers, &mut request.body);
-        let given = |content| Given {
-            content,
-            is_json: true,
-            judged: true,
-            facts: None,
-        };
-        self.side.replace(headers, body, given).await?;
-        forget_expectation(headers);
-        Ok(())
+        if needed && self.is_empty(request).await? {
+            return Err(self.empty());
+        }
+        self.streaming(request)
     }
 
-    /// Only where a document is asked for it matters that there is none.
-    fn without_body(&self, request: &Request, json: bool) -> Result<(), Error> {
+    /// Whether a request without a document is refused: one of a method that usually carries one.
+    fn needs_document(&self, method: &Method, json: bool) -> bool {
         let asked_for = self.require_json || json && self.side.work.schema.is_some();
-        let carries = [Method::POST, Method::PUT, Method::PATCH].contains(&request.method);
-        match asked_for && carries {
-            true => Err(self
-                .side
-                .refuse(&Refused::NotJson("it is empty".to_owned()))),
-            false => Ok(()),
+        asked_for && [Method::POST, Method::PUT, Method::PATCH].contains(method)
+    }
+
+    /// Whether there is no content, of which no header may tell: chunks or frames may end before they begin.
+    async fn is_empty(&self, request: &mut Request) -> Result<bool, Error> {
+        if http_body::Body::size_hint(&request.body).exact().is_none() {
+            forget_expectation(&mut request.headers);
         }
+        self.side
+            .is_empty(&request.headers, &mut request.body)
+            .await
+    }
+
+    fn empty(&self) -> Error {
+        self.side
+            .refuse(&Refused::NotJson("it is empty".to_owned()))
     }
 
     fn streaming(&self, request: &mut Request) -> Result<(), Error> {

@@ -6,13 +6,16 @@
 //! is an answer of its own: never is half of a body sent.
 //!
 //! What has no JSON content type passes unchanged, unless `require_json` says otherwise. Answers without a body (to
-//! HEAD, 204, 304) pass too; of what a HEAD tells, that which GET would not have is removed. For an answer that is to
-//! be changed the upstream is not asked for a range of bytes, which would be a part of another document.
+//! HEAD, 204, 304) pass too; of what a HEAD tells, that which GET would not have is removed. An empty body is no
+//! document, however its emptiness shows: `require_json` and `validate` refuse it on the way in, and nothing is made of
+//! it on the way back. Part of a document, as a range of bytes, cannot be changed: then all of it is asked for.
 
 use http::StatusCode;
 use metrics::{Counter, counter};
 
+use self::collect::peek;
 use self::content::Content;
+use self::decode::{codings, decode};
 use self::inbound::Inbound;
 use self::outbound::Outbound;
 use self::refusal::{Direction, Refused};
@@ -31,8 +34,10 @@ mod decode;
 pub mod document;
 pub mod envelope;
 mod inbound;
+pub mod on_status;
 mod outbound;
 mod pointer;
+mod range;
 pub mod refusal;
 pub(super) mod representation;
 pub mod step;
@@ -45,6 +50,9 @@ const FAILURES: &str = "outrigger_transform_failures_total";
 
 /// Bytes that a body which is read whole may have unless the config says otherwise: 1 MiB.
 const MAX_BODY: usize = 1 << 20;
+
+/// Bytes that nothing at all may have in a coding; gzip needs 20, and has room for a name of a file.
+const LARGEST_NOTHING: usize = 1024;
 
 /// Judges and changes bodies on the way in and on the way back.
 pub(super) struct TransformBody {
@@ -79,8 +87,14 @@ impl Policy for TransformBody {
         let Some(outbound) = &self.outbound else {
             return next.call(request).await;
         };
-        let asked = outbound.ask(&mut request);
+        let (asked, whole) = outbound.ask(&mut request);
         let mut response = next.call(request).await?;
+        if let Some(whole) = whole
+            && outbound.wants_whole(&response)
+        {
+            drop(response);
+            response = next.call(whole.into_request()).await?;
+        }
         outbound.change(&mut response, asked).await?;
         Ok(response)
     }
@@ -137,6 +151,20 @@ impl Side {
                 Ok(false)
             }
         }
+    }
+
+    /// Whether a body has no content. What is read to know it is still there afterwards.
+    async fn is_empty(&self, headers: &Headers, body: &mut Body) -> Result<bool, Error> {
+        let codings = codings(headers).unwrap_or_default();
+        let most = match codings.is_empty() {
+            true => 0,
+            false => LARGEST_NOTHING,
+        };
+        let Some(short) = peek(body, most).await? else {
+            return Ok(false);
+        };
+        let content = decode(short, &codings, 0);
+        Ok(content.is_ok_and(|content| content.is_empty()))
     }
 
     fn refuse(&self, refused: &Refused) -> Error {

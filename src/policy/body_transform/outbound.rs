@@ -6,6 +6,8 @@ use http::{Method, StatusCode, header};
 use tokio::time::Instant;
 
 use super::envelope::{self, About, Facts};
+use super::on_status::{self, OnStatus};
+use super::range::{Whole, is_part_of_document};
 use super::refusal::{Direction, Refused};
 use super::representation::{ask_for_readable, essence, forget_bytes, is_json};
 use super::work::{Given, Work};
@@ -19,7 +21,10 @@ use crate::policy::validate::Values;
 /// `response`, as far as it is about bodies.
 pub(super) struct Outbound {
     side: Side,
-    require_json: bool,
+    /// None: of what the schema judges.
+    require_json: Option<bool>,
+    /// Whose bodies the steps change.
+    on_status: OnStatus,
     envelope: bool,
 }
 
@@ -44,17 +49,34 @@ impl Outbound {
         let outbound = Outbound {
             side: Side::new(Direction::Response, work, build),
             require_json: config.require_json,
+            on_status: config
+                .on_status
+                .clone()
+                .unwrap_or_else(on_status::by_default),
             envelope: config.envelope,
         };
-        let looks = outbound.side.has_work() || outbound.require_json || outbound.envelope;
+        let requires = outbound.require_json == Some(true);
+        let looks = outbound.side.has_work() || requires || outbound.envelope;
         looks.then_some(outbound)
     }
 
-    /// Asks the upstream for an answer that can be changed.
-    pub fn ask(&self, request: &mut Request) -> Asked {
+    /// Asks the upstream for an answer that can be changed. Also gives back what to ask if that is but a part of one.
+    pub fn ask(&self, request: &mut Request) -> (Asked, Option<Whole>) {
+        let mut whole = None;
         if self.side.has_work() || self.envelope {
             ask_for_readable(&mut request.headers);
+            whole = Whole::instead(request, self.envelope);
         }
+        (self.asked(request), whole)
+    }
+
+    /// Whether all of it has to be asked for.
+    pub fn wants_whole(&self, response: &Response) -> bool {
+        is_part_of_document(response)
+            && (self.changes(response.status) || self.side.work.schema.is_some())
+    }
+
+    fn asked(&self, request: &Request) -> Asked {
         Asked {
             method: request.method.clone(),
             route: request.context.route.clone(),
@@ -63,35 +85,56 @@ impl Outbound {
         }
     }
 
+    /// Whether the steps are for answers of this status.
+    fn changes(&self, status: StatusCode) -> bool {
+        !self.side.work.steps.is_empty() && self.on_status.0.iter().any(|of| of.have(status))
+    }
+
+    /// Whether an answer of this status has to be JSON. The schema is for successes, and so is what follows from it.
+    fn requires_json(&self, status: StatusCode) -> bool {
+        match self.require_json {
+            Some(requires) => requires && self.on_status.0.iter().any(|of| of.have(status)),
+            None => self.side.work.schema.is_some() && status.is_success(),
+        }
+    }
+
     pub async fn change(&self, response: &mut Response, asked: Asked) -> Result<(), Error> {
-        if response.upgrade.is_some() || is_bodiless(response.status) || is_endless(response) {
+        let status = response.status;
+        if response.upgrade.is_some() || is_bodiless(status) || is_endless(response) {
             return Ok(());
         }
         let json = is_json(&response.headers);
-        let read = self.envelope || json && self.side.has_work();
+        let changed = self.changes(status);
+        // What an upstream promises is the shape of its successes.
+        let judged = self.side.work.schema.is_some() && status.is_success();
+        let read = self.envelope || json && (changed || judged);
         if asked.method == Method::HEAD {
-            if read {
+            if self.envelope || json && changed {
                 self.change_head(response);
             }
             return Ok(());
         }
-        if self.require_json && !json {
-            let why = "its content type is not JSON".to_owned();
-            return Err(self.side.refuse(&Refused::NotJson(why)));
+        if !json && self.requires_json(status) {
+            // No content needs no type.
+            let (headers, body) = (&response.headers, &mut response.body);
+            if !self.side.is_empty(headers, body).await? {
+                let why = "its content type is not JSON".to_owned();
+                return Err(self.side.refuse(&Refused::NotJson(why)));
+            }
         }
         if !read {
             return Ok(());
         }
-        if response.status == StatusCode::PARTIAL_CONTENT {
+        if status == StatusCode::PARTIAL_CONTENT {
             return Err(self.side.refuse(&Refused::Partial));
         }
         let facts = self.envelope.then(|| Facts::of(response, asked.about()));
-        // What an upstream promises is the shape of its successes.
-        let judged = response.status.is_success();
         let given = |content| Given {
             content,
             is_json: json,
+            needed: false,
             judged,
+            changed,
             facts,
         };
         let (headers, body) = (&mut response.headers, &mut response.body);
@@ -104,9 +147,7 @@ impl Outbound {
 
     /// What stands in the head of an answer to HEAD is what GET would have.
     fn change_head(&self, response: &mut Response) {
-        if self.envelope || !self.side.work.steps.is_empty() {
-            forget_bytes(&mut response.headers);
-        }
+        forget_bytes(&mut response.headers);
         if self.envelope {
             envelope::tell_json(&mut response.headers);
         }

@@ -3,6 +3,7 @@
 use super::decode::Coding;
 use super::step::Failure;
 use crate::error::{Error, Progress, Reason};
+use crate::policy::validate::Violations;
 
 /// A request body that is not what the route asks for.
 pub const INVALID_BODY: Reason = Reason::new("invalid_body", 400);
@@ -23,7 +24,7 @@ pub enum Refused {
     NotDecoded(Coding),
     NotJson(String),
     /// By its schema.
-    Unfit(String),
+    Unfit(Violations),
     Step {
         /// From 1.
         number: usize,
@@ -73,7 +74,10 @@ impl Direction {
             Refused::Partial => format!("{body} is a part of a document, which cannot be changed"),
             Refused::Panicked => format!("{body} could not be changed"),
         };
-        let error = Error::new(self.reason(refused), detail);
+        let mut error = Error::new(self.reason(refused), detail);
+        if let Refused::Unfit(violations) = refused {
+            error = error.with_violations(violations.list.clone());
+        }
         match self {
             Direction::Request => error,
             Direction::Response => error.at(Progress::Answering),

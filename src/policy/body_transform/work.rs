@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::content::Content;
-use super::document;
+use super::document::{self, Lone};
 use super::envelope::Facts;
 use super::refusal::Refused;
 use super::step::Step;
@@ -22,8 +22,12 @@ pub struct Work {
 pub struct Given {
     pub content: Content,
     pub is_json: bool,
+    /// Whether an empty one is refused.
+    pub needed: bool,
     /// Whether the schema applies.
     pub judged: bool,
+    /// Whether the steps apply.
+    pub changed: bool,
     /// For the envelope around it.
     pub facts: Option<Facts>,
 }
@@ -40,33 +44,48 @@ impl Work {
         let Given {
             content,
             is_json,
+            needed,
             judged,
+            changed,
             facts,
         } = given;
         let limit = self.max_body.saturating_mul(ROOM_TO_GROW);
         let body = content.decode(self.max_body)?;
-        let document = match (is_json && !body.is_empty(), &facts) {
-            (true, _) => {
-                let document = document::read(&body).map_err(Refused::NotJson)?;
-                self.validate(&document, judged)?;
-                self.apply(document, limit)?
+        let is_empty = document::is_empty(&body);
+        if needed && is_empty {
+            return Err(Refused::NotJson("it is empty".to_owned()));
+        }
+        let read = (is_json && !is_empty).then(|| document::read_any(&body));
+        let (document, lone) = match (read, &facts) {
+            (Some(Ok((document, lone))), _) => {
+                if judged {
+                    self.validate(&document)?;
+                }
+                match changed {
+                    true => (self.apply(document, limit)?, lone),
+                    false => (document, lone),
+                }
             }
-            (false, Some(facts)) => facts.data(&body),
-            (false, None) => return Ok(None),
+            // Only its envelope needs it.
+            (Some(Err(_)), Some(facts)) if !judged && !changed => (facts.text(&body), Lone::None),
+            (Some(Err(why)), _) => return Err(Refused::NotJson(why)),
+            (None, Some(_)) if is_json => (Value::Null, Lone::None),
+            (None, Some(facts)) => (facts.data(&body), Lone::None),
+            (None, None) => return Ok(None),
         };
         let document = match facts {
             Some(facts) => facts.around(document),
-            None if self.steps.is_empty() => return Ok(None),
+            None if !changed || self.steps.is_empty() => return Ok(None),
             None => document,
         };
-        let written = document::write(&document, limit);
+        let written = document::write_any(&document, lone, limit);
         written.map(Some).map_err(|_| Refused::Outgrown)
     }
 
-    fn validate(&self, document: &Value, judged: bool) -> Result<(), Refused> {
+    fn validate(&self, document: &Value) -> Result<(), Refused> {
         match &self.schema {
-            Some(schema) if judged => schema.check(document, self.values),
-            _ => Ok(()),
+            Some(schema) => schema.check(document, self.values),
+            None => Ok(()),
         }
         .map_err(Refused::Unfit)
     }

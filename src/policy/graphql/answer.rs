@@ -71,7 +71,10 @@ enum Found {
 fn look(content: Content, config: &Config) -> Result<Found, Refused> {
     let limit = config.limit();
     let body = content.decode(limit)?;
-    let mut answer = json::read(&body).map_err(Refused::NotJson)?;
+    if json::is_empty(&body) {
+        return Ok(Found::Nothing);
+    }
+    let (mut answer, lone) = json::read_any(&body).map_err(Refused::NotJson)?;
     let answers = match &mut answer {
         Value::Array(batch) => batch.as_mut_slice(),
         one => std::slice::from_mut(one),
@@ -89,7 +92,7 @@ fn look(content: Content, config: &Config) -> Result<Found, Refused> {
     for one in answers {
         *one = one["data"].take();
     }
-    json::write(&answer, limit)
+    json::write_any(&answer, lone, limit)
         .map(Found::Data)
         .map_err(|_| Refused::Outgrown)
 }

@@ -10,6 +10,7 @@
 
 use std::collections::BTreeSet;
 
+use http::header;
 use serde::{Deserialize, Serialize};
 
 use super::body_transform::refusal::{Direction, Refused};
@@ -133,6 +134,9 @@ impl Policy for GraphQl {
             return next.call(request).await;
         }
         ask_for_readable(&mut request.headers);
+        // Every answer that is judged is a document, and part of one cannot be.
+        request.headers.remove(&header::RANGE);
+        request.headers.remove(&header::IF_RANGE);
         let method = request.method.clone();
         let mut response = next.call(request).await?;
         answer::judge(&mut response, &method, &self.config).await?;

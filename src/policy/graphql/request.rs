@@ -86,7 +86,7 @@ fn all_of(body: &Bytes, bare: bool, config: &Config) -> Result<(), String> {
         let text = std::str::from_utf8(body).map_err(|_| "it is not text in UTF-8".to_owned())?;
         return document::judge(text, config);
     }
-    let body = json::read(body).map_err(|why| format!("its body is not JSON: {why}"))?;
+    let (body, _) = json::read_any(body).map_err(|why| format!("its body is not JSON: {why}"))?;
     match &body {
         Value::Array(batch) if batch.is_empty() => Err("the batch is empty".to_owned()),
         Value::Array(batch) if batch.len() > LARGEST_BATCH => Err(format!(

@@ -41,11 +41,27 @@ impl TryFrom<String> for Expression {
                 1 => format!("column {}", why.column() + 1),
                 line => format!("line {line}, column {}", why.column() + 1),
             };
-            format!("not a JMESPath expression, at its {place}: {}", why.reason)
+            let told = told(&why.reason.to_string());
+            format!("not a JMESPath expression, at its {place}: {told}")
         })?;
         growth::check(&ast)?;
         let compiled = jpx_core::Expression::new(text, ast, &functions::RUNTIME);
         Ok(Expression(Arc::new(compiled)))
+    }
+}
+
+/// The parser's words, or better ones for what people write most often.
+fn told(reason: &str) -> String {
+    let found = reason.split_once("found ").map(|(_, found)| found);
+    let number = found.and_then(|found| found.strip_prefix("Number(")?.split_once(')'));
+    match (number, found) {
+        (Some((number, _)), _) => {
+            format!("a number stands there without backticks; write it in backticks: `{number}`")
+        }
+        _ if reason.contains("'='") || reason.contains("\"=\"") || reason.contains("Assign") => {
+            "`=` compares nothing; write `==`".to_owned()
+        }
+        _ => reason.to_owned(),
     }
 }
 
@@ -136,6 +152,9 @@ mod tests {
             ("length(@, @)", "`length` takes 1 arguments, and is given 2"),
             ("not_null()", "at least 1"),
             ("a\n.[", "line 2"),
+            ("items[?price > 10].{id: id}", "write it in backticks: `10`"),
+            ("a[?b == -2]", "write it in backticks: `-2`"),
+            ("a[?b = `2`]", "write `==`"),
             ("&a", "`&` stands before what `map`"),
             ("[a, &b]", "nowhere else"),
             ("not_null(&a)", "nowhere else"),

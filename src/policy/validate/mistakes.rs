@@ -1,0 +1,73 @@
+//! What is wrong with a schema, in words for whoever wrote it.
+
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{ReferencingError, ValidationError};
+use serde_json::Value;
+
+use super::shortened;
+
+/// So many mistakes are told at once.
+const MOST: usize = 5;
+
+/// Every mistake with its place in the schema. `first` is what compiling it has found.
+pub(super) fn told(schema: &Value, first: &ValidationError<'_>) -> String {
+    if let ValidationErrorKind::Referencing(why) = first.kind() {
+        return reference(why);
+    }
+    let all: Vec<String> = match jsonschema::meta::validator_for(schema) {
+        Ok(meta) => meta
+            .iter_errors(schema)
+            .take(MOST)
+            .map(|why| place(&why))
+            .collect(),
+        Err(_) => Vec::new(),
+    };
+    match all.is_empty() {
+        // What is right by its form, such as a pattern that is no regular expression.
+        true => place(first),
+        false => all.join(", and "),
+    }
+}
+
+fn place(why: &ValidationError<'_>) -> String {
+    let why = innermost(why);
+    let message = shortened(&why.to_string());
+    match why.instance_path().as_str() {
+        "" => message,
+        pointer => format!("at `{}`: {message}", shortened(pointer)),
+    }
+}
+
+/// Where a value may be one thing or another, what is wrong with it as the one that it comes closest to: the one whose
+/// mistake lies deepest, or else one of the right type.
+fn innermost<'a>(why: &'a ValidationError<'_>) -> &'a ValidationError<'a> {
+    let (ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context }) =
+        why.kind()
+    else {
+        return why;
+    };
+    let depth = |why: &ValidationError<'_>| why.instance_path().as_str().matches('/').count();
+    let is_type =
+        |why: &ValidationError<'_>| matches!(why.kind(), ValidationErrorKind::Type { .. });
+    let closest = context
+        .iter()
+        .filter_map(|branch| branch.first())
+        .max_by_key(|first| (depth(first), !is_type(first)));
+    closest.map_or(why, |first| innermost(first))
+}
+
+fn reference(why: &ReferencingError) -> String {
+    match why {
+        ReferencingError::Unretrievable { uri, .. } => format!(
+            "a `$ref` leads to `{}`, which is not in this file; put it under `$defs` and write \"#/$defs/NAME\", as nothing is fetched",
+            shortened(uri)
+        ),
+        ReferencingError::PointerToNowhere { pointer } => {
+            format!(
+                "a `$ref` leads to `{}`, which is not there",
+                shortened(pointer)
+            )
+        }
+        why => shortened(&why.to_string()),
+    }
+}
