@@ -3,32 +3,70 @@
 
 use std::fs;
 
-use rustls::pki_types::pem::{Error, PemObject, SectionKind};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
+use super::pem::{self, Section};
 use crate::value::FilePath;
+
+const CERTIFICATE: &str = "CERTIFICATE";
+const LIST: &str = "X509 CRL";
 
 /// Every certificate of a file, at least one.
 pub(super) fn certificates(file: &FilePath) -> Result<Vec<CertificateDer<'static>>, String> {
-    all(file, "certificate")
+    // The second name is what openssl wrote long ago, and reads still.
+    all(file, "certificate", CERTIFICATE, |label| match label {
+        CERTIFICATE | "X509 CERTIFICATE" => Use::Take,
+        "TRUSTED CERTIFICATE" => Use::Refuse(
+            "which only openssl reads: write it anew with `openssl x509 -in OLD -out NEW`",
+        ),
+        "PKCS7" | "CMS" => Use::Refuse(
+            "which holds certificates in another form: `openssl pkcs7 -in OLD -print_certs -out NEW` writes them in this one",
+        ),
+        label if label.contains(CERTIFICATE) && !label.contains("REQUEST") => {
+            Use::Refuse("which is no kind of certificate that is read here")
+        }
+        _ => Use::Pass,
+    })
 }
 
 /// Every revocation list of a file, at least one.
 pub(super) fn revocation_lists(
     file: &FilePath,
 ) -> Result<Vec<CertificateRevocationListDer<'static>>, String> {
-    all(file, "revocation list")
+    all(file, "revocation list", LIST, |label| match label {
+        LIST => Use::Take,
+        label if label.contains("CRL") => {
+            Use::Refuse("which is no name of a revocation list: that is `X509 CRL`")
+        }
+        _ => Use::Pass,
+    })
 }
 
-/// The private key of a file.
+/// The private key of a file, the first where it has several.
 pub(super) fn key(file: &FilePath) -> Result<PrivateKeyDer<'static>, String> {
     let text = read(file)?;
-    match PrivateKeyDer::from_pem_slice(&text) {
-        Ok(key) => Ok(key),
-        Err(Error::NoItemsFound) if holds(&text, b"BEGIN ENCRYPTED PRIVATE KEY") => Err(format!(
+    let sections = sections(file, &text)?;
+    let is_key = |section: &&Section| section.label.ends_with("PRIVATE KEY");
+    let Some(section) = sections.iter().find(is_key) else {
+        return Err(nothing(file, "private key", &sections));
+    };
+    let (label, line) = (&*section.label, section.line);
+    if section.is_encrypted() {
+        return Err(format!(
             "the key in `{file}` is encrypted; write it without a passphrase, readable for nobody else"
+        ));
+    }
+    match label {
+        "PRIVATE KEY" | "RSA PRIVATE KEY" | "EC PRIVATE KEY" => section
+            .decode(label)
+            .map_err(|why| format!("`{file}` {why}")),
+        "OPENSSH PRIVATE KEY" => Err(format!(
+            "`{file}` has in line {line} an `OPENSSH PRIVATE KEY`, which is for SSH: `ssh-keygen -p -m PKCS8 -f FILE` makes it one for TLS"
         )),
-        Err(error) => Err(malformed(file, "private key", &text, &error)),
+        _ => Err(format!(
+            "`{file}` has in line {line} a `{label}`, which is of no kind that serves, which are ECDSA over P-256, P-384 and P-521, Ed25519, and RSA from 2048 bits"
+        )),
     }
 }
 
@@ -37,39 +75,54 @@ pub(super) fn read(file: &FilePath) -> Result<Vec<u8>, String> {
     fs::read(file.path()).map_err(|error| format!("cannot read `{file}`: {error}"))
 }
 
-fn all<T: PemObject>(file: &FilePath, what: &str) -> Result<Vec<T>, String> {
+/// What to do with a section.
+enum Use {
+    Take,
+    /// It holds something else, which may well stand in the same file.
+    Pass,
+    /// It holds what is wanted in a form that is not read.
+    Refuse(&'static str),
+}
+
+/// Everything that is to be taken from a file, as sections `label`; at least one.
+fn all<T: PemObject>(
+    file: &FilePath,
+    what: &str,
+    label: &str,
+    decide: impl Fn(&str) -> Use,
+) -> Result<Vec<T>, String> {
     let text = read(file)?;
-    let found = T::pem_slice_iter(&text)
-        .collect::<Result<Vec<T>, Error>>()
-        .map_err(|error| malformed(file, what, &text, &error))?;
+    let sections = sections(file, &text)?;
+    let mut found = Vec::new();
+    for section in &sections {
+        match decide(&section.label) {
+            Use::Take => found.push(
+                section
+                    .decode(label)
+                    .map_err(|why| format!("`{file}` {why}"))?,
+            ),
+            Use::Pass => {}
+            Use::Refuse(why) => {
+                let Section { label, line, .. } = section;
+                return Err(format!("`{file}` has in line {line} a `{label}`, {why}"));
+            }
+        }
+    }
     match found.is_empty() {
-        true => Err(malformed(file, what, &text, &Error::NoItemsFound)),
+        true => Err(nothing(file, what, &sections)),
         false => Ok(found),
     }
 }
 
-fn malformed(file: &FilePath, what: &str, text: &[u8], error: &Error) -> String {
-    match error {
-        Error::NoItemsFound => {
-            let kinds = <(SectionKind, Vec<u8>)>::pem_slice_iter(text)
-                .filter_map(Result::ok)
-                .map(|(kind, _)| format!("{kind:?}"))
-                .collect::<Vec<_>>();
-            match kinds.first() {
-                Some(first) => format!("`{file}` holds no {what}, but a {first}"),
-                None => format!("`{file}` holds no {what} in PEM form"),
-            }
-        }
-        Error::MissingSectionEnd { .. } => {
-            format!("`{file}` is cut off in the middle of a section")
-        }
-        Error::Base64Decode(_) => format!("`{file}` has a section that is not base64"),
-        error => format!("`{file}` is not PEM: {error:?}"),
-    }
+fn sections(file: &FilePath, text: &[u8]) -> Result<Vec<Section>, String> {
+    pem::sections(text).map_err(|why| format!("`{file}` {why}"))
 }
 
-fn holds(text: &[u8], part: &[u8]) -> bool {
-    memchr::memmem::find(text, part).is_some()
+fn nothing(file: &FilePath, what: &str, sections: &[Section]) -> String {
+    match sections.first() {
+        Some(first) => format!("`{file}` holds no {what}, but a `{}`", first.label),
+        None => format!("`{file}` holds no {what} in PEM form"),
+    }
 }
 
 #[cfg(test)]
@@ -83,40 +136,85 @@ mod tests {
         (dir, path.into())
     }
 
+    fn section(label: &str, body: &str) -> String {
+        format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
+    }
+
     #[test]
     fn what_is_no_pem_is_told() {
         const BEGIN: &str = "-----BEGIN CERTIFICATE-----\n";
-        const END: &str = "-----END CERTIFICATE-----\n";
         for (text, part) in [
             ("", "holds no certificate in PEM form"),
             ("0\u{1}binary", "holds no certificate in PEM form"),
             (&format!("{BEGIN}AAAA"), "cut off"),
-            (&format!("{BEGIN}A!A\n{END}"), "not base64"),
             (
-                "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-                "holds no certificate, but a PrivateKey",
+                &format!("\n{}", section(CERTIFICATE, "A!A")),
+                "has a section in line 2 that is not base64",
+            ),
+            (
+                &section("PRIVATE KEY", "AAAA"),
+                "holds no certificate, but a `PRIVATE KEY`",
             ),
         ] {
             let (_keep, file) = file(text);
             let error = certificates(&file).unwrap_err();
             assert!(error.contains(part), "{error}");
         }
-        let (_keep, certificate) = file(&format!("{BEGIN}AAAA\n{END}\n\n"));
-        assert_eq!(certificates(&certificate).unwrap().len(), 1);
-        assert!(
-            key(&certificate)
-                .unwrap_err()
-                .contains("no private key, but a Certificate")
-        );
-        let (_keep, encrypted) = file(
-            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
-        );
-        assert!(key(&encrypted).unwrap_err().contains("encrypted"));
         let missing = FilePath::from(std::path::PathBuf::from("/nowhere/x.pem"));
         assert!(
             key(&missing)
                 .unwrap_err()
                 .contains("cannot read `/nowhere/x.pem`")
         );
+    }
+
+    #[test]
+    fn what_is_wanted_is_taken_or_refused_and_never_passed_over() {
+        let good = section(CERTIFICATE, "AAAA");
+        for (text, count) in [
+            (format!("{good}\n{}", section("DH PARAMETERS", "AAAA")), 1),
+            (format!("{good}{}", section("X509 CERTIFICATE", "AAAA")), 2),
+            (format!("\u{feff}{good}{good}"), 2),
+        ] {
+            let (_keep, file) = file(&text);
+            assert_eq!(certificates(&file).unwrap().len(), count, "{text}");
+        }
+        for label in ["TRUSTED CERTIFICATE", "PKCS7", "ATTRIBUTE CERTIFICATE"] {
+            let (_keep, file) = file(&format!("{good}{}", section(label, "AAAA")));
+            let error = certificates(&file).unwrap_err();
+            assert!(error.contains(&format!("line 4 a `{label}`")), "{error}");
+        }
+        let (_keep, lists) = file(&section(LIST, "AAAA").repeat(2));
+        assert_eq!(revocation_lists(&lists).unwrap().len(), 2);
+        let (_keep, odd) = file(&(section(LIST, "AAAA") + &section("CRL", "AAAA")));
+        assert!(
+            revocation_lists(&odd)
+                .unwrap_err()
+                .contains("line 4 a `CRL`")
+        );
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_read_is_told_for_what_it_is() {
+        let old = "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA";
+        for (text, says) in [
+            (section("ENCRYPTED PRIVATE KEY", "AAAA"), "is encrypted"),
+            (section("RSA PRIVATE KEY", old), "is encrypted"),
+            (section("EC PRIVATE KEY", old), "is encrypted"),
+            (section("OPENSSH PRIVATE KEY", "AAAA"), "for SSH"),
+            (section("DSA PRIVATE KEY", "AAAA"), "no kind that serves"),
+            (section("PRIVATE KEY", "A!"), "is not base64"),
+            (
+                section(CERTIFICATE, "AAAA"),
+                "holds no private key, but a `CERTIFICATE`",
+            ),
+        ] {
+            let (_keep, file) = file(&text);
+            let error = key(&file).unwrap_err();
+            assert!(error.contains(says), "{says}: {error}");
+        }
+        let parameters = section("EC PARAMETERS", "AAAA");
+        let (_keep, file) = file(&(parameters + &section("EC PRIVATE KEY", "AAAA")));
+        assert!(key(&file).is_ok());
     }
 }

@@ -1,7 +1,7 @@
 //! TLS in both directions, on rustls and aws-lc-rs.
 //!
 //! - [`inbound`] and [`outbound`] are the blocks `tls` of a listener and of an upstream: what they name is opened
-//!   and judged when the config is checked ([`files`], [`pair`], [`certificate`], [`chain`], [`staple`]), and what was
+//!   and judged when the config is checked ([`files`], [`pem`], [`pair`], [`certificate`], [`chain`], [`staple`]), and what was
 //!   opened is what serves. [`inventory`] lists it for operators.
 //! - [`handshake`] makes a [`stream`] of a connected socket, for either side.
 //! - [`verify`] proves an upstream's server, [`callers`] are those with an identity; [`words`] says in an operator's words why a handshake failed.
@@ -19,6 +19,7 @@ mod ocsp;
 mod opened;
 pub mod outbound;
 mod pair;
+mod pem;
 mod resolver;
 mod staple;
 pub mod stream;

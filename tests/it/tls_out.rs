@@ -303,7 +303,7 @@ fn what_cannot_serve_is_an_error_at_its_place() {
         ),
         (
             &["crl = \"FILES/ca.pem\""],
-            "holds no revocation list, but a Certificate",
+            "holds no revocation list, but a `CERTIFICATE`",
         ),
         (&["insecure = true"], "unknown key `insecure`"),
     ] {

@@ -68,7 +68,7 @@ fn a_certificate_that_cannot_serve_is_an_error_at_its_place() {
         (
             with_key(&good.cert),
             "tls.key",
-            "holds no private key, but a Certificate",
+            "holds no private key, but a `CERTIFICATE`",
         ),
         (with_cert(cut), "tls.cert", "is cut off"),
         (with_cert(""), "tls.cert", "holds no certificate"),
@@ -76,7 +76,7 @@ fn a_certificate_that_cannot_serve_is_an_error_at_its_place() {
         (
             with_cert(&good.key),
             "tls.cert",
-            "holds no certificate, but a PrivateKey",
+            "holds no certificate, but a `PRIVATE KEY`",
         ),
     ] {
         let files = tempfile::tempdir().unwrap();
