@@ -1,5 +1,6 @@
 //! What the upstream is shown in the name of the caller, and that nobody else sees it.
 
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -371,4 +372,25 @@ fn a_token_is_fetched_over_tls_from_whom_the_ca_has_signed() {
         certificates[0]["used_by"][0],
         "routes.all.credentials.oauth2.ca"
     );
+}
+
+#[test]
+fn a_variable_that_is_no_text_is_not_said_to_be_missing() {
+    let files = tempfile::tempdir().unwrap();
+    let config = files.path().join("outrigger.toml");
+    let setup =
+        Setup::to_address("127.0.0.1:1").route("credentials = { bearer = { env = \"ODD\" } }");
+    std::fs::write(&config, setup.toml()).unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_outrigger"))
+        .arg("check")
+        .arg(&config)
+        .env("ODD", std::ffi::OsStr::from_bytes(b"s3cret\xff"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("the environment variable `ODD` is not text in UTF-8"),
+        "{said}"
+    );
+    assert!(!said.contains("s3cret"), "{said}");
 }
