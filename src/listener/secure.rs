@@ -61,7 +61,11 @@ impl Accepted {
                     encrypted: true,
                     identity: shaken.identity,
                 };
-                let mut accepted = with(shaken.io, Arc::new(peer));
+                let peer = Arc::new(peer);
+                if let Io::Tls(stream) = &shaken.io {
+                    stream.belongs_to(&peer);
+                }
+                let mut accepted = with(shaken.io, peer);
                 if let Some(valid_until) = shaken.valid_until {
                     accepted.enter(shaken.chain, valid_until, server);
                 }

@@ -21,6 +21,7 @@ pub mod outbound;
 mod pair;
 mod pem;
 mod resolver;
+mod socket;
 mod staple;
 pub mod stream;
 mod trust;

@@ -3,15 +3,18 @@
 //! Reading decrypts into the caller's buffer, writing encrypts what there is into few large writes. What the kernel
 //! has not taken yet is all that is held: an idle connection has no buffers but the small one that rustls keeps.
 
-use std::io::{self, BufRead, ErrorKind, IoSlice, Read, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::io::{self, BufRead, ErrorKind, IoSlice, Write};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
 use rustls::Connection;
 
+use super::socket::{Nothing, Polled, Tried, discard};
+use super::words;
 use crate::buffer;
 use crate::io::Io;
+use crate::peer::Peer;
 
 /// Decrypted bytes that rustls holds before it takes no more.
 const PLAINTEXT: usize = 16 << 10;
@@ -21,6 +24,8 @@ const PLAINTEXT: usize = 16 << 10;
 pub struct Stream {
     io: Io,
     session: Mutex<Session>,
+    /// Who has shaken hands here, for the log. Why a connection to a server broke is told by the request on it.
+    caller: OnceLock<Arc<Peer>>,
 }
 
 struct Session {
@@ -34,6 +39,8 @@ struct Session {
     owed: usize,
     /// A large record has made rustls's buffer grow.
     grown: bool,
+    /// Something came that could not be decrypted, and that was told.
+    broken: bool,
 }
 
 /// How the peer's direction has ended.
@@ -48,6 +55,7 @@ impl Stream {
     pub(super) fn new(io: Io, connection: Connection) -> Self {
         Stream {
             io,
+            caller: OnceLock::new(),
             session: Mutex::new(Session {
                 connection,
                 unread: BytesMut::new(),
@@ -55,8 +63,15 @@ impl Stream {
                 end: None,
                 owed: 0,
                 grown: false,
+                broken: false,
             }),
         }
+    }
+
+    /// Tells whose connection it is, once its handshake is over.
+    pub fn belongs_to(&self, caller: &Arc<Peer>) {
+        // There is one handshake.
+        let _ = self.caller.set(caller.clone());
     }
 
     /// The socket below.
@@ -97,7 +112,7 @@ impl Stream {
         buffer: &mut BytesMut,
     ) -> Poll<io::Result<usize>> {
         let mut session = self.session();
-        ready!(session.poll_plaintext(&self.io, cx))?;
+        ready!(session.poll_plaintext(self, cx))?;
         let room = buffer.capacity() - buffer.len();
         Poll::Ready(Ok(
             session.take(room, |bytes| buffer.extend_from_slice(bytes))
@@ -107,7 +122,7 @@ impl Stream {
     /// What is there now.
     pub fn try_read(&self, buffer: &mut BytesMut) -> io::Result<usize> {
         let mut session = self.session();
-        session.try_plaintext(&self.io)?;
+        session.try_plaintext(self)?;
         let room = buffer.capacity() - buffer.len();
         Ok(session.take(room, |bytes| buffer.extend_from_slice(bytes)))
     }
@@ -115,7 +130,7 @@ impl Stream {
     /// Decrypted bytes that wait; 0 is the end of the stream. Handles what is no data, such as session tickets.
     pub fn peek(&self) -> io::Result<usize> {
         let mut session = self.session();
-        match session.try_plaintext(&self.io) {
+        match session.try_plaintext(self) {
             Ok(()) => Ok(session.plaintext),
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(0),
             Err(error) => Err(error),
@@ -184,13 +199,7 @@ impl Stream {
 
     /// One step of the handshake: takes what the peer has sent.
     pub(super) fn take_in(&self, ciphertext: BytesMut) -> io::Result<()> {
-        let mut session = self.session();
-        let taken = session.take_in(ciphertext);
-        if taken.is_err() {
-            // The alert that says why.
-            let _ = session.try_flush(&self.io);
-        }
-        taken
+        self.session().take_in(self, ciphertext)
     }
 
     fn session(&self) -> MutexGuard<'_, Session> {
@@ -205,11 +214,12 @@ impl Session {
     }
 
     /// Waits until decrypted bytes are there, or their end.
-    fn poll_plaintext(&mut self, io: &Io, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_plaintext(&mut self, stream: &Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let io = &stream.io;
         while !self.is_settled()? {
             if !self.unread.is_empty() {
                 let unread = std::mem::take(&mut self.unread);
-                self.take_in(unread)?;
+                self.take_in(stream, unread)?;
                 continue;
             }
             if io.poll_read_ready(cx)?.is_pending() {
@@ -218,7 +228,7 @@ impl Session {
             }
             let mut ciphertext = buffer::take_read();
             match io.poll_read(cx, &mut ciphertext) {
-                Poll::Ready(read) => self.received(read, ciphertext)?,
+                Poll::Ready(read) => self.received(stream, read, ciphertext)?,
                 Poll::Pending => {
                     buffer::give_read(ciphertext);
                     self.shrink();
@@ -236,23 +246,23 @@ impl Session {
     }
 
     /// The same without waiting.
-    fn try_plaintext(&mut self, io: &Io) -> io::Result<()> {
+    fn try_plaintext(&mut self, stream: &Stream) -> io::Result<()> {
         while !self.is_settled()? {
             let ciphertext = match self.unread.is_empty() {
                 false => std::mem::take(&mut self.unread),
                 true => buffer::take_read(),
             };
             if !ciphertext.is_empty() {
-                self.take_in(ciphertext)?;
+                self.take_in(stream, ciphertext)?;
                 continue;
             }
             let mut ciphertext = ciphertext;
-            match io.try_read(&mut ciphertext) {
+            match stream.io.try_read(&mut ciphertext) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     buffer::give_read(ciphertext);
                     return Err(error);
                 }
-                read => self.received(read, ciphertext)?,
+                read => self.received(stream, read, ciphertext)?,
             }
         }
         Ok(())
@@ -271,14 +281,19 @@ impl Session {
         }
     }
 
-    fn received(&mut self, read: io::Result<usize>, ciphertext: BytesMut) -> io::Result<()> {
+    fn received(
+        &mut self,
+        stream: &Stream,
+        read: io::Result<usize>,
+        ciphertext: BytesMut,
+    ) -> io::Result<()> {
         match read {
             Ok(0) => {
                 buffer::give_read(ciphertext);
                 self.end = Some(End::Cut);
                 Ok(())
             }
-            Ok(_) => self.take_in(ciphertext),
+            Ok(_) => self.take_in(stream, ciphertext),
             Err(error) => {
                 buffer::give_read(ciphertext);
                 Err(error)
@@ -286,8 +301,29 @@ impl Session {
         }
     }
 
-    /// Decrypts.
-    fn take_in(&mut self, mut ciphertext: BytesMut) -> io::Result<()> {
+    /// Decrypts. What cannot be decrypted ends the connection, and the peer is told why before it closes, whoever closes
+    /// it and in whatever state (RFC 8446, section 6.2).
+    fn take_in(&mut self, stream: &Stream, ciphertext: BytesMut) -> io::Result<()> {
+        let taken = self.decrypt(ciphertext);
+        if let Err(error) = &taken
+            && !std::mem::replace(&mut self.broken, true)
+        {
+            // As far as the kernel takes it.
+            let _ = self.try_flush(&stream.io);
+            discard(&stream.io);
+            if let Some(caller) = stream.caller.get() {
+                tracing::info!(
+                    listener = %caller.listener,
+                    peer = %caller.address,
+                    "a TLS connection broke: {}",
+                    words::of(error)
+                );
+            }
+        }
+        taken
+    }
+
+    fn decrypt(&mut self, mut ciphertext: BytesMut) -> io::Result<()> {
         self.grown |= ciphertext.len() > buffer::SMALL / 4;
         while !ciphertext.is_empty() && self.plaintext <= PLAINTEXT && self.end.is_none() {
             let taken = self.connection.read_tls(&mut &ciphertext[..])?;
@@ -360,50 +396,5 @@ impl Session {
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Session")
-    }
-}
-
-/// A socket to write to; whoever waits is woken.
-struct Polled<'a, 'b> {
-    io: &'a Io,
-    cx: &'a mut Context<'b>,
-}
-
-impl Write for Polled<'_, '_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_vectored(&[IoSlice::new(bytes)])
-    }
-
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self.io.poll_write_vectored(self.cx, slices) {
-            Poll::Ready(written) => written,
-            Poll::Pending => Err(ErrorKind::WouldBlock.into()),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// A socket to write to if it takes something now.
-struct Tried<'a>(&'a Io);
-
-impl Write for Tried<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Nothing to read.
-struct Nothing;
-
-impl Read for Nothing {
-    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        Err(ErrorKind::WouldBlock.into())
     }
 }

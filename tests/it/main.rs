@@ -49,6 +49,7 @@ mod retries;
 mod routing;
 mod tidy;
 mod timeouts;
+mod tls_broken;
 mod tls_in;
 mod tls_out;
 mod tls_rejects;

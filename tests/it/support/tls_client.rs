@@ -1,6 +1,6 @@
 //! Callers over TLS.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
@@ -147,6 +147,20 @@ impl Shaken {
     pub fn http1(self) -> Client {
         let socket = self.stream.sock.try_clone().expect("a connected socket");
         Client::new(Socket::Tls(Box::new(self.stream), socket))
+    }
+
+    /// Sends `data`, and behind it `bytes` as they are, which are no TLS by these keys; gives back how the server ends the
+    /// connection.
+    pub fn broken_by(mut self, data: &[u8], bytes: &[u8]) -> io::Error {
+        let sent = self
+            .stream
+            .write_all(data)
+            .and_then(|()| self.stream.flush());
+        sent.expect("the connection is good");
+        self.stream.sock.write_all(bytes).expect("it is connected");
+        let mut rest = Vec::new();
+        let ended = self.stream.read_to_end(&mut rest);
+        ended.expect_err("neither an alert nor a cut")
     }
 
     /// The protocol that the server chose (ALPN).

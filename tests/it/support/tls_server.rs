@@ -1,6 +1,6 @@
 //! Servers over TLS.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
@@ -65,6 +65,23 @@ impl TlsServer {
         let mut config = (*self.0).clone();
         config.alpn_protocols = protocols.iter().map(|p| p.as_bytes().to_vec()).collect();
         TlsServer(Arc::new(config))
+    }
+
+    /// Shakes hands with one, and sends `bytes` as they are, which are no TLS by these keys; gives back how the peer
+    /// ends the connection.
+    pub fn breaking(&self, listener: &std::net::TcpListener, bytes: &[u8]) -> io::Error {
+        let (socket, _) = listener.accept().expect("a connection");
+        let (mut socket, _) = self.accept(socket).expect("a handshake");
+        let Socket::Tls(stream, below) = &mut socket else {
+            unreachable!("it speaks TLS");
+        };
+        let limited = below.set_read_timeout(Some(LIMIT));
+        limited
+            .and_then(|()| below.write_all(bytes))
+            .expect("it is connected");
+        let mut rest = Vec::new();
+        let ended = stream.read_to_end(&mut rest);
+        ended.expect_err("neither an alert nor a cut")
     }
 
     /// Shakes hands; gives back what the peer has shown, too.
