@@ -11,6 +11,8 @@ pub struct Problem {
     pub help: Option<String>,
     /// Other places that belong to it, each with a few words.
     pub related: Vec<(Vec<String>, String)>,
+    /// See [`Problem::once`].
+    once: bool,
     /// How many keys of `at` lead to the block that was being checked.
     depth: usize,
 }
@@ -59,6 +61,20 @@ impl Problems {
         }
     }
 
+    /// Tells what is the same of a file only at the first key that names it; the others become places that belong to it.
+    pub fn gather_repeated(&mut self) {
+        let mut kept: Vec<Problem> = Vec::with_capacity(self.found.len());
+        for problem in self.found.drain(..) {
+            let same =
+                |seen: &&mut Problem| problem.once && seen.once && seen.message == problem.message;
+            match kept.iter_mut().find(same) {
+                Some(first) => first.related.push((problem.at, "used here too".to_owned())),
+                None => kept.push(problem),
+            }
+        }
+        self.found = kept;
+    }
+
     pub fn has_errors(&self) -> bool {
         self.found.iter().any(|p| p.severity == Severity::Error)
     }
@@ -77,6 +93,7 @@ impl Problems {
             message,
             help: None,
             related: Vec::new(),
+            once: false,
             depth,
         });
         let last = self.found.len() - 1;
@@ -87,6 +104,12 @@ impl Problems {
 impl Problem {
     pub fn help(&mut self, help: impl Into<String>) -> &mut Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// It is about a file that several keys may name, and is the same for each: see [`Problems::gather_repeated`].
+    pub fn once(&mut self) -> &mut Self {
+        self.once = true;
         self
     }
 
@@ -118,6 +141,30 @@ mod tests {
         assert_eq!(found[0].at, ["routes", "pay", "timeout"]);
         assert_eq!(found[0].related[0].0, ["routes", "pay", "deadline"]);
         assert_eq!(found[1].related[0].0, ["routes", "ship"]);
+    }
+
+    #[test]
+    fn what_is_the_same_of_a_file_is_told_once() {
+        let mut problems = Problems::default();
+        for name in ["a", "b", "c"] {
+            problems.within(&["listeners", name], |problems| {
+                problems.warning(&["cert"], "x.pem expires").once();
+                problems.warning(&["value"], "a secret");
+            });
+        }
+        problems.gather_repeated();
+        let found = problems.into_vec();
+        let messages: Vec<&str> = found.iter().map(|found| &*found.message).collect();
+        assert_eq!(
+            messages,
+            ["x.pem expires", "a secret", "a secret", "a secret"]
+        );
+        let places: Vec<String> = found[0]
+            .related
+            .iter()
+            .map(|(at, _)| at.join("."))
+            .collect();
+        assert_eq!(places, ["listeners.b.cert", "listeners.c.cert"]);
     }
 
     #[test]

@@ -163,6 +163,7 @@ fn read_all(name: &str, files: &Files, findings: &mut Vec<Finding>) -> (Blocks, 
         if !problems.has_errors() && !reader.has_findings() {
             check::check_use(&blocks, &mut problems);
         }
+        problems.gather_repeated();
         reader.add(problems);
     }
     let readable = |finding: &Finding| match &finding.at {
