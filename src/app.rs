@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -72,9 +72,7 @@ async fn serve(
 ) -> io::Result<End> {
     let mut ends = Ends::new()?;
     let mut hangups = signal(SignalKind::hangup())?;
-    for warning in loaded.warnings.diagnostics() {
-        tracing::warn!("{}", warning.message);
-    }
+    reload::tell(&loaded.warnings);
     let taken = reload::take_all(&loaded.config)?;
     let api = admin::bind(&loaded.config.admin.listen)?;
     let probes = admin::bind(&loaded.config.admin.probe_listen)?;
@@ -124,6 +122,10 @@ async fn serve(
             () = ends.received() => break,
             _ = hangups.recv() => None,
             () = watch.changed() => None,
+            () = turn(snapshot.load().turns_at) => {
+                reloader.renew();
+                continue;
+            }
             order = received.recv() => match order {
                 Some(Order::Reload(answer)) => Some(answer),
                 Some(Order::Drain) => {
@@ -179,6 +181,21 @@ async fn settle_after_load(program: Program) {
         tokio::time::sleep(load::LOOK).await;
         if load.is_over(load::cpu_time()) {
             program.let_go();
+        }
+    }
+}
+
+/// Completes when a certificate becomes valid, by a clock that may be set meanwhile; at most a second late.
+async fn turn(at: Option<SystemTime>) {
+    const LONGEST: Duration = Duration::from_secs(60);
+    let Some(at) = at else {
+        return std::future::pending().await;
+    };
+    loop {
+        let left = at.duration_since(SystemTime::now()).unwrap_or_default();
+        tokio::time::sleep(left.clamp(Duration::from_secs(1), LONGEST)).await;
+        if at <= SystemTime::now() {
+            return;
         }
     }
 }

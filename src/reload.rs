@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use metrics::{Gauge, counter, gauge};
 
 use crate::admin::ReloadOutcome;
-use crate::config::{self, Config, Loaded};
+use crate::config::{self, Config, Loaded, Report};
 use crate::listener::{self, ListenAddress, Listener, Taken};
 use crate::process;
 use crate::snapshot::{Snapshot, Tools};
@@ -199,6 +199,7 @@ impl Reloader {
         let old = self.snapshot.load_full();
         needs_restart(&old.config, &loaded.config)?;
         let taken = self.take_new(&old.config, &loaded.config)?;
+        let warnings = loaded.warnings.clone();
         let next = Snapshot::next(loaded, Some(&old), &self.tools).map_err(|problems| {
             let messages: Vec<String> = problems
                 .into_vec()
@@ -218,7 +219,25 @@ impl Reloader {
         self.gauges.note(true, generation);
         counter!(RELOADS, "result" => "applied").increment(1);
         tracing::info!(generation, hash = %next.hash, "a new config serves");
+        tell(&warnings);
         Ok(generation)
+    }
+
+    /// Makes what serves once more, now that a certificate of it has become valid. Nothing is read.
+    pub fn renew(&mut self) {
+        let old = self.snapshot.load_full();
+        let next = match old.again(&self.tools) {
+            Ok(next) => Arc::new(next),
+            Err(problems) => {
+                let why = problems.into_vec();
+                tracing::error!("the config that serves cannot be put to use again: {why:?}");
+                return;
+            }
+        };
+        self.snapshot.store(next.clone());
+        old.superseded_by(&next);
+        self.open(&next.config, BTreeMap::new());
+        tracing::info!("a certificate has become valid, and serves from now on");
     }
 
     fn refused(&self, refusal: Refusal) -> String {
@@ -304,6 +323,13 @@ impl Reloader {
                 facts.remove(listener);
             }
         }
+    }
+}
+
+/// Logs what is doubtful in a config that serves.
+pub fn tell(warnings: &Report) {
+    for warning in warnings.diagnostics() {
+        tracing::warn!("{}", warning.message);
     }
 }
 

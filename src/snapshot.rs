@@ -25,6 +25,8 @@ pub struct Snapshot {
     pub hash: String,
     named_content: u128,
     pub loaded_at: SystemTime,
+    /// When a certificate of the config becomes valid that is not so yet.
+    pub turns_at: Option<SystemTime>,
     pub config: Config,
     pub table: Table<Arc<Route>>,
     pub upstreams: BTreeMap<Name, Arc<Upstream>>,
@@ -68,6 +70,31 @@ impl Snapshot {
             named_content,
             ..
         } = loaded;
+        let source = (config, hash, named_content);
+        let generation = old.map_or(1, |old| old.generation + 1);
+        Self::make(source, generation, old, tools)
+    }
+
+    /// The same once more, now that a certificate has become valid.
+    ///
+    /// # Errors
+    /// None that this one did not have.
+    pub fn again(&self, tools: &Tools) -> Result<Self, Problems> {
+        let source = (self.config.clone(), self.hash.clone(), self.named_content);
+        let made = Self::make(source, self.generation, Some(self), tools)?;
+        Ok(Snapshot {
+            loaded_at: self.loaded_at,
+            ..made
+        })
+    }
+
+    /// The snapshot of a config, with its hash and the fingerprint of what it names.
+    fn make(
+        (config, hash, named_content): (Config, String, u128),
+        generation: u64,
+        old: Option<&Snapshot>,
+        tools: &Tools,
+    ) -> Result<Self, Problems> {
         let old_upstream = |name| old.and_then(|old| old.upstreams.get(name));
         let upstreams: BTreeMap<Name, Arc<Upstream>> = config
             .upstreams
@@ -122,10 +149,11 @@ impl Snapshot {
             .then(|| (tools.access_writer)())
             .flatten();
         Ok(Snapshot {
-            generation: old.map_or(1, |old| old.generation + 1),
+            generation,
             hash,
             named_content,
             loaded_at: SystemTime::now(),
+            turns_at: config.certificates().next_to_begin(SystemTime::now()),
             access_log: access_log
                 .map(|out| Arc::new(AccessLog::new(&config.log.access_log_headers, out))),
             table,

@@ -6,7 +6,7 @@ use rustls::pki_types::CertificateDer;
 use x509_cert::Certificate as Parsed;
 use x509_cert::der::Decode;
 use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, SubjectAltName};
+use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAltName};
 
 use crate::peer::Identity;
 
@@ -33,11 +33,16 @@ pub struct Certificate {
     pub dns: Vec<String>,
     pub uris: Vec<String>,
     pub ips: Vec<String>,
+    /// Of the subject, where it has one.
+    pub common_name: Option<String>,
     /// In hexadecimal.
     pub serial: String,
     pub not_before: SystemTime,
+    /// The last second of its time (see [`end_of`]).
     pub not_after: SystemTime,
     pub is_ca: bool,
+    /// Its key may sign revocation lists.
+    pub may_revoke: bool,
     /// Its issuer signed a digest for which others can be made (RFC 9155, section 2).
     pub is_weakly_signed: bool,
     /// None: for everything.
@@ -55,18 +60,21 @@ impl Certificate {
         let names = tbs.get_extension::<SubjectAltName>().map_err(malformed)?;
         let constraints = tbs.get_extension::<BasicConstraints>().map_err(malformed)?;
         let usages = tbs.get_extension::<ExtendedKeyUsage>().map_err(malformed)?;
+        let key_usage = tbs.get_extension::<KeyUsage>();
+        let common_name = tbs.subject().common_name().ok().flatten();
         let mut certificate = Certificate {
             subject: tbs.subject().to_string(),
             issuer: tbs.issuer().to_string(),
             dns: Vec::new(),
             uris: Vec::new(),
             ips: Vec::new(),
+            common_name: common_name.map(String::from),
             serial: hex(tbs.serial_number().as_bytes()),
             not_before: time(tbs.validity().not_before.to_unix_duration()),
             not_after: time(tbs.validity().not_after.to_unix_duration()),
-            is_weakly_signed: WEAK_SIGNATURES
-                .contains(&&*parsed.signature_algorithm().oid.to_string()),
+            is_weakly_signed: is_weak(&parsed.signature_algorithm().oid.to_string()),
             is_ca: constraints.is_some_and(|(_, constraints)| constraints.ca),
+            may_revoke: key_usage.is_ok_and(|all| all.is_none_or(|(_, usage)| usage.crl_sign())),
             usages: usages.map(|(_, usages)| usages.0.iter().map(ToString::to_string).collect()),
         };
         for name in names.map(|(_, names)| names.0).unwrap_or_default() {
@@ -93,6 +101,29 @@ impl Certificate {
         match &self.uris[..] {
             [only] if is_spiffe_id(only) => Some(only),
             _ => None,
+        }
+    }
+
+    /// Since when it is not valid any more.
+    pub fn ends(&self) -> SystemTime {
+        end_of(self.not_after)
+    }
+
+    pub fn is_valid_at(&self, now: SystemTime) -> bool {
+        self.not_before <= now && now < self.ends()
+    }
+
+    /// Whether it has no subject alternative name that a peer could look for.
+    pub fn has_no_name(&self) -> bool {
+        self.dns.is_empty() && self.uris.is_empty() && self.ips.is_empty()
+    }
+
+    /// The DNS names that a caller may ask for to be shown it: where it has no subject alternative name, its common
+    /// name. Whether the caller accepts that is up to it.
+    pub fn asked_names(&self) -> Vec<String> {
+        match self.has_no_name() {
+            true => self.common_name.iter().cloned().collect(),
+            false => self.dns.clone(),
         }
     }
 
@@ -139,6 +170,17 @@ pub fn is_spiffe_id(text: &str) -> bool {
         && !domain.is_empty()
         && domain.bytes().all(in_domain)
         && (path.is_empty() || path.split('/').skip(1).all(segment))
+}
+
+/// When a time is over of which `last` is the last second: it belongs to it (RFC 5280, section 4.1.2.5). The same holds
+/// for when the next revocation list or OCSP response is due (RFC 5280, section 6.3.3; RFC 6960, section 3.2).
+pub(super) fn end_of(last: SystemTime) -> SystemTime {
+    last.checked_add(Duration::from_secs(1)).unwrap_or(last)
+}
+
+/// Whether an algorithm signs digests for which others can be made (RFC 9155, section 2).
+pub(super) fn is_weak(signature: &str) -> bool {
+    WEAK_SIGNATURES.contains(&signature)
 }
 
 fn time(since_1970: Duration) -> SystemTime {
@@ -194,6 +236,27 @@ mod tests {
             assert!(!is_spiffe_id(uri), "{uri}");
         }
         assert!(!is_spiffe_id(&format!("spiffe://td/{}", "a".repeat(2048))));
+    }
+
+    #[test]
+    fn the_last_second_belongs_to_it() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2030, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2030, 1, 2);
+        let made = params.self_signed(&key).unwrap();
+        let parsed = Certificate::parse(made.der()).unwrap();
+        let (from, last) = (parsed.not_before, parsed.not_after);
+        let moment = Duration::from_nanos(1);
+        for (at, is_valid) in [
+            (from - moment, false),
+            (from, true),
+            (last, true),
+            (last + Duration::from_secs(1) - moment, true),
+            (last + Duration::from_secs(1), false),
+        ] {
+            assert_eq!(parsed.is_valid_at(at), is_valid, "{at:?}");
+        }
     }
 
     proptest! {

@@ -1,14 +1,17 @@
 //! Whether a chain leads to a CA, as far as that can be told on this side: those who are shown it may know others.
 
+use std::time::SystemTime;
+
 use rustls::pki_types::{CertificateDer, UnixTime};
-use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+use webpki::{EndEntityCert, KeyUsage};
 use x509_cert::Certificate as Parsed;
 use x509_cert::der::Decode;
 use x509_cert::ext::pkix::AuthorityInfoAccessSyntax;
 
 use super::certificate::Certificate;
 use super::pair::{Pair, Shown};
-use super::{provider, trust};
+use super::path::Judge;
+use super::trust;
 use crate::problem::Problems;
 use crate::value::FilePath;
 
@@ -27,6 +30,11 @@ pub(super) fn judge(
     if breaks_off(&pair.chain, file, at, problems) || is_its_own_issuer(leaf) {
         return;
     }
+    // What is out of its time was told, and those who know another way to a CA pass it over.
+    let now = SystemTime::now();
+    if pair.chain.iter().any(|one| !one.is_valid_at(now)) {
+        return;
+    }
     let leads_to = |anchors: &[CertificateDer<'static>]| leads_to(&pair.key.cert, shown, anchors);
     let Some(last_der) = pair.key.cert.last() else {
         return;
@@ -38,7 +46,7 @@ pub(super) fn judge(
         problems.warning(
             at,
             format!("the chain in `{file}` does not hold: one of its certificates is no CA, or did not sign the one before it"),
-        );
+        ).once();
         return;
     }
     // Who is shown a chain of a private CA has it as a trust anchor: that this side does not know it is no fault.
@@ -55,6 +63,7 @@ pub(super) fn judge(
                     last.issuer
                 ),
             )
+            .once()
             .help("put the certificates of its issuers behind it");
     }
 }
@@ -69,13 +78,15 @@ fn breaks_off(
     for pair in chain.windows(2) {
         let [below, issuer] = pair else { continue };
         if below.issuer != issuer.subject {
-            problems.warning(
-                at,
-                format!(
-                    "the chain in `{file}` breaks off: `{}` was issued by `{}`, and `{}` follows",
-                    below.subject, below.issuer, issuer.subject
-                ),
-            );
+            problems
+                .warning(
+                    at,
+                    format!(
+                        "the chain in `{file}` breaks off: `{}` was issued by `{}`, and `{}` follows",
+                        below.subject, below.issuer, issuer.subject
+                    ),
+                )
+                .once();
             return true;
         }
     }
@@ -109,24 +120,14 @@ fn leads_to(
     let Ok(leaf) = EndEntityCert::try_from(leaf) else {
         return false;
     };
-    let anchors: Vec<_> = anchors
-        .iter()
-        .filter_map(|der| anchor_from_trusted_cert(der).ok())
-        .collect();
     let usage = match shown {
         Shown::ToCallers => KeyUsage::server_auth(),
         Shown::ToServers => KeyUsage::client_auth(),
     };
-    leaf.verify_for_usage(
-        provider().signature_verification_algorithms.all,
-        &anchors,
-        issuers,
-        UnixTime::now(),
-        usage,
-        None,
-        None,
-    )
-    .is_ok()
+    let judge = Judge::of_anchors(anchors);
+    judge
+        .believes(&leaf, issuers, UnixTime::now(), usage)
+        .is_ok()
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub struct Accepted {
     /// The protocol that both agreed on (ALPN).
     pub protocol: Option<Vec<u8>>,
     pub identity: Option<Identity>,
-    /// What proved it, the leaf first, and until when it does.
+    /// What proved it, the leaf first, and since when it does no more.
     pub chain: Vec<CertificateDer<'static>>,
     pub valid_until: Option<SystemTime>,
 }
@@ -95,7 +95,7 @@ pub async fn accept(io: Io, server: &Server) -> Result<Accepted, Refusal> {
             server_name: None,
         })?;
         // Whoever resumes shows no certificate: what it showed once may have expired since.
-        if certificate.not_after <= SystemTime::now() {
+        if certificate.ends() <= SystemTime::now() {
             return Err(Refusal::Failed {
                 label: "expired",
                 why: format!("the certificate of {} has expired", certificate.names()),
@@ -109,7 +109,7 @@ pub async fn accept(io: Io, server: &Server) -> Result<Accepted, Refusal> {
             identity = identity.with_header(header);
         }
         accepted.identity = Some(identity);
-        accepted.valid_until = Some(certificate.not_after);
+        accepted.valid_until = Some(certificate.ends());
     }
     Ok(accepted)
 }
@@ -119,7 +119,7 @@ pub struct Connected {
     pub io: Io,
     /// The protocol that both agreed on (ALPN).
     pub protocol: Option<Vec<u8>>,
-    /// When a certificate of either side expires.
+    /// Since when a certificate of either side is not valid any more.
     pub valid_until: Option<SystemTime>,
 }
 
@@ -142,7 +142,7 @@ pub async fn connect(
         .map_err(|error| words::of(&error))?;
     let (protocol, chain) = facts(&stream);
     let theirs = chain.first().and_then(|leaf| Certificate::parse(leaf).ok());
-    let valid_until = [theirs.map(|leaf| leaf.not_after), client.valid_until()];
+    let valid_until = [theirs.map(|leaf| leaf.ends()), client.valid_until()];
     Ok(Connected {
         io: Io::Tls(Box::new(stream)),
         protocol,

@@ -1,19 +1,22 @@
 //! `tls` of a listener: the certificates that it shows to callers, and whom it believes.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::NoServerSessionStorage;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use serde::{Deserialize, Serialize};
 
+use super::certificate::Certificate;
 use super::inventory::{Inventory, Opening};
 use super::pair::{self, Pair, Shown};
 use super::resolver::{ByName, Choice};
 use super::trust::{self, Trust};
-use super::{MinVersion, Opened, chain, provider, staple};
+use super::verify::Callers;
+use super::{MinVersion, Opened, chain, lists, provider, staple};
 use crate::problem::Problems;
 use crate::value::{Duration, FilePath};
 
@@ -78,8 +81,8 @@ pub enum ClientAuth {
 
 /// What the files held.
 pub(super) struct Material {
-    pairs: Vec<Pair>,
-    trust: Option<(Trust, ClientAuth, Arc<dyn ClientCertVerifier>)>,
+    pairs: Vec<Arc<Pair>>,
+    trust: Option<(Trust, ClientAuth, Arc<Callers>)>,
 }
 
 impl Config {
@@ -97,6 +100,7 @@ impl Config {
             own.error(&["handshake_timeout"], "must be longer than 0");
         }
         if !own.has_errors() {
+            let pairs = pairs.into_iter().map(Arc::new).collect();
             self.opened.set(Material { pairs, trust });
         }
         self.inventory.set(inventory);
@@ -154,10 +158,7 @@ impl Config {
         pairs
     }
 
-    fn open_trust(
-        &self,
-        opening: &mut Opening,
-    ) -> Option<(Trust, ClientAuth, Arc<dyn ClientCertVerifier>)> {
+    fn open_trust(&self, opening: &mut Opening) -> Option<(Trust, ClientAuth, Arc<Callers>)> {
         let Some(file) = &self.client_ca else {
             for (key, is_set) in [
                 ("client_auth", self.client_auth.is_some()),
@@ -177,13 +178,13 @@ impl Config {
         };
         let (anchors, cas) = trust::open_anchors(file, &["client_ca"], opening)?;
         let lists = match &self.crl {
-            Some(crl) => trust::open_lists(crl, &cas, &["crl"], opening)?,
+            Some(crl) => lists::open(crl, &anchors, &cas, &["crl"], opening)?,
             None => Vec::new(),
         };
         let trust = Trust { anchors, lists };
         let auth = self.client_auth.unwrap_or(ClientAuth::Required);
-        match verifier(&trust, auth) {
-            Ok(verifier) => Some((trust, auth, verifier)),
+        match Callers::new(&trust, auth == ClientAuth::Required) {
+            Ok(callers) => Some((trust, auth, Arc::new(callers))),
             Err(error) => {
                 opening.problems.error(
                     &["client_ca"],
@@ -193,18 +194,6 @@ impl Config {
             }
         }
     }
-}
-
-fn verifier(trust: &Trust, auth: ClientAuth) -> Result<Arc<dyn ClientCertVerifier>, String> {
-    let roots = Arc::new(trust.roots());
-    let mut builder = WebPkiClientVerifier::builder_with_provider(roots, provider().clone())
-        .with_crls(trust.lists.iter().cloned())
-        // The check tells which CA has no list.
-        .allow_unknown_revocation_status();
-    if auth == ClientAuth::Optional {
-        builder = builder.allow_unauthenticated();
-    }
-    builder.build().map_err(|error| error.to_string())
 }
 
 /// The files of one certificate.
@@ -243,16 +232,22 @@ pub struct Server {
     pub(super) rustls: Arc<ServerConfig>,
     pub handshake_timeout: std::time::Duration,
     pub forward_client_cert: bool,
+    shown: Vec<Arc<Pair>>,
     material: Arc<Material>,
 }
 
 impl Server {
     /// By `config`, which was checked. What callers may resume is kept from `old` while the same callers are
-    /// trusted: whoever resumes does not show a certificate again.
+    /// trusted: whoever resumes does not show a certificate again. A certificate that is out of its time waits while that
+    /// of `old` is not.
     pub fn new(config: &Config, alpn: Vec<&'static [u8]>, old: Option<&Server>) -> Option<Server> {
         let material = config.opened.get()?.clone();
-        let chosen = material.pairs.iter().map(|pair| {
-            let names = pair.chain.first().map(|leaf| leaf.dns.clone());
+        let now = SystemTime::now();
+        let before = || old.into_iter().flat_map(|old| &old.shown);
+        let shown = material.pairs.iter();
+        let shown: Vec<_> = shown.map(|pair| pair.or_before(before(), now)).collect();
+        let chosen = shown.iter().map(|pair| {
+            let names = pair.chain.first().map(Certificate::asked_names);
             let choice = Choice {
                 key: pair.key.clone(),
                 staple: pair.staple.clone(),
@@ -284,6 +279,7 @@ impl Server {
             rustls: Arc::new(rustls),
             handshake_timeout: config.handshake_timeout.0,
             forward_client_cert: config.forward_client_cert,
+            shown,
             material,
         })
     }

@@ -135,6 +135,13 @@ impl Inventory {
         once
     }
 
+    /// When the next of those certificates that belong to a key becomes valid.
+    pub fn next_to_begin(&self, now: SystemTime) -> Option<SystemTime> {
+        let shown = self.0.iter().filter(|item| item.kind == Kind::Certificate);
+        let begins = shown.map(|item| item.not_before);
+        begins.filter(|begin| *begin > now).min()
+    }
+
     /// Writes, as Prometheus reads it, when what each key names ends: of several in a file the first to do so. These
     /// are no gauges of the recorder, which would go on to tell of files that the config no longer names.
     pub fn render_metrics(&self, text: &mut String) {
@@ -250,6 +257,28 @@ mod tests {
             items[2].used_by,
             ["listeners.web.tls.cert", "upstreams.app.tls.cert"]
         );
+    }
+
+    #[test]
+    fn the_next_that_begins_is_one_that_is_shown() {
+        let mut all = Inventory::default();
+        let at = |days: u64| UNIX_EPOCH + Duration::from_secs(days * DAY);
+        for (kind, begins) in [
+            (Kind::Ca, 5),
+            (Kind::Issuer, 6),
+            (Kind::Certificate, 8),
+            (Kind::Certificate, 7),
+            (Kind::Certificate, 1),
+        ] {
+            let not_before = at(begins);
+            all.add(Item {
+                not_before,
+                ..item(kind, "cert", "1", None)
+            });
+        }
+        assert_eq!(all.next_to_begin(at(4)), Some(at(7)));
+        assert_eq!(all.next_to_begin(at(7)), Some(at(8)));
+        assert_eq!(all.next_to_begin(at(8)), None);
     }
 
     #[test]

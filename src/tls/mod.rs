@@ -1,24 +1,30 @@
 //! TLS in both directions, on rustls and aws-lc-rs.
 //!
 //! - [`inbound`] and [`outbound`] are the blocks `tls` of a listener and of an upstream: what they name is opened
-//!   and judged when the config is checked ([`files`], [`pem`], [`pair`], [`certificate`], [`chain`], [`staple`]), and what was
-//!   opened is what serves. [`inventory`] lists it for operators.
+//!   and judged when the config is checked ([`files`], [`pem`], [`pair`], [`certificate`], [`dates`], [`chain`],
+//!   [`trust`], [`lists`], [`staple`]), and what was opened is what serves. [`inventory`] lists it for operators.
 //! - [`handshake`] makes a [`stream`] of a connected socket, for either side.
-//! - [`verify`] proves an upstream's server, [`callers`] are those with an identity; [`words`] says in an operator's words why a handshake failed.
+//! - [`verify`] judges an upstream's server and a listener's caller by the [`path`] from its certificate to a CA, where
+//!   [`names`] limit what a CA may sign; [`callers`] are those with an identity; [`words`] says in an operator's words why a handshake failed.
 //!
 //! Nothing here is built before a config asks for it.
 
 pub mod callers;
 pub mod certificate;
 mod chain;
+mod dates;
+mod der;
 mod files;
 pub mod handshake;
 pub mod inbound;
 pub mod inventory;
+mod lists;
+mod names;
 mod ocsp;
 mod opened;
 pub mod outbound;
 mod pair;
+mod path;
 mod pem;
 mod resolver;
 mod socket;

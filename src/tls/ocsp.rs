@@ -3,9 +3,10 @@
 use std::time::SystemTime;
 
 use x509_cert::der::asn1::{AnyRef, GeneralizedTime};
-use x509_cert::der::{Decode, Error, ErrorKind, Reader, SliceReader, Tag, Tagged};
+use x509_cert::der::{Error, Tag, Tagged};
 
 use super::certificate::{Certificate, hex};
+use super::der::{children, first, inside, unfit};
 
 /// The type of responses of which alone others are told: `id-pkix-ocsp-basic`, 1.3.6.1.5.5.7.48.1.1.
 const BASIC: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 0x30, 1, 1];
@@ -95,27 +96,6 @@ fn statement(single: &AnyRef<'_>) -> Result<Statement, Error> {
         this_update: time(this_update)?,
         next_update: next,
     })
-}
-
-fn inside<'a>(part: &AnyRef<'a>) -> Result<Vec<AnyRef<'a>>, Error> {
-    children(part.value())
-}
-
-fn children(der: &[u8]) -> Result<Vec<AnyRef<'_>>, Error> {
-    let mut reader = SliceReader::new(der)?;
-    let mut found = Vec::new();
-    while !reader.is_finished() {
-        found.push(AnyRef::decode(&mut reader)?);
-    }
-    Ok(found)
-}
-
-fn first<'b, 'a>(parts: &'b [AnyRef<'a>]) -> Result<&'b AnyRef<'a>, Error> {
-    parts.first().ok_or_else(unfit)
-}
-
-fn unfit() -> Error {
-    ErrorKind::Failed.into()
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use super::inventory::{Inventory, Opening};
 use super::pair::{self, Pair, Shown};
 use super::trust::{self, Trust};
-use super::verify::{Proves, Verifier};
-use super::{HTTP1, HTTP2, MinVersion, Opened, chain, provider};
+use super::verify::{Proves, Servers};
+use super::{HTTP1, HTTP2, MinVersion, Opened, chain, lists, provider};
 use crate::problem::Problems;
 use crate::value::FilePath;
 
@@ -57,7 +57,7 @@ pub struct Config {
 /// What the files held.
 #[derive(Debug)]
 pub(super) struct Material {
-    pub(super) pair: Option<Pair>,
+    pair: Option<Arc<Pair>>,
     trust: Trust,
 }
 
@@ -105,6 +105,7 @@ impl Config {
             }
         }
         if let (false, Some(trust)) = (own.has_errors(), trust) {
+            let pair = pair.map(Arc::new);
             self.opened.set(Material { pair, trust });
         }
         self.inventory.set(inventory);
@@ -155,7 +156,7 @@ impl Config {
             None => (trust::system_anchors(&mut opening.problems)?, Vec::new()),
         };
         let lists = match &self.crl {
-            Some(crl) => trust::open_lists(crl, &cas, &["crl"], opening)?,
+            Some(crl) => lists::open(crl, &anchors, &cas, &["crl"], opening)?,
             None => Vec::new(),
         };
         Some(Trust { anchors, lists })
@@ -171,7 +172,7 @@ pub struct Client {
     http2: Arc<ClientConfig>,
     server_name: Option<ServerName<'static>>,
     believes: Believes,
-    material: Arc<Material>,
+    shown: Option<Arc<Pair>>,
     /// When another was first seen in its place.
     replaced: OnceLock<Instant>,
 }
@@ -194,9 +195,14 @@ pub enum Offer {
 }
 
 impl Client {
-    /// By `config`, which was checked; `old` itself where it is the same.
+    /// By `config`, which was checked; `old` itself where it is the same. A certificate that is out of its time waits
+    /// while that of `old` is not.
     pub fn next(config: &Config, old: Option<&Arc<Client>>) -> Option<Arc<Client>> {
-        let material = config.opened.get()?.clone();
+        let material = config.opened.get()?;
+        let before = || old.and_then(|old| old.shown.as_ref());
+        let now = SystemTime::now();
+        let shown = material.pair.as_ref();
+        let shown = shown.map(|pair| pair.or_before(before().into_iter(), now));
         let believes = Believes {
             trust: material.trust.clone(),
             server_name: config.server_name.clone(),
@@ -205,18 +211,18 @@ impl Client {
         };
         if let Some(old) = old
             && old.believes == believes
-            && old.material.shows_like(&material)
+            && old.shows_like(shown.as_ref())
         {
             return Some(old.clone());
         }
         let proves = config.identity.as_deref().and_then(Proves::parse);
-        let verifier = Verifier::new(&material.trust, proves)?;
+        let verifier = Servers::new(&material.trust, proves)?;
         let builder = ClientConfig::builder_with_provider(provider().clone())
             .with_protocol_versions(config.min_version.versions())
             .ok()?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
-        let mut rustls = match &material.pair {
+        let mut rustls = match &shown {
             Some(pair) => builder.with_client_cert_resolver(Arc::new(Always(pair.key.clone()))),
             None => builder.with_no_client_auth(),
         };
@@ -233,7 +239,7 @@ impl Client {
             http2: offering(&[HTTP2]),
             server_name: server_name.and_then(|name| ServerName::try_from(name.clone()).ok()),
             believes,
-            material,
+            shown,
             replaced: OnceLock::new(),
         }))
     }
@@ -278,17 +284,16 @@ impl Client {
         }
     }
 
-    /// When the certificate expires that is shown to servers.
+    /// Since when the certificate that is shown to servers is not valid any more, unless that was so from the start:
+    /// whoever takes it takes it again.
     pub(super) fn valid_until(&self) -> Option<SystemTime> {
-        let pair = self.material.pair.as_ref()?;
-        pair.chain.first().map(|leaf| leaf.not_after)
+        let leaf = self.shown.as_ref()?.chain.first()?;
+        Some(leaf.ends()).filter(|ends| *ends > SystemTime::now())
     }
-}
 
-impl Material {
-    fn shows_like(&self, other: &Material) -> bool {
-        let shown = |material: &Material| material.pair.as_ref().map(|pair| pair.key.cert.clone());
-        shown(self) == shown(other)
+    fn shows_like(&self, other: Option<&Arc<Pair>>) -> bool {
+        let shown = |pair: &Arc<Pair>| pair.key.cert.clone();
+        self.shown.as_ref().map(shown) == other.map(shown)
     }
 }
 

@@ -1,20 +1,19 @@
 //! A certificate and its key, opened and judged.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use rustls::InconsistentKeys;
 use rustls::sign::CertifiedKey;
 
 use super::certificate::Certificate;
+use super::dates::{self, Role};
 use super::inventory::{Item, Kind, Opening};
 use super::staple::Staple;
 use super::{files, provider, words};
 use crate::problem::Problems;
 use crate::value::FilePath;
 
-/// A certificate that expires within this is a warning: time enough to look after its renewal.
-const SOON: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How often a pair is read again whose key does not fit: it may be read in the middle of a swap.
 const ATTEMPTS: usize = 3;
 
@@ -28,11 +27,30 @@ pub(super) enum Shown {
 /// A certificate with its chain and its key.
 #[derive(Debug)]
 pub(super) struct Pair {
+    /// Where the certificate stands.
+    pub file: FilePath,
     pub key: Arc<CertifiedKey>,
     /// What is shown to callers in place of it, as long as that is good.
     pub staple: Option<Staple>,
     /// The leaf first.
     pub chain: Vec<Certificate>,
+}
+
+impl Pair {
+    /// This one, or of those that serve so far the one from the same file, while this one is out of its time and that one
+    /// is not: what is renewed too early, or by a clock that is ahead, serves when its time comes.
+    pub fn or_before<'a>(
+        self: &Arc<Self>,
+        mut serving: impl Iterator<Item = &'a Arc<Pair>>,
+        now: SystemTime,
+    ) -> Arc<Pair> {
+        let is_valid = |pair: &Pair| pair.chain.first().is_some_and(|leaf| leaf.is_valid_at(now));
+        let before = match is_valid(self) {
+            true => None,
+            false => serving.find(|before| before.file == self.file && is_valid(before)),
+        };
+        before.unwrap_or(self).clone()
+    }
 }
 
 /// Where a pair stands in the config.
@@ -105,9 +123,11 @@ fn read(cert: &FilePath, key: &FilePath) -> Result<Pair, Wrong> {
                 "the key in `{key}` is of no kind that serves, which are ECDSA over P-256, P-384 and P-521, Ed25519, and RSA from 2048 bits: {error}"
             ))
         })?;
+    let file = cert.clone();
     let certified = CertifiedKey::new(ders, private);
     match certified.keys_match() {
         Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(Pair {
+            file,
             key: Arc::new(certified),
             staple: None,
             chain,
@@ -131,9 +151,7 @@ fn judge(
     let [leaf, issuers @ ..] = chain else {
         return false;
     };
-    if !is_valid_now(leaf, "the certificate", file, at.cert, problems) {
-        return false;
-    }
+    dates::judge(leaf, Role::Leaf, file, at.cert, problems);
     let may = match shown {
         Shown::ToCallers => leaf.may_serve(),
         Shown::ToServers => leaf.may_call(),
@@ -153,12 +171,25 @@ fn judge(
             .help("ask for one with that extended key usage");
         return false;
     }
+    if shown == Shown::ToCallers && leaf.has_no_name() {
+        problems
+            .warning(
+                at.cert,
+                format!(
+                    "the certificate in `{file}` has no subject alternative name, only the subject `{}`: most callers will not accept it",
+                    leaf.subject
+                ),
+            )
+            .once()
+            .help("ask for one that has its names as subject alternative names; a common name has not counted as one for long (RFC 9525, section 2)");
+    }
     if leaf.is_ca && !issuers.is_empty() {
         problems
             .warning(
                 at.cert,
                 format!("the first certificate in `{file}` is that of a CA"),
             )
+            .once()
             .help("put the certificate that belongs to the key first, and its issuers behind it");
     }
     let signed = chain
@@ -171,50 +202,11 @@ fn judge(
                 at.cert,
                 format!("the certificate of {names} in `{file}` is signed over SHA-1 or MD5, which most refuse"),
             )
+            .once()
             .help("ask for one that is signed over SHA-256");
     }
     for issuer in issuers {
-        is_valid_now(issuer, "an issuer in the chain", file, at.cert, problems);
-    }
-    true
-}
-
-/// Whether a certificate is valid now. What will not be for long is a warning.
-pub(super) fn is_valid_now(
-    certificate: &Certificate,
-    what: &str,
-    file: &FilePath,
-    at: &[&str],
-    problems: &mut Problems,
-) -> bool {
-    let now = SystemTime::now();
-    let names = certificate.names();
-    if certificate.not_after <= now {
-        let since = humantime::format_rfc3339_seconds(certificate.not_after);
-        problems
-            .error(
-                at,
-                format!("{what} in `{file}` ({names}) has expired, on {since}"),
-            )
-            .help("put a renewed one in its place");
-        return false;
-    }
-    if certificate.not_before > now {
-        let from = humantime::format_rfc3339_seconds(certificate.not_before);
-        problems
-            .error(
-                at,
-                format!("{what} in `{file}` ({names}) is not valid before {from}"),
-            )
-            .help("is this machine's clock right?");
-        return false;
-    }
-    if certificate.not_after <= now + SOON {
-        let until = humantime::format_rfc3339_seconds(certificate.not_after);
-        problems.warning(
-            at,
-            format!("{what} in `{file}` ({names}) expires within 30 days, on {until}"),
-        );
+        dates::judge(issuer, Role::Issuer, file, at.cert, problems);
     }
     true
 }
@@ -223,6 +215,66 @@ pub(super) fn is_valid_now(
 pub(super) mod tests {
     use super::*;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use std::time::Duration;
+
+    #[test]
+    fn what_is_out_of_its_time_waits_while_another_can_serve() {
+        let from = |serial, year| {
+            let made = rcgen::KeyPair::generate().unwrap();
+            let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+            params.serial_number = Some(u64::into(serial));
+            params.not_before = rcgen::date_time_ymd(year, 1, 1);
+            params.not_after = rcgen::date_time_ymd(year + 2, 1, 1);
+            Arc::new(of(
+                vec![params.self_signed(&made).unwrap().der().clone()],
+                &made,
+            ))
+        };
+        let [old, new] = [from(1, 2030), from(2, 2031)];
+        let year = |n: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(n * 366 * 24 * 60 * 60);
+        let serving = |before: &[&Arc<Pair>], at| {
+            let shown = new.or_before(before.iter().copied(), at);
+            shown.chain[0].serial.clone()
+        };
+        // 2030: the new one is ahead; 2031: both are valid; 2034: neither is.
+        for (before, at, serial) in [
+            (&[&old][..], year(60), "01"),
+            (&[], year(60), "02"),
+            (&[&old], year(62), "02"),
+            (&[&old], year(65), "02"),
+        ] {
+            assert_eq!(serving(before, at), serial, "{at:?}");
+        }
+        let mut elsewhere = from(3, 2030);
+        Arc::get_mut(&mut elsewhere).unwrap().file = std::path::PathBuf::from("y.pem").into();
+        assert_eq!(serving(&[&elsewhere], year(60)), "02");
+    }
+
+    #[test]
+    fn a_certificate_with_a_common_name_alone_is_told_and_shown_to_who_asks_for_it() {
+        let made = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::default();
+        let name = rcgen::DnType::CommonName;
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(name, "a.example");
+        let pair = of(
+            vec![params.self_signed(&made).unwrap().der().clone()],
+            &made,
+        );
+        assert_eq!(pair.chain[0].asked_names(), ["a.example"]);
+        let at = At {
+            cert: &["cert"],
+            key: &["key"],
+        };
+        for (shown, is_told) in [(Shown::ToCallers, true), (Shown::ToServers, false)] {
+            let mut problems = Problems::default();
+            assert!(judge(&pair.chain, &pair.file, shown, &at, &mut problems));
+            let said = problems.into_vec();
+            let mut messages = said.iter().map(|said| &said.message);
+            let told = messages.any(|said| said.contains("no subject alternative name"));
+            assert_eq!(told, is_told);
+        }
+    }
 
     /// A certificate for `localhost` that signed itself.
     pub fn pair(serial: u64) -> Pair {
@@ -237,6 +289,7 @@ pub(super) mod tests {
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         let key = provider().key_provider.load_private_key(key).unwrap();
         Pair {
+            file: std::path::PathBuf::from("x.pem").into(),
             chain: ders
                 .iter()
                 .map(|der| Certificate::parse(der).unwrap())

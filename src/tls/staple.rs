@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use rustls::sign::CertifiedKey;
 
+use super::certificate::end_of;
 use super::files;
 use super::inventory::{Item, Kind, Opening};
 use super::ocsp::{self, Status};
@@ -15,13 +16,15 @@ use crate::value::FilePath;
 #[derive(Clone, Debug)]
 pub(super) struct Staple {
     key: Arc<CertifiedKey>,
-    /// When the response is out of date; None when it does not say.
+    /// Since when the response holds.
+    from: SystemTime,
+    /// Since when the response is out of date; None when it does not say.
     until: Option<SystemTime>,
 }
 
 impl Staple {
     pub fn at(&self, now: SystemTime) -> Option<&Arc<CertifiedKey>> {
-        let is_good = self.until.is_none_or(|until| now < until);
+        let is_good = self.from <= now && self.until.is_none_or(|until| now < until);
         is_good.then_some(&self.key)
     }
 }
@@ -59,30 +62,31 @@ pub(super) fn to(pair: Pair, file: &FilePath, at: &[&str], opening: &mut Opening
     let of_this = statements
         .iter()
         .find(|statement| leaf.is_some_and(|leaf| statement.is_of(leaf)));
-    let unfit = match of_this {
-        None => Some("says nothing of this certificate".to_owned()),
+    let fit = match of_this {
+        None => Err("says nothing of this certificate".to_owned()),
         Some(statement) => match (statement.status, statement.next_update) {
-            (Status::Revoked, _) => Some("says that this certificate is revoked".to_owned()),
-            (Status::Unknown, _) => Some("does not know this certificate".to_owned()),
-            (Status::Good, Some(next)) if next <= SystemTime::now() => {
+            (Status::Revoked, _) => Err("says that this certificate is revoked".to_owned()),
+            (Status::Unknown, _) => Err("does not know this certificate".to_owned()),
+            (Status::Good, Some(next)) if end_of(next) <= SystemTime::now() => {
                 let next = humantime::format_rfc3339_seconds(next);
-                Some(format!("should have been replaced on {next}"))
+                Err(format!("should have been replaced on {next}"))
             }
-            (Status::Good, _) => None,
+            (Status::Good, _) => Ok(statement),
         },
     };
-    match unfit {
-        Some(why) => {
+    match fit {
+        Err(why) => {
             let message = format!("the OCSP response in `{file}` {why}, and is not shown");
             problems.warning(at, message);
             Some(pair)
         }
-        None => {
+        Ok(of_this) => {
             let mut key = (*pair.key).clone();
             key.ocsp = Some(response);
             let staple = Staple {
                 key: Arc::new(key),
-                until: of_this.and_then(|statement| statement.next_update),
+                from: of_this.this_update,
+                until: of_this.next_update.map(end_of),
             };
             Some(Pair {
                 staple: Some(staple),
@@ -151,15 +155,17 @@ mod tests {
     }
 
     #[test]
-    fn it_is_shown_until_the_next_one_is_due() {
+    fn it_is_shown_from_its_time_until_the_next_one_is_due() {
         let key = pair(1).key;
         let now = SystemTime::now();
+        let second = std::time::Duration::from_secs(1);
         let shown = |until, at| {
-            let key = key.clone();
-            Staple { key, until }.at(at).is_some()
+            let (key, from) = (key.clone(), now - second);
+            Staple { key, from, until }.at(at).is_some()
         };
         assert!(shown(None, now));
-        assert!(shown(Some(now), now - std::time::Duration::from_secs(1)));
+        assert!(shown(Some(now), now - second));
         assert!(!shown(Some(now), now));
+        assert!(!shown(None, now - 2 * second));
     }
 }

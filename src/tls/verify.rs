@@ -1,18 +1,17 @@
-//! Whether a server is the one that an upstream means.
+//! Whether a server is the one that an upstream means, and a caller one whom a listener lets in.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
-use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
-use std::sync::Arc;
-use webpki::{
-    CertRevocationList, EndEntityCert, KeyUsage, OwnedCertRevocationList, RevocationOptionsBuilder,
-    UnknownStatusPolicy,
-};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use webpki::{EndEntityCert, KeyUsage};
 
 use super::certificate::{Certificate, is_spiffe_id};
+use super::path::{Judge, certificate_error};
 use super::provider;
 use super::trust::Trust;
+use super::words::Refused;
 
 /// The name that a server must prove, whatever name it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,55 +34,20 @@ impl Proves {
 /// Judges servers: their chain must lead to a trust anchor, be valid now, meant for servers and not revoked, and
 /// be for the right name. With a SPIFFE ID the name that was asked for does not count (X.509-SVID, section 5.2).
 #[derive(Debug)]
-pub(super) struct Verifier {
-    anchors: Vec<TrustAnchor<'static>>,
-    lists: Vec<CertRevocationList<'static>>,
+pub(super) struct Servers {
+    judge: Judge,
     proves: Option<Proves>,
 }
 
-impl Verifier {
-    /// None when a revocation list cannot be read, which the check reports.
+impl Servers {
+    /// None when a revocation list cannot be used, which the check reports.
     pub fn new(trust: &Trust, proves: Option<Proves>) -> Option<Self> {
-        let lists = trust
-            .lists
-            .iter()
-            .map(|der| OwnedCertRevocationList::from_der(der).map(CertRevocationList::from))
-            .collect::<Result<_, _>>()
-            .ok()?;
-        Some(Verifier {
-            anchors: trust.roots().roots,
-            lists,
-            proves,
-        })
-    }
-
-    fn chain(
-        &self,
-        leaf: &EndEntityCert<'_>,
-        issuers: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<(), webpki::Error> {
-        let lists: Vec<_> = self.lists.iter().collect();
-        // The check tells which CA has no list.
-        let revocation = RevocationOptionsBuilder::new(&lists).ok().map(|options| {
-            options
-                .with_status_policy(UnknownStatusPolicy::Allow)
-                .build()
-        });
-        leaf.verify_for_usage(
-            provider().signature_verification_algorithms.all,
-            &self.anchors,
-            issuers,
-            now,
-            KeyUsage::server_auth(),
-            revocation,
-            None,
-        )
-        .map(|_| ())
+        let judge = Judge::new(trust).ok()?;
+        Some(Servers { judge, proves })
     }
 }
 
-impl ServerCertVerifier for Verifier {
+impl ServerCertVerifier for Servers {
     fn verify_server_cert(
         &self,
         der: &CertificateDer<'_>,
@@ -93,7 +57,8 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let leaf = EndEntityCert::try_from(der).map_err(certificate_error)?;
-        self.chain(&leaf, issuers, now).map_err(certificate_error)?;
+        self.judge
+            .believes(&leaf, issuers, now, KeyUsage::server_auth())?;
         let (fits, wanted) = match &self.proves {
             Some(Proves::Spiffe(id)) => {
                 let certificate =
@@ -136,6 +101,90 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
+/// The names of CAs that fit into the message which asks for a certificate, beside the rest of it: their list and the
+/// lists around it have lengths of two bytes.
+const NAMES: usize = 60_000;
+
+/// Judges callers: their chain must lead to a trust anchor, be valid now, meant for clients and not revoked.
+#[derive(Debug)]
+pub(super) struct Callers {
+    judge: Judge,
+    /// The CAs that callers are told of, so that they can choose a certificate.
+    names: Vec<DistinguishedName>,
+    is_mandatory: bool,
+}
+
+impl Callers {
+    /// # Errors
+    /// A revocation list that cannot be used.
+    pub fn new(trust: &Trust, is_mandatory: bool) -> Result<Self, String> {
+        let judge = Judge::new(trust)?;
+        let names = judge
+            .anchors()
+            .iter()
+            .map(|anchor| DistinguishedName::in_sequence(anchor.subject.as_ref()));
+        let names: Vec<DistinguishedName> = names.collect();
+        let length: usize = names.iter().map(|name| 2 + name.as_ref().len()).sum();
+        Ok(Callers {
+            judge,
+            // They are a hint (RFC 8446, section 4.2.4): a caller who gets none chooses by itself.
+            names: match length <= NAMES {
+                true => names,
+                false => Vec::new(),
+            },
+            is_mandatory,
+        })
+    }
+}
+
+impl ClientCertVerifier for Callers {
+    fn client_auth_mandatory(&self) -> bool {
+        self.is_mandatory
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &self.names
+    }
+
+    fn verify_client_cert(
+        &self,
+        der: &CertificateDer<'_>,
+        issuers: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let leaf = EndEntityCert::try_from(der).map_err(certificate_error)?;
+        self.judge
+            .believes(&leaf, issuers, now, KeyUsage::client_auth())?;
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let known = &provider().signature_verification_algorithms;
+        verify_tls12_signature(message, cert, dss, known)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let known = &provider().signature_verification_algorithms;
+        verify_tls13_signature(message, cert, dss, known)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        provider()
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
 fn is_for(leaf: &EndEntityCert<'_>, name: &ServerName<'_>) -> (bool, String) {
     (
         leaf.verify_is_valid_for_subject_name(name).is_ok(),
@@ -147,40 +196,37 @@ fn is_for(leaf: &EndEntityCert<'_>, name: &ServerName<'_>) -> (bool, String) {
 fn wrong_name(der: &CertificateDer<'_>, wanted: &str) -> Error {
     let names = Certificate::parse(der).map(|certificate| certificate.names());
     let names = names.unwrap_or_else(|why| why);
-    let words = format!("the server's certificate is for {names}, wanted {wanted}");
-    CertificateError::Other(OtherError(Arc::new(WrongName(words)))).into()
-}
-
-/// A certificate that is good, and another's.
-#[derive(Debug)]
-struct WrongName(String);
-
-impl std::fmt::Display for WrongName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for WrongName {}
-
-/// In rustls's terms, which decide the alert that the server is sent.
-fn certificate_error(error: webpki::Error) -> Error {
-    use webpki::Error as Why;
-    match error {
-        Why::BadDer | Why::BadDerTime | Why::TrailingData(_) => CertificateError::BadEncoding,
-        Why::CertExpired { time, not_after } => {
-            CertificateError::ExpiredContext { time, not_after }
-        }
-        Why::CertNotValidYet { time, not_before } => {
-            CertificateError::NotValidYetContext { time, not_before }
-        }
-        Why::InvalidCertValidity => CertificateError::Expired,
-        Why::UnknownIssuer => CertificateError::UnknownIssuer,
-        Why::CertRevoked => CertificateError::Revoked,
-        Why::RequiredEkuNotFoundContext(_) => CertificateError::InvalidPurpose,
-        Why::UnsupportedCriticalExtension => CertificateError::UnhandledCriticalExtension,
-        Why::InvalidSignatureForPublicKey => CertificateError::BadSignature,
-        error => CertificateError::Other(OtherError(Arc::new(error))),
-    }
+    Refused::new(
+        "bad_certificate",
+        format!("the server's certificate is for {names}, wanted {wanted}"),
+    )
     .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callers_are_told_the_names_of_cas_while_these_fit_into_the_message() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let ca = |number: usize| {
+            let mut params = rcgen::CertificateParams::default();
+            let name = format!("{number:0>60}");
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            params
+                .distinguished_name
+                .push(rcgen::DnType::CommonName, name);
+            params.self_signed(&key).unwrap().der().clone()
+        };
+        for (count, told) in [(1, 1), (500, 500), (1000, 0)] {
+            let trust = Trust {
+                anchors: (0..count).map(ca).collect(),
+                lists: Vec::new(),
+            };
+            let callers = Callers::new(&trust, true).unwrap();
+            assert_eq!(callers.root_hint_subjects().len(), told);
+            assert_eq!(callers.judge.anchors().len(), count);
+        }
+    }
 }

@@ -1,9 +1,61 @@
 //! Why a handshake failed, in an operator's words.
 
+use std::fmt;
 use std::io;
+use std::sync::Arc;
 
-use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
+use rustls::pki_types::UnixTime;
+use rustls::{AlertDescription, CertificateError, Error, OtherError, PeerIncompatible};
 use webpki::Error as Path;
+
+/// Why a certificate is not accepted, where rustls has no word for it.
+#[derive(Debug)]
+pub(super) struct Refused {
+    label: &'static str,
+    words: String,
+}
+
+impl Refused {
+    /// `label` is for metrics.
+    pub fn new(label: &'static str, words: String) -> Self {
+        Refused { label, words }
+    }
+
+    pub fn issuer_expired(not_after: UnixTime) -> Self {
+        let since = date(not_after.as_secs());
+        let words = format!("a CA above the peer's certificate has expired, on {since}");
+        Refused::new("expired", words)
+    }
+
+    pub fn issuer_not_valid_yet(not_before: UnixTime) -> Self {
+        let from = date(not_before.as_secs());
+        let words = format!("a CA above the peer's certificate is not valid before {from}");
+        Refused::new("not_valid_yet", words)
+    }
+
+    /// `kinds` are those of names.
+    pub fn unknown_limits(issuer: &str, kinds: &[&str]) -> Self {
+        let kinds = kinds.join(" and ");
+        let words = format!(
+            "`{issuer}`, a CA above the peer's certificate, may sign only for certain {kinds} (name constraints), and for these that is not supported here unless this CA itself is among those that are trusted"
+        );
+        Refused::new("bad_certificate", words)
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        CertificateError::Other(OtherError(Arc::new(refused))).into()
+    }
+}
 
 /// The reason behind an error of reading or writing.
 pub(super) fn of(error: &io::Error) -> String {
@@ -27,6 +79,10 @@ pub(super) fn label(error: &io::Error) -> &'static str {
             }
             CertificateError::Revoked => "revoked",
             CertificateError::UnknownIssuer => "unknown_ca",
+            CertificateError::Other(other) => match other.0.downcast_ref::<Refused>() {
+                Some(refused) => refused.label,
+                None => "bad_certificate",
+            },
             _ => "bad_certificate",
         },
         Some(Error::AlertReceived(_)) => "refused_by_peer",
@@ -109,6 +165,7 @@ fn of_certificate(why: &CertificateError) -> String {
         }
         CertificateError::Other(other) => match other.0.downcast_ref() {
             Some(why) => of_path(why),
+            // Its words are ours.
             None => other.to_string(),
         },
         why => format!("{what} is not accepted: {why}"),
@@ -136,8 +193,57 @@ pub(super) fn of_path(why: &Path) -> String {
         Path::InvalidSignatureForPublicKey => bad_signature(),
         Path::UnsupportedSignatureAlgorithmContext(_)
         | Path::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => bad_kind_of_signature(),
-        why => format!("{what} is not accepted: {why}"),
+        Path::MaximumSignatureChecksExceeded
+        | Path::MaximumPathBuildCallsExceeded
+        | Path::MaximumNameConstraintComparisonsExceeded => {
+            format!("the chain of issuers of {what} takes too much work to follow")
+        }
+        Path::InvalidCrlSignatureForPublicKey
+        | Path::IssuerNotCrlSigner
+        | Path::UnsupportedCrlSignatureAlgorithmContext(_)
+        | Path::UnsupportedCrlSignatureAlgorithmForPublicKeyContext(_) => {
+            format!(
+                "whether {what} is revoked cannot be told: the revocation list of its issuer cannot be used, for {}",
+                of_list(why)
+            )
+        }
+        why => format!("{what} is not accepted: {}", name(why)),
     }
+}
+
+/// Why a revocation list cannot be used.
+pub(super) fn of_list(why: &Path) -> &'static str {
+    match why {
+        Path::InvalidCrlSignatureForPublicKey => {
+            "it bears a signature that this issuer did not make"
+        }
+        Path::IssuerNotCrlSigner => "this issuer may not sign any (key usage without cRLSign)",
+        Path::UnsupportedCrlSignatureAlgorithmContext(_)
+        | Path::UnsupportedCrlSignatureAlgorithmForPublicKeyContext(_) => {
+            "its signature is of a kind that is not accepted here, or by a key that is too weak"
+        }
+        Path::UnsupportedDeltaCrl => "it tells only what has changed (a delta list)",
+        Path::UnsupportedIndirectCrl => {
+            "it is about certificates of other issuers (an indirect list)"
+        }
+        Path::UnsupportedCriticalExtension => "it has a critical extension that is not known here",
+        Path::UnsupportedRevocationReasonsPartitioning | Path::UnsupportedRevocationReason => {
+            "it is about some reasons of revoking only"
+        }
+        Path::UnsupportedCrlIssuingDistributionPoint => {
+            "its issuing distribution point does not say in full which part of the certificates it is about"
+        }
+        Path::InvalidCrlNumber => "its number is none",
+        Path::InvalidSerialNumber => "one of its serial numbers is none",
+        _ => "it is malformed",
+    }
+}
+
+/// The name of a reason, without the bytes that may hang on it.
+fn name(why: &Path) -> String {
+    let all = format!("{why:?}");
+    let end = all.find(|c: char| !c.is_alphanumeric());
+    all[..end.unwrap_or(all.len())].to_owned()
 }
 
 /// A key that is too weak fails like a wrong one.

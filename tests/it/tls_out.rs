@@ -267,9 +267,6 @@ fn a_body_that_is_cut_off_does_not_count_as_whole() {
 fn what_cannot_serve_is_an_error_at_its_place() {
     let pki = Pki::new();
     pki.ca
-        .issue(Ask::of(&["x"]).expired())
-        .write(pki.files.path(), "old");
-    pki.ca
         .issue(Ask::of(&["x"]).only_for_servers())
         .write(pki.files.path(), "server");
     for (more, says) in [
@@ -280,10 +277,6 @@ fn what_cannot_serve_is_an_error_at_its_place() {
         (
             &["key = \"FILES/proxy.key\""],
             "a key needs its certificate",
-        ),
-        (
-            &["cert = \"FILES/old.crt\"", "key = \"FILES/old.key\""],
-            "has expired",
         ),
         (
             &["cert = \"FILES/server.crt\"", "key = \"FILES/server.key\""],

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType,
-    ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
-    NameConstraints, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CustomExtension, DnType,
+    DnValue, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, NameConstraints, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -16,6 +16,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A CA.
 pub struct Authority {
+    name: String,
     issuer: Issuer<'static, KeyPair>,
     pem: String,
     /// What stands behind its leaves: its own certificate, when it is no root.
@@ -43,8 +44,45 @@ pub struct Leaf {
 impl Authority {
     pub fn new(name: &str) -> Authority {
         let (params, key) = ca(name);
+        Authority::root(params, key)
+    }
+
+    /// A root that is valid from then to then.
+    pub fn valid(name: &str, from: SystemTime, until: SystemTime) -> Authority {
+        let (mut params, key) = ca(name);
+        let epoch = date_time_ymd(1970, 1, 1);
+        params.not_before = epoch + since_1970(from);
+        params.not_after = epoch + since_1970(until);
+        Authority::root(params, key)
+    }
+
+    /// A root that may sign only for names that `limits`, in DER, allow (RFC 5280, section 4.2.1.10).
+    pub fn limited(name: &str, limits: Vec<u8>) -> Authority {
+        let (mut params, key) = ca(name);
+        params.custom_extensions.push(limit(limits));
+        Authority::root(params, key)
+    }
+
+    /// A CA below this one with such limits.
+    pub fn limited_intermediate(&self, name: &str, limits: Vec<u8>) -> Authority {
+        let (mut params, key) = ca(name);
+        params.custom_extensions.push(limit(limits));
+        self.signing(params, key)
+    }
+
+    /// This one's key and name, as signed by `other` and valid until then.
+    pub fn cross_signed_by(&self, other: &Authority, until: SystemTime) -> String {
+        let epoch = date_time_ymd(1970, 1, 1);
+        let (mut params, _) = ca(&self.name);
+        params.not_after = epoch + since_1970(until);
+        let made = params.signed_by(self.issuer.key(), &other.issuer);
+        made.expect("a CA").pem()
+    }
+
+    fn root(params: CertificateParams, key: KeyPair) -> Authority {
         let pem = params.self_signed(&key).expect("a CA").pem();
         Authority {
+            name: name_of(&params),
             issuer: Issuer::new(params, key),
             pem,
             chain: String::new(),
@@ -77,6 +115,7 @@ impl Authority {
     fn signing(&self, params: CertificateParams, key: KeyPair) -> Authority {
         let pem = params.signed_by(&key, &self.issuer).expect("a CA").pem();
         Authority {
+            name: name_of(&params),
             issuer: Issuer::new(params, key),
             chain: format!("{pem}{}", self.chain),
             pem,
@@ -162,6 +201,20 @@ impl Ask {
         self
     }
 
+    /// Valid from so long before now on.
+    #[must_use]
+    pub fn since(mut self, length: Duration) -> Ask {
+        self.valid.0 = SystemTime::now() - length;
+        self
+    }
+
+    /// Valid in so long only.
+    #[must_use]
+    pub fn valid_in(mut self, length: Duration) -> Ask {
+        self.valid.0 = SystemTime::now() + length;
+        self
+    }
+
     #[must_use]
     pub fn only_for_servers(mut self) -> Ask {
         self.usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -243,6 +296,36 @@ pub fn signed_over_sha1() -> (Leaf, &'static str) {
     (leaf, include_str!("sha1/ca.crt"))
 }
 
+/// What `openssl ca` made: a CA, a leaf `good`, a leaf `bad` that is revoked, and lists that say so.
+pub struct OpensslLists {
+    pub ca: &'static str,
+    pub good: Leaf,
+    pub bad: Leaf,
+    /// Without `crl_extensions` in its config: of version 1; of version 2, for there is a reason; over SHA-1.
+    pub v1: &'static str,
+    pub v2: &'static str,
+    pub sha1: &'static str,
+    pub extended: &'static str,
+}
+
+pub fn openssl_lists() -> OpensslLists {
+    OpensslLists {
+        ca: include_str!("lists/ca.crt"),
+        good: Leaf {
+            cert: include_str!("lists/good.crt").to_owned(),
+            key: include_str!("lists/good.key").to_owned(),
+        },
+        bad: Leaf {
+            cert: include_str!("lists/bad.crt").to_owned(),
+            key: include_str!("lists/bad.key").to_owned(),
+        },
+        v1: include_str!("lists/v1.crl"),
+        v2: include_str!("lists/v2.crl"),
+        sha1: include_str!("lists/sha1.crl"),
+        extended: include_str!("lists/v2_extended.crl"),
+    }
+}
+
 impl Leaf {
     /// Writes `NAME.crt` and `NAME.key`; gives back their paths.
     pub fn write(&self, directory: &Path, name: &str) -> (PathBuf, PathBuf) {
@@ -278,6 +361,19 @@ fn ca(name: &str) -> (CertificateParams, KeyPair) {
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
     (params, KeyPair::generate().expect("a key"))
+}
+
+fn name_of(params: &CertificateParams) -> String {
+    match params.distinguished_name.get(&DnType::CommonName) {
+        Some(DnValue::Utf8String(name)) => name.clone(),
+        other => panic!("a name: {other:?}"),
+    }
+}
+
+fn limit(limits: Vec<u8>) -> CustomExtension {
+    let mut extension = CustomExtension::from_oid_content(&[2, 5, 29, 30], limits);
+    extension.set_criticality(true);
+    extension
 }
 
 fn since_1970(time: SystemTime) -> Duration {
