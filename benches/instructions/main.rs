@@ -1,6 +1,6 @@
 //! How many instructions of its own the proxy executes for a request, counted by valgrind.
 //!
-//! `cargo bench --bench instructions` prints them. Unlike time, they hardly depend on what else the machine does, so a
+//! `cargo bench --profile dev --bench instructions` prints them for the release build of the proxy. Unlike time, they hardly depend on what else the machine does, so a
 //! baseline can be kept with the code: `-- --check` fails when a count is more than 3 % above `baseline.toml`, and
 //! `-- --bless` writes the counts there. Compilers differ: with another one than the baseline's, `--check` only tells.
 //! Names after the flags, such as `-- small policies`, choose what is counted.
@@ -19,12 +19,14 @@
 mod baseline;
 mod caller;
 mod origin;
+mod program;
 mod traffic;
 mod valgrind;
 
 use std::process::ExitCode;
 
 use baseline::Baseline;
+use futures_util::StreamExt as _;
 use traffic::TRAFFIC;
 
 /// Above the baseline by more than this share, a count fails.
@@ -41,12 +43,17 @@ fn main() -> ExitCode {
     let mut baseline = Baseline::read();
     let comparable = baseline.is_of_this_compiler();
     let mut exceeded = false;
+    let proxy = &program::built();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let wanted = TRAFFIC.iter().filter(|traffic| all || asked(traffic.name));
+    let counts = wanted.map(|traffic| async move { (traffic, traffic.count(proxy).await) });
+    let counts: Vec<_> =
+        runtime.block_on(futures_util::stream::iter(counts).buffered(cores).collect());
     println!(
         "{:15} {:>9} {:>9}  change",
         "instructions", "a request", "baseline"
     );
-    for traffic in TRAFFIC.iter().filter(|traffic| all || asked(traffic.name)) {
-        let counted = runtime.block_on(traffic.count());
+    for (traffic, counted) in counts {
         let change = baseline.requests.get(traffic.name).map(|before| {
             let change = counted as f64 / *before as f64 - 1.0;
             exceeded |= change > TOLERANCE;

@@ -1,5 +1,7 @@
 //! The kinds of traffic whose cost is counted.
 
+use std::path::Path;
+
 use crate::caller;
 use crate::origin::Origin;
 use crate::valgrind::Counted;
@@ -141,17 +143,17 @@ pub const TRAFFIC: &[Traffic] = &[
 ];
 
 impl Traffic {
-    /// Instructions that one request costs.
-    pub async fn count(&self) -> u64 {
-        let few = self.run(FEW).await;
-        let many = self.run(MANY).await;
+    /// Instructions that one request costs the program at `proxy`.
+    pub async fn count(&self, proxy: &Path) -> u64 {
+        let few = self.run(proxy, FEW).await;
+        let many = self.run(proxy, MANY).await;
         many.saturating_sub(few) / (MANY - FEW)
     }
 
     /// Instructions of the proxy's whole life, in which it carries so many requests.
-    async fn run(&self, requests: u64) -> u64 {
+    async fn run(&self, proxy: &Path, requests: u64) -> u64 {
         let origin = Origin::start(self.upstream, self.request).await;
-        let proxy = Counted::start(origin.port, self.upstream, self.policies).await;
+        let proxy = Counted::start(proxy, origin.port, self.upstream, self.policies).await;
         match self.downstream {
             Http1 => caller::http1(proxy.port, self.request, requests).await,
             Http2 => caller::http2(proxy.port, self.request, requests).await,

@@ -1,7 +1,7 @@
 //! The proxy as a process whose instructions are counted.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -21,8 +21,8 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// A proxy with one worker and a route with `policies` to the origin at `origin`, ready to be called.
-    pub async fn start(origin: u16, protocol: Protocol, policies: &[&str]) -> Self {
+    /// The program at `proxy` with one worker and a route with `policies` to the origin at `origin`, ready to be called.
+    pub async fn start(proxy: &Path, origin: u16, protocol: Protocol, policies: &[&str]) -> Self {
         let port = TcpListener::bind("127.0.0.1:0")
             .and_then(|socket| socket.local_addr())
             .expect("there is a free port")
@@ -53,7 +53,7 @@ impl Counted {
                 "--callgrind-out-file={}",
                 counts(&folder).display()
             ))
-            .arg(env!("CARGO_BIN_EXE_outrigger"))
+            .arg(proxy)
             .arg("run")
             .arg("--config")
             .arg(config)
@@ -87,9 +87,14 @@ impl Counted {
     /// part of a request.
     pub async fn end(mut self) -> u64 {
         kill_process(Pid::from_child(&self.process), Signal::TERM).unwrap();
-        let status = self.process.wait().unwrap();
-        assert!(status.success(), "the proxy ended with {status}");
-        let files = std::fs::read_dir(self.folder.path()).unwrap();
+        // Others are counted meanwhile.
+        let ended = tokio::task::spawn_blocking(move || {
+            let status = self.process.wait().unwrap();
+            assert!(status.success(), "the proxy ended with {status}");
+            self
+        });
+        let this = ended.await.unwrap();
+        let files = std::fs::read_dir(this.folder.path()).unwrap();
         files
             .filter_map(|file| std::fs::read_to_string(file.unwrap().path()).ok())
             .filter_map(|text| summary(&text))
