@@ -15,6 +15,7 @@ mod support_itself;
 mod admin;
 mod answer_statuses;
 mod cancellation;
+mod cases;
 mod certificates;
 mod circuit_breaker;
 mod concurrency_limit;

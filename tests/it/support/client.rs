@@ -134,7 +134,7 @@ impl Client {
         self.try_answer_to("GET")
     }
 
-    fn try_answer_to(&mut self, method: &str) -> Result<Response, Cut> {
+    pub fn try_answer_to(&mut self, method: &str) -> Result<Response, Cut> {
         let mut interim = Vec::new();
         let head = loop {
             let head = match self.wire.read_head() {

@@ -40,3 +40,4 @@ pub use tls_client::TlsClient;
 pub use tls_server::TlsServer;
 pub use unreachable::{BlackHole, Refusing};
 pub use wait::{LIMIT, SOON, eventually, stays};
+pub use wire::Head;

@@ -15,7 +15,7 @@ use super::tls_server::TlsServer;
 use super::wait::{SOON, eventually};
 use super::wire::{Framing, Head, Wire};
 
-/// Echoes what has no script. Closes everything when dropped.
+/// Echoes what has no script, unless [`Origin::otherwise`] names one. Closes everything when dropped.
 pub struct Origin {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -25,6 +25,7 @@ pub struct Origin {
 struct Shared {
     /// Per path, in the order of its requests; the last one stays.
     scripts: Mutex<HashMap<String, Vec<Script>>>,
+    otherwise: Mutex<Option<Script>>,
     requests: Mutex<Vec<Recorded>>,
     open: Mutex<HashMap<usize, Socket>>,
     accepted: AtomicUsize,
@@ -67,6 +68,13 @@ impl Origin {
         let mut scripts = self.shared.scripts.lock().unwrap();
         scripts.entry(path.to_owned()).or_default().push(script);
         drop(scripts);
+        self
+    }
+
+    /// The script of every request to another path.
+    #[must_use]
+    pub fn otherwise(self, script: Script) -> Origin {
+        *self.shared.otherwise.lock().unwrap() = Some(script);
         self
     }
 
@@ -191,7 +199,12 @@ impl Shared {
         let path = head.word(1).split('?').next().unwrap_or_default();
         let mut scripts = self.scripts.lock().unwrap();
         match scripts.get_mut(path) {
-            None => Script::echo(),
+            None => self
+                .otherwise
+                .lock()
+                .unwrap()
+                .clone()
+                .unwrap_or_else(Script::echo),
             Some(queue) if queue.len() > 1 => queue.remove(0),
             Some(queue) => queue[0].clone(),
         }
