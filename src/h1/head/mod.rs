@@ -83,12 +83,14 @@ pub fn take_request(buffer: &mut BytesMut, limits: Limits) -> Result<Option<Requ
         return judge_lines(buffer, limits).map(|()| None);
     };
     let mut received = buffer.split_to(scan.length).freeze();
-    let head = scan.into_head(&mut received);
-    if head.is_err() {
-        let behind = std::mem::replace(buffer, BytesMut::from(&received[..]));
-        buffer.extend_from_slice(&behind);
+    match scan.into_head(&mut received) {
+        Ok(head) => Ok(Some(head)),
+        Err(error) => {
+            let behind = std::mem::replace(buffer, BytesMut::from(&received[..]));
+            buffer.extend_from_slice(&behind);
+            Err(error)
+        }
     }
-    head.map(Some)
 }
 
 /// Takes a response head from the front of `buffer`, once it is there whole. `method` is the request's.

@@ -66,7 +66,9 @@ pub(super) fn read(block: &mut Block, max_headers: usize) -> Result<Read, Fault>
             }
         },
     };
-    read.head = read.head.map_err(|error| error.of_head(outline(block)));
+    if read.head.is_err() {
+        read.head = read.head.map_err(|error| error.of_head(outline(block)));
+    }
     Ok(read)
 }
 

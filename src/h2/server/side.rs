@@ -74,6 +74,12 @@ impl Callers {
         }
         self.closed_first.push_back(stream);
     }
+
+    fn noted(&mut self, fault: Fault, block: &Block) -> Fault {
+        let error = Error::new(BAD_REQUEST, fault.why());
+        self.malformed.push(error.of_head(request::outline(block)));
+        fault
+    }
 }
 
 impl Role for Callers {
@@ -107,15 +113,13 @@ impl Role for Callers {
             ));
         }
         let read = match request::read(block, self.max_headers) {
-            Ok(Read {
-                length: Some(1..), ..
-            }) if ends => Err(Fault::malformed("less content than announced")),
-            read => read,
+            Ok(read) => read,
+            Err(fault) => return Err(self.noted(fault, block)),
         };
-        let read = read.inspect_err(|fault| {
-            let error = Error::new(BAD_REQUEST, fault.why());
-            self.malformed.push(error.of_head(request::outline(block)));
-        })?;
+        if ends && read.length.is_some_and(|length| length > 0) {
+            let fault = Fault::malformed("less content than announced");
+            return Err(self.noted(fault, block));
+        }
         let key = state.open(
             stream,
             Answering {

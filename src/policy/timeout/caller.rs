@@ -42,7 +42,7 @@ pub fn tell_time_left(request: &mut Request) {
         return;
     };
     let left = || deadline.saturating_duration_since(Instant::now());
-    if request.is_grpc() {
+    if request.dialect().is_grpc() {
         put(request, &GRPC_TIMEOUT, &grpc(left()));
     }
     let said = request.headers.get_str(&REQUEST_TIMEOUT).map(str::trim);
@@ -145,6 +145,9 @@ mod tests {
         };
         let call = ("content-type", "application/grpc");
         assert_eq!(told(&[call], &GRPC_TIMEOUT).unwrap(), "1500000u");
+        let page = ("content-type", "application/grpc-web-text");
+        let said = ("grpc-timeout", "3S");
+        assert_eq!(told(&[page, said], &GRPC_TIMEOUT).unwrap(), "1500000u");
         assert_eq!(told(&[], &GRPC_TIMEOUT), None);
         for (said, told_then) in [
             ("3s", Some("1500ms")),
