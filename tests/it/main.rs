@@ -39,6 +39,7 @@ mod identity;
 mod jwt;
 mod layering;
 mod long_bodies;
+mod manifests;
 mod mirroring;
 mod ranges;
 mod rate_limit;
