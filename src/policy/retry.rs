@@ -217,7 +217,7 @@ impl<G: Glance> Retry<G> {
         let by_grpc_status = self.on.iter().any(|(class, _)| class.is_grpc());
         Kind {
             listed: self.lists(&request.method),
-            grpc: by_grpc_status && request.is_grpc(),
+            grpc: by_grpc_status && request.dialect().is_grpc(),
         }
     }
 

@@ -8,6 +8,7 @@ use crate::error::{Error, Violation};
 use crate::message::Response;
 use crate::message::grpc::{self, Dialect, Status};
 
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REASON: HeaderName = HeaderName::from_static("outrigger-reason");
 
 /// What an answer needs to know of its request.
@@ -34,7 +35,7 @@ struct Problem<'a> {
 /// The answer to a request that was refused or failed.
 pub fn refuse(error: &Error, about: &About<'_>) -> Response {
     let mut response = match about.dialect.content_type() {
-        Some(content_type) => trailers_only(error, &content_type),
+        Some(content_type) => trailers_only(error, about, &content_type),
         None => problem(error, about),
     };
     response
@@ -72,10 +73,11 @@ fn problem(error: &Error, about: &About<'_>) -> Response {
 }
 
 /// All in the head, and no body. Libraries for browsers read a status there too, before they look for one in the body.
-fn trailers_only(error: &Error, content_type: &HeaderValue) -> Response {
+fn trailers_only(error: &Error, about: &About<'_>, content_type: &HeaderValue) -> Response {
     let mut response = Response::new(StatusCode::OK, Body::empty());
     let headers = &mut response.headers;
     headers.insert(&header::CONTENT_TYPE, content_type);
+    headers.insert_text(&REQUEST_ID, about.request_id);
     let status = Status::of_reason(error.reason());
     headers.insert(&grpc::STATUS, &HeaderValue::from(u16::from(status.code())));
     let message = format!("{}: {}", error.reason().name, error.detail());

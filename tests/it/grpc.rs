@@ -45,6 +45,10 @@ fn a_call_that_is_refused_before_its_route_is_known_gets_a_status() {
         assert_eq!(answer.header("grpc-status"), Some(status), "{reason}");
         assert_eq!(answer.header("content-type"), Some(CALL.1), "{reason}");
         assert!(answer.header("grpc-message").is_some(), "{reason}");
+        let request_id = answer.header("x-request-id").unwrap().to_owned();
+        eventually(SOON, "its line is written", || {
+            proxy.stdout().contains(&request_id)
+        });
         assert!(answer.body.is_empty(), "{reason}");
     }
     eventually(SOON, "all are counted", || {
@@ -54,38 +58,6 @@ fn a_call_that_is_refused_before_its_route_is_known_gets_a_status() {
     assert_eq!(proxy.metrics().sum(RESPONSES, &exhausted), 2.0);
     assert!(proxy.stdout().contains("\"rpc.grpc.status_code\":8"));
     assert!(origin.requests().is_empty());
-}
-
-#[test]
-fn a_call_of_a_page_that_is_refused_gets_a_status_in_its_head() {
-    let origin = Origin::start();
-    let proxy = Proxy::with(
-        &Setup::to(&origin)
-            .route(r#"match = { path = "/a.B/{method}" }"#)
-            .route(r#"authorize = { cidrs = ["10.0.0.0/8"] }"#)
-            .route(r#"cors = { allow_origins = ["https://app.example"] }"#)
-            .route("response = { envelope = true }"),
-    );
-    for (asked, told) in [
-        ("application/grpc-web", "application/grpc-web+proto"),
-        ("application/grpc-web+proto", "application/grpc-web+proto"),
-        (
-            "application/grpc-web-text",
-            "application/grpc-web-text+proto",
-        ),
-    ] {
-        let fields = [("Content-Type", asked), ("Origin", "https://app.example")];
-        for (path, status, reason) in [("/none", "12", "no_route"), ("/a.B/C", "7", "forbidden")] {
-            let answer = proxy.client().request("POST", path, &fields, "");
-            answer.assert_refused(200, reason);
-            assert_eq!(answer.header("grpc-status"), Some(status), "{asked}");
-            assert_eq!(answer.header("content-type"), Some(told), "{asked}");
-            assert!(answer.body.is_empty(), "{asked}");
-            let exposed = answer.header("access-control-expose-headers");
-            let told = exposed.is_some_and(|names| names.contains("grpc-status"));
-            assert_eq!(told, reason == "forbidden", "{exposed:?}");
-        }
-    }
 }
 
 #[test]

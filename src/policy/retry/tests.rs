@@ -172,16 +172,20 @@ async fn what_may_have_been_processed_is_for_the_methods_named() {
 #[tokio::test(start_paused = true)]
 async fn grpc_calls_go_by_their_status() {
     const UNAVAILABLE: &[(&str, &str)] = &[("grpc-status", "14")];
-    let call = || {
+    let call_as = |kind: &str| {
         let mut call = request("POST", "/");
-        call.headers = headers(&[("content-type", "application/grpc")]);
+        call.headers = headers(&[("content-type", kind)]);
         call
     };
+    let call = || call_as("application/grpc");
     let doing = || Upstream::doing(vec![Act::AnswerWith(200, UNAVAILABLE), Act::Answer(200)]);
     let by_status = retry("on = [\"grpc:unavailable\"]");
     let upstream = doing();
     status(&by_status, call(), &upstream).await;
     assert_eq!(upstream.count(), 2);
+    let upstream = doing();
+    status(&by_status, call_as("application/grpc-web"), &upstream).await;
+    assert_eq!(upstream.count(), 2, "a page's call");
     let upstream = doing();
     status(&by_status, request("POST", "/"), &upstream).await;
     assert_eq!(upstream.count(), 1, "no call of gRPC");
