@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::stack::{Build, Glance, Outcome, Shown};
 use crate::error::{Error, Reason};
 use crate::message::Request;
+use crate::message::grpc::Dialect;
 use crate::problem::Problems;
 use crate::timer;
 use crate::value::{self, Toggle};
@@ -180,8 +181,13 @@ impl Glance for CircuitBreaker {
 
     fn enter(&self, request: &mut Request) -> Result<Watched<'_>, Error> {
         let judge = &*self.0;
-        let call = (judge.failures.grpc && request.is_grpc()).then_some(Call {
+        let dialect = match judge.failures.grpc {
+            true => request.dialect(),
+            false => Dialect::Http,
+        };
+        let call = dialect.is_grpc().then_some(Call {
             hurried: request.context.hurried,
+            is_web: dialect.is_web(),
         });
         Ok(Watched {
             sample: Sample::new(judge, judge.admit()?),

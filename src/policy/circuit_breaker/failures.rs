@@ -34,7 +34,8 @@ pub enum Failure {
     Connect,
     /// `"reset"`: the connection broke, or what came was no HTTP, before the end of the answer.
     Reset,
-    /// `"grpc"`: a gRPC status of 2, 4, 13, 14 or 15, wherever it stands, or an answer that ends without one.
+    /// `"grpc"`: a gRPC status of 2, 4, 13, 14 or 15, wherever it stands, or an answer that ends without one. That of
+    /// gRPC-Web counts in a head only.
     Grpc,
     /// `"graphql"`: an answer of 2xx with errors in it, as the route's policy `graphql` finds them.
     GraphQl,

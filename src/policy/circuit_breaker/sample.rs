@@ -21,6 +21,8 @@ use crate::timer;
 pub struct Call {
     /// Its deadline is the caller's, and shorter than the route's.
     pub hurried: bool,
+    /// It is a page's, whose status may stand in the body, where nobody reads it.
+    pub is_web: bool,
 }
 
 /// A request that was let through, and about which the breaker will be told one thing, whatever becomes of it.
@@ -58,6 +60,7 @@ impl<J: Borrow<Judge>> Sample<J> {
         judge: &Arc<Judge>,
     ) -> Box<Response> {
         let status = call.and_then(|_| grpc_status(&response.headers));
+        let call = call.filter(|call| !call.is_web || status.is_some());
         let is_over = !response.body.is_stream()
             || response.body.is_end_stream()
             || response.upgrade.is_some();

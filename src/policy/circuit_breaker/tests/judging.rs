@@ -117,6 +117,16 @@ async fn a_grpc_answer_is_judged_by_its_status_wherever_that_stands() {
     breaker.call(grpc(), Ok(answer(200))).await.unwrap();
     assert_eq!(breaker.failures(), 1);
     breaker.call(grpc(), Ok(in_head("0"))).await.unwrap();
+    // A page's call has its status in a head, or else in the body, which is not read.
+    let page = || {
+        let mut request = grpc();
+        request.headers = headers(&[("content-type", "application/grpc-web")]);
+        request
+    };
+    breaker.call(page(), Ok(in_head("14"))).await.unwrap();
+    assert_eq!(breaker.failures(), 1);
+    breaker.call(page(), Ok(answer(200))).await.unwrap();
+    assert_eq!(breaker.failures(), 0);
     // Who does not speak gRPC does not mean it.
     breaker
         .call(request("GET", "/"), Ok(in_head("14")))
