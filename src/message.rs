@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::task::Poll;
 
 use http::uri::{Authority, PathAndQuery};
 use http::{Method, StatusCode, Version};
@@ -63,7 +64,7 @@ pub struct Context {
     pub hurried: bool,
     /// When the head of the answer must be here, where that is certain beforehand.
     pub head_by: Option<Instant>,
-    /// Takes interim answers (103 and its like) to the caller, where its protocol can carry them.
+    /// The caller, where its protocol has interim answers (103 and its like).
     pub interim: Option<Arc<dyn Interim>>,
     /// The upstream that will get the request, where a value of the route names it.
     pub upstream: Option<Arc<str>>,
@@ -146,9 +147,14 @@ pub fn is_framed(content_type: &[u8]) -> bool {
     Dialect::of(content_type).is_grpc() || content_type.starts_with(b"application/connect+")
 }
 
-/// The way of a 1xx answer back to the caller.
+/// The caller of an exchange whose answer has not begun.
 pub trait Interim: Send + Sync {
+    /// Takes a 1xx answer to the caller.
     fn send(&self, status: StatusCode, headers: &Headers);
+
+    /// Completes once nobody needs to wait for the caller's body to be asked for by `100 Continue`: some of it is
+    /// here, or was asked for already.
+    fn poll_body_begun(&self, cx: &mut std::task::Context<'_>) -> Poll<()>;
 }
 
 impl std::fmt::Debug for dyn Interim {

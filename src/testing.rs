@@ -1,6 +1,7 @@
 //! Requests and handlers for unit tests.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::task::{Context as TaskContext, Poll, Waker};
 
 use http::{Method, StatusCode, Version};
 use tokio::time::Instant;
@@ -8,7 +9,7 @@ use tokio::time::Instant;
 use crate::body::Body;
 use crate::headers::Headers;
 use crate::message::Captures;
-use crate::message::{Context, Request, RequestId, Response};
+use crate::message::{Context, Interim, Request, RequestId, Response};
 use crate::peer::{Peer, PeerAddress};
 use crate::policy::stack::{Answer, Handler};
 
@@ -55,6 +56,49 @@ pub(crate) fn headers(fields: &[(&str, &str)]) -> Headers {
         map.append(name, value.parse().unwrap());
     }
     map.into()
+}
+
+/// A caller that hears interim answers, and waits with its body until a test says otherwise.
+#[derive(Default)]
+pub(crate) struct Caller(Mutex<CallerState>);
+
+#[derive(Default)]
+struct CallerState {
+    heard: Vec<(u16, Option<String>)>,
+    begun: bool,
+    waker: Option<Waker>,
+}
+
+impl Caller {
+    /// The statuses that it heard, with their links.
+    pub fn heard(&self) -> Vec<(u16, Option<String>)> {
+        self.0.lock().unwrap().heard.clone()
+    }
+
+    /// Some of its body is here.
+    pub fn begin_body(&self) {
+        let mut state = self.0.lock().unwrap();
+        state.begun = true;
+        if let Some(waker) = state.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Interim for Caller {
+    fn send(&self, status: StatusCode, headers: &Headers) {
+        let link = headers.get_str(&http::header::LINK).map(str::to_owned);
+        self.0.lock().unwrap().heard.push((status.as_u16(), link));
+    }
+
+    fn poll_body_begun(&self, cx: &mut TaskContext<'_>) -> Poll<()> {
+        let mut state = self.0.lock().unwrap();
+        if state.begun {
+            return Poll::Ready(());
+        }
+        state.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
 }
 
 /// Answers 200 with the request's headers, so that a test sees what reached the target.

@@ -68,6 +68,11 @@ impl Incoming {
         self.unread
     }
 
+    /// Whether nothing has come yet, and something may.
+    pub fn is_awaited(&self) -> bool {
+        self.unread == 0 && !self.ended && self.cut.is_none()
+    }
+
     pub fn cut(&self) -> Option<Cut> {
         self.cut
     }

@@ -8,7 +8,6 @@ mod sending;
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use http::{Method, StatusCode};
 use http_body::Body as _;
@@ -30,8 +29,6 @@ const HEAD: Limits = Limits {
     bytes: 256 << 10,
     fields: 256,
 };
-/// How long the body waits for the upstream's `100 Continue` (RFC 9110, section 10.1.1: not for ever).
-const CONTINUE_WAIT: Duration = Duration::from_secs(1);
 
 /// A connection to an upstream.
 pub struct Connection {
@@ -80,7 +77,7 @@ impl Connection {
 /// piece was taken.
 pub async fn exchange<L: Loan>(mut loan: L, request: &mut Request) -> Result<Box<Response>, Error> {
     let framing = put_head(&mut loan, request);
-    let mut sending = Sending::new(request, framing, awaits_continue(request));
+    let mut sending = Sending::new(request, framing);
     let mut hearing = Hearing::default();
     let heard = poll_fn(|cx| {
         let connection = loan.connection();
@@ -172,12 +169,6 @@ fn put_head<L: Loan>(loan: &mut L, request: &Request) -> Framing {
     out.extend_from_slice(b"\r\n");
     connection.out.start_body(framing);
     framing
-}
-
-fn awaits_continue(request: &Request) -> bool {
-    const EXPECT: Name = Name::new("expect");
-    let expect = request.headers.find(&EXPECT);
-    expect.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// How far the answer's head is.

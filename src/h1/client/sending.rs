@@ -1,19 +1,21 @@
 //! A request's body on its way to the upstream.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 
-use super::{CONTINUE_WAIT, Connection};
+use super::Connection;
 use crate::body::Body;
 use crate::error::{Error, INTERNAL, Progress};
 use crate::h1::framing::Framing;
 use crate::h1::outgoing::{Outgoing, WrongLength};
 use crate::h1::reader::Piece;
-use crate::message::Request;
+use crate::headers::Name;
+use crate::message::{Interim, Request};
 use crate::timer::{self, Deadline};
 
 /// While others wait for a connection, a caller may keep one only if so many bytes of its body go out in each
@@ -21,12 +23,15 @@ use crate::timer::{self, Deadline};
 const SLOW: u64 = 1 << 10;
 const REVIEW: Duration = Duration::from_secs(1);
 
+/// How long the body waits for the upstream's `100 Continue`.
+const CONTINUE_WAIT: Duration = Duration::from_secs(1);
+
 /// The request's way out. Its head is in [`Outgoing`] already.
 pub(super) struct Sending {
     body: Option<Body>,
     taken: Taken,
-    /// Set while the body waits for `100 Continue`.
-    waits: Deadline,
+    /// While the body waits for `100 Continue`.
+    waits: Option<Box<Waits>>,
     /// Everything was handed to [`Outgoing`].
     gathered: bool,
     /// When to look again how fast the body comes, and the bytes that were out at the last look.
@@ -36,6 +41,12 @@ pub(super) struct Sending {
     failed: Option<std::io::Error>,
     /// The upstream does not want the body.
     unwanted: bool,
+}
+
+/// How long the body waits to be asked for: not for ever, and not when it is here already (RFC 9110, section 10.1.1).
+struct Waits {
+    caller: Arc<dyn Interim>,
+    limit: Deadline,
 }
 
 /// What was taken from the request's body, as long as that can be undone.
@@ -48,20 +59,16 @@ enum Taken {
 
 impl Sending {
     /// Takes the request's body, unless there is none.
-    pub fn new(request: &mut Request, framing: Framing, awaits_continue: bool) -> Self {
+    pub fn new(request: &mut Request, framing: Framing) -> Self {
         let body = match framing {
             Framing::None => None,
             _ => Some(std::mem::replace(&mut request.body, Body::empty())),
         };
-        let mut waits = Deadline::new();
-        if body.is_some() && awaits_continue {
-            waits.set(timer::now() + CONTINUE_WAIT);
-        }
         Sending {
             gathered: body.is_none(),
+            waits: body.as_ref().and_then(|_| Waits::of(request)),
             body,
             taken: Taken::Nothing,
-            waits,
             review: Deadline::new(),
             reviewed: 0,
             failed: None,
@@ -82,7 +89,7 @@ impl Sending {
         connection.out.begin_turn();
         while self.failed.is_none() && !self.unwanted {
             ready!(connection.out.poll_turn(cx));
-            if !self.waits.is_set() || self.waits.poll_passed(cx).is_ready() {
+            if !self.must_wait(cx) {
                 self.gather(cx, connection)
                     // Whatever it was, sending the rest again would not mend it.
                     .map_err(|error| error.at(Progress::Sent))?;
@@ -100,10 +107,25 @@ impl Sending {
         Poll::Ready(Ok(()))
     }
 
+    /// Whether the body still waits to be asked for.
+    fn must_wait(&mut self, cx: &mut Context<'_>) -> bool {
+        let over = match &mut self.waits {
+            None => return false,
+            Some(waits) => {
+                waits.caller.poll_body_begun(cx).is_ready()
+                    || waits.limit.poll_passed(cx).is_ready()
+            }
+        };
+        if over {
+            self.waits = None;
+        }
+        !over
+    }
+
     /// Completes when the caller has sent next to nothing of its body for a while; may be asked again.
     pub fn poll_slow(&mut self, cx: &mut Context<'_>, out: &Outgoing) -> Poll<()> {
         let callers_turn = !self.gathered && !self.unwanted && out.is_empty();
-        if !callers_turn || self.waits.is_set() {
+        if !callers_turn || self.waits.is_some() {
             self.review.clear();
             return Poll::Pending;
         }
@@ -185,13 +207,13 @@ impl Sending {
 
     /// The upstream said `100 Continue`.
     pub fn go_on(&mut self) {
-        self.waits.clear();
+        self.waits = None;
     }
 
     /// The upstream answered. If that was in place of `100 Continue`, and is no success, it does not want the
     /// body (RFC 9110, section 10.1.1).
     pub fn answered(&mut self, success: bool) {
-        self.unwanted |= self.waits.is_set() && !success;
+        self.unwanted |= self.waits.is_some() && !success;
     }
 
     /// Whether the whole request was written.
@@ -218,6 +240,24 @@ impl Sending {
             (Some(_), Taken::More) => return false,
         }
         true
+    }
+}
+
+impl Waits {
+    /// None when the caller does not ask for it. One that cannot be asked is not waited for: HTTP/1.0 knows no
+    /// expectations.
+    fn of(request: &Request) -> Option<Box<Self>> {
+        const EXPECT: Name = Name::new("expect");
+        let expect = request.headers.find(&EXPECT)?;
+        let caller = request.context.interim.as_ref()?;
+        expect.eq_ignore_ascii_case(b"100-continue").then(|| {
+            let mut limit = Deadline::new();
+            limit.set(timer::now() + CONTINUE_WAIT);
+            Box::new(Waits {
+                caller: caller.clone(),
+                limit,
+            })
+        })
     }
 }
 

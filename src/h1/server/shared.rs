@@ -128,6 +128,16 @@ impl Interim for Shared {
         state.interim.extend_from_slice(b"\r\n");
         wake(&state.connection);
     }
+
+    fn poll_body_begun(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        if !state.awaits_continue || !state.reader.buffer.is_empty() {
+            return Poll::Ready(());
+        }
+        // If the caller is gone, whoever reads the body learns it.
+        state.reader.poll_fill(&self.io, cx).map(|_| ())
+    }
 }
 
 /// The body of a request, read from the connection as it is polled for.

@@ -1,10 +1,10 @@
 //! Exchanges with an upstream that behaves, and what becomes of the connection.
 
-use http::{StatusCode, header};
+use http::StatusCode;
 
 use super::*;
 use crate::h1::client::{Connection as Upstream, Loan, exchange};
-use crate::message::Interim;
+use crate::testing::Caller;
 
 /// Lends one connection, and tells whether it came back.
 pub(super) struct Lent {
@@ -262,30 +262,17 @@ async fn an_answer_until_close_ends_with_the_connection() {
     assert!(!came_back(&back));
 }
 
-#[derive(Default)]
-struct Heard(std::sync::Mutex<Vec<(StatusCode, Option<String>)>>);
-
-impl Interim for Heard {
-    fn send(&self, status: StatusCode, headers: &Headers) {
-        let link = headers.get_str(&header::LINK).map(str::to_owned);
-        self.0.lock().unwrap().push((status, link));
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn interim_answers_are_handed_on() {
     let (io, mut far) = unix();
     let (lent, _) = upstream(io);
-    let heard = Arc::new(Heard::default());
+    let heard = Arc::new(Caller::default());
     let mut request = get();
     request.context.interim = Some(heard.clone());
     far.send("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
         .await;
     exchange(lent, &mut request).await.unwrap();
-    assert_eq!(
-        *heard.0.lock().unwrap(),
-        [(StatusCode::EARLY_HINTS, Some("</x>".to_owned()))]
-    );
+    assert_eq!(heard.heard(), [(103, Some("</x>".to_owned()))]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@ use super::client::{came_back, upstream};
 use super::*;
 use crate::error::{BAD_REQUEST, Progress, REQUEST_TIMEOUT, UPSTREAM_RESET};
 use crate::h1::client::exchange;
+use crate::testing::Caller;
 
 #[tokio::test(start_paused = true)]
 async fn an_early_answer_does_not_give_back_a_connection_with_a_body_half_sent() {
@@ -130,6 +131,7 @@ fn expecting() -> Request {
     let mut put = request(Method::PUT, "/", pieces(&["abc"]));
     let (name, value) = field("expect", "100-continue");
     put.headers.insert(&name, &value);
+    put.context.interim = Some(Arc::new(Caller::default()));
     put
 }
 
@@ -165,6 +167,70 @@ async fn a_body_does_not_wait_for_ever() {
     };
     let (outcome, ()) = tokio::join!(exchange(lent, &mut put), answer);
     outcome.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_comes_unasked_does_not_wait() {
+    let caller = Arc::new(Caller::default());
+    // It comes meanwhile; then it is here from the start; then nobody could be asked, as in HTTP/1.0.
+    for (interim, millis) in [
+        (Some(caller.clone()), 300),
+        (Some(caller.clone()), 0),
+        (None, 0),
+    ] {
+        let (io, mut far) = unix();
+        let (lent, back) = upstream(io);
+        let mut put = expecting();
+        put.context.interim = interim.map(|caller| caller as Arc<dyn crate::message::Interim>);
+        let start = tokio::time::Instant::now();
+        let answer = async {
+            if millis > 0 {
+                far.read_head().await;
+                tokio::time::sleep(Duration::from_millis(millis)).await;
+                assert_eq!(far.read_now(), "");
+                caller.begin_body();
+            }
+            far.read_until("3\r\nabc\r\n0\r\n\r\n").await;
+            assert_eq!(start.elapsed(), Duration::from_millis(millis));
+            far.send("HTTP/1.1 204 Done\r\n\r\n").await;
+        };
+        let (outcome, ()) = tokio::join!(exchange(lent, &mut put), answer);
+        outcome.unwrap();
+        assert!(came_back(&back));
+    }
+}
+
+/// The connection to the caller is what knows whether its body has begun.
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_does_not_wait_is_not_kept_waiting() {
+    let head = "PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 6\r\n\r\n";
+    for (first, then) in [("abc", "def"), ("", "abcdef")] {
+        let ((near, mut caller), (io, mut far)) = (unix(), unix());
+        let mut connection = connection(near);
+        let (lent, back) = upstream(io);
+        caller.send(format!("{head}{first}")).await;
+        let (head, body) = next(&mut connection).await;
+        let mut put = request(Method::PUT, "/", body);
+        put.headers = head.headers;
+        put.context.interim = Some(connection.interim());
+        let start = tokio::time::Instant::now();
+        let answer = async {
+            far.read_until(&format!("\r\n\r\n{first}")).await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            caller.send(then).await;
+            far.read_until(then).await;
+            assert_eq!(start.elapsed(), Duration::from_millis(300), "{first}");
+            far.send("HTTP/1.1 204 Done\r\n\r\n").await;
+        };
+        let exchange = attended(&mut connection, exchange(lent, &mut put));
+        let (outcome, ()) = tokio::join!(exchange, answer);
+        outcome.unwrap().unwrap();
+        assert!(came_back(&back));
+        drop(put);
+        assert!(connection.respond(ok("done"), true).await.unwrap());
+        let answer = caller.read_now();
+        assert!(answer.starts_with("HTTP/1.1 200"), "no 100: {answer}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -45,7 +45,7 @@ impl Exchange {
         let mut body = std::mem::replace(&mut request.body, Body::empty());
         let length = body.size_hint().exact();
         let ends = body.is_end_stream();
-        let awaits_continue = !ends && awaits_continue(request);
+        let awaits_continue = body.is_stream() && !ends && awaits_continue(request);
         let whole = match awaits_continue {
             true => None,
             false => body.take_full().filter(|whole| !whole.is_empty()),
@@ -114,7 +114,11 @@ impl Exchange {
                 stream.incoming.listen(cx);
                 drop(state);
                 if let Some((_, wait)) = &mut self.held {
-                    ready!(wait.poll_passed(cx));
+                    // Who sends without being asked is not kept waiting.
+                    let caller = request.context.interim.as_ref();
+                    if caller.is_some_and(|caller| caller.poll_body_begun(cx).is_pending()) {
+                        ready!(wait.poll_passed(cx));
+                    }
                     self.go_on();
                     continue;
                 }

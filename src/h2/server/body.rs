@@ -100,6 +100,8 @@ impl http_body::Body for RequestBody {
                 .map(|error| Some(Err(error)));
         };
         this.gap.clear();
+        // Nobody needs to ask for what comes by itself.
+        stream.side.awaits_continue = false;
         this.ended = stream.incoming.is_over() || read.is_err();
         Poll::Ready(match read {
             Ok(Piece::Data(data)) => {
@@ -160,6 +162,18 @@ impl Interim for Way {
             put_interim(&mut state, self.id, status, headers);
             self.shared.ready.wake();
         }
+    }
+
+    fn poll_body_begun(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.shared.state();
+        let Some(stream) = state.get(self.key, self.id) else {
+            return Poll::Ready(());
+        };
+        if !stream.side.awaits_continue || !stream.incoming.is_awaited() {
+            return Poll::Ready(());
+        }
+        stream.incoming.listen(cx);
+        Poll::Pending
     }
 }
 
