@@ -276,9 +276,11 @@ async fn end_with(mut connection: h1::server::Connection, answer: Box<Response>)
 
 async fn switch(
     connection: h1::server::Connection,
-    response: Response,
+    mut response: Response,
     upgraded: Box<crate::message::Upgraded>,
 ) {
+    // It is not sent again, and holds the connection's way for interim answers.
+    response.request = None;
     let switched = connection
         .switch(
             response.status,

@@ -217,21 +217,6 @@ fn a_request_line_that_is_not_exact_is_refused() {
 }
 
 #[test]
-fn a_body_on_an_upgrade_is_refused() {
-    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
-    assert_bad_request(&[
-        (
-            "sized",
-            format!("GET / HTTP/1.1\r\n{HOST}{upgrade}Content-Length: 5\r\n\r\nhello"),
-        ),
-        (
-            "chunked",
-            post(&format!("{upgrade}Transfer-Encoding: chunked\r\n")),
-        ),
-    ]);
-}
-
-#[test]
 fn a_head_that_is_too_large_is_refused_as_such() {
     let cases = [
         (

@@ -207,3 +207,106 @@ fn a_connect_request_is_refused_where_no_route_names_it() {
     assert!(matches!(answer.status, 404 | 405), "{}", answer.status);
     assert_eq!(origin.connections(), 0);
 }
+
+/// A POST that asks for raw bytes behind its body, as `docker exec` does.
+fn exec(path: &str, framing: &str, body: &str) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Connection: Upgrade\r\nUpgrade: tcp\r\n{framing}\r\n\r\n{body}"
+    )
+}
+
+const EXEC: &str = r#"{"Tty":true}"#;
+
+fn bodies() -> [(&'static str, String); 2] {
+    [
+        ("Content-Length: 12", EXEC.to_owned()),
+        (
+            "Transfer-Encoding: chunked",
+            format!("4\r\n{}\r\n8\r\n{}\r\n0\r\n\r\n", &EXEC[..4], &EXEC[4..]),
+        ),
+    ]
+}
+
+const SWITCHED: &str = "HTTP/1.1 101 UPGRADED\r\nconnection: Upgrade\r\nupgrade: tcp\r\n\r\nready";
+
+#[test]
+fn a_body_goes_up_whole_and_raw_bytes_follow_the_101() {
+    for more in [
+        "",
+        "retry = {}",
+        "request = { body = [{ set = { a = 1 } }] }",
+    ] {
+        let origin = Origin::start().on("/exec", Script::new().send(SWITCHED).tunnel());
+        let proxy = Proxy::with(&Setup::to(&origin).route(more));
+        for (framing, body) in bodies() {
+            let mut client = proxy.client();
+            client.send(exec("/exec", framing, &body) + "early");
+            let head = client.read_head();
+            assert_eq!(head.word(1), "101", "{more} {framing}");
+            assert_eq!(head.get("upgrade"), Some("tcp"));
+            assert_eq!(client.read_bytes(10), b"readyearly");
+            client.send([0, 0xff, b'\r', b'\n']);
+            assert_eq!(client.read_bytes(4), [0, 0xff, b'\r', b'\n']);
+            let seen = origin.requests().pop().unwrap();
+            assert_eq!(seen.header("upgrade"), Some("tcp"));
+            // What it reads as raw bytes is kept behind its body.
+            let (body, raw) = seen.body.split_at(seen.body.len() - 9);
+            let expected = match more.contains("body") {
+                true => r#"{"Tty":true,"a":1}"#,
+                false => EXEC,
+            };
+            assert_eq!(String::from_utf8_lossy(body), expected);
+            assert_eq!(raw, b"early\0\xff\r\n");
+        }
+    }
+}
+
+#[test]
+fn an_upstream_that_switches_early_gets_the_rest_of_the_body_first() {
+    // What it reads behind its 101 comes back.
+    let origin = Origin::start().on("/exec", Script::upgrade("tcp"));
+    let proxy = Proxy::with(&Setup::to(&origin));
+    let mut client = proxy.client();
+    client.send(exec("/exec", "Content-Length: 12", &EXEC[..4]));
+    eventually(SOON, "the upstream has switched", || {
+        !origin.requests().is_empty()
+    });
+    client.send(format!("{}raw", &EXEC[4..]));
+    assert_eq!(client.read_head().word(1), "101");
+    assert_eq!(client.read_bytes(15), format!("{EXEC}raw").as_bytes());
+}
+
+#[test]
+fn an_upgrade_with_a_body_that_the_upstream_ignores_is_just_answered() {
+    let origin = Origin::start().on("/busy", Script::new().answering("409 Conflict", "busy"));
+    let proxy = Proxy::with(&Setup::to(&origin));
+    let mut client = proxy.client();
+    for (framing, body) in bodies() {
+        // What follows is the next request, and never raw bytes.
+        client.send(exec("/", framing, &body) + &exec("/busy", framing, &body));
+        let answer = client.read_answer();
+        assert_eq!((answer.status, answer.text()), (200, EXEC.into()));
+        let answer = client.read_answer();
+        assert_eq!((answer.status, answer.text()), (409, "busy".into()));
+        assert_eq!(client.get("/next").status, 200);
+    }
+    let targets: Vec<String> = origin
+        .requests()
+        .iter()
+        .map(|request| request.target().to_owned())
+        .collect();
+    let round = ["/", "/busy", "/next"];
+    assert_eq!(targets, [round, round].concat());
+    assert_eq!(origin.connections(), 1);
+}
+
+#[test]
+fn an_upgrade_with_two_framings_is_refused() {
+    let origin = Origin::start();
+    let proxy = Proxy::with(&Setup::to(&origin));
+    let both = "Content-Length: 12\r\nTransfer-Encoding: chunked";
+    let answer = proxy.client().send(exec("/", both, EXEC)).read_answer();
+    answer.assert_refused(400, "bad_request");
+    assert_eq!(origin.connections(), 0);
+}

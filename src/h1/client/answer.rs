@@ -48,6 +48,13 @@ impl Heard {
             protocol: head.upgrade,
         }
     }
+
+    /// Whether raw bytes follow.
+    pub fn switches(&self, request: &Request) -> bool {
+        let status = self.response.status;
+        status == StatusCode::SWITCHING_PROTOCOLS
+            || request.method == Method::CONNECT && status.is_success()
+    }
 }
 
 /// Makes the response whole; its body owns the loan to its end.
@@ -60,6 +67,7 @@ pub(super) fn answer<L: Loan>(
     heard: Heard,
     request: &Request,
 ) -> Result<Box<Response>, Error> {
+    let switches = heard.switches(request);
     let Heard {
         mut response,
         framing,
@@ -68,8 +76,7 @@ pub(super) fn answer<L: Loan>(
     } = heard;
     sending.answered(response.status.is_success());
     let over = sending.is_over(&loan.connection().out);
-    let tunnel = request.method == Method::CONNECT && response.status.is_success();
-    if response.status == StatusCode::SWITCHING_PROTOCOLS || tunnel {
+    if switches {
         if !over {
             return Err(Error::new(
                 UPSTREAM_PROTOCOL_ERROR,

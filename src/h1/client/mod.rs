@@ -94,7 +94,12 @@ pub async fn exchange<L: Loan>(mut loan: L, request: &mut Request) -> Result<Box
     })
     .await;
     match heard {
-        Ok(heard) => answer::answer(loan, sending, heard, request),
+        Ok(heard) => {
+            if heard.switches(request) && !sending.is_over(&loan.connection().out) {
+                Box::pin(send_rest(&mut loan, &mut sending)).await?;
+            }
+            answer::answer(loan, sending, heard, request)
+        }
         Err(error) => {
             let unsent = loan.connection().out.total() == 0;
             let whole = sending.give_back(request);
@@ -106,6 +111,13 @@ pub async fn exchange<L: Loan>(mut loan: L, request: &mut Request) -> Result<Box
             })
         }
     }
+}
+
+/// An upstream may agree to another protocol before it has read the request, whose end comes first all the same (RFC
+/// 9110, section 7.8).
+async fn send_rest<L: Loan>(loan: &mut L, sending: &mut Sending) -> Result<(), Error> {
+    sending.go_on();
+    poll_fn(|cx| sending.poll_send(cx, loan.connection())).await
 }
 
 fn too_slow() -> Error {

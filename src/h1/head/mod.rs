@@ -184,9 +184,6 @@ impl RequestScan {
             true => None,
             false => fields.requested_upgrade(received),
         };
-        if upgrade.is_some() && framing != Framing::None {
-            return Err(refuse("an Upgrade with a body"));
-        }
         if self.method == Method::CONNECT
             && (fields.framing.has_length() || fields.framing.is_chunked())
         {

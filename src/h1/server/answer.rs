@@ -72,7 +72,8 @@ impl Connection {
         headers: &Headers,
         protocol: Option<&HeaderValue>,
     ) -> Result<(Io, Bytes), Error> {
-        if Arc::strong_count(&self.shared) > 1 {
+        // What is left of a body must not pass for bytes of the next protocol.
+        if Arc::strong_count(&self.shared) > 1 || !self.shared.state().reader.body_done() {
             return Err(in_use());
         }
         self.put_head(status, headers, Content::Tunnel(protocol), true);

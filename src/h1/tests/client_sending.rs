@@ -233,6 +233,53 @@ async fn a_caller_that_does_not_wait_is_not_kept_waiting() {
     }
 }
 
+/// An upstream may agree before it has read the request: raw bytes follow the end of the body all the same.
+#[tokio::test(start_paused = true)]
+async fn a_switch_waits_for_the_end_of_the_body() {
+    for (expects, early) in [(false, true), (false, false), (true, true)] {
+        let (io, mut far) = unix();
+        let (lent, _) = upstream(io);
+        let (send, body) = channel();
+        let mut post = request(Method::POST, "/", body);
+        post.upgrade = Some(HeaderValue::from_static("tcp"));
+        if expects {
+            post.headers = expecting().headers;
+            post.context.interim = Some(Arc::new(Caller::default()));
+        }
+        let switched = "HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: tcp\r\n\r\nraw";
+        let answer = async {
+            let head = far.read_head().await;
+            assert!(head.contains("transfer-encoding: chunked\r\n"), "{head}");
+            if early {
+                far.send(switched).await;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            send.send(data("abc")).unwrap();
+            drop(send);
+            assert_eq!(far.read_until("0\r\n\r\n").await, "3\r\nabc\r\n0\r\n\r\n");
+            if !early {
+                far.send(switched).await;
+            }
+        };
+        let (outcome, ()) = tokio::join!(exchange(lent, &mut post), answer);
+        assert_eq!(outcome.unwrap().upgrade.unwrap().early, "raw");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_fails_behind_a_switch_is_no_switch() {
+    let (io, mut far) = unix();
+    let (lent, _) = upstream(io);
+    let (send, body) = channel();
+    let mut post = request(Method::POST, "/", body);
+    post.upgrade = Some(HeaderValue::from_static("tcp"));
+    far.send("HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: tcp\r\n\r\n")
+        .await;
+    send.send(Err(Error::new(BAD_REQUEST, "broken"))).unwrap();
+    let error = exchange(lent, &mut post).await.unwrap_err();
+    assert_eq!(error.reason(), BAD_REQUEST);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_body_that_waits_is_not_sent_after_a_refusal() {
     let (io, mut far) = unix();

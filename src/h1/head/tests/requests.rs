@@ -383,16 +383,6 @@ fn refuses() {
         ("\n\r\nGET / HTTP/1.1", "", "ends without CR"),
         ("PRI * HTTP/2.0", "", "HTTP version"),
         ("\x16\x03\x01\x02\x00\x01\x00", "", "came as TLS"),
-        (
-            "GET / HTTP/1.1",
-            "Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n",
-            "Upgrade with a body",
-        ),
-        (
-            "GET / HTTP/1.1",
-            "Connection: upgrade\r\nUpgrade: websocket\r\nTransfer-Encoding: chunked\r\n",
-            "Upgrade with a body",
-        ),
     ] {
         let sent = head(line, fields);
         let error = request(&sent).expect_err(&sent.escape_debug().to_string());
