@@ -23,6 +23,7 @@ mod cors;
 mod credentials;
 mod documents;
 mod drain;
+mod early_answers;
 mod ejection;
 mod empty_bodies;
 mod envelopes;

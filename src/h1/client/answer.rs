@@ -98,8 +98,8 @@ pub(super) fn answer<L: Loan>(
     reader.start_body(framing);
     let whole = match framing {
         Framing::None => Some(Bytes::new()),
-        _ if over => reader.take_whole_body(),
-        _ => None,
+        // What is left of the request is not sent: nothing comes back for it.
+        _ => reader.take_whole_body(),
     };
     match whole {
         Some(whole) => {

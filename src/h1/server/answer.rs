@@ -37,6 +37,10 @@ impl Connection {
         keep_alive: bool,
     ) -> Result<bool, Error> {
         let mut response = response.into();
+        let mut keep_alive = keep_alive && self.exchange.keep_alive;
+        if keep_alive && !self.shared.state().reader.body_done() {
+            keep_alive = Box::pin(self.can_go_on_behind(&response)).await;
+        }
         let framing = self.put_head(
             response.status,
             &response.headers,

@@ -2,11 +2,12 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::Connection;
 use crate::h1::reader::Piece;
+use crate::message::Response;
 use crate::timer;
 
 /// How long, and how many bytes, a caller may go on sending what nobody wants, before the connection closes. Many
@@ -15,6 +16,8 @@ const LINGER_TIME: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 16 << 20;
 /// A remainder of an unwanted body that is read to keep the connection.
 const DISCARDED: u64 = 64 << 10;
+/// The same where the head of the answer has promised to keep it.
+const DISCARDED_BY_PROMISE: u64 = LINGER_BYTES as u64;
 
 impl Connection {
     /// Ends the connection so that the last answer arrives: closing while the caller still sends would make the
@@ -83,36 +86,68 @@ impl Connection {
         self.exchange.is_last && !self.shared.io.is_encrypted()
     }
 
-    /// Reads the rest of a body that nobody wants, if it is short; says whether it is all read.
-    pub(super) async fn discard_body(&mut self) -> bool {
-        {
-            let mut state = self.shared.state();
-            if state.reader.body_done() {
-                return true;
-            }
-            state.disown_body();
-            let left = state.reader.body_left();
-            if left.is_some_and(|left| left > DISCARDED) {
-                return false;
-            }
+    /// Whether the connection can be used again behind an answer that comes before the end of its request's body. If
+    /// not, the head has to say so (RFC 9112, section 9.6).
+    pub(super) async fn can_go_on_behind(&mut self, response: &Response) -> bool {
+        if response.body.is_stream() {
+            // The upstream may read on while it answers. If it refuses, it most likely does not.
+            return response.status.is_success() || self.has_short_rest();
         }
+        self.shared.state().disown_body();
+        if self.shared.state().reader.body_left().is_none() {
+            // The end of a chunked body may be here. The event loop hears of it in its next turn.
+            let mut discarded = 0;
+            tokio::task::yield_now().await;
+            poll_fn(|cx| {
+                let _as_far_as_it_is_here = self.poll_discard(cx, &mut discarded, DISCARDED);
+                Poll::Ready(())
+            })
+            .await;
+        }
+        self.has_short_rest()
+    }
+
+    /// Whether so little is left of the request's body that it is read to keep the connection.
+    fn has_short_rest(&self) -> bool {
+        let reader = &self.shared.state().reader;
+        reader.body_done() || reader.body_left().is_some_and(|left| left <= DISCARDED)
+    }
+
+    /// Reads the rest of a body that nobody wants, unless it is too long or stalls; says whether it is all read.
+    pub(super) async fn discard_body(&mut self) -> bool {
+        self.shared.state().disown_body();
         let mut discarded = 0;
-        self.deadline.set(timer::now() + LINGER_TIME);
+        let mut seen = None;
         let all_read = poll_fn(|cx| {
-            let mut state = self.shared.state();
-            while discarded < DISCARDED {
-                match state.reader.poll_body(&self.shared.io, cx) {
-                    Poll::Ready(None) => return Poll::Ready(true),
-                    Poll::Ready(Some(Ok(Piece::Data(data)))) => discarded += data.len() as u64,
-                    Poll::Ready(Some(Ok(Piece::Trailers(_)))) => {}
-                    Poll::Ready(Some(Err(_))) => return Poll::Ready(false),
-                    Poll::Pending => return self.deadline.poll_passed(cx).map(|()| false),
-                }
+            match self.poll_discard(cx, &mut discarded, DISCARDED_BY_PROMISE) {
+                Poll::Pending => {}
+                done => return done,
             }
-            Poll::Ready(false)
+            if seen != Some(discarded) {
+                seen = Some(discarded);
+                self.deadline.set(timer::now() + self.settings.body_timeout);
+            }
+            self.deadline.poll_passed(cx).map(|()| false)
         })
         .await;
         self.deadline.clear();
         all_read
+    }
+
+    /// Reads what is here of a body that nobody wants, up to `most` bytes; says whether that was its end.
+    fn poll_discard(&self, cx: &mut Context<'_>, discarded: &mut u64, most: u64) -> Poll<bool> {
+        let mut state = self.shared.state();
+        while *discarded < most {
+            match ready!(state.reader.poll_body(&self.shared.io, cx)) {
+                None => return Poll::Ready(true),
+                Some(Ok(Piece::Data(data))) => *discarded += data.len() as u64,
+                Some(Ok(Piece::Trailers(_))) => {}
+                Some(Err(_)) => {
+                    state.body_failed = true;
+                    return Poll::Ready(false);
+                }
+            }
+        }
+        Poll::Ready(state.reader.body_done())
     }
 }

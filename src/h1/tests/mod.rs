@@ -7,6 +7,7 @@ mod differential;
 mod moved;
 mod server;
 mod server_bodies;
+mod server_early;
 mod server_ends;
 mod server_time;
 mod splits;

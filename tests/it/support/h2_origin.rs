@@ -27,7 +27,8 @@ type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// Sends each piece of a request's body back as it arrives, then its trailers, and for gRPC `grpc-status: 0`, or 14 for `/unavailable`.
 /// The health service says whether the origin serves, see [`H2Origin::set_serving`].
-/// `/stall` is never answered, `/cut` is cut in the middle of its answer, `/large` is [`LARGE`] zeros.
+/// `/stall` is never answered, `/cut` is cut in the middle of its answer, `/large` is [`LARGE`] zeros, `/refuse`
+/// is refused before its body is read.
 pub struct H2Origin {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -181,6 +182,15 @@ async fn answer(request: Request<Incoming>, shared: &Arc<Shared>) -> Response<Bo
     if path == "/large" {
         let zeros = Full::from(vec![0; LARGE]).map_err(|never| match never {});
         return Response::new(zeros.boxed_unsync());
+    }
+    if path == "/refuse" {
+        let mut refusal = Response::new(
+            Full::from("enough")
+                .map_err(|never| match never {})
+                .boxed_unsync(),
+        );
+        *refusal.status_mut() = http::StatusCode::PAYLOAD_TOO_LARGE;
+        return refusal;
     }
     let grpc = head
         .headers
