@@ -3,6 +3,7 @@
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
+use super::date;
 use crate::body::Body;
 use crate::error::{Error, Violation};
 use crate::message::Response;
@@ -44,9 +45,7 @@ pub fn refuse(error: &Error, about: &About<'_>) -> Response {
     for (name, value) in error.headers() {
         response.headers.append(name, value);
     }
-    if let Ok(now) = HeaderValue::from_str(&httpdate::fmt_http_date(std::time::SystemTime::now())) {
-        response.headers.insert(&header::DATE, &now);
-    }
+    date::tell(&mut response.headers);
     response.refused = Some(error.reason());
     response
 }

@@ -21,6 +21,7 @@ use crate::timer;
 
 mod answer;
 mod connection;
+mod date;
 mod finish;
 mod forwarding;
 mod upgrade;
@@ -101,6 +102,9 @@ impl Proxy {
         let mut response = match outcome {
             Ok(mut response) => {
                 forwarding::send_back(&mut response.headers, listener);
+                if !response.status.is_informational() {
+                    date::tell(&mut response.headers);
+                }
                 response
             }
             Err(error) => {

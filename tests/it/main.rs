@@ -21,6 +21,7 @@ mod circuit_breaker;
 mod concurrency_limit;
 mod cors;
 mod credentials;
+mod dates;
 mod documents;
 mod drain;
 mod early_answers;
