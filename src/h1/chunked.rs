@@ -4,6 +4,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::framing::Ambiguous;
+use crate::headers::is_our_word;
 
 /// Bytes of chunk extensions in one body: ignored, so there is no reason to send many.
 const MAX_EXTENSIONS: usize = 16 << 10;
@@ -208,27 +209,28 @@ fn check_extension(extension: &[u8]) -> Result<(), Ambiguous> {
 }
 
 /// Fields that steer framing, routing or authentication have no business behind the body (RFC 9110, section
-/// 6.5.1): dropped.
+/// 6.5.1): dropped. So are those that only this proxy says.
 fn may_trail(name: &HeaderName) -> bool {
     use http::header::*;
-    !matches!(
-        *name,
-        AUTHORIZATION
-            | CONNECTION
-            | CONTENT_ENCODING
-            | CONTENT_LENGTH
-            | CONTENT_RANGE
-            | CONTENT_TYPE
-            | COOKIE
-            | EXPECT
-            | HOST
-            | PROXY_AUTHORIZATION
-            | SET_COOKIE
-            | TE
-            | TRAILER
-            | TRANSFER_ENCODING
-            | UPGRADE
-    )
+    !is_our_word(name.as_str())
+        && !matches!(
+            *name,
+            AUTHORIZATION
+                | CONNECTION
+                | CONTENT_ENCODING
+                | CONTENT_LENGTH
+                | CONTENT_RANGE
+                | CONTENT_TYPE
+                | COOKIE
+                | EXPECT
+                | HOST
+                | PROXY_AUTHORIZATION
+                | SET_COOKIE
+                | TE
+                | TRAILER
+                | TRANSFER_ENCODING
+                | UPGRADE
+        )
 }
 
 /// Writes the line before `len` bytes of data.

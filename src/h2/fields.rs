@@ -7,7 +7,7 @@ use super::frame::Fault;
 use super::hpack::decode::Block;
 use super::hpack::encode::Encoder;
 use super::hpack::name::Name;
-use crate::headers::{Headers, Names};
+use crate::headers::{Headers, Names, is_our_word};
 
 /// Names up to this length are put into lower case without an allocation.
 const SHORT: usize = 64;
@@ -95,8 +95,9 @@ pub fn put_length(encoder: &mut Encoder, out: &mut Vec<u8>, mut length: u64) {
 
 pub fn put_trailers(encoder: &mut Encoder, out: &mut Vec<u8>, trailers: &HeaderMap) {
     for (name, value) in trailers {
+        let is_ours = is_our_word(name.as_str());
         let name = name.as_str().as_bytes();
-        if Name::of(name) != Name::ConnectionSpecific {
+        if !is_ours && Name::of(name) != Name::ConnectionSpecific {
             encoder.field(out, name, value.as_bytes());
         }
     }

@@ -6,6 +6,11 @@ use http::HeaderName;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Key(u32);
 
+/// Whether a field is one that only this proxy says: why it refused a request, and that a request is a mirror's copy.
+pub fn is_our_word(lower_name: &str) -> bool {
+    matches!(lower_name, "outrigger-reason" | "outrigger-mirrored")
+}
+
 /// A name that is looked for in nearly every message: what a lookup needs of it is known beforehand.
 #[derive(Clone, Copy, Debug)]
 pub struct Name {

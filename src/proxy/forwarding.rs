@@ -26,6 +26,8 @@ const HOP_BY_HOP: Names = Names::new(&[
     "transfer-encoding",
     "upgrade",
 ]);
+/// What a mirror says of its copies.
+const MIRRORED: Names = Names::new(&["outrigger-mirrored"]);
 const REQUEST_IDS: Names = Names::new(&["x-request-id"]);
 const TE: Names = Names::new(&["te"]);
 const CLIENT_CERTIFICATE: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
@@ -105,6 +107,10 @@ pub fn receive(request: &mut Request, listener: &Config) {
             .headers
             .insert(&header::TE, &HeaderValue::from_static("trailers"));
     }
+    // A mirror's word, unless it comes by way of a proxy that is believed.
+    if request.headers.may_have(&MIRRORED) && !is_believed(&request.context.peer, listener) {
+        request.headers.remove_all(&MIRRORED);
+    }
     // Only a verified identity may speak of a certificate.
     request.headers.remove_all(&CALLERS_CERTIFICATE);
     let identity = request.context.peer.identity();
@@ -134,6 +140,16 @@ pub fn receive(request: &mut Request, listener: &Config) {
             .insert_text(&REQUEST_ID, request.context.request_id.as_bytes());
     }
     agree_on_host(request);
+}
+
+/// Whether the peer is a proxy whose word about its callers counts.
+fn is_believed(peer: &Peer, listener: &Config) -> bool {
+    peer.address.ip().is_some_and(|ip| {
+        listener
+            .trusted_proxies
+            .iter()
+            .any(|network| network.contains(&ip))
+    })
 }
 
 /// RFC 9112 section 3.2.2: a target with an authority overrules `Host`; the upstream sees one of them only.
@@ -168,12 +184,7 @@ pub fn send_back(headers: &mut Headers, listener: &Config) {
 fn set_forwarded(request: &mut Request, listener: &Config) {
     let peer = &request.context.peer;
     let headers = &mut request.headers;
-    let believed = peer.address.ip().is_some_and(|ip| {
-        listener
-            .trusted_proxies
-            .iter()
-            .any(|network| network.contains(&ip))
-    });
+    let believed = is_believed(peer, listener);
     let mut chain = Vec::new();
     if believed {
         for value in headers.get_all(&FORWARDED_FOR) {

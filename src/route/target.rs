@@ -10,10 +10,14 @@ use super::respond::Respond;
 use super::rewrite::Rewrite;
 use super::split::Split;
 use crate::error::Error;
+use crate::headers;
 use crate::message::{Request, Response};
 use crate::policy::stack::{Answer, Handler};
 use crate::upstream::{Resend, Upstream};
 use crate::value::Name;
+
+/// Why this proxy refused a request: no upstream can tell.
+const OUR_WORD: headers::Names = headers::Names::new(&["outrigger-reason"]);
 
 /// The bottom of a route's stack.
 pub enum Target {
@@ -155,6 +159,8 @@ impl Forward {
         if let Some(mirror) = &self.mirror {
             mirror.copy(&mut request);
         }
-        upstream.send(request, self.resend).await
+        let mut response = upstream.send(request, self.resend).await?;
+        response.headers.remove_all(&OUR_WORD);
+        Ok(response)
     }
 }

@@ -43,6 +43,7 @@ mod layering;
 mod long_bodies;
 mod manifests;
 mod mirroring;
+mod own_words;
 mod ranges;
 mod rate_limit;
 mod refusals;
