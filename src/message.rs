@@ -77,6 +77,8 @@ pub struct Context {
     pub comes_back: bool,
     /// `Host` is to be the name of the endpoint that is picked.
     pub host_from_endpoint: bool,
+    /// Its `Max-Forwards` is used up: whoever would forward it answers it.
+    pub ends_here: bool,
 }
 
 impl Context {
@@ -103,6 +105,7 @@ impl Context {
             tried: None,
             comes_back: false,
             host_from_endpoint: false,
+            ends_here: false,
         }
     }
 }

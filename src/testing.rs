@@ -44,6 +44,7 @@ pub(crate) fn request(method: &str, target: &str) -> Box<Request> {
             tried: None,
             comes_back: false,
             host_from_endpoint: false,
+            ends_here: false,
         },
     })
 }

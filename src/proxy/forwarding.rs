@@ -28,6 +28,8 @@ const HOP_BY_HOP: Names = Names::new(&[
 ]);
 /// What a mirror says of its copies.
 const MIRRORED: Names = Names::new(&["outrigger-mirrored"]);
+static MAX_FORWARDS: HeaderName = HeaderName::from_static("max-forwards");
+const HOPS: Names = Names::new(&["max-forwards"]);
 const REQUEST_IDS: Names = Names::new(&["x-request-id"]);
 const TE: Names = Names::new(&["te"]);
 const CLIENT_CERTIFICATE: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
@@ -107,6 +109,9 @@ pub fn receive(request: &mut Request, listener: &Config) {
             .headers
             .insert(&header::TE, &HeaderValue::from_static("trailers"));
     }
+    if request.headers.may_have(&HOPS) {
+        count_hop(request);
+    }
     // A mirror's word, unless it comes by way of a proxy that is believed.
     if request.headers.may_have(&MIRRORED) && !is_believed(&request.context.peer, listener) {
         request.headers.remove_all(&MIRRORED);
@@ -140,6 +145,19 @@ pub fn receive(request: &mut Request, listener: &Config) {
             .insert_text(&REQUEST_ID, request.context.request_id.as_bytes());
     }
     agree_on_host(request);
+}
+
+/// RFC 9110, section 7.6.2: TRACE and OPTIONS say how often they may be forwarded. What is no number says nothing.
+fn count_hop(request: &mut Request) {
+    if !matches!(request.method, Method::TRACE | Method::OPTIONS) {
+        return;
+    }
+    let left = request.headers.get_str(&MAX_FORWARDS);
+    match left.and_then(|left| left.parse::<u64>().ok()) {
+        Some(0) => request.context.ends_here = true,
+        Some(left) => (request.headers).insert(&MAX_FORWARDS, &HeaderValue::from(left - 1)),
+        None => {}
+    }
 }
 
 /// Whether the peer is a proxy whose word about its callers counts.

@@ -71,6 +71,7 @@ impl Proxy {
             tried: None,
             comes_back: false,
             host_from_endpoint: false,
+            ends_here: false,
         }
     }
 

@@ -71,10 +71,10 @@ impl Conditions {
             && (self.path_regex.as_ref()).is_none_or(|regex| regex.is_match(path))
     }
 
-    /// `CONNECT` must be named; `GET` stands for `HEAD` too.
+    /// Some must be named; `GET` stands for `HEAD` too.
     pub(super) fn takes_method(&self, method: &Method) -> bool {
         match &self.methods {
-            None => *method != Method::CONNECT,
+            None => !must_be_named(method),
             Some(methods) => {
                 methods.contains(method)
                     || *method == Method::HEAD && methods.contains(&Method::GET)
@@ -98,7 +98,6 @@ impl Conditions {
             Method::PATCH,
             Method::POST,
             Method::PUT,
-            Method::TRACE,
         ]);
         let head = named.contains(&Method::GET).then_some(Method::HEAD);
         named.iter().cloned().chain(head)
@@ -147,11 +146,16 @@ impl Conditions {
     }
 }
 
+/// `CONNECT` opens a way to anywhere, and `TRACE` gives back what was attached to the request on its way.
+fn must_be_named(method: &Method) -> bool {
+    matches!(*method, Method::CONNECT | Method::TRACE)
+}
+
 fn methods_disjoint(a: Option<&[Method]>, b: Option<&[Method]>) -> bool {
     match (a, b) {
         (None, None) => false,
         (Some(a), Some(b)) => !a.iter().any(|method| b.contains(method)),
-        (Some(only), None) | (None, Some(only)) => only.iter().all(|m| *m == Method::CONNECT),
+        (Some(only), None) | (None, Some(only)) => only.iter().all(must_be_named),
     }
 }
 

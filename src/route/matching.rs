@@ -29,7 +29,7 @@ pub struct MatchConfig {
     pub path: Option<PathPattern>,
     /// A further condition on the path. It may match anywhere in it: anchor it with `^` and `$`.
     pub path_regex: Option<Pattern>,
-    /// Default: every method but `CONNECT`. `GET` stands for `HEAD` too (RFC 9110, section 9.3.2).
+    /// Default: every method but `CONNECT` and `TRACE`. `GET` stands for `HEAD` too (RFC 9110, section 9.3.2).
     pub methods: Option<Vec<MethodName>>,
     /// By name. A header sent more than once matches when one of its values does, so that adding another value
     /// never gets round a route: each line counts, each element of a comma-separated line, and the whole.
@@ -46,7 +46,7 @@ impl MatchConfig {
         if self.methods.as_ref().is_some_and(Vec::is_empty) {
             problems
                 .error(&["methods"], "a route without methods matches nothing")
-                .help("leave `methods` out to match every method but CONNECT");
+                .help("leave `methods` out to match every method but CONNECT and TRACE");
         }
         let Some(path) = &self.path else { return };
         if let Some((segment, meant)) = path.looks_like_placeholder() {

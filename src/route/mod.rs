@@ -14,6 +14,7 @@ mod mirror;
 pub mod names;
 pub mod path;
 mod pattern;
+mod recipient;
 mod redirect;
 mod respond;
 mod rewrite;

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use http::{HeaderValue, Method};
+
 use super::Config;
 use super::mirror::Mirror;
+use super::recipient;
 use super::redirect::Redirect;
 use super::respond::Respond;
 use super::rewrite::Rewrite;
@@ -33,6 +36,8 @@ pub struct Forward {
     mirror: Option<Mirror>,
     /// What is sent once more at once.
     resend: Resend,
+    /// What `Allow` says where no upstream is asked.
+    allow: HeaderValue,
 }
 
 impl Target {
@@ -55,6 +60,7 @@ impl Target {
             rewrite: config.rewrite.as_ref().map(Rewrite::new),
             mirror,
             resend,
+            allow: recipient::allow(config),
         };
         if let Some(name) = &config.upstream {
             Some(Target::Upstream(forward, upstream(name)?))
@@ -152,6 +158,12 @@ impl Forward {
         upstream: &Upstream,
         mut request: Box<Request>,
     ) -> Result<Box<Response>, Error> {
+        if request.method == Method::TRACE {
+            recipient::withhold_secrets(&mut request.headers);
+        }
+        if request.context.ends_here {
+            return Ok(Box::new(recipient::answer(&request, &self.allow)));
+        }
         if let Some(rewrite) = &self.rewrite {
             rewrite.apply(&mut request)?;
             request.context.host_from_endpoint = rewrite.sends_upstream_host();

@@ -72,6 +72,7 @@ pub fn request() -> Request {
             tried: None,
             comes_back: false,
             host_from_endpoint: false,
+            ends_here: false,
             interim: None,
         },
     }

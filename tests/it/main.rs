@@ -28,6 +28,7 @@ mod early_answers;
 mod ejection;
 mod empty_bodies;
 mod envelopes;
+mod final_recipient;
 mod forwarding;
 mod framing;
 mod graphql;

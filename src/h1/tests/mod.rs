@@ -198,6 +198,7 @@ fn request(method: Method, target: &str, body: Body) -> Request {
             tried: None,
             comes_back: false,
             host_from_endpoint: false,
+            ends_here: false,
         },
     }
 }

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, Method, header};
 use serde::{Deserialize, Serialize};
 
 use super::stack::{Build, Handler, Policy};
@@ -187,6 +187,14 @@ impl Credentials {
         Some(Credentials::Token(token::TokenSource::new(oauth2, build)))
     }
 
+    /// What carries it.
+    fn header(&self) -> &HeaderName {
+        match self {
+            Credentials::Constant { header, .. } => header,
+            Credentials::Token(_) => &header::AUTHORIZATION,
+        }
+    }
+
     fn authorization(value: &str) -> Option<Self> {
         Self::constant(header::AUTHORIZATION, value)
     }
@@ -205,6 +213,11 @@ impl Policy for Credentials {
         mut request: Box<Request>,
         next: &dyn Handler,
     ) -> Result<Box<Response>, Error> {
+        if request.method == Method::TRACE {
+            // Its answer would hand the credential to the caller (RFC 9110, section 9.3.8).
+            request.headers.remove(self.header());
+            return next.call(request).await;
+        }
         match self {
             Credentials::Constant { header, value } => {
                 request.headers.insert(header, value);

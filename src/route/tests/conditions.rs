@@ -72,10 +72,27 @@ fn a_route_that_names_head_goes_before_one_that_takes_it_as_get() {
 #[test]
 fn connect_must_be_named() {
     let without = routes("all = {}");
-    let all = "405 DELETE,GET,HEAD,OPTIONS,PATCH,POST,PUT,TRACE";
+    let all = "405 DELETE,GET,HEAD,OPTIONS,PATCH,POST,PUT";
     assert_routed(&without, &[("CONNECT /", all), ("BREW /", "all")]);
     let with = routes("all = {}\ntunnel = { methods = [\"CONNECT\"] }");
     assert_routed(&with, &[("CONNECT /", "tunnel"), ("GET /", "all")]);
+}
+
+#[test]
+fn trace_must_be_named() {
+    let without = routes("all = {}\nget = { path = \"/a\", methods = [\"GET\"] }");
+    let all = "405 DELETE,GET,HEAD,OPTIONS,PATCH,POST,PUT";
+    assert_routed(&without, &[("TRACE /", all), ("TRACE /a", all)]);
+    let with = routes("all = {}\ntraced = { methods = [\"TRACE\", \"GET\"] }");
+    let allow = "405 DELETE,GET,HEAD,OPTIONS,PATCH,POST,PUT,TRACE";
+    assert_routed(
+        &with,
+        &[
+            ("TRACE /", "traced"),
+            ("CONNECT /", allow),
+            ("PUT /", "all"),
+        ],
+    );
 }
 
 #[test]

@@ -1,0 +1,87 @@
+//! What only TRACE and OPTIONS have: they may end at the proxy itself, and TRACE tells its caller what was sent.
+
+use http::{HeaderValue, Method, StatusCode, header};
+
+use super::Config;
+use super::conditions::Conditions;
+use crate::body::Body;
+use crate::headers::{Headers, Names};
+use crate::message::{Request, Response};
+
+/// What the answer to TRACE would hand to whoever can read it (RFC 9110, section 9.3.8).
+const SECRETS: Names = Names::new(&["authorization", "cookie", "proxy-authorization"]);
+
+/// Takes out of a TRACE what its answer must not show.
+pub(super) fn withhold_secrets(headers: &mut Headers) {
+    headers.remove_all(&SECRETS);
+}
+
+/// What `Allow` says of a route.
+pub(super) fn allow(config: &Config) -> HeaderValue {
+    let mut methods: Vec<Method> = Conditions::new(&config.matches, None).allow().collect();
+    methods.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+    methods.dedup();
+    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    HeaderValue::from_str(&names.join(", ")).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// The answer to a request that goes no further: the upstream's part (RFC 9110, sections 9.3.7 and 9.3.8).
+pub(super) fn answer(request: &Request, allow: &HeaderValue) -> Response {
+    if request.method == Method::TRACE {
+        let mut response = Response::new(StatusCode::OK, Body::full(seen(request)));
+        let kind = HeaderValue::from_static("message/http");
+        response.headers.insert(&header::CONTENT_TYPE, &kind);
+        return response;
+    }
+    let mut response = Response::new(StatusCode::NO_CONTENT, Body::empty());
+    response.headers.insert(&header::ALLOW, allow);
+    response
+}
+
+/// The request as it would have gone on.
+fn seen(request: &Request) -> Vec<u8> {
+    let mut text = format!("{} {} HTTP/1.1\r\n", request.method, request.target).into_bytes();
+    request.headers.put_lines(&mut text, &SECRETS);
+    text.extend_from_slice(b"\r\n");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{headers, request};
+
+    fn config(text: &str) -> Config {
+        toml::from_str(&format!("upstream = \"a\"\n{text}")).unwrap()
+    }
+
+    #[test]
+    fn options_is_told_what_the_route_takes() {
+        for (text, expected) in [
+            ("", "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"),
+            (
+                "match.methods = [\"OPTIONS\", \"GET\", \"TRACE\"]",
+                "GET, HEAD, OPTIONS, TRACE",
+            ),
+        ] {
+            let answer = answer(&request("OPTIONS", "/"), &allow(&config(text)));
+            assert_eq!(answer.status, 204);
+            assert_eq!(answer.headers.get_str(&header::ALLOW), Some(expected));
+        }
+    }
+
+    #[test]
+    fn trace_is_shown_what_would_have_gone_on_but_no_secret() {
+        let mut trace = request("TRACE", "/a?b");
+        trace.headers = headers(&[("x-a", "1"), ("authorization", "hush"), ("cookie", "hush")]);
+        let mut answer = answer(&trace, &HeaderValue::from_static(""));
+        assert_eq!(
+            answer.headers.get_str(&header::CONTENT_TYPE),
+            Some("message/http")
+        );
+        assert_eq!(
+            answer.body.take_full().unwrap(),
+            "TRACE /a?b HTTP/1.1\r\nx-a: 1\r\n\r\n"
+        );
+    }
+}
