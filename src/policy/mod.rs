@@ -21,6 +21,7 @@ pub mod credentials;
 mod fresh;
 pub mod graphql;
 pub mod headers;
+pub mod interim_responses;
 pub mod jwt;
 pub mod rate_limit;
 mod replay;
@@ -32,12 +33,15 @@ pub mod validate;
 use authorize::Authorize;
 use circuit_breaker::CircuitBreaker;
 use concurrency_limit::ConcurrencyLimit;
+use interim_responses::DropInterim;
 use stack::{AroundLayer, Build, Handler, WithLayer};
 
 /// The policy keys of `[routes.NAME]` and `[defaults]`, in the order in which a request meets them.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// Whether 1xx answers of the upstream go to callers. Default: they do.
+    pub interim_responses: Option<interim_responses::Config>,
     pub cors: Option<Toggle<cors::Config>>,
     pub authorize: Option<Toggle<authorize::Config>>,
     pub jwt: Option<Toggle<jwt::Config>>,
@@ -64,6 +68,7 @@ impl Config {
     pub fn or(self, defaults: &Config) -> Config {
         // Without `..`, so that a forgotten policy does not compile.
         let Config {
+            interim_responses,
             cors,
             authorize,
             jwt,
@@ -80,6 +85,7 @@ impl Config {
             graphql,
         } = defaults.clone();
         Config {
+            interim_responses: self.interim_responses.or(interim_responses),
             cors: self.cors.or(cors),
             authorize: self.authorize.or(authorize),
             jwt: self.jwt.or(jwt),
@@ -262,6 +268,7 @@ impl Config {
 pub fn stack(config: &Config, build: &mut Build<'_>, target: Box<dyn Handler>) -> Box<dyn Handler> {
     // Without `..`, so that a policy that is not laid does not compile.
     let Config {
+        interim_responses,
         cors,
         authorize,
         jwt,
@@ -302,6 +309,7 @@ pub fn stack(config: &Config, build: &mut Build<'_>, target: Box<dyn Handler>) -
         None => (None, breaker),
     };
     ServiceBuilder::new()
+        .layer(WithLayer::new(DropInterim::new(*interim_responses)))
         .layer(WithLayer::new(on(cors).map(cors::Cors::new)))
         .layer(WithLayer::new(on(authorize).and_then(Authorize::new)))
         .layer(WithLayer::new(jwt))

@@ -218,6 +218,33 @@ fn early_hints_pass_before_the_answer() {
 }
 
 #[test]
+fn early_hints_are_dropped_where_callers_would_take_them_for_the_answer() {
+    let origin = Origin::start().on(
+        "/",
+        Script::new()
+            .send("HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\n")
+            .answering("200 OK", "page"),
+    );
+    let setup = Setup::to(&origin).also(
+        "[defaults]\ninterim_responses = \"drop\"\n[routes.pass]\nmatch.headers = { x-pass = \"*\" }\n\
+         upstream = \"origin\"\ninterim_responses = \"pass\"\n",
+    );
+    let proxy = Proxy::with(&setup);
+    let answer = proxy.get("/");
+    assert_eq!((answer.text(), answer.interim.len()), ("page".into(), 0));
+    let pass = [("X-Pass", "1")];
+    let answer = proxy.client().request("GET", "/", &pass, "");
+    assert_eq!(answer.interim.len(), 1);
+    // Who waits to be asked for its body still is.
+    let mut client = proxy.client();
+    client
+        .send("PUT /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    assert_eq!(client.read_head().word(1), "100");
+    client.send("hello");
+    assert_eq!(client.read_answer().text(), "hello");
+}
+
+#[test]
 fn an_answer_that_comes_while_the_body_is_arriving_reaches_the_caller() {
     let origin = Origin::start().on(
         "/",
