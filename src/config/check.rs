@@ -33,6 +33,9 @@ pub(super) fn check(blocks: &Blocks, problems: &mut Problems) {
 /// Parts that nothing leads to. Only for a config without errors, where a route that could not be read might
 /// have led there.
 pub(super) fn check_use(blocks: &Blocks, problems: &mut Problems) {
+    if let Some(defaults) = &blocks.defaults {
+        problems.within(&["defaults"], |p| captures_of_defaults(blocks, defaults, p));
+    }
     let routes = || blocks.routes.values().map(|(route, _)| route);
     let used: BTreeSet<&str> = routes().flat_map(upstreams).map(|(name, _)| name).collect();
     identities(blocks, problems);
@@ -97,7 +100,7 @@ fn blocks_alone(blocks: &Blocks, problems: &mut Problems) {
         problems.within(&["routes", name.as_str()], |p| {
             route.check(p);
             policies.check(p);
-            captures(route, policies, p);
+            captures(&route.captures(), policies, p);
             if let Some(defaults) = &blocks.defaults {
                 policies.clone().or(defaults).check_together(p);
             }
@@ -114,14 +117,20 @@ fn blocks_alone(blocks: &Blocks, problems: &mut Problems) {
     }
 }
 
-/// What a route's own values call the parts of its path. Those of `[defaults]` serve many routes, and are empty on one
-/// without such a part.
-fn captures(route: &route::Config, policies: &policy::Config, problems: &mut Problems) {
-    let path = route.matches.path.as_ref();
+/// What values of headers call the parts of the path: `known` is what it has.
+fn captures(known: &[&str], policies: &policy::Config, problems: &mut Problems) {
     for (place, value) in policies.values() {
         let place = place.each_ref().map(String::as_str);
-        route::names::check(path, &place, value.captures(), value.as_str(), problems);
+        route::names::check(known, &place, value.captures(), value.as_str(), problems);
     }
+}
+
+/// The same of `[defaults]`, which serve many routes: a value is empty on one without such a part, and a mistake when no
+/// route has it.
+fn captures_of_defaults(blocks: &Blocks, defaults: &policy::Config, problems: &mut Problems) {
+    let routes = blocks.routes.values();
+    let known: BTreeSet<&str> = routes.flat_map(|(route, _)| route.captures()).collect();
+    captures(&Vec::from_iter(known), defaults, problems);
 }
 
 fn names(blocks: &Blocks, problems: &mut Problems) {

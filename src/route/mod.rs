@@ -174,22 +174,28 @@ impl Config {
         }
     }
 
+    /// The names that `path` of `match` gives to its parts.
+    pub fn captures(&self) -> Vec<&str> {
+        let path = self.matches.path.as_ref();
+        path.into_iter().flat_map(PathPattern::names).collect()
+    }
+
     /// Names of captures that are used must stand in the path.
     fn check_names(&self, problems: &mut Problems) {
-        let pattern = self.matches.path.as_ref();
+        let known = &self.captures()[..];
         if let Some(path) = self.rewrite.as_ref().and_then(|r| r.path.as_ref()) {
-            names::check(pattern, &["rewrite", "path"], path.captures(), "", problems);
+            names::check(known, &["rewrite", "path"], path.captures(), "", problems);
         }
         if let Some(redirect) = &self.redirect {
             let place = ["redirect", "location"];
-            names::check(pattern, &place, redirect.location.captures(), "", problems);
+            names::check(known, &place, redirect.location.captures(), "", problems);
         }
         if let Some(respond) = &self.respond {
             let (place, body) = (["respond", "body"], &respond.body);
-            names::check(pattern, &place, body.captures(), body.as_str(), problems);
+            names::check(known, &place, body.captures(), body.as_str(), problems);
             for (name, value) in &respond.headers {
                 let place = ["respond", "headers", name.as_str()];
-                names::check(pattern, &place, value.captures(), value.as_str(), problems);
+                names::check(known, &place, value.captures(), value.as_str(), problems);
             }
         }
     }

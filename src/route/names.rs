@@ -1,25 +1,23 @@
 //! What the values of a route call the parts of its path.
 
-use super::PathPattern;
 use crate::problem::Problems;
 use crate::template::bare_capture;
 
-/// Reports, at `place`, captures that the path does not have, and the path's own in another spelling.
+/// Reports, at `place`, captures that the path does not have, and those that it has, `known`, in another spelling.
 pub fn check<'a>(
-    pattern: Option<&PathPattern>,
+    known: &[&str],
     place: &[&str],
     used: impl Iterator<Item = &'a str>,
     text: &str,
     problems: &mut Problems,
 ) {
-    let known: Vec<&str> = pattern.into_iter().flat_map(PathPattern::names).collect();
     for name in used.filter(|used| !known.contains(used)) {
         problems
             .error(
                 place,
                 format!("the path of `match` captures nothing under the name `{name}`"),
             )
-            .help(match known[..] {
+            .help(match known {
                 [] => "name a part of it there, like `{id}` or `{*rest}`".to_owned(),
                 _ => {
                     let known: Vec<_> = known.iter().map(|n| format!("`${{path.{n}}}`")).collect();
@@ -27,7 +25,7 @@ pub fn check<'a>(
                 }
             });
     }
-    if let Some(name) = bare_capture(text, known.into_iter()) {
+    if let Some(name) = bare_capture(text, known.iter().copied()) {
         problems
             .error(
                 place,
