@@ -54,7 +54,7 @@ impl FilePath {
     }
 
     /// `https` and its like, when somebody wrote a URL for a path.
-    pub fn url_scheme(&self) -> Option<&'static str> {
+    fn url_scheme(&self) -> Option<&'static str> {
         const SCHEMES: [&str; 3] = ["https", "http", "file"];
         let mut parts = self
             .0
@@ -68,6 +68,11 @@ impl FilePath {
     /// # Errors
     /// A sentence that names the file and says why it cannot be read.
     pub fn read(&self, limit: u64) -> Result<Vec<u8>, String> {
+        if let Some(scheme) = self.url_scheme() {
+            return Err(format!(
+                "this is a URL (`{scheme}:`), where a file is meant; nothing is fetched: keep a copy beside the config and write its path"
+            ));
+        }
         let unreadable = |error| format!("cannot read `{self}`: {error}");
         let file = File::open(&self.0).map_err(unreadable)?;
         let mut content = Vec::new();
