@@ -185,7 +185,7 @@ async fn settle_after_load(program: Program) {
     }
 }
 
-/// Completes when a certificate becomes valid, by a clock that may be set meanwhile; at most a second late.
+/// Completes when a certificate becomes valid or ends, by a clock that may be set meanwhile; at most a second late.
 async fn turn(at: Option<SystemTime>) {
     const LONGEST: Duration = Duration::from_secs(60);
     let Some(at) = at else {

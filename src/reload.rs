@@ -223,7 +223,7 @@ impl Reloader {
         Ok(generation)
     }
 
-    /// Makes what serves once more, now that a certificate of it has become valid. Nothing is read.
+    /// Makes what serves once more, now that a certificate of it has become valid, or ended. Nothing is read.
     pub fn renew(&mut self) {
         let old = self.snapshot.load_full();
         let next = match old.again(&self.tools) {
@@ -237,7 +237,13 @@ impl Reloader {
         self.snapshot.store(next.clone());
         old.superseded_by(&next);
         self.open(&next.config, BTreeMap::new());
-        tracing::info!("a certificate has become valid, and serves from now on");
+        let now = SystemTime::now();
+        let certificates = next.config.certificates();
+        let ended = old.turns_at.map(|from| certificates.ended(from, now));
+        for ended in ended.unwrap_or_default() {
+            tracing::warn!("{ended}");
+        }
+        tracing::info!("certificates are judged anew, now that the time of one has come");
     }
 
     fn refused(&self, refusal: Refusal) -> String {

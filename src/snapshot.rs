@@ -25,7 +25,7 @@ pub struct Snapshot {
     pub hash: String,
     named_content: u128,
     pub loaded_at: SystemTime,
-    /// When a certificate of the config becomes valid that is not so yet.
+    /// When the next of its certificates becomes valid, or ends.
     pub turns_at: Option<SystemTime>,
     pub config: Config,
     pub table: Table<Arc<Route>>,
@@ -75,7 +75,7 @@ impl Snapshot {
         Self::make(source, generation, old, tools)
     }
 
-    /// The same once more, now that a certificate has become valid.
+    /// The same once more, now that a certificate has become valid, or ended.
     ///
     /// # Errors
     /// None that this one did not have.
@@ -153,7 +153,7 @@ impl Snapshot {
             hash,
             named_content,
             loaded_at: SystemTime::now(),
-            turns_at: config.certificates().next_to_begin(SystemTime::now()),
+            turns_at: config.certificates().next_change(SystemTime::now()),
             access_log: access_log
                 .map(|out| Arc::new(AccessLog::new(&config.log.access_log_headers, out))),
             table,

@@ -234,6 +234,8 @@ pub struct Server {
     pub forward_client_cert: bool,
     shown: Vec<Arc<Pair>>,
     material: Arc<Material>,
+    /// Which of the CAs that sign callers were valid when this was made.
+    valid_cas: Vec<bool>,
 }
 
 impl Server {
@@ -267,7 +269,12 @@ impl Server {
         // whoever wants another connection gets another ticket on it.
         rustls.session_storage = Arc::new(NoServerSessionStorage {});
         rustls.send_tls13_tickets = 1;
-        match old.filter(|old| old.material.trusts_like(&material)) {
+        let cas = material.trust.as_ref();
+        let valid_cas = cas.map(|(_, _, callers)| callers.valid_at(UnixTime::now()));
+        let valid_cas = valid_cas.unwrap_or_default();
+        let trusts_like =
+            |old: &&Server| old.valid_cas == valid_cas && old.material.trusts_like(&material);
+        match old.filter(trusts_like) {
             Some(old) => rustls.ticketer = old.rustls.ticketer.clone(),
             None => {
                 if let Ok(ticketer) = Ticketer::new() {
@@ -281,6 +288,7 @@ impl Server {
             forward_client_cert: config.forward_client_cert,
             shown,
             material,
+            valid_cas,
         })
     }
 }

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use super::certificate::Certificate;
+use super::certificate::{Certificate, end_of};
 use crate::problem::Problems;
 use crate::value::FilePath;
 
@@ -77,6 +77,26 @@ impl Item {
         }
     }
 
+    fn ends(&self) -> Option<SystemTime> {
+        self.not_after.map(end_of)
+    }
+
+    fn has_ended(&self) -> String {
+        let (what, how) = match self.kind {
+            Kind::Certificate => ("the certificate", "has expired"),
+            Kind::Issuer => ("an issuer in the chain", "has expired"),
+            Kind::Ca => ("a CA", "has expired"),
+            Kind::RevocationList => ("a revocation list", "should have been replaced"),
+            Kind::OcspResponse => ("the OCSP response", "should have been replaced"),
+        };
+        let subject = || self.subject.clone().or(self.issuer.clone());
+        let names = match self.names.is_empty() {
+            true => subject().unwrap_or_default(),
+            false => self.names.join(", "),
+        };
+        format!("{what} in `{}` ({names}) {how}", self.file)
+    }
+
     fn is_same(&self, other: &Item) -> bool {
         let Item {
             kind,
@@ -135,11 +155,19 @@ impl Inventory {
         once
     }
 
-    /// When the next of those certificates that belong to a key becomes valid.
-    pub fn next_to_begin(&self, now: SystemTime) -> Option<SystemTime> {
+    /// When the next date passes that changes something: one that belongs to a key becomes valid, or anything ends.
+    pub fn next_change(&self, now: SystemTime) -> Option<SystemTime> {
         let shown = self.0.iter().filter(|item| item.kind == Kind::Certificate);
         let begins = shown.map(|item| item.not_before);
-        begins.filter(|begin| *begin > now).min()
+        let ends = self.0.iter().filter_map(Item::ends);
+        begins.chain(ends).filter(|at| *at > now).min()
+    }
+
+    /// What ended from then to then, in words.
+    pub fn ended(&self, from: SystemTime, to: SystemTime) -> Vec<String> {
+        let mut items = self.by_expiry();
+        items.retain(|item| item.ends().is_some_and(|end| from <= end && end <= to));
+        items.iter().map(Item::has_ended).collect()
     }
 
     /// Writes, as Prometheus reads it, when what each key names ends: of several in a file the first to do so. These
@@ -260,25 +288,41 @@ mod tests {
     }
 
     #[test]
-    fn the_next_that_begins_is_one_that_is_shown() {
+    fn the_next_date_that_matters_is_found_and_what_ended_is_told() {
         let mut all = Inventory::default();
         let at = |days: u64| UNIX_EPOCH + Duration::from_secs(days * DAY);
-        for (kind, begins) in [
-            (Kind::Ca, 5),
-            (Kind::Issuer, 6),
-            (Kind::Certificate, 8),
-            (Kind::Certificate, 7),
-            (Kind::Certificate, 1),
+        let second = Duration::from_secs(1);
+        for (kind, begins, ends) in [
+            (Kind::Ca, 5, 9),
+            (Kind::Issuer, 6, 20),
+            (Kind::Certificate, 8, 20),
+            (Kind::Certificate, 7, 20),
+            (Kind::RevocationList, 1, 10),
         ] {
             let not_before = at(begins);
             all.add(Item {
                 not_before,
-                ..item(kind, "cert", "1", None)
+                ..item(kind, "cert", "1", Some(ends))
             });
         }
-        assert_eq!(all.next_to_begin(at(4)), Some(at(7)));
-        assert_eq!(all.next_to_begin(at(7)), Some(at(8)));
-        assert_eq!(all.next_to_begin(at(8)), None);
+        for (now, next) in [
+            (at(4), Some(at(7))),
+            (at(7), Some(at(8))),
+            (at(8), Some(at(9) + second)),
+            (at(9), Some(at(9) + second)),
+            (at(9) + second, Some(at(10) + second)),
+            (at(21), None),
+        ] {
+            assert_eq!(all.next_change(now), next);
+        }
+        assert_eq!(all.ended(at(8), at(9)), [""; 0]);
+        assert_eq!(
+            all.ended(at(8), at(11)),
+            [
+                "a CA in `x.pem` () has expired",
+                "a revocation list in `x.pem` () should have been replaced"
+            ]
+        );
     }
 
     #[test]

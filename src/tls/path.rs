@@ -61,6 +61,12 @@ impl Judge {
         }
     }
 
+    /// Which of the anchors are valid.
+    pub fn valid_at(&self, now: UnixTime) -> Vec<bool> {
+        let facts = self.facts.iter();
+        facts.map(|facts| facts.hold_at(now).is_ok()).collect()
+    }
+
     pub fn anchors(&self) -> &[TrustAnchor<'static>] {
         &self.anchors
     }

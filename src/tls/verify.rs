@@ -135,6 +135,11 @@ impl Callers {
             is_mandatory,
         })
     }
+
+    /// Which of the CAs are valid.
+    pub fn valid_at(&self, now: UnixTime) -> Vec<bool> {
+        self.judge.valid_at(now)
+    }
 }
 
 impl ClientCertVerifier for Callers {

@@ -65,7 +65,7 @@ fn a_renewed_certificate_that_is_not_valid_yet_serves_when_its_time_comes() {
     });
     assert!(SystemTime::now() < begins + LIMIT);
     eventually(SOON, "it is told", || {
-        proxy.log().contains("serves from now on")
+        proxy.log().contains("are judged anew")
     });
 }
 
@@ -168,6 +168,38 @@ fn a_ca_is_believed_from_its_first_to_its_last_second() {
     });
     assert!(SystemTime::now() + Duration::from_secs(1) >= now + AHEAD);
     assert_eq!(proxy.generation(), 1);
+}
+
+#[test]
+fn callers_of_a_ca_that_expires_are_let_go_and_cannot_resume_and_the_log_tells_it() {
+    let origin = Origin::start();
+    let own = Authority::new("own");
+    let files = tempfile::tempdir().unwrap();
+    own.issue(Ask::of(&["localhost"]))
+        .write(files.path(), "server");
+    let now = SystemTime::now();
+    let brief = Authority::valid("brief", now - DAY, now + AHEAD);
+    put(
+        &files.path().join("ca.pem"),
+        &format!("{}{}", brief.pem(), own.pem()),
+    );
+    let proxy = Proxy::with(&trusting(files.path(), &origin));
+    let app = |ca: &Authority| {
+        TlsClient::with_certificate(own.pem(), &ca.issue(Ask::of(&["spiffe://td/app"])))
+    };
+    let (of_brief, of_own) = (app(&brief), app(&own));
+    let mut connected = of_brief.connect(proxy.address());
+    let mut other = of_own.connect(proxy.address());
+    assert_eq!(connected.get("/").status, 200);
+    assert_eq!(other.get("/").status, 200);
+    assert!(connected.closes_within(AHEAD + LIMIT));
+    assert!(of_brief.shake(proxy.address()).is_err());
+    eventually(SOON, "it is told", || {
+        let said = proxy.log();
+        said.contains("ca.pem` (CN=brief) has expired")
+            && said.contains("a CA above the peer's certificate has expired")
+    });
+    assert_eq!(other.get("/").status, 200);
 }
 
 #[test]
