@@ -1,6 +1,6 @@
 //! Answers that the proxy makes itself.
 
-use crate::support::{Origin, Proxy, Refusing, Script, Setup};
+use crate::support::{Origin, Proxy, Refusing, SOON, Script, Setup, eventually};
 
 #[test]
 fn a_refusal_is_a_problem_document_that_names_its_reason() {
@@ -98,4 +98,70 @@ fn refusals_are_counted_by_their_reason() {
     proxy.get("/reset").assert_refused(502, "upstream_reset");
     let labels = [("route", "all"), ("reason", "upstream_reset")];
     assert_eq!(proxy.metrics().sum("outrigger_refused_total", &labels), 1.0);
+}
+
+#[test]
+fn a_refusal_is_the_same_to_its_caller_in_the_log_and_in_the_metrics() {
+    let origin = Origin::start();
+    let down = Refusing::bind();
+    let proxy = Proxy::with(
+        &Setup::to(&origin)
+            .route(r#"match = { path = "/all" }"#)
+            .also(format!(
+                r#"
+            [log]
+            access_log = true
+            [upstreams.down]
+            endpoints = ["{}"]
+            [routes.down]
+            match = {{ path = "/down", methods = ["GET"] }}
+            upstream = "down"
+            [routes.forbidden]
+            match = {{ path = "/forbidden" }}
+            respond = {{ status = 200 }}
+            authorize = {{ cidrs = ["10.0.0.0/8"] }}
+            [routes.small]
+            match = {{ path = "/small" }}
+            upstream = "origin"
+            request = {{ body = [{{ remove = ["/a"] }}], max_body = "4B" }}
+            "#,
+                down.address()
+            )),
+    );
+    let json = ("Content-Type", "application/json");
+    for (method, path, status, reason, route) in [
+        ("GET", "/none", 404, "no_route", None),
+        ("GET", "/a%00", 400, "bad_path", None),
+        ("POST", "/down", 405, "method_not_allowed", None),
+        ("GET", "/down", 502, "connect_failed", Some("down")),
+        ("GET", "/forbidden", 403, "forbidden", Some("forbidden")),
+        ("POST", "/small", 413, "body_too_large", Some("small")),
+    ] {
+        let id = format!("id-{reason}");
+        let fields = [json, ("X-Request-Id", &id)];
+        let answer = proxy.client().request(method, path, &fields, "{\"a\": 1}");
+        answer.assert_refused(status, reason);
+        let problem = answer.json();
+        assert_eq!(problem["reason"], reason);
+        assert_eq!(problem["request_id"], *id);
+        let mut line = serde_json::Value::Null;
+        eventually(SOON, "the line is written", || {
+            let log = proxy.stdout();
+            let found = log.lines().find(|line| line.contains(&id));
+            found.inspect(|found| line = serde_json::from_str(found).unwrap());
+            found.is_some()
+        });
+        assert_eq!(line["http.response.status_code"], status);
+        assert_eq!(line["outrigger.reason"], reason);
+        assert_eq!(line["outrigger.detail"], problem["detail"]);
+        assert_eq!(line["outrigger.request_id"], *id);
+        let mut labels = vec![("reason", reason)];
+        if let Some(route) = route {
+            assert_eq!(problem["route"], route);
+            assert_eq!(line["outrigger.route"], route);
+            labels.push(("route", route));
+        }
+        let counted = proxy.metrics().sum("outrigger_refused_total", &labels);
+        assert_eq!(counted, 1.0, "{reason}");
+    }
 }
