@@ -17,7 +17,7 @@ use super::{Call, Fetch, Fetched, Url};
 use crate::io::Io;
 use crate::tls::handshake;
 use crate::tls::outbound::{Client, Offer};
-use crate::upstream::Resolve;
+use crate::upstream::{Known, Resolve};
 
 /// The longest that finding and reaching the server may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -56,9 +56,9 @@ impl Http1 {
         let addresses = match url.host().parse::<IpAddr>() {
             Ok(address) => vec![address],
             Err(_) => {
-                let found = self.resolver.addresses(url.host()).await;
+                let found = self.resolver.addresses(url.host(), Known::default()).await;
                 let unknown = |error| format!("`{}` cannot be resolved: {error}", url.host());
-                found.map_err(unknown)?.records
+                found.map_err(unknown)?.what.all()
             }
         };
         let addresses: Vec<SocketAddr> = addresses

@@ -8,7 +8,8 @@ use tokio::task::AbortHandle;
 
 use super::connector::Address;
 use super::endpoint_set::{EndpointSet, Resolved};
-use super::resolve::{Answer, Failure, Resolve, resolve};
+use super::knowledge::Knowledge;
+use super::resolve::{Failure, Resolution, Resolve, resolve};
 use super::target::{EndpointConfig, Target};
 use crate::value::Name;
 
@@ -33,9 +34,6 @@ const MAX_TTL: Duration = Duration::from_secs(60);
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(16);
 
-/// The longest that one resolution may take, search domains and retries included.
-const RESOLUTION: Duration = Duration::from_secs(15);
-
 /// What follows the names of an upstream for as long as it exists.
 pub struct Follower {
     endpoints: Vec<EndpointConfig>,
@@ -58,6 +56,8 @@ struct Source {
     weight: u32,
     /// The last good answer; its weights are within this source. None until there was one.
     answer: Option<Vec<Resolved>>,
+    /// What that answer was made of.
+    knowledge: Knowledge,
     /// Whether it was resolved once, well or badly.
     tried: bool,
 }
@@ -127,9 +127,10 @@ fn sources(
     old: Option<&Follower>,
 ) -> Vec<Source> {
     let known = old.map(|old| old.shared.sources());
-    let last_answer = |target: &Target| {
+    let last = |target: &Target| {
         let mut known = known.iter().flat_map(|sources| sources.iter());
-        known.find(|s| s.target == *target)?.answer.clone()
+        let source = known.find(|s| s.target == *target)?;
+        Some((source.answer.clone(), source.knowledge.clone()))
     };
     let source = |entry: &EndpointConfig| {
         let target = entry
@@ -143,14 +144,18 @@ fn sources(
             Target::Host { .. } | Target::Service(_) => None,
         };
         let tried = fixed.is_some();
-        let answer = match fixed {
-            Some(address) => Some(vec![Resolved::new(address, target.host_header(), 1)]),
-            None => last_answer(&target),
+        let (answer, knowledge) = match fixed {
+            Some(address) => {
+                let answer = vec![Resolved::new(address, target.host_header(), 1)];
+                (Some(answer), Knowledge::default())
+            }
+            None => last(&target).unwrap_or_default(),
         };
         Some(Source {
             target,
             weight: entry.weight,
             answer,
+            knowledge,
             tried,
         })
     };
@@ -180,9 +185,10 @@ impl Shared {
 }
 
 impl Source {
-    fn succeed(&mut self, answer: Vec<Resolved>) {
+    fn succeed(&mut self, answer: Vec<Resolved>, knowledge: Knowledge) {
         self.tried = true;
         self.answer = Some(answer);
+        self.knowledge = knowledge;
     }
 
     /// Keeps the last good answer; says whether there is one.
@@ -204,21 +210,36 @@ impl Source {
 async fn follow(shared: Arc<Shared>, place: usize, target: Target, resolver: Arc<dyn Resolve>) {
     let mut failures = 0;
     loop {
-        let resolution = tokio::time::timeout(RESOLUTION, resolve(&target, &*resolver)).await;
-        let wait = match resolution.unwrap_or_else(|_| Err("no answer in time".into())) {
-            Ok(Answer { records, ttl }) => {
-                shared.publish(|sources| sources[place].succeed(records));
-                if failures > 0 {
-                    let upstream = shared.upstream.as_str();
-                    tracing::info!(upstream, "{target} resolves again");
+        let mut knowledge = shared.sources()[place].knowledge.clone();
+        let wait = match resolve(&target, &*resolver, &mut knowledge).await {
+            Ok(Resolution {
+                records,
+                ttl,
+                failure,
+            }) => {
+                shared.publish(|sources| sources[place].succeed(records, knowledge));
+                let lasts = ttl.clamp(MIN_TTL, MAX_TTL);
+                match failure {
+                    None => {
+                        if failures > 0 {
+                            let upstream = shared.upstream.as_str();
+                            tracing::info!(upstream, "{target} resolves again");
+                        }
+                        failures = 0;
+                        lasts
+                    }
+                    Some(failure) => {
+                        failures += 1;
+                        report(&shared.upstream, &target, &failure, failures, IN_PART);
+                        backoff(failures).min(lasts)
+                    }
                 }
-                failures = 0;
-                ttl.clamp(MIN_TTL, MAX_TTL)
             }
             Err(failure) => {
                 let known = shared.publish(|sources| sources[place].fail());
                 failures += 1;
-                report(&shared.upstream, &target, &failure, failures, known);
+                let meanwhile = if known { LAST_STAY } else { NONE };
+                report(&shared.upstream, &target, &failure, failures, meanwhile);
                 backoff(failures)
             }
         };
@@ -226,19 +247,22 @@ async fn follow(shared: Arc<Shared>, place: usize, target: Target, resolver: Arc
     }
 }
 
+/// What a failure means for requests.
+const IN_PART: &str = "the rest of its addresses is in use, with what was known of this part";
+const LAST_STAY: &str = "its last addresses stay in use";
+const NONE: &str = "it has no addresses";
+
 /// Warns once for each row of failures: the proxy asks often.
-fn report(upstream: &Name, target: &Target, failure: &Failure, failures: u32, known: bool) {
+fn report(upstream: &Name, target: &Target, failure: &Failure, failures: u32, meanwhile: &str) {
     let upstream = upstream.as_str();
-    let meanwhile = match known {
-        true => "its last addresses stay in use",
-        false => "it has no addresses",
+    let how = if meanwhile == IN_PART {
+        "resolves only in part"
+    } else {
+        "does not resolve"
     };
     match failures {
-        1 => tracing::warn!(
-            upstream,
-            "{target} does not resolve: {failure}; {meanwhile}"
-        ),
-        _ => tracing::debug!(upstream, failures, "{target} does not resolve: {failure}"),
+        1 => tracing::warn!(upstream, "{target} {how}: {failure}; {meanwhile}"),
+        _ => tracing::debug!(upstream, failures, "{target} {how}: {failure}"),
     }
 }
 

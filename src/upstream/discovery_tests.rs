@@ -1,6 +1,7 @@
 //! Names that resolve, change, fail and come back, by a paused clock.
 
 use super::super::fake::Names;
+use super::super::fake::Question::{V4, V6};
 use super::*;
 
 struct World {
@@ -86,6 +87,28 @@ async fn the_last_good_answer_outlives_failures() {
     world.names.set("app", &["10.0.0.2"]);
     pass(LONGEST_BACKOFF.as_secs() + 1).await;
     assert_eq!(addresses(&follower), ["10.0.0.2:80"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_failed_in_part_is_asked_for_again_soon() {
+    let world = World::new();
+    world.names.set("app", &["10.0.0.1", "fd00::1"]);
+    world.names.silence("app", &[V6]);
+    let follower = world.follow(&["app:80"], None);
+    follower.set().ready().await;
+    assert_eq!(addresses(&follower), ["10.0.0.1:80"]);
+    world.names.speak();
+    pass(2).await;
+    assert_eq!(addresses(&follower), ["10.0.0.1:80", "[fd00::1]:80"]);
+    // A part that fails later stays, also through a reload.
+    world.names.silence("app", &[V4]);
+    pass(60).await;
+    assert_eq!(addresses(&follower), ["10.0.0.1:80", "[fd00::1]:80"]);
+    let next = world.follow(&["app:80", "10.0.0.9:80"], Some(&follower));
+    drop(follower);
+    pass(60).await;
+    let all = ["10.0.0.1:80", "[fd00::1]:80", "10.0.0.9:80"];
+    assert_eq!(addresses(&next), all);
 }
 
 #[tokio::test(start_paused = true)]

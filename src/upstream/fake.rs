@@ -1,6 +1,6 @@
 //! Stand-ins for the tests of this room.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use super::connector::Address;
 use super::endpoint::Endpoint;
 use super::endpoint_list::{EndpointList, Listed};
 use super::load::LoadGuard;
-use super::resolve::{Answer, Failure, Resolve, Service};
+use super::resolve::{Addresses, Answer, Failure, Found, Known, Resolve, Service};
 use crate::body::Body;
 use crate::headers::Headers;
 use crate::message::Captures;
@@ -83,7 +83,17 @@ pub fn request() -> Request {
 pub struct Names {
     addresses: Mutex<HashMap<String, Vec<IpAddr>>>,
     services: Mutex<HashMap<String, Vec<Service>>>,
+    /// Questions that get no answer.
+    silent: Mutex<HashSet<(String, Question)>>,
     asked: AtomicUsize,
+}
+
+/// A type of record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Question {
+    V4,
+    V6,
+    Service,
 }
 
 impl Names {
@@ -97,6 +107,7 @@ impl Names {
             .insert(host.to_owned(), addresses);
     }
 
+    /// From now on there is no such name.
     pub fn fail(&self, host: &str) {
         self.addresses.lock().unwrap().remove(host);
     }
@@ -108,32 +119,86 @@ impl Names {
             .insert(name.to_owned(), services);
     }
 
+    /// From now on these questions get no answer.
+    pub fn silence(&self, name: &str, questions: &[Question]) {
+        let questions = questions.iter().map(|q| (name.to_owned(), *q));
+        self.silent.lock().unwrap().extend(questions);
+    }
+
+    /// Everything is answered again.
+    pub fn speak(&self) {
+        self.silent.lock().unwrap().clear();
+    }
+
     /// How often addresses were asked for.
     pub fn asked(&self) -> usize {
         self.asked.load(Ordering::Relaxed)
     }
+
+    fn answer<T: Clone>(
+        &self,
+        records: &Mutex<HashMap<String, Vec<T>>>,
+        name: &str,
+        question: Question,
+        fits: impl Fn(&T) -> bool,
+    ) -> Result<Answer<T>, Failure> {
+        let silent = self.silent.lock().unwrap();
+        if silent.contains(&(name.to_owned(), question)) {
+            return Err(Failure::Silence("nobody answered".into()));
+        }
+        let all = records.lock().unwrap().get(name).cloned();
+        let records: Vec<T> = all
+            .ok_or(Failure::NoName)?
+            .into_iter()
+            .filter(fits)
+            .collect();
+        match records.is_empty() {
+            true => Err(Failure::NoRecords("none of this kind".into())),
+            false => Ok(Answer {
+                records,
+                ttl: Names::TTL,
+            }),
+        }
+    }
 }
 
 impl Resolve for Names {
-    fn addresses<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Result<Answer<IpAddr>, Failure>> {
+    fn addresses<'a>(
+        &'a self,
+        host: &'a str,
+        _: Known<'a>,
+    ) -> BoxFuture<'a, Result<Found<Addresses>, Failure>> {
         self.asked.fetch_add(1, Ordering::Relaxed);
-        Box::pin(async { answer(&self.addresses, host) })
+        Box::pin(async move {
+            let all = &self.addresses;
+            let what = Addresses {
+                v4: self.answer(all, host, Question::V4, IpAddr::is_ipv4),
+                v6: self.answer(all, host, Question::V6, IpAddr::is_ipv6),
+            };
+            match (&what.v4, &what.v6) {
+                (Err(denied), Err(error)) | (Err(error), Err(denied)) if denied.is_denial() => {
+                    Err(error.clone())
+                }
+                (Err(error), Err(_)) => Err(error.clone()),
+                _ => Ok(Found {
+                    name: Some(host.to_owned()),
+                    what,
+                }),
+            }
+        })
     }
 
-    fn services<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Answer<Service>, Failure>> {
-        Box::pin(async { answer(&self.services, name) })
-    }
-}
-
-fn answer<T: Clone>(
-    records: &Mutex<HashMap<String, Vec<T>>>,
-    name: &str,
-) -> Result<Answer<T>, Failure> {
-    match records.lock().unwrap().get(name) {
-        Some(records) => Ok(Answer {
-            records: records.clone(),
-            ttl: Names::TTL,
-        }),
-        None => Err("no such name".into()),
+    fn services<'a>(
+        &'a self,
+        name: &'a str,
+        _: Known<'a>,
+    ) -> BoxFuture<'a, Result<Found<Answer<Service>>, Failure>> {
+        Box::pin(async move {
+            let what = self.answer(&self.services, name, Question::Service, |_| true)?;
+            Ok(Found {
+                name: Some(name.to_owned()),
+                what,
+            })
+        })
     }
 }
