@@ -93,6 +93,7 @@ async fn serve(
     let status = reloader.status();
     tokio::spawn(recall_expired(status.clone()));
 
+    tokio::spawn(drop_gone_series(telemetry.clone()));
     let (orders, mut received) = mpsc::channel(ORDERS);
     let draining = Arc::new(AtomicBool::new(false));
     let control: Arc<dyn admin::Proxy> = Arc::new(Control::new(
@@ -201,6 +202,15 @@ async fn turn(at: Option<SystemTime>) {
 }
 
 /// Looks again and again for callers whose certificate has expired.
+/// Forgets, again and again, what was counted of routes, upstreams and listeners that are gone for long.
+async fn drop_gone_series(telemetry: Arc<Telemetry>) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(60));
+    loop {
+        ticks.tick().await;
+        telemetry.drop_gone_series();
+    }
+}
+
 async fn recall_expired(status: Arc<Status>) {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     loop {

@@ -3,6 +3,8 @@
 //! A name stands as a constant at the top of the file that counts it. The table here gives each its help text;
 //! a metric that is missing here is served without help, which `promtool check metrics` reports.
 
+use std::time::Instant;
+
 use metrics::{describe_counter, describe_gauge, describe_histogram, gauge};
 
 use super::process::Process;
@@ -35,6 +37,11 @@ impl Metrics {
         let mut text = self.registry.render();
         self.process.render(&mut text);
         text
+    }
+
+    /// Drops series of what the config has had no more for long enough.
+    pub fn drop_gone(&self, now: Instant) {
+        self.registry.drop_gone(now);
     }
 
     fn reading(registry: &Registry) -> Self {

@@ -1,6 +1,7 @@
 //! What the proxy tells about itself: metrics and logs.
 
 pub mod access_log;
+mod gone;
 pub mod log;
 pub mod metrics;
 mod process;
@@ -8,6 +9,8 @@ mod recorder;
 pub mod request_metrics;
 mod sink;
 mod tally;
+
+use std::time::Instant;
 
 use self::log::Log;
 use self::metrics::Metrics;
@@ -28,6 +31,11 @@ impl Telemetry {
             metrics: Metrics::install()?,
             log: Log::start(config)?,
         })
+    }
+
+    /// Drops series of what the config has had no more for long enough. To be called about once a minute.
+    pub fn drop_gone_series(&self) {
+        self.metrics.drop_gone(Instant::now());
     }
 
     pub fn log(&self) -> &Log {

@@ -3,17 +3,25 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use metrics::{
     Counter, Gauge, Histogram, Key, KeyName, Label, Metadata, Recorder, SharedString, Unit,
 };
 use metrics_exporter_prometheus::formatting::{write_help_line, write_type_line};
 
+use super::gone::Gone;
 use super::tally::{BUCKETS, Count, Level, Spread};
 
 /// All metrics by name. Clones share them.
 #[derive(Clone, Default)]
-pub struct Registry(Arc<Mutex<BTreeMap<String, Family>>>);
+pub struct Registry(Arc<Mutex<Families>>);
+
+#[derive(Default)]
+struct Families {
+    by_name: BTreeMap<String, Family>,
+    gone: Gone,
+}
 
 /// All metrics of one name.
 #[derive(Default)]
@@ -37,24 +45,44 @@ impl Registry {
     /// Everything that was counted.
     pub fn render(&self) -> String {
         let mut text = String::new();
-        for (name, family) in &*self.families() {
+        let mut families = self.families();
+        for (name, family) in &families.by_name {
             family.render(name, &mut text);
         }
+        families.gone.were_read();
         text
     }
 
-    fn families(&self) -> MutexGuard<'_, BTreeMap<String, Family>> {
+    /// Drops series of what the config has had no more for long enough. To be called now and then, with the time.
+    pub fn drop_gone(&self, now: Instant) {
+        let mut families = self.families();
+        let Families { by_name, gone } = &mut *families;
+        let all = || {
+            by_name.iter().flat_map(|(name, family)| {
+                let series = family.series.handles();
+                series.map(move |(labels, held)| (&**name, labels, held))
+            })
+        };
+        for (name, labels) in gone.ripe(all, now) {
+            if let Some(family) = by_name.get_mut(&name) {
+                family.series.remove(&labels);
+            }
+        }
+    }
+
+    fn families(&self) -> MutexGuard<'_, Families> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn describe(&self, name: &KeyName, help: SharedString) {
         let mut families = self.families();
-        families.entry(name.as_str().to_owned()).or_default().help = help;
+        let family = families.by_name.entry(name.as_str().to_owned());
+        family.or_default().help = help;
     }
 
     fn register<T>(&self, key: &Key, find: impl FnOnce(&mut Series, String) -> T) -> T {
         let mut families = self.families();
-        let family = families.entry(key.name().to_owned()).or_default();
+        let family = families.by_name.entry(key.name().to_owned()).or_default();
         find(&mut family.series, labels(key.labels()))
     }
 }
@@ -111,8 +139,42 @@ impl Recorder for Registry {
     }
 }
 
+impl Series {
+    /// Labels, and whether anybody can still count under them.
+    fn handles(&self) -> Box<dyn Iterator<Item = (&str, bool)> + '_> {
+        fn of<T>(all: &BTreeMap<String, Arc<T>>) -> Box<dyn Iterator<Item = (&str, bool)> + '_> {
+            Box::new(
+                all.iter()
+                    .map(|(labels, one)| (&**labels, Arc::strong_count(one) > 1)),
+            )
+        }
+        match self {
+            Series::None => Box::new(std::iter::empty()),
+            Series::Counters(all) => of(all),
+            Series::Gauges(all) => of(all),
+            Series::Histograms(all) => of(all),
+        }
+    }
+
+    fn remove(&mut self, labels: &str) {
+        match self {
+            Series::None => {}
+            Series::Counters(all) => drop(all.remove(labels)),
+            Series::Gauges(all) => drop(all.remove(labels)),
+            Series::Histograms(all) => drop(all.remove(labels)),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.handles().next().is_none()
+    }
+}
+
 impl Family {
     fn render(&self, name: &str, text: &mut String) {
+        if self.series.is_empty() {
+            return;
+        }
         let kind = match &self.series {
             Series::None => return,
             Series::Counters(_) => "counter",
