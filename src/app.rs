@@ -14,7 +14,7 @@ use crate::admin;
 use crate::config::Loaded;
 use crate::fetch;
 use crate::listener::Listener;
-use crate::process::{self, load, load::Load, pages::Program};
+use crate::process::{self, descriptors, load, load::Load, pages::Program};
 use crate::proxy::Proxy;
 use crate::reload::{self, Reloader, Source, Status};
 use crate::snapshot::{Snapshot, Tools};
@@ -54,6 +54,7 @@ pub fn run(
     let program = Program::loaded();
     process::fix_worker_count(loaded.config.process.workers());
     let telemetry = Arc::new(Telemetry::start(&loaded.config.log).map_err(io::Error::other)?);
+    descriptors::raise();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -92,8 +93,8 @@ async fn serve(
     let mut reloader = Reloader::start(source, tools, workers, snapshot.clone(), taken);
     let status = reloader.status();
     tokio::spawn(recall_expired(status.clone()));
-
     tokio::spawn(drop_gone_series(telemetry.clone()));
+
     let (orders, mut received) = mpsc::channel(ORDERS);
     let draining = Arc::new(AtomicBool::new(false));
     let control: Arc<dyn admin::Proxy> = Arc::new(Control::new(
@@ -201,7 +202,6 @@ async fn turn(at: Option<SystemTime>) {
     }
 }
 
-/// Looks again and again for callers whose certificate has expired.
 /// Forgets, again and again, what was counted of routes, upstreams and listeners that are gone for long.
 async fn drop_gone_series(telemetry: Arc<Telemetry>) {
     let mut ticks = tokio::time::interval(Duration::from_secs(60));
@@ -211,6 +211,7 @@ async fn drop_gone_series(telemetry: Arc<Telemetry>) {
     }
 }
 
+/// Looks again and again for callers whose certificate has expired.
 async fn recall_expired(status: Arc<Status>) {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     loop {

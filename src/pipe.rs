@@ -11,6 +11,7 @@ use rustix::pipe::{
     PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with, splice,
 };
 
+use crate::process::descriptors;
 use crate::spare::Fewest;
 
 /// Bytes that one pipe takes: with four times the kernel's default, a body of 1 MiB costs two thirds.
@@ -134,6 +135,9 @@ fn take() -> Option<Ends> {
 
 fn make() -> io::Result<Ends> {
     let (reading, writing) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+    if !descriptors::is_for_upstreams(&writing) {
+        return Err(descriptors::lack());
+    }
     if fcntl_setpipe_size(&writing, SIZE).is_err() && fcntl_getpipe_size(&writing)? < LEAST {
         return Err(io::ErrorKind::OutOfMemory.into());
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::problem::Problems;
 
 mod cpus;
+pub mod descriptors;
 pub mod load;
 pub(crate) mod pages;
 

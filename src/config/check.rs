@@ -191,6 +191,27 @@ fn exists(
     };
 }
 
+/// More connections than a process may have files open, which is `most`.
+pub(super) fn connections(blocks: &Blocks, most: u64, problems: &mut Problems) {
+    let all = blocks.listeners.values();
+    let wanted: u64 = all.map(|listener| listener.max_connections as u64).sum();
+    let largest = blocks.listeners.iter();
+    let largest = largest.max_by_key(|(_, listener)| listener.max_connections);
+    if wanted > most
+        && let Some((name, _)) = largest
+    {
+        problems
+            .warning(
+                &["listeners", name.as_str(), "max_connections"],
+                format!(
+                    "the listeners may have {wanted} connections, and a process here may have no more than {most} \
+                     files open: callers wait before the last ones are taken"
+                ),
+            )
+            .help("raise the hard limit (`ulimit -n`, systemd's `LimitNOFILE`, a container's `ulimits`), or lower this");
+    }
+}
+
 /// Two sockets cannot have one address. That the admin API's two differ, its own block checks.
 fn addresses(blocks: &Blocks, problems: &mut Problems) {
     let mut taken: Vec<(&ListenAddress, Vec<&str>)> = Vec::new();

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use metrics::{Gauge, gauge};
@@ -11,6 +11,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, UnixListener};
 
 use super::closing::{self, HANDSHAKE};
+use super::room::{self, Seldom};
 use super::{Config, ListenAddress, ListenSocket, SocketFile, secure};
 use crate::drain::{Drain, Hold, Ticket};
 use crate::io::Io;
@@ -19,8 +20,6 @@ use crate::tls::callers::{Callers, Presence};
 use crate::tls::inbound::Server;
 
 const CONNECTIONS: &str = "outrigger_downstream_connections";
-/// How long accepting rests when the kernel is out of descriptors or memory.
-const REST: Duration = Duration::from_millis(100);
 
 /// A listener, as long as its address stays in the config.
 pub struct Listener {
@@ -33,6 +32,8 @@ pub struct Listener {
     callers: Arc<Callers>,
     pub drain: Drain,
     connections: Gauge,
+    /// That callers must wait.
+    pub(super) lack: Seldom,
     /// Of a unix socket, until it closes.
     file: Mutex<Option<SocketFile>>,
 }
@@ -65,6 +66,7 @@ impl Listener {
             callers: Arc::default(),
             config: ArcSwap::from_pointee(config),
             drain: Drain::default(),
+            lack: Seldom::default(),
             file: Mutex::new(file),
         }
     }
@@ -131,7 +133,7 @@ pub async fn accept(
         tokio::select! {
             accepted = socket.accept() => match accepted {
                 Ok((io, address)) => serve(io, address),
-                Err(error) => rest(&listener.name, error).await,
+                Err(error) => room::rest(&listener, error).await,
             },
             () = &mut handshakes => break,
         }
@@ -152,12 +154,11 @@ async fn accept_until_drained(
             () = &mut drained => return,
         };
         match accepted {
-            Ok((io, address)) => {
+            Ok((mut io, address)) => {
                 // At the limit the connection waits here, and those behind it in the kernel's queue.
-                let limit = listener.config.load().max_connections;
                 let begins = tokio::select! {
                     biased;
-                    () = listener.drain.below(limit) => true,
+                    () = room::wait(listener, &mut io) => true,
                     () = &mut drained => false,
                 };
                 serve(io, address);
@@ -165,20 +166,8 @@ async fn accept_until_drained(
                     return;
                 }
             }
-            Err(error) => rest(&listener.name, error).await,
+            Err(error) => room::rest(listener, error).await,
         }
-    }
-}
-
-/// A connection that ended before it was accepted is nothing to rest for.
-async fn rest(listener: &str, error: io::Error) {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
-    if !matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionReset | Interrupted
-    ) {
-        tracing::warn!(listener, %error, "connections cannot be accepted for now");
-        tokio::time::sleep(REST).await;
     }
 }
 

@@ -14,6 +14,7 @@ mod address;
 mod closing;
 mod secure;
 mod socket;
+mod room;
 #[cfg(test)]
 mod tests;
 

@@ -1,6 +1,7 @@
 //! From an address to a connection, encrypted where the upstream wants it.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +9,9 @@ use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
 
 use super::terms::{Secure, Terms};
-use crate::error::{CONNECT_FAILED, CONNECT_TIMEOUT, Error, TLS_FAILED};
+use crate::error::{CONNECT_FAILED, CONNECT_TIMEOUT, Error, OVERLOADED, TLS_FAILED};
 use crate::io::Io;
+use crate::process::descriptors;
 use crate::tls;
 use crate::tls::outbound::Offer;
 
@@ -44,7 +46,7 @@ pub struct Connected {
 /// Connects within `limit`, and shakes hands where TLS is wanted, offering these protocols.
 ///
 /// # Errors
-/// `connect_failed`, `connect_timeout` and `tls_failed`. Addresses and names are in the cause only: callers are not
+/// `connect_failed`, `connect_timeout`, `tls_failed`, and `overloaded` where this process has no descriptor left. Addresses and names are in the cause only: callers are not
 /// told where an upstream lives, nor what is wrong with its certificate.
 pub async fn connect(
     address: &Address,
@@ -107,10 +109,26 @@ async fn open(address: &Address) -> Result<Io, Error> {
         }
         Address::Unix(path) => UnixStream::connect(path).await.map(Io::Unix),
     };
+    let opened = opened.and_then(|io| match &io {
+        Io::Tcp(socket) => within_limits(socket).map(|()| io),
+        Io::Unix(socket) => within_limits(socket).map(|()| io),
+        Io::Tls(_) => Ok(io),
+    });
     opened.map_err(|error| {
-        Error::new(CONNECT_FAILED, "no connection to the upstream")
-            .because(format!("connecting to {address}: {error}"))
+        let failed = match descriptors::is_lack(&error) {
+            // Nothing that the endpoint could be blamed for.
+            true => Error::new(OVERLOADED, "the proxy has too many connections open"),
+            false => Error::new(CONNECT_FAILED, "no connection to the upstream"),
+        };
+        failed.because(format!("connecting to {address}: {error}"))
     })
+}
+
+fn within_limits(socket: impl AsFd) -> std::io::Result<()> {
+    match descriptors::is_for_upstreams(socket) {
+        true => Ok(()),
+        false => Err(descriptors::lack()),
+    }
 }
 
 /// Connects to the first of `addresses` that accepts.

@@ -22,6 +22,7 @@ mod concurrency_limit;
 mod cors;
 mod credentials;
 mod dates;
+mod descriptors;
 mod documents;
 mod drain;
 mod early_answers;

@@ -20,6 +20,7 @@ pub struct Launch {
     pub(super) admin: Option<SocketAddr>,
     pub(super) probe: Option<SocketAddr>,
     workers: usize,
+    open_files: Option<(u32, u32)>,
     files: Vec<(String, String)>,
 }
 
@@ -43,6 +44,7 @@ impl Launch {
             admin: None,
             probe: None,
             workers: 2,
+            open_files: None,
             files: Vec::new(),
         }
     }
@@ -82,6 +84,13 @@ impl Launch {
         self
     }
 
+    /// It may have so many files open: the soft limit and the hard one.
+    #[must_use]
+    pub fn open_files(mut self, soft: u32, hard: u32) -> Launch {
+        self.open_files = Some((soft, hard));
+        self
+    }
+
     /// Another file beside the config, there from the start.
     #[must_use]
     pub fn file(mut self, name: &str, text: &str) -> Launch {
@@ -108,7 +117,7 @@ impl Launch {
             false => config.join(FILE),
         };
         let process = Process::spawn(
-            Command::new(env!("CARGO_BIN_EXE_outrigger"))
+            self.command()
                 .arg("run")
                 .arg("--config")
                 .arg(named)
@@ -131,6 +140,17 @@ impl Launch {
             None if ready => Ok(proxy),
             None => panic!("the proxy was not ready within {LIMIT:?}:\n{}", proxy.log()),
         }
+    }
+
+    fn command(&self) -> Command {
+        let program = env!("CARGO_BIN_EXE_outrigger");
+        let Some((soft, hard)) = self.open_files else {
+            return Command::new(program);
+        };
+        let mut command = Command::new("sh");
+        let limits = format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$0\" \"$@\"");
+        command.arg("-c").arg(limits).arg(program);
+        command
     }
 
     /// The test's own text comes first, so that its line numbers hold.
