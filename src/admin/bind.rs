@@ -6,7 +6,7 @@ use std::path::Path;
 use tokio::net::{TcpListener, UnixListener};
 
 use super::AdminAddress;
-use crate::listener::{ListenAddress, SocketFile};
+use crate::listener::{self, ListenAddress, SocketFile};
 
 /// A bound address. Dropping it lets go of the address and removes the socket file.
 pub struct Bound {
@@ -48,9 +48,9 @@ impl Bound {
 }
 
 fn bind_tcp(address: std::net::SocketAddr) -> io::Result<Bound> {
-    let listener = std::net::TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    let listener = TcpListener::from_std(listener)?;
+    let socket = listener::bind_tcp(address, false)?;
+    socket.listen(listener::BACKLOG)?;
+    let listener = TcpListener::from_std(socket.into())?;
     Ok(Bound {
         address: ListenAddress::Tcp(listener.local_addr()?),
         socket: Socket::Tcp(listener),
@@ -58,7 +58,7 @@ fn bind_tcp(address: std::net::SocketAddr) -> io::Result<Bound> {
 }
 
 fn bind_unix(path: &Path) -> io::Result<Bound> {
-    let (listener, file) = crate::listener::bind_unix(path)?;
+    let (listener, file) = listener::bind_unix(path)?;
     Ok(Bound {
         address: ListenAddress::Unix(path.to_owned()),
         socket: Socket::Unix {

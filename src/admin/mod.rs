@@ -3,6 +3,7 @@
 //! [`bind`] takes the address, a router says what is answered ([`api`] to its operators, [`probes`] to kubelet
 //! and Prometheus), [`serve`] brings the two together. What they tell and change is behind [`Proxy`].
 
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use futures_util::future::BoxFuture;
@@ -163,7 +164,9 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             listen: AdminAddress(Some(ListenAddress::Tcp(([127, 0, 0, 1], 15000).into()))),
-            probe_listen: AdminAddress(Some(ListenAddress::Tcp(([0, 0, 0, 0], 15021).into()))),
+            probe_listen: AdminAddress(Some(ListenAddress::Tcp(
+                (Ipv6Addr::UNSPECIFIED, 15021).into(),
+            ))),
             allow_remote: false,
             writable_dir: None,
             state_dir: None,

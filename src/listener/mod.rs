@@ -21,7 +21,7 @@ mod tests;
 pub use accept::{Accepted, Listener, accept};
 pub use address::ListenAddress;
 pub use secure::Secured;
-pub use socket::{ListenSocket, SocketFile, Taken, bind_unix, take};
+pub use socket::{BACKLOG, ListenSocket, SocketFile, Taken, bind_tcp, bind_unix, take};
 
 /// `[listeners.NAME]`
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]

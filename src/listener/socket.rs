@@ -1,17 +1,18 @@
 //! Taking an address to listen on, once for every worker.
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::ListenAddress;
 
 /// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
-const BACKLOG: i32 = 4096;
+pub const BACKLOG: i32 = 4096;
 
 /// An address that is taken, with a listening socket for each worker.
 pub struct Taken {
@@ -69,7 +70,24 @@ fn take_tcp(address: SocketAddr, workers: usize, ours: bool) -> io::Result<Taken
     })
 }
 
-fn bind_tcp(address: SocketAddr, share: bool) -> io::Result<Socket> {
+/// Binds a TCP socket, not blocking. Where the machine has no IPv6, `[::]` stands for the addresses that there are.
+pub fn bind_tcp(address: SocketAddr, share: bool) -> io::Result<Socket> {
+    match bind_one(address, share) {
+        Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && is_no_ipv6(&error) => {
+            bind_one((Ipv4Addr::UNSPECIFIED, address.port()).into(), share)
+        }
+        bound => bound,
+    }
+}
+
+fn is_no_ipv6(error: &io::Error) -> bool {
+    let without = [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL].map(Errno::raw_os_error);
+    error
+        .raw_os_error()
+        .is_some_and(|code| without.contains(&code))
+}
+
+fn bind_one(address: SocketAddr, share: bool) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
