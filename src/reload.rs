@@ -272,6 +272,9 @@ impl Reloader {
                 .get(name)
                 .is_some_and(|old| old.listen == config.listen)
             {
+                config
+                    .access()
+                    .map_err(|error| Refusal::new(format!("listeners.{name}.group: {error}")))?;
                 continue;
             }
             // An address that another name gives up is ours already, and so is one that is about to close.
@@ -280,7 +283,7 @@ impl Reloader {
                 .values()
                 .any(|old| old.listen == config.listen)
                 || self.status.facts().is_closing(&config.listen);
-            match listener::take(&config.listen, process::worker_count(), ours) {
+            match config.take(process::worker_count(), ours) {
                 Ok(sockets) => taken.insert(name.clone(), sockets),
                 Err(error) => {
                     return Err(Refusal::new(format!("listeners.{name}.listen: {error}")));
@@ -399,7 +402,7 @@ impl Gauges {
 /// Which listener could not have its address, and why.
 pub fn take_all(config: &Config) -> io::Result<BTreeMap<Name, Taken>> {
     let take = |(name, config): (&Name, &listener::Config)| {
-        let taken = listener::take(&config.listen, process::worker_count(), false);
+        let taken = config.take(process::worker_count(), false);
         taken
             .map(|taken| (name.clone(), taken))
             .map_err(|error| io::Error::new(error.kind(), format!("listeners.{name}: {error}")))

@@ -73,6 +73,7 @@ impl Listener {
 
     /// Serves by `config` from now on. Callers whom it does not trust any more are asked to end.
     pub fn reconfigure(&self, config: Config) {
+        self.admit(&config);
         let old = self.tls.load_full();
         let new = config.server(old.as_deref()).map(Arc::new);
         // A connection that begins in between finds TLS, or none, by both of them: see `tls`.
@@ -80,6 +81,18 @@ impl Listener {
         self.tls.store(new.clone());
         if old.is_some() {
             self.callers.recall_distrusted(new.as_deref());
+        }
+    }
+
+    /// Lets connect whom the config says, if it says another than before.
+    fn admit(&self, config: &Config) {
+        let old = self.config.load();
+        if (old.mode, &old.group) != (config.mode, &config.group) {
+            let granted = config.access();
+            let granted = granted.and_then(|access| access.grant(&self.address));
+            if let Err(error) = granted {
+                tracing::error!(listener = &*self.name, "{error}");
+            }
         }
     }
 

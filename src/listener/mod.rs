@@ -1,5 +1,6 @@
 //! `[listeners.*]`: where callers connect.
 
+use std::io;
 use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
@@ -10,15 +11,17 @@ use crate::tls;
 use crate::value::{ByteSize, Duration, NotBuilt, networks};
 
 mod accept;
+mod access;
 mod address;
 mod closing;
+mod room;
 mod secure;
 mod socket;
-mod room;
 #[cfg(test)]
 mod tests;
 
 pub use accept::{Accepted, Listener, accept};
+pub use access::{Access, Group, Mode};
 pub use address::ListenAddress;
 pub use secure::Secured;
 pub use socket::{BACKLOG, ListenSocket, SocketFile, Taken, bind_tcp, bind_unix, take};
@@ -29,6 +32,13 @@ pub use socket::{BACKLOG, ListenSocket, SocketFile, Taken, bind_tcp, bind_unix, 
 pub struct Config {
     /// Where to listen: `"127.0.0.1:15001"`, `"[::1]:15001"` or `"unix:/run/outrigger.sock"`.
     pub listen: ListenAddress,
+    /// Of a unix socket: the permissions of its file, such as `"0660"`. Who connects must be allowed to write to it.
+    /// Default: what the umask leaves of 0777, and `"0660"` beside `group`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// Of a unix socket: the group of its file, by name or number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<Group>,
     /// Serve connections that the kernel redirected here.
     #[serde(default, skip_serializing)]
     pub transparent: Option<NotBuilt>,
@@ -105,6 +115,18 @@ impl Config {
                 "a listener must speak at least one protocol",
             );
         }
+        if let ListenAddress::Tcp(_) = self.listen {
+            for (key, given) in [
+                ("mode", self.mode.is_some()),
+                ("group", self.group.is_some()),
+            ] {
+                if given {
+                    problems
+                        .error(&[key], "only a unix socket has this")
+                        .help("leave it out, or write `listen = \"unix:/run/outrigger.sock\"`");
+                }
+            }
+        }
         if self.max_connections == 0 {
             problems.error(&["max_connections"], "must be at least 1");
         }
@@ -139,6 +161,26 @@ impl Config {
                 format!("must be from {} to {}", HEADERS.start(), HEADERS.end()),
             );
         }
+    }
+
+    /// Takes the address for `workers` workers, and lets in who may connect. `ours`: see [`take`].
+    ///
+    /// # Errors
+    /// What the kernel says, with the address.
+    pub fn take(&self, workers: usize, ours: bool) -> io::Result<Taken> {
+        // A name that means nothing is found before the address is taken from whoever has it.
+        let access = self.access()?;
+        let taken = take(&self.listen, workers, ours)?;
+        access.grant(&self.listen)?;
+        Ok(taken)
+    }
+
+    /// Who may connect, where that is a matter of a file.
+    ///
+    /// # Errors
+    /// A group that there is not.
+    pub fn access(&self) -> io::Result<Access> {
+        Access::of(self.mode, self.group.as_ref())
     }
 
     /// How TLS is to be spoken, once the config was checked. What `old` knows is kept where it still holds.

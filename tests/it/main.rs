@@ -65,6 +65,7 @@ mod tls_out;
 mod tls_rejects;
 mod tls_rotation;
 mod transforms;
+mod unix_sockets;
 mod upgrade;
 mod upstreams;
 mod validation;
