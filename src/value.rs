@@ -305,6 +305,14 @@ where
     deserializer.deserialize_str(TextVisitor(expecting, PhantomData))
 }
 
+/// What is wrong with text that has a variable in it, where none is taken: some who come from a shell or a template
+/// expect that.
+pub fn variable_in(text: &str) -> Option<String> {
+    (text.contains("${") || text.starts_with('$')).then(|| {
+        format!("`{text}` has a variable in it, and this file is taken as it stands; write the value itself")
+    })
+}
+
 struct TextVisitor<T>(&'static str, PhantomData<T>);
 
 impl<'de, T: FromStr<Err: fmt::Display>> Visitor<'de> for TextVisitor<T> {

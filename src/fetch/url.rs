@@ -6,7 +6,7 @@ use std::str::FromStr;
 use http::Uri;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::value::text;
+use crate::value::{text, variable_in};
 
 /// An `http://` or `https://` URL with a host, and without a user or a fragment.
 #[derive(Clone, PartialEq, Eq)]
@@ -62,15 +62,31 @@ impl FromStr for Url {
                     .to_owned(),
             );
         }
-        let form = || format!("`{text}` is not a URL; write it like \"https://idp.example/keys\"");
+        if let Some(mistake) = variable_in(text) {
+            return Err(mistake);
+        }
+        let form = || format!("`{text}` is not a URL; write it like \"https://idp.example/path\"");
         if text.contains('#') {
             return Err(format!(
                 "`{text}` has a fragment, which no server sees; leave out what follows the `#`"
             ));
         }
         let uri: Uri = text.parse().map_err(|_| form())?;
+        // One that is too large is no port to the parser, which would lead to that of the scheme.
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
+        if port.bytes().all(|b| b.is_ascii_digit()) && !port.is_empty() && uri.port_u16().is_none()
+        {
+            return Err(format!(
+                "`{text}` has no port that there is: a port is 65535 at most"
+            ));
+        }
         match (uri.scheme_str(), uri.host()) {
             (Some("http" | "https"), Some(host)) if !host.is_empty() => Ok(Url(uri)),
+            (Some(scheme), Some(_)) if scheme != "http" && scheme != "https" => Err(format!(
+                "`{text}` is a URL of `{scheme}`, and only those of http and https are called; write it like \
+                 \"https://idp.example/path\""
+            )),
             _ => Err(form()),
         }
     }
@@ -90,7 +106,7 @@ impl fmt::Debug for Url {
 
 impl<'de> Deserialize<'de> for Url {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text(deserializer, "a URL such as \"https://idp.example/keys\"")
+        text(deserializer, "a URL such as \"https://idp.example/path\"")
     }
 }
 
@@ -137,6 +153,14 @@ mod tests {
             "http://a/#x",
         ] {
             assert!(text.parse::<Url>().is_err(), "{text}");
+        }
+        for (text, says) in [
+            ("ftp://idp/token", "a URL of `ftp`"),
+            ("https://idp:70001/token", "65535 at most"),
+            ("${IDP}/token", "write the value itself"),
+        ] {
+            let error = text.parse::<Url>().unwrap_err();
+            assert!(error.contains(says), "{text}: {error}");
         }
         let error = "http://me:s3cret@idp/".parse::<Url>().unwrap_err();
         assert!(!error.contains("s3cret"), "{error}");

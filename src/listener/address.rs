@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::value::{LONGEST_SOCKET_PATH, text_relative_to_file};
+use crate::value::{LONGEST_SOCKET_PATH, text_relative_to_file, variable_in};
 
 /// A socket address or the path of a unix socket.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -64,8 +64,14 @@ impl FromStr for ListenAddress {
 
 /// What is wrong with text that is no address, and how it was probably meant.
 fn mend(text: &str) -> String {
+    if let Some(mistake) = variable_in(text) {
+        return mistake;
+    }
     let wrong = format!("`{text}` is not an address to listen on");
     let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
+    if port.len() > 4 && port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_err() {
+        return format!("{wrong}: a port is 65535 at most");
+    }
     let meant = match host {
         "" | "*" => format!("0.0.0.0:{port}"),
         "localhost" => format!("127.0.0.1:{port}"),
@@ -122,7 +128,9 @@ mod tests {
             ("localhost:15001", "write \"127.0.0.1:15001\""),
             ("::1:15001", "write \"[::1]:15001\""),
             ("/run/a.sock", "write \"unix:/run/a.sock\""),
-            ("127.0.0.1:70000", "write \"127.0.0.1:15001\","),
+            ("127.0.0.1:70001", "65535 at most"),
+            ("[::1]:65536", "65535 at most"),
+            ("${HOST}:15001", "write the value itself"),
             ("http://a:1", "write \"127.0.0.1:15001\","),
             ("", "write \"127.0.0.1:15001\","),
             ("unix:", "needs a path"),

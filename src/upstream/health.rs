@@ -108,14 +108,14 @@ impl HealthConfig {
                     .help("keep one of the two");
             }
         }
-        if self
-            .path
-            .as_deref()
-            .is_some_and(|path| parse(path).is_none())
+        if let Some(path) = &self.path
+            && parse(path).is_none()
         {
+            let meant = format!("/{}", path.trim_start_matches('/'));
+            let meant = parse(&meant).map_or("/healthz", |_| meant.as_str());
             problems
-                .error(&["path"], "is not a path")
-                .help("write it like \"/healthz\"");
+                .error(&["path"], format!("`{path}` is not a path"))
+                .help(format!("write it like \"{meant}\""));
         }
         if self.grpc.is_some() && protocol == Protocol::Http1 {
             problems

@@ -9,7 +9,7 @@ use serde::ser::SerializeStruct;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::discovery::Discovery;
-use crate::value::{LONGEST_SOCKET_PATH, relative_to_file, text_or_table};
+use crate::value::{LONGEST_SOCKET_PATH, relative_to_file, text_or_table, variable_in};
 
 /// The largest `weight` of an endpoint.
 pub const MAX_WEIGHT: u32 = 1000;
@@ -81,6 +81,9 @@ impl EndpointConfig {
                      write a shorter one"
                 )),
             };
+        }
+        if let Some(mistake) = variable_in(text) {
+            return Err(mistake);
         }
         if text.contains("://") {
             return Err(format!(
@@ -281,6 +284,8 @@ mod tests {
             ("app:0", "not a port"),
             ("app:65536", "not a port"),
             ("app:+80", "not a port"),
+            ("${APP_HOST}:8080", "write the value itself"),
+            ("$APP_HOST:8080", "has a variable in it"),
             ("app:", "not a port"),
             (":80", "not a host name"),
             ("::1:80", "write \"[::1]:80\""),
