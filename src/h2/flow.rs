@@ -29,6 +29,34 @@ impl SendWindow {
     }
 }
 
+/// What the peer has granted again of the content that was sent to it.
+///
+/// Peers grant as they read: some half of a window at a time, some each piece that their application took, which may
+/// be a few bytes, and all of them once for the stream and once for the connection. That is no idle talk, however
+/// often it comes: each such update stands for bytes that the peer has taken from us.
+#[derive(Default)]
+pub struct GrantedAgain {
+    connection: u64,
+    streams: u64,
+}
+
+impl GrantedAgain {
+    /// Counts an update; says whether it does no more than grant again some of `sent`, the bytes of content that were
+    /// ever sent.
+    pub fn covers(&mut self, stream: u32, increment: u32, sent: u64) -> bool {
+        let granted = match stream {
+            0 => &mut self.connection,
+            _ => &mut self.streams,
+        };
+        let after = *granted + u64::from(increment);
+        if increment == 0 || after > sent {
+            return false;
+        }
+        *granted = after;
+        true
+    }
+}
+
 /// What the peer may still send, and what is to be granted again because it was read.
 #[derive(Clone, Copy, Debug)]
 pub struct ReceiveWindow {
@@ -105,6 +133,17 @@ mod tests {
                 prop_assert!(unread > 0 || allowed > 5_000);
             }
         }
+    }
+
+    #[test]
+    fn no_more_is_granted_again_than_was_sent() {
+        let mut granted = GrantedAgain::default();
+        assert!(!granted.covers(0, 1, 0));
+        assert!(granted.covers(0, 60, 100) && granted.covers(1, 60, 100));
+        assert!(!granted.covers(0, 41, 100) && !granted.covers(3, 41, 100));
+        assert!(granted.covers(0, 40, 100) && granted.covers(3, 40, 100));
+        assert!(!granted.covers(0, 1, 100) && !granted.covers(1, 1, 100));
+        assert!(!granted.covers(1, 0, 1000));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use bytes::BytesMut;
 
 use super::budget::Budget;
+use super::flow::GrantedAgain;
 use super::frame::{self, ACK, Code, END_STREAM, Fault, Head};
 use super::hpack::decode::{Block, Decoder};
 use super::incoming::Cut;
@@ -20,8 +21,8 @@ mod control;
 use blocks::Unfinished;
 pub use blocks::{FAR_TOO_LARGE, UNREADABLE};
 
-/// Frames that cost us something and bring nothing (pings, settings, priorities, empty frames): in a row, and each
-/// second. Whoever sends messages may send some with each.
+/// Frames that cost us something and bring nothing (pings, settings, priorities, empty frames, windows that grow):
+/// in a row, and each second. Whoever sends messages may send some with each.
 const IDLE_TALK: u32 = 10_000;
 const IDLE_TALK_PER_SECOND: u32 = 1_000;
 const IDLE_TALK_PER_MESSAGE: u32 = 4;
@@ -81,6 +82,7 @@ pub struct Reading {
     /// The first frame has come, which must be SETTINGS.
     begun: bool,
     idle_talk: Budget,
+    granted: GrantedAgain,
     resets: Budget,
     provoked: Budget,
 }
@@ -107,6 +109,7 @@ impl Reading {
             unfinished: None,
             begun: false,
             idle_talk: Budget::new(IDLE_TALK, IDLE_TALK_PER_SECOND),
+            granted: GrantedAgain::default(),
             resets: Budget::new(RESETS, RESETS_PER_SECOND),
             provoked: Budget::new(PROVOKED, PROVOKED_PER_SECOND),
         }

@@ -66,6 +66,8 @@ pub struct State<S: Side> {
     open: Vec<(u32, u32)>,
     /// Frames of content that were sent since somebody looked.
     pub frames_sent: u32,
+    /// Bytes of content that were ever sent.
+    pub content_sent: u64,
     /// Keys of streams whose window to send has grown.
     pub unblocked: Vec<u32>,
     /// Keys of streams whose peer is to be granted more.
@@ -92,6 +94,7 @@ impl<S: Side> State<S> {
             streams: Slab::new(),
             open: Vec::new(),
             frames_sent: 0,
+            content_sent: 0,
             unblocked: Vec::new(),
             due: Vec::new(),
             doomed: Vec::new(),
@@ -248,10 +251,10 @@ impl<S: Side> State<S> {
         let stream = &mut self.streams[key as usize];
         stream.window.consume(length);
         stream.sent |= ends;
-        self.send_window.consume(length);
-        self.frames_sent = self.frames_sent.saturating_add(1);
+        let id = stream.id;
+        self.count_content(length);
         let flags = if ends { END_STREAM } else { 0 };
-        frame::put_head(self.out.buffer(), DATA, flags, stream.id, length);
+        frame::put_head(self.out.buffer(), DATA, flags, id, length);
         self.out.push(piece);
         length
     }
@@ -264,11 +267,18 @@ impl<S: Side> State<S> {
         let stream = &mut self.streams[key as usize];
         stream.window.consume(content.len());
         stream.sent = true;
-        self.send_window.consume(content.len());
-        self.frames_sent = self.frames_sent.saturating_add(1);
+        let id = stream.id;
+        self.count_content(content.len());
         let out = self.out.buffer();
-        frame::put(out, DATA, END_STREAM, stream.id, content);
+        frame::put(out, DATA, END_STREAM, id, content);
         true
+    }
+
+    /// Counts one frame of content.
+    fn count_content(&mut self, length: usize) {
+        self.send_window.consume(length);
+        self.frames_sent = self.frames_sent.saturating_add(1);
+        self.content_sent += length as u64;
     }
 
     pub fn put_trailers(&mut self, key: u32, trailers: &HeaderMap) {

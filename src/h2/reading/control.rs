@@ -129,7 +129,10 @@ impl Reading {
         let (4, Some(increment)) = (head.length, frame::number(self.input.payload())) else {
             return Err(WRONG_SIZE);
         };
-        self.talk()?;
+        let sent = state.content_sent;
+        if !self.granted.covers(head.stream, increment, sent) {
+            self.talk()?;
+        }
         if head.stream == 0 {
             if increment == 0 {
                 return Err(Fault::protocol("a WINDOW_UPDATE of nothing"));
