@@ -26,7 +26,7 @@ pub use blocks::{FAR_TOO_LARGE, UNREADABLE};
 const IDLE_TALK: u32 = 10_000;
 const IDLE_TALK_PER_SECOND: u32 = 1_000;
 const IDLE_TALK_PER_MESSAGE: u32 = 4;
-/// Resets by the peer (CVE-2023-44487), as nghttp2 and Node.js have them.
+/// Resets by which the peer takes back work (CVE-2023-44487), as nghttp2 and Node.js have them.
 const RESETS: u32 = 1_000;
 const RESETS_PER_SECOND: u32 = 33;
 /// Resets that the peer provokes from us (CVE-2025-8671).
@@ -50,6 +50,9 @@ pub trait Role {
 
     /// A frame about a stream that is not open. It may be late, or about one that never was.
     fn unknown(&self, stream: u32, kind: u8) -> Result<(), Fault>;
+
+    /// Whether a peer that resets a stream takes back work that it has just caused (CVE-2023-44487).
+    fn takes_back_work(&self, side: &<Self::Side as Side>::Stream) -> bool;
 
     /// Whether content may come on a stream now.
     fn takes_content(&self, side: &<Self::Side as Side>::Stream) -> bool;

@@ -140,6 +140,11 @@ impl Role for Upstreams {
         }
     }
 
+    fn takes_back_work(&self, _: &Asking) -> bool {
+        // The work is the upstream's own, and there are no more streams to reset than requests that we sent.
+        false
+    }
+
     fn takes_content(&self, side: &Asking) -> bool {
         side.answered
     }

@@ -34,13 +34,14 @@ impl Reading {
         let (4, Some(code)) = (head.length, frame::word(self.input.payload())) else {
             return Err(WRONG_SIZE);
         };
-        if !self.resets.spend() {
+        let Some(key) = state.find(head.stream) else {
+            self.talk()?;
+            return role.unknown(head.stream, frame::RST_STREAM);
+        };
+        if role.takes_back_work(&state.at(key).side) && !self.resets.spend() {
             return Err(Fault::Connection(CALM.0, CALM.1));
         }
-        match state.find(head.stream) {
-            Some(key) => role.cut(state, key, Cut::Reset(Code(code))),
-            None => role.unknown(head.stream, frame::RST_STREAM)?,
-        }
+        role.cut(state, key, Cut::Reset(Code(code)));
         Ok(())
     }
 

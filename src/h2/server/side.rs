@@ -152,6 +152,11 @@ impl Role for Callers {
         }
     }
 
+    fn takes_back_work(&self, side: &Answering) -> bool {
+        // Whoever has waited for the answer gives up what is left of it.
+        !side.answered
+    }
+
     fn takes_content(&self, _: &Answering) -> bool {
         true
     }

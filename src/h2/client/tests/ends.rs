@@ -36,10 +36,65 @@ async fn what_the_upstream_has_not_looked_at_comes_back_whole() {
         assert_eq!(request.body.collect().await.unwrap().to_bytes(), "hello");
         // One of which something was sent.
         let (pieces, body) = fed();
-        pieces.send(Ok("hello".into())).unwrap();
-        let (error, request) = failed_by(body, &frames).await;
-        assert_eq!(error.progress(), Progress::Unsent);
-        assert!(request.body.is_empty());
+        let asked = ask(&connection, asking("POST", body));
+        far.news().await;
+        let piece = Bytes::from(vec![b'x'; 1000]);
+        pieces.send(Ok(piece.clone())).unwrap();
+        far.news().await;
+        let pieces = (!ended).then_some(pieces);
+        if ended {
+            assert_eq!(far.news().await, Event::Data(1, vec![], true));
+        }
+        settled(&mut far).await;
+        assert!(!piece.is_unique());
+        far.send_headers(1, false, &[(":status", "200")]).await;
+        let _answer = asked.await.unwrap().0.unwrap();
+        settled(&mut far).await;
+        assert!(piece.is_unique(), "{ended}");
+        drop(pieces);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn early_answers_are_no_flood_of_resets() {
+    let (connection, mut far) = connected(&plain()).await;
+    for number in 0..3_000 {
+        let stream = 2 * number + 1;
+        let (_pieces, body) = fed();
+        let asked = ask(&connection, asking("POST", body));
+        far.news().await;
+        far.send_headers(stream, true, &[(":status", "413")]).await;
+        far.send(reset(stream, Code::NO_ERROR)).await;
+        assert_eq!(asked.await.unwrap().0.unwrap().status, 413);
+        assert_eq!(far.news().await, Event::Reset(stream, Code::CANCEL));
+    }
+    // Nor are those that answer nothing: there is one for each request.
+    for number in 3_000..6_000 {
+        let asked = ask(&connection, asking("GET", Body::empty()));
+        far.news().await;
+        far.send(reset(2 * number + 1, Code::INTERNAL_ERROR)).await;
+        assert!(asked.await.unwrap().0.is_err());
+    }
+    assert!(!connection.is_closed());
+}
+
+#[tokio::test]
+async fn what_a_reset_means_goes_with_the_failure() {
+    for (code, told) in [
+        (Code::CANCEL, Some(8)),
+        (Code::ENHANCE_YOUR_CALM, Some(11)),
+        (Code::NO_ERROR, None),
+        (Code::REFUSED_STREAM, None),
+        (Code::INTERNAL_ERROR, None),
+    ] {
+        let (connection, mut far) = connected(&plain()).await;
+        let asked = ask(&connection, asking("GET", Body::empty()));
+        far.news().await;
+        far.send_headers(1, false, &[(":status", "200")]).await;
+        let mut response = asked.await.unwrap().0.unwrap();
+        far.send(reset(1, code)).await;
+        let error = response.body.frame().await.unwrap().unwrap_err();
+        assert_eq!(error.stream_code(), told, "{code:?}");
     }
 }
 

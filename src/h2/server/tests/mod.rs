@@ -12,6 +12,7 @@ use crate::error::REQUEST_TIMEOUT;
 use crate::h2::testing::*;
 
 mod bodies;
+mod floods;
 mod hostile;
 mod time;
 
