@@ -92,6 +92,7 @@ struct Facts {
     headers: Vec<(HeaderName, HeaderValue)>,
     violations: Vec<Violation>,
     progress: Progress,
+    stream_code: Option<u32>,
     request: Option<Box<Request>>,
     outline: Option<Box<Outline>>,
 }
@@ -106,6 +107,7 @@ impl Error {
             headers: Vec::new(),
             violations: Vec::new(),
             progress: Progress::Unsent,
+            stream_code: None,
             request: None,
             outline: None,
         }))
@@ -136,6 +138,18 @@ impl Error {
     pub fn at(mut self, progress: Progress) -> Self {
         self.0.progress = progress;
         self
+    }
+
+    /// With this code the upstream ended its stream of HTTP/2, and it tells the caller something too.
+    #[must_use]
+    pub fn with_stream_code(mut self, code: u32) -> Self {
+        self.0.stream_code = Some(code);
+        self
+    }
+
+    /// See [`Error::with_stream_code`].
+    pub fn stream_code(&self) -> Option<u32> {
+        self.0.stream_code
     }
 
     pub fn reason(&self) -> Reason {

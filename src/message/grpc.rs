@@ -2,7 +2,7 @@
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use crate::error::Reason;
+use crate::error::{Error, Reason};
 use crate::headers::Headers;
 
 pub const STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -105,6 +105,17 @@ impl Status {
             499 => Status::CANCELLED,
             502 | 503 => Status::UNAVAILABLE,
             _ => Status::INTERNAL,
+        }
+    }
+
+    /// The same, or what a caller would have read out of the upstream's reset itself ("Errors" in gRPC over HTTP/2).
+    pub fn of_error(error: &Error) -> Self {
+        const CANCEL: u32 = 0x8;
+        const ENHANCE_YOUR_CALM: u32 = 0xb;
+        match error.stream_code() {
+            Some(CANCEL) => Status::CANCELLED,
+            Some(ENHANCE_YOUR_CALM) => Status::RESOURCE_EXHAUSTED,
+            _ => Status::of_reason(error.reason()),
         }
     }
 

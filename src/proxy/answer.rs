@@ -77,7 +77,7 @@ fn trailers_only(error: &Error, about: &About<'_>, content_type: &HeaderValue) -
     let headers = &mut response.headers;
     headers.insert(&header::CONTENT_TYPE, content_type);
     headers.insert_text(&REQUEST_ID, about.request_id);
-    let status = Status::of_reason(error.reason());
+    let status = Status::of_error(error);
     headers.insert(&grpc::STATUS, &HeaderValue::from(u16::from(status.code())));
     let message = format!("{}: {}", error.reason().name, error.detail());
     if let Ok(message) = HeaderValue::from_str(&percent_encode(&message)) {

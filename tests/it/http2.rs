@@ -288,6 +288,69 @@ fn a_request_that_an_upstream_refused_unseen_is_sent_once_more() {
     assert_eq!(client.read_answer_to("POST").status, 200);
 }
 
+/// As many clients send it; without `retry`, and whatever a `retry` says of methods.
+#[test]
+fn a_body_that_came_behind_its_head_is_sent_once_more_to_who_refused_it_unseen() {
+    for retry in [
+        "",
+        r#"retry = { attempts = 1, backoff = "1ms" }"#,
+        r#"retry = { attempts = 1, backoff = "1ms", per_try_timeout = "10s" }"#,
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let setup = Setup::to_address(listener.local_addr().unwrap())
+            .upstream(r#"protocol = "http2""#)
+            .route(retry);
+        let proxy = Launch::new(setup.toml()).one_worker().start();
+        let mut client = proxy.client();
+        client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n");
+        let mut origin = FrameClient::accept(&listener);
+        let refused = origin.next(HEADERS).unwrap().stream;
+        client.send("hel");
+        assert_eq!(origin.next(DATA).unwrap().payload, b"hel");
+        client.send("lo");
+        assert_eq!(origin.next(DATA).unwrap().payload, b"lo");
+        origin.refuse(refused);
+        if retry.is_empty() {
+            // At once, and over a connection of its own.
+            origin = FrameClient::accept(&listener);
+        }
+        let taken = origin.next(HEADERS).unwrap().stream;
+        let mut body = Vec::new();
+        while body.len() < 5 {
+            body.extend(origin.next(DATA).unwrap().payload);
+        }
+        assert_eq!(body, b"hello");
+        origin.answer(taken);
+        assert_eq!(client.read_answer_to("POST").status, 200, "{retry}");
+    }
+}
+
+#[test]
+fn an_upgrade_to_an_http2_upstream_is_refused_with_its_reason() {
+    let origin = H2Origin::start();
+    let proxy = Proxy::with(&to_h2(&origin));
+    let headers = [("Connection", "Upgrade"), ("Upgrade", "websocket")];
+    let answer = proxy.client().request("GET", "/", &headers, "");
+    answer.assert_refused(502, "upgrade_unsupported");
+    assert!(origin.requests().is_empty());
+}
+
+#[test]
+fn a_reset_in_the_middle_of_an_answer_keeps_its_meaning() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let setup = Setup::to_address(listener.local_addr().unwrap());
+    let proxy = Proxy::with(&setup.upstream(r#"protocol = "http2""#));
+    let mut client = FrameClient::connect(proxy.address());
+    client.get("/");
+    let mut origin = FrameClient::accept(&listener);
+    let stream = origin.next(HEADERS).unwrap().stream;
+    origin.send(HEADERS, 0x4, stream, &[0x88]);
+    client.next(HEADERS).unwrap();
+    origin.cancel(stream);
+    let reset = client.next(RST_STREAM).unwrap();
+    assert_eq!(reset.payload, 8u32.to_be_bytes(), "CANCEL");
+}
+
 #[test]
 fn early_hints_pass_to_an_http2_caller() {
     let origin = Origin::start().on(

@@ -241,8 +241,15 @@ pub(super) fn failed(cut: Cut) -> Error {
             "the upstream breaks the rules of HTTP/2",
         )
         .because("it reset the request with PROTOCOL_ERROR"),
-        Cut::Reset(Code(code)) => Error::new(UPSTREAM_RESET, "the upstream reset the request")
-            .because(format!("RST_STREAM with code {code}")),
+        Cut::Reset(code) => {
+            let error = Error::new(UPSTREAM_RESET, "the upstream reset the request")
+                .because(format!("RST_STREAM with code {}", code.0));
+            match code {
+                // All others speak of this connection alone.
+                Code::CANCEL | Code::ENHANCE_YOUR_CALM => error.with_stream_code(code.0),
+                _ => error,
+            }
+        }
         Cut::Unseen => Error::new(UPSTREAM_RESET, "the upstream closed the connection"),
         Cut::Lost => Error::new(UPSTREAM_RESET, "the connection to the upstream was lost"),
     }

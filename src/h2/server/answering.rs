@@ -152,10 +152,12 @@ where
     }
 }
 
-/// How a caller is told that its answer has failed. gRPC callers read their own deadline out of CANCEL, once it is over.
+/// How a caller is told that its answer has failed. gRPC callers read a status out of it: their own deadline out of
+/// CANCEL, once it is over, and else what the upstream meant by its code.
 fn code_of(error: &Error) -> Code {
-    match error.reason() {
-        DEADLINE_EXCEEDED => Code::CANCEL,
+    match (error.reason(), error.stream_code()) {
+        (DEADLINE_EXCEEDED, _) => Code::CANCEL,
+        (_, Some(code)) => Code(code),
         _ => Code::INTERNAL_ERROR,
     }
 }

@@ -180,3 +180,70 @@ async fn an_answer_waits_for_both_windows() {
         }
     }
 }
+
+/// An end that comes behind the head is passed on as such, in whatever pieces both arrive.
+#[tokio::test]
+async fn an_end_apart_from_its_head_is_told_from_one_with_it() {
+    let told = |(_, body, _): Asked| -> Answering {
+        let said = format!("{} {:?}", body.is_end_stream(), body.size_hint().exact());
+        Box::pin(async move { ok(body.collect().await.map(|_| said).unwrap()) })
+    };
+    let mut far = serving(told).await;
+    let grpc = [("content-type", "application/grpc")];
+    far.send([post(1, &grpc), data(1, true, b"")].concat())
+        .await;
+    far.news().await;
+    assert_eq!(
+        far.news().await,
+        Event::Data(1, b"false Some(0)".to_vec(), true)
+    );
+    far.send(get(3)).await;
+    far.news().await;
+    assert_eq!(
+        far.news().await,
+        Event::Data(3, b"true Some(0)".to_vec(), true)
+    );
+    // The answer's end, too.
+    let empty = |_: Asked| -> Answering {
+        let nothing = http_body_util::Empty::new().map_err(|never| match never {});
+        let body = Body::stream(http_body_util::BodyExt::with_trailers(
+            nothing,
+            std::future::ready(None),
+        ));
+        Box::pin(async { Box::new(Response::new(StatusCode::OK, body)) })
+    };
+    let mut far = serving(empty).await;
+    far.send(get(1)).await;
+    let head = vec![":status: 200".to_owned()];
+    assert_eq!(far.news().await, Event::Headers(1, head, false));
+    assert_eq!(far.news().await, Event::Data(1, vec![], true));
+}
+
+#[tokio::test]
+async fn what_the_upstream_meant_by_a_reset_reaches_the_caller() {
+    for (told, code) in [
+        (None, Code::INTERNAL_ERROR),
+        (Some(Code::CANCEL), Code::CANCEL),
+        (Some(Code::ENHANCE_YOUR_CALM), Code::ENHANCE_YOUR_CALM),
+    ] {
+        let mut far = serving(move |_| {
+            let error = Error::new(crate::error::UPSTREAM_RESET, "cut");
+            let error = match told {
+                Some(code) => error.with_stream_code(code.0),
+                None => error,
+            };
+            let frames = [
+                Ok(http_body::Frame::data(Bytes::from_static(b"some"))),
+                Err(error),
+            ];
+            let frames = futures_util::stream::iter(frames);
+            let body = Body::stream(http_body_util::StreamBody::new(frames));
+            Box::pin(async { Box::new(Response::new(StatusCode::OK, body)) })
+        })
+        .await;
+        far.send(get(1)).await;
+        far.news().await;
+        assert_eq!(far.news().await, Event::Data(1, b"some".to_vec(), false));
+        assert_eq!(far.news().await, Event::Reset(1, code));
+    }
+}
