@@ -4,8 +4,7 @@ use std::net::TcpListener;
 
 use crate::support::frames::{FrameClient, HEADERS, SETTINGS};
 use crate::support::{
-    Client, Gate, H2Client, H2Origin, Launch, Origin, Proxy, Refusing, SOON, Script, Setup,
-    eventually,
+    Gate, H2Client, H2Origin, Launch, Origin, Proxy, Refusing, SOON, Script, Setup, eventually,
 };
 
 fn to_h2(origin: &H2Origin) -> Setup {

@@ -123,15 +123,12 @@ impl Connection {
         }
         let mut exchange = Exchange::begin(&self.handle.shared, request);
         let head = poll_fn(|cx| exchange.poll_head(cx, request)).await?;
+        let bodyless = request.method == Method::HEAD || matches!(head.status.as_u16(), 204 | 304);
         let mut body = ResponseBody {
             shared: self.handle.shared.clone(),
             key: exchange.key,
             id: exchange.id,
-            left: match head.status.as_u16() {
-                _ if request.method == Method::HEAD => Some(0),
-                204 | 304 => Some(0),
-                _ => head.length,
-            },
+            left: if bodyless { Some(0) } else { head.length },
             ended: false,
             _under_way: under_way,
         };
@@ -141,7 +138,15 @@ impl Connection {
             version: Version::HTTP_2,
             headers: head.headers,
             body: match body.is_over() {
-                true => Body::empty(),
+                true if head.ends || bodyless => {
+                    body.finish();
+                    Body::empty()
+                }
+                // An end that came behind the head goes on as such.
+                true => {
+                    body.left = Some(0);
+                    Body::stream(body)
+                }
                 false => Body::stream(body),
             },
             upgrade: None,
@@ -166,17 +171,21 @@ impl Connection {
 }
 
 impl ResponseBody {
-    /// Whether the answer was a head and nothing else; then it is done with.
-    fn is_over(&mut self) -> bool {
+    /// Whether the answer has ended and has no content.
+    fn is_over(&self) -> bool {
         let mut state = self.shared.state();
-        let over = state
+        state
             .get(self.key, self.id)
-            .is_none_or(|stream| stream.incoming.is_over());
-        if over {
-            self.ended = true;
+            .is_none_or(|stream| stream.incoming.is_over())
+    }
+
+    /// There is nothing to read.
+    fn finish(&mut self) {
+        self.ended = true;
+        let mut state = self.shared.state();
+        if state.get(self.key, self.id).is_some() {
             finish(&self.shared, &mut state, self.key);
         }
-        over
     }
 }
 

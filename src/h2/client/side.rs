@@ -32,7 +32,7 @@ pub struct Asking {
     pub is_head: bool,
     /// Where the request's head stands among all bytes that are written.
     pub at: u64,
-    /// The request's body, on its way to the connection's task, or back when nothing was taken from it.
+    /// The request's body, on its way to the connection's task, or back when it may have to be sent elsewhere.
     pub upload: Option<Sending>,
     pub interims: Vec<(StatusCode, Headers)>,
     pub head: Option<ResponseHead>,
@@ -76,6 +76,8 @@ pub struct ResponseHead {
     pub headers: Headers,
     /// Bytes of content that it announces.
     pub length: Option<u64>,
+    /// Nothing follows on it.
+    pub ends: bool,
 }
 
 /// What upstreams send, on its way to the exchanges.
@@ -108,7 +110,7 @@ impl Role for Upstreams {
             let trailers = fields::trailers(block)?;
             stream.incoming.end(Some(trailers))?;
         } else {
-            let head = read(block)?;
+            let mut head = read(block)?;
             if head.status.is_informational() {
                 if ends || head.status == StatusCode::SWITCHING_PROTOCOLS {
                     return Err(Fault::malformed("an interim answer that may not be"));
@@ -124,6 +126,7 @@ impl Role for Upstreams {
                 if ends {
                     stream.incoming.end(None)?;
                 }
+                head.ends = ends;
                 stream.side.answered = true;
                 stream.side.head = Some(head);
             }
@@ -251,5 +254,6 @@ fn read(block: &Block) -> Result<ResponseHead, Fault> {
         status: status.ok_or(Fault::malformed("no :status, or none that is one"))?,
         headers: Headers::from_received(Bytes::copy_from_slice(&block.bytes), spans),
         length,
+        ends: false,
     })
 }

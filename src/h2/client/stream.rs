@@ -45,7 +45,8 @@ impl Exchange {
         let mut body = std::mem::replace(&mut request.body, Body::empty());
         let length = body.size_hint().exact();
         let ends = body.is_end_stream();
-        let awaits_continue = body.is_stream() && !ends && awaits_continue(request);
+        let awaits_continue =
+            body.is_stream() && length != Some(0) && !ends && awaits_continue(request);
         let whole = match awaits_continue {
             true => None,
             false => body.take_full().filter(|whole| !whole.is_empty()),
@@ -178,7 +179,7 @@ impl Exchange {
             (None, Some((held, _))) => Some(held),
             (None, None) => upload.and_then(Sending::into_untouched),
         };
-        if let Some(body) = untouched {
+        if let Some(body) = body {
             request.body = body;
         }
         failed(cut).at(Progress::Unsent)

@@ -22,6 +22,11 @@ pub(super) fn put(state: &mut State<Server>, key: u32, to_head: bool, response: 
         Some(length @ 1..) if keeps_length => {
             (!response.headers.contains(&header::CONTENT_LENGTH)).then_some(length)
         }
+        // An empty body that is sent all the same has a length only if the upstream said so.
+        Some(0) if !ends => response
+            .headers
+            .contains(&header::CONTENT_LENGTH)
+            .then_some(0),
         length if !ends => length,
         _ => None,
     };

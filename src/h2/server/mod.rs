@@ -292,7 +292,12 @@ where
     }
 
     fn start(&mut self, fresh: Fresh) {
-        let Fresh { key, id, read } = fresh;
+        let Fresh {
+            key,
+            id,
+            ends,
+            read,
+        } = fresh;
         let whole = {
             let mut state = self.shared.state();
             if state.get(key, id).is_none() {
@@ -302,11 +307,13 @@ where
             state.take_whole(key)
         };
         let body = match whole {
-            Some(whole) => Body::full(whole),
-            None => {
+            Some(whole) if ends || !whole.is_empty() => Body::full(whole),
+            // An end that comes behind the head goes on as such, though nothing lies between them: to servers of gRPC
+            // a head that ends its stream is no call ("Requests" in gRPC over HTTP/2).
+            here => {
                 let limit = (!read.is_grpc).then_some(self.settings.body_timeout);
-                let body = RequestBody::new(&self.shared, (key, id), limit, read.length);
-                Body::stream(body)
+                let length = here.map_or(read.length, |_| Some(0));
+                Body::stream(RequestBody::new(&self.shared, (key, id), limit, length))
             }
         };
         let (slot, way) = self.slots.begin(&self.shared, key, id);

@@ -34,6 +34,8 @@ pub struct Answering {
 pub(super) struct Fresh {
     pub key: u32,
     pub id: u32,
+    /// It ends with its head.
+    pub ends: bool,
     pub read: Read,
 }
 
@@ -133,6 +135,7 @@ impl Role for Callers {
         self.fresh.push(Fresh {
             key,
             id: stream,
+            ends,
             read,
         });
         Ok(())

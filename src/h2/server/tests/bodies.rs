@@ -1,5 +1,7 @@
 //! Request bodies, and what their senders may do.
 
+use http_body::Body as _;
+
 use super::*;
 
 #[tokio::test]
