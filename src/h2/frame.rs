@@ -127,9 +127,15 @@ pub fn put_window_update(out: &mut Vec<u8>, stream: u32, increment: u32) {
 }
 
 pub fn put_goaway(out: &mut Vec<u8>, last_stream: u32, code: Code) {
-    put_head(out, GOAWAY, 0, 0, 8);
+    put_goaway_because(out, last_stream, code, "");
+}
+
+/// The same with words for whoever looks for the reason.
+pub fn put_goaway_because(out: &mut Vec<u8>, last_stream: u32, code: Code, why: &str) {
+    put_head(out, GOAWAY, 0, 0, 8 + why.len());
     out.extend_from_slice(&last_stream.to_be_bytes());
     out.extend_from_slice(&code.0.to_be_bytes());
+    out.extend_from_slice(why.as_bytes());
 }
 
 /// Writes a header block, which `encode` appends, as HEADERS and as many CONTINUATIONs as `max_payload` needs.

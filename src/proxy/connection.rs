@@ -71,7 +71,8 @@ enum Spoken {
     Http2,
 }
 
-/// Finds out what the caller speaks, and hands on the bytes that told. `None` when the connection is over.
+/// Finds out what the caller speaks, and hands on the bytes that told. `None` when the connection is over. Where only
+/// HTTP/2 is spoken, whatever comes is taken as that, and what is none breaks the connection (RFC 9113, section 3.4).
 async fn detect(accepted: &Accepted, config: &Config) -> Option<(Spoken, BytesMut)> {
     if !config.protocols.contains(&Protocol::Http2) {
         return Some((Spoken::Http1, BytesMut::new()));
@@ -108,7 +109,11 @@ async fn detect(accepted: &Accepted, config: &Config) -> Option<(Spoken, BytesMu
         deadline.poll_passed(cx).map(|()| None)
     })
     .await?;
-    Some((spoken, early))
+    if config.protocols.contains(&Protocol::Http1) {
+        Some((spoken, early))
+    } else {
+        Some((Spoken::Http2, early))
+    }
 }
 
 /// What these first bytes say, once they say it. An HTTP/2 caller sends its settings with the preface.
@@ -199,11 +204,6 @@ async fn serve_http1(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
         io, peer, ticket, ..
     } = accepted;
     let mut connection = h1::server::Connection::new(io, early, settings);
-    if !config.protocols.contains(&Protocol::Http1) {
-        let error = Error::new(BAD_REQUEST, "this listener speaks HTTP/2 only");
-        let answer = proxy.refuse(error.of_head(connection.outline()), &peer, &config);
-        return Box::pin(end_with(connection, answer)).await;
-    }
     let receive = {
         let (proxy, peer, interim) = (proxy.clone(), peer.clone(), connection.interim());
         move |head: h1::head::RequestHead, body| {

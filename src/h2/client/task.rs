@@ -102,8 +102,8 @@ impl Task {
             }
             let broken = ended.as_ref().err().and_then(broken);
             let mut state = self.shared.state();
-            if let Some(Broken(code, _)) = broken {
-                frame::put_goaway(state.out.buffer(), 0, code);
+            if let Some(Broken(code, why)) = broken {
+                frame::put_goaway_because(state.out.buffer(), 0, code, why);
                 let _as_far_as_it_goes = state.out.poll_flush(&self.io, cx);
             }
             let written = state.out.total();

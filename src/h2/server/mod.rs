@@ -63,6 +63,8 @@ const HEAD_TOO_SLOW: Fault = Fault::Connection(
     Code::ENHANCE_YOUR_CALM,
     "a request head took longer than this listener allows",
 );
+const NO_PREFACE: &str =
+    "HTTP/2 is spoken here, and what came does not begin as a connection of it does";
 
 /// Serves a connection to its end. `draining` is asked whenever the task is woken; once it says yes, the caller is
 /// told with GOAWAY, and what is under way finishes. `unanswered` is told why a head was refused that the standard lets
@@ -90,7 +92,7 @@ where
     })
     .await;
     if let Err(Ended::Broken(broken)) = &ended {
-        connection.put_goaway(broken.0);
+        connection.put_goaway(*broken);
         if let Some(error) = refused_head(*broken).filter(|_| connection.greeted) {
             unanswered(error);
         }
@@ -262,7 +264,7 @@ where
         if !self.greeted {
             let rest = self.reading.input.rest();
             if !PREFACE.starts_with(&rest[..rest.len().min(PREFACE.len())]) {
-                return Err(Broken(Code::PROTOCOL_ERROR, "a preface that is none"));
+                return Err(Broken(Code::PROTOCOL_ERROR, NO_PREFACE));
             }
             if rest.len() < PREFACE.len() {
                 return Ok(false);
@@ -432,9 +434,9 @@ where
     }
 
     /// Says why the connection ends, as far as the kernel takes it.
-    fn put_goaway(&mut self, code: Code) {
+    fn put_goaway(&mut self, Broken(code, why): Broken) {
         let mut state = self.shared.state();
-        frame::put_goaway(state.out.buffer(), self.callers.last, code);
+        frame::put_goaway_because(state.out.buffer(), self.callers.last, code, why);
         let mut cx = Context::from_waker(std::task::Waker::noop());
         let _as_far_as_it_goes = state.out.poll_flush(self.io, &mut cx);
     }

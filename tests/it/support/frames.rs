@@ -34,16 +34,21 @@ impl FrameClient {
     /// Connects and sends the preface with empty settings.
     pub fn connect(address: SocketAddr) -> FrameClient {
         let socket = TcpStream::connect(address).expect("the listener accepts");
-        socket
-            .set_read_timeout(Some(LIMIT))
-            .expect("a connected socket");
-        let mut client = FrameClient {
-            socket,
-            next_stream: 1,
-        };
+        let mut client = FrameClient::over(socket);
         client.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
         client.send(SETTINGS, 0, 0, &[]);
         client
+    }
+
+    /// Over a connection on which something else was sent.
+    pub fn over(socket: TcpStream) -> FrameClient {
+        socket
+            .set_read_timeout(Some(LIMIT))
+            .expect("a connected socket");
+        FrameClient {
+            socket,
+            next_stream: 1,
+        }
     }
 
     /// The other end: accepts a connection, takes its preface and sends empty settings.
