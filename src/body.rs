@@ -10,6 +10,10 @@ use http_body::{Frame, SizeHint};
 use crate::error::Error;
 use crate::pipe::Pipe;
 
+mod kept;
+
+pub use kept::Kept;
+
 /// A message body: nothing, one piece, or a stream of pieces and trailers.
 ///
 /// It streams with back-pressure: a piece is read from the peer when somebody polls for it. Guards added by

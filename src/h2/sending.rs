@@ -9,7 +9,7 @@ use http_body::{Body as _, Frame};
 use tokio::time::Instant;
 
 use super::shared::{Shared, Side};
-use crate::body::Body;
+use crate::body::{Body, Kept};
 use crate::error::Error;
 
 /// What one stream may write before the others get their turn.
@@ -25,8 +25,8 @@ pub struct Sending {
     owed: Option<u64>,
     /// Since when the peer has taken none of what is ready.
     pub blocked: Option<Instant>,
-    /// A piece was taken from the body.
-    begun: bool,
+    /// What was taken from the body, where it may have to be sent elsewhere.
+    kept: Kept,
 }
 
 /// What became of an attempt to send.
@@ -61,7 +61,15 @@ impl Sending {
             trailers: None,
             owed,
             blocked: None,
-            begun: false,
+            kept: Kept::not_at_all(),
+        }
+    }
+
+    /// A body that is to be had again when the peer has not looked at it.
+    pub fn keeping(body: Body, owed: Option<u64>) -> Self {
+        Sending {
+            kept: Kept::nothing(),
+            ..Sending::new(body, owed)
         }
     }
 
@@ -70,7 +78,6 @@ impl Sending {
         Sending {
             piece,
             last: true,
-            begun: true,
             ..Sending::new(Body::empty(), None)
         }
     }
@@ -83,9 +90,19 @@ impl Sending {
         }
     }
 
-    /// The body, if nothing was taken from it.
-    pub fn into_untouched(self) -> Option<Body> {
-        (!self.begun).then_some(self.body)
+    /// The body from its start, if what was taken from it was kept.
+    pub fn into_whole(self) -> Option<Body> {
+        self.kept.whole_with(self.body)
+    }
+
+    /// Whether [`Sending::into_whole`] has it.
+    pub fn is_whole(&self) -> bool {
+        self.kept.is_whole()
+    }
+
+    /// The peer has looked at it.
+    pub fn let_go(&mut self) {
+        self.kept.let_go();
     }
 
     /// Ends the body as failed.
@@ -111,7 +128,6 @@ impl Sending {
                 match Pin::new(&mut self.body).poll_frame(cx) {
                     Poll::Pending => return Sent::Waits,
                     Poll::Ready(frame) => {
-                        self.begun = true;
                         if let Err(failed) = self.take(frame) {
                             return failed;
                         }
@@ -154,7 +170,10 @@ impl Sending {
 
     fn take(&mut self, frame: Option<Result<Frame<Bytes>, Error>>) -> Result<(), Sent> {
         match frame {
-            None => self.last = true,
+            None => {
+                self.kept.note_end();
+                self.last = true;
+            }
             Some(Err(error)) => return Err(Sent::Failed(error)),
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => {
@@ -163,10 +182,16 @@ impl Sending {
                             .checked_sub(data.len() as u64)
                             .ok_or(Sent::WrongLength)?;
                     }
+                    self.kept.note_data(&data);
                     self.piece = data;
                     self.last = self.body.is_end_stream();
                 }
-                Err(frame) => self.trailers = frame.into_trailers().ok(),
+                Err(frame) => {
+                    self.trailers = frame.into_trailers().ok();
+                    if let Some(trailers) = &self.trailers {
+                        self.kept.note_trailers(trailers);
+                    }
+                }
             },
         }
         let ends = self.last || self.trailers.is_some();

@@ -187,6 +187,8 @@ struct Attempt {
     stream: Arc<Stream>,
     number: usize,
     place: usize,
+    /// Something was read. Until then it is no empty body, even if nothing but its end comes.
+    begun: bool,
 }
 
 impl Attempt {
@@ -195,6 +197,7 @@ impl Attempt {
             stream: stream.clone(),
             number,
             place: 0,
+            begun: false,
         }
     }
 }
@@ -207,6 +210,7 @@ impl http_body::Body for Attempt {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        self.begun = true;
         let stream = self.stream.clone();
         let mut state = stream.state();
         if let Some(piece) = state.kept.get(self.place) {
@@ -235,7 +239,7 @@ impl http_body::Body for Attempt {
 
     fn is_end_stream(&self) -> bool {
         let state = self.stream.state();
-        self.place >= state.kept.len() && state.source.is_end_stream()
+        self.begun && self.place >= state.kept.len() && state.source.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

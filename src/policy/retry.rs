@@ -310,10 +310,8 @@ impl<G: Glance> Policy for Retry<G> {
         let kind = self.kind(&request);
         let limits = [request.context.deadline, request.context.head_by];
         let until = limits.into_iter().flatten().min();
-        let max_body = match kind.listed || kind.grpc {
-            true => self.config.max_body.0,
-            false => 0,
-        };
+        // Of every method, as some failures say that the upstream has not looked at the request.
+        let max_body = self.config.max_body.0;
         let (outcome, replay) = match self.cuts {
             false => {
                 let replay = Replay::keep(&mut request, max_body);

@@ -73,8 +73,8 @@ impl Connection {
 /// # Errors
 /// `upstream_reset`, `upstream_protocol_error`, those of the request's own body, and `request_timeout` when the body
 /// keeps a connection for which others wait. With [`Progress::Unsent`] no
-/// byte went out and `request` has its body back; with any other, it has it back only if no more than its first
-/// piece was taken.
+/// byte went out and `request` has its body back; with any other, it has it back only as far as what was taken of it
+/// is little.
 pub async fn exchange<L: Loan>(mut loan: L, request: &mut Request) -> Result<Box<Response>, Error> {
     let framing = put_head(&mut loan, request);
     let mut sending = Sending::new(request, framing);

@@ -5,15 +5,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Body as _, Frame};
 
 use super::Connection;
-use crate::body::Body;
+use crate::body::{Body, Kept};
 use crate::error::{Error, INTERNAL, Progress};
 use crate::h1::framing::Framing;
 use crate::h1::outgoing::{Outgoing, WrongLength};
-use crate::h1::reader::Piece;
 use crate::headers::Name;
 use crate::message::{Interim, Request};
 use crate::timer::{self, Deadline};
@@ -29,7 +27,8 @@ const CONTINUE_WAIT: Duration = Duration::from_secs(1);
 /// The request's way out. Its head is in [`Outgoing`] already.
 pub(super) struct Sending {
     body: Option<Body>,
-    taken: Taken,
+    /// What was taken from the body, until the upstream answers.
+    kept: Kept,
     /// While the body waits for `100 Continue`.
     waits: Option<Box<Waits>>,
     /// Everything was handed to [`Outgoing`].
@@ -49,14 +48,6 @@ struct Waits {
     limit: Deadline,
 }
 
-/// What was taken from the request's body, as long as that can be undone.
-enum Taken {
-    Nothing,
-    /// Nothing more is taken until a byte is written, so that the body can be made whole again.
-    First(Piece),
-    More,
-}
-
 impl Sending {
     /// Takes the request's body, unless there is none.
     pub fn new(request: &mut Request, framing: Framing) -> Self {
@@ -68,7 +59,7 @@ impl Sending {
             gathered: body.is_none(),
             waits: body.as_ref().and_then(|_| Waits::of(request)),
             body,
-            taken: Taken::Nothing,
+            kept: Kept::nothing(),
             review: Deadline::new(),
             reviewed: 0,
             failed: None,
@@ -157,7 +148,7 @@ impl Sending {
                     return Ok(());
                 };
                 if let Some(moved) = moved? {
-                    self.taken = Taken::More;
+                    self.kept.let_go();
                     out.moved(moved).map_err(wrong_length)?;
                     if body.is_end_stream() {
                         out.end(None).map_err(wrong_length)?;
@@ -172,7 +163,7 @@ impl Sending {
             match frame.transpose()?.map(Frame::into_data) {
                 Some(Ok(data)) => {
                     let over = body.is_end_stream();
-                    self.note(|| Piece::Data(data.clone()));
+                    self.kept.note_data(&data);
                     out.push(data).map_err(wrong_length)?;
                     if over {
                         out.end(None).map_err(wrong_length)?;
@@ -182,10 +173,11 @@ impl Sending {
                 Some(Err(frame)) => {
                     let trailers = frame.into_trailers().unwrap_or_default();
                     out.end(Some(&trailers)).map_err(wrong_length)?;
-                    self.note(|| Piece::Trailers(trailers));
+                    self.kept.note_trailers(&trailers);
                     self.gathered = true;
                 }
                 None => {
+                    self.kept.note_end();
                     out.end(None).map_err(wrong_length)?;
                     self.gathered = true;
                 }
@@ -194,15 +186,9 @@ impl Sending {
         Ok(())
     }
 
+    /// Until a byte is written, no more is taken than can be put back.
     fn may_take(&self, out: &Outgoing) -> bool {
-        !matches!(self.taken, Taken::First(_)) || out.total() > 0
-    }
-
-    fn note(&mut self, piece: impl FnOnce() -> Piece) {
-        self.taken = match self.taken {
-            Taken::Nothing => Taken::First(piece()),
-            Taken::First(_) | Taken::More => Taken::More,
-        };
+        out.total() > 0 || self.kept.has_room()
     }
 
     /// The upstream said `100 Continue`.
@@ -214,6 +200,7 @@ impl Sending {
     /// body (RFC 9110, section 10.1.1).
     pub fn answered(&mut self, success: bool) {
         self.unwanted |= self.waits.is_some() && !success;
+        self.kept.let_go();
     }
 
     /// Whether the whole request was written.
@@ -228,16 +215,12 @@ impl Sending {
 
     /// Puts the body back where it came from, if it is still whole; says whether it is.
     pub fn give_back(self, request: &mut Request) -> bool {
-        match (self.body, self.taken) {
-            (None, _) => {}
-            (Some(body), Taken::Nothing) => request.body = body,
-            (Some(rest), Taken::First(first)) => {
-                request.body = Body::stream(Prefixed {
-                    first: Some(first),
-                    rest,
-                });
-            }
-            (Some(_), Taken::More) => return false,
+        let Some(rest) = self.body else {
+            return true;
+        };
+        match self.kept.whole_with(rest) {
+            Some(body) => request.body = body,
+            None => return false,
         }
         true
     }
@@ -258,46 +241,6 @@ impl Waits {
                 limit,
             })
         })
-    }
-}
-
-/// A body whose first piece was taken and put back.
-struct Prefixed {
-    first: Option<Piece>,
-    rest: Body,
-}
-
-impl http_body::Body for Prefixed {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        match self.first.take() {
-            Some(Piece::Data(first)) => Poll::Ready(Some(Ok(Frame::data(first)))),
-            Some(Piece::Trailers(first)) => Poll::Ready(Some(Ok(Frame::trailers(first)))),
-            None => Pin::new(&mut self.rest).poll_frame(cx),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.rest.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let first = match &self.first {
-            Some(Piece::Data(first)) => first.len() as u64,
-            Some(Piece::Trailers(_)) | None => 0,
-        };
-        let rest = self.rest.size_hint();
-        let mut hint = SizeHint::new();
-        if let Some(upper) = rest.upper() {
-            hint.set_upper(upper + first);
-        }
-        hint.set_lower(rest.lower() + first);
-        hint
     }
 }
 

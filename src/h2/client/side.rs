@@ -55,6 +55,8 @@ pub struct Upstream {
     pub waiting: usize,
     /// Keys of streams whose bodies the task has yet to take.
     pub uploads: Vec<u32>,
+    /// Keys of streams whose answer has come: their bodies need not be sent elsewhere.
+    pub seen: Vec<u32>,
 }
 
 impl Default for Upstream {
@@ -66,6 +68,7 @@ impl Default for Upstream {
             released: false,
             waiting: 0,
             uploads: Vec::new(),
+            seen: Vec::new(),
         }
     }
 }
@@ -129,6 +132,11 @@ impl Role for Upstreams {
                 head.ends = ends;
                 stream.side.answered = true;
                 stream.side.head = Some(head);
+                if !stream.sent || stream.side.upload.is_some() {
+                    stream.incoming.wake();
+                    state.side.seen.push(key);
+                    return Ok(());
+                }
             }
         }
         stream.incoming.wake();

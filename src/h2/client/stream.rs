@@ -75,7 +75,7 @@ impl Exchange {
             wait.set(Instant::now() + CONTINUE_WAIT);
             held = Some((body, wait));
         } else if !ends {
-            upload(&mut state, key, Sending::new(body, length));
+            upload(&mut state, key, Sending::keeping(body, length));
         }
         drop(state);
         shared.ready.wake();
@@ -151,7 +151,12 @@ impl Exchange {
             let length = body.size_hint().exact();
             let mut state = self.shared.state();
             if state.find(self.id).is_some() {
-                upload(&mut state, self.key, Sending::new(body, length));
+                let sending = if state.at(self.key).side.answered {
+                    Sending::new(body, length)
+                } else {
+                    Sending::keeping(body, length)
+                };
+                upload(&mut state, self.key, sending);
                 drop(state);
                 self.shared.ready.wake();
             }
@@ -174,10 +179,10 @@ impl Exchange {
         if !unseen {
             return failed(cut).at(Progress::Sent);
         }
-        let untouched = match (self.whole.take(), self.held.take()) {
+        let body = match (self.whole.take(), self.held.take()) {
             (Some(whole), _) => Some(Body::full(whole)),
             (None, Some((held, _))) => Some(held),
-            (None, None) => upload.and_then(Sending::into_untouched),
+            (None, None) => upload.and_then(Sending::into_whole),
         };
         if let Some(body) = body {
             request.body = body;

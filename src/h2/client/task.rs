@@ -113,6 +113,9 @@ impl Task {
                 None => Cut::Lost,
             });
             drop(state);
+            for key in 0..self.uploads.len() as u32 {
+                self.give_back(key);
+            }
             self.room.notify_waiters();
         }
         turn
@@ -180,7 +183,11 @@ impl Task {
         let mut state = self.shared.state();
         std::mem::swap(&mut self.doomed, &mut state.doomed);
         let fresh = std::mem::take(&mut state.side.uploads);
+        let seen = std::mem::take(&mut state.side.seen);
         drop(state);
+        for key in seen {
+            self.let_go(key);
+        }
         for key in std::mem::take(&mut self.doomed) {
             self.give_back(key);
         }
@@ -209,19 +216,35 @@ impl Task {
         }
     }
 
-    /// Gives a body of which nothing was taken back to its exchange, which may send it elsewhere.
+    /// Gives a body back to its exchange, which may send it elsewhere.
     fn give_back(&mut self, key: u32) {
         let Some(upload) = self.uploads.get_mut(key as usize) else {
             return;
         };
-        let sending = upload.sending.take();
         upload.queued = false;
+        // Dropped where no lock is held, if nobody takes it.
+        let Some(sending) = upload.sending.take() else {
+            return;
+        };
         if let Some(stream) = self.shared.state().get(key, upload.id) {
-            stream.side.upload = sending;
+            stream.side.upload = Some(sending);
+        }
+    }
+
+    /// The upstream has begun to answer: what was sent is kept no longer.
+    fn let_go(&mut self, key: u32) {
+        let Some(upload) = self.uploads.get_mut(key as usize) else {
+            return;
+        };
+        if let Some(sending) = &mut upload.sending {
+            sending.let_go();
             return;
         }
-        // Dropped where no lock is held.
-        drop(sending);
+        let mut state = self.shared.state();
+        let stream = state.get(key, upload.id).filter(|stream| stream.sent);
+        let sent = stream.and_then(|stream| stream.side.upload.take());
+        drop(state);
+        drop(sent);
     }
 
     /// Puts a body in line to be sent.
@@ -254,12 +277,13 @@ impl Task {
             let mut cx = Context::from_waker(&upload.waker);
             match sending.poll_send(&mut cx, &self.shared, key, upload.id) {
                 Sent::All => {
-                    upload.sending = None;
+                    let sent = upload.sending.take().filter(Sending::is_whole);
                     let mut state = self.shared.state();
-                    if let Some(stream) = state.get(key, upload.id)
-                        && stream.incoming.ended
-                    {
-                        state.close(upload.id);
+                    match state.get(key, upload.id) {
+                        Some(stream) if stream.incoming.ended => state.close(upload.id),
+                        // It may be refused though all of it was sent.
+                        Some(stream) if sent.is_some() => stream.side.upload = sent,
+                        _ => {}
                     }
                 }
                 Sent::Waits | Sent::Blocked => {}

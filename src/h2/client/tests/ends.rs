@@ -34,7 +34,57 @@ async fn what_the_upstream_has_not_looked_at_comes_back_whole() {
         pieces.send(Ok("hello".into())).unwrap();
         drop(pieces);
         assert_eq!(request.body.collect().await.unwrap().to_bytes(), "hello");
-        // One of which something was sent.
+        // One of which something was sent, all of it, and nothing but its end.
+        for all in ["hel|lo", "hello|", "|"] {
+            let (connection, mut far) = connected(&plain()).await;
+            let (pieces, body) = fed();
+            let asked = ask(&connection, asking("POST", body));
+            far.news().await;
+            let mut parts = all.split('|').filter(|part| !part.is_empty());
+            if let Some(first) = parts.next() {
+                pieces.send(Ok(first.into())).unwrap();
+                far.news().await;
+            }
+            let ended = all.ends_with('|');
+            let pieces = (!ended).then_some(pieces);
+            if ended {
+                assert_eq!(far.news().await, Event::Data(1, vec![], true));
+            }
+            far.send(&frames).await;
+            let (outcome, request) = asked.await.unwrap();
+            assert_eq!(outcome.unwrap_err().progress(), Progress::Unsent, "{all}");
+            assert!(!http_body::Body::is_end_stream(&request.body), "{all}");
+            for part in parts {
+                pieces.as_ref().unwrap().send(Ok(part.into())).unwrap();
+            }
+            drop(pieces);
+            let whole = request.body.collect().await.unwrap().to_bytes();
+            assert_eq!(whole, all.replace('|', ""));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_large_body_of_which_something_was_sent_does_not_come_back() {
+    let (connection, mut far) = connected(&plain()).await;
+    let (pieces, body) = fed();
+    let asked = ask(&connection, asking("POST", body));
+    far.news().await;
+    for _ in 0..2 {
+        pieces.send(Ok(vec![b'x'; 40_000].into())).unwrap();
+    }
+    settled(&mut far).await;
+    far.send(reset(1, Code::REFUSED_STREAM)).await;
+    let (outcome, request) = asked.await.unwrap();
+    assert_eq!(outcome.unwrap_err().progress(), Progress::Unsent);
+    assert!(request.body.is_empty());
+}
+
+/// A stream may last for hours.
+#[tokio::test]
+async fn what_was_sent_is_kept_until_the_answer_begins() {
+    for ended in [false, true] {
+        let (connection, mut far) = connected(&plain()).await;
         let (pieces, body) = fed();
         let asked = ask(&connection, asking("POST", body));
         far.news().await;
