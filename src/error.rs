@@ -120,6 +120,14 @@ impl Error {
         self
     }
 
+    /// The same failure, for another request that it meets as well.
+    #[must_use]
+    pub fn shared(&self) -> Self {
+        let mut error = Error::new(self.0.reason, self.0.detail.clone()).at(self.0.progress);
+        error.0.cause = self.0.cause.as_ref().map(|cause| cause.to_string().into());
+        error
+    }
+
     /// A header of the answer, such as `Retry-After`.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {

@@ -23,7 +23,7 @@ pub struct Multiplexed {
     /// By worker.
     connections: Box<[Mutex<Vec<Shared>>]>,
     /// Held while a connection is made, so that a burst of requests makes one.
-    connecting: Box<[tokio::sync::Mutex<()>]>,
+    connecting: Box<[tokio::sync::Mutex<Option<Failure>>]>,
     /// Given the choice, the endpoint chose HTTP/1.1.
     chose_http1: AtomicBool,
 }
@@ -33,6 +33,12 @@ pub enum Lent {
     Http2(Connection),
     /// The endpoint speaks HTTP/1.1, as was just found out over this connection, or before.
     Http1(Option<Connected>),
+}
+
+/// Why no connection could be made the last time.
+struct Failure {
+    at: Instant,
+    why: Error,
 }
 
 struct Shared {
@@ -60,7 +66,8 @@ impl Multiplexed {
         self.chose_http1.load(Ordering::Relaxed)
     }
 
-    /// A connection for one more request. A new one with TLS offers what `offer` says.
+    /// A connection for one more request. A new one with TLS offers what `offer` says. Requests that wait while one is
+    /// made share what comes of it: the connection, or that there is none.
     ///
     /// # Errors
     /// `connect_failed`, `connect_timeout`, `tls_failed`.
@@ -77,7 +84,7 @@ impl Multiplexed {
         if !fresh && let Some(connection) = self.pick(limits, client, asked) {
             return Ok(Lent::Http2(connection));
         }
-        let _turn = self.connecting[process::current_worker()].lock().await;
+        let mut turn = self.connecting[process::current_worker()].lock().await;
         // Another request may have made one while this waited for its turn.
         if let Some(connection) = self.pick(limits, client, Instant::now())
             && (!fresh || connection.made >= asked)
@@ -87,6 +94,10 @@ impl Multiplexed {
         if offer == Offer::Both && self.chose_http1() {
             return Ok(Lent::Http1(None));
         }
+        if let Some(failure) = turn.as_ref().filter(|failure| failure.at > asked) {
+            return Err(failure.why.shared());
+        }
+        *turn = None;
         let secure = secure.map(|secure| (secure, offer));
         let made = tokio::time::timeout(connect_timeout, async {
             let connected = connector::connect(&self.address, connect_timeout, secure).await?;
@@ -101,10 +112,17 @@ impl Multiplexed {
                 crate::error::CONNECT_TIMEOUT,
                 "connecting to the upstream took too long",
             ))
-        })?;
+        });
         let (connection, terms) = match made {
-            Ok(made) => made,
-            Err(connected) => return Ok(Lent::Http1(Some(connected))),
+            Ok(Ok(made)) => made,
+            Ok(Err(connected)) => return Ok(Lent::Http1(Some(connected))),
+            Err(error) => {
+                *turn = Some(Failure {
+                    at: Instant::now(),
+                    why: error.shared(),
+                });
+                return Err(error);
+            }
         };
         self.mine().push(Shared {
             connection: connection.clone(),
@@ -188,3 +206,7 @@ impl Shared {
                 .is_some_and(|limit| now - self.connection.made >= limit)
     }
 }
+
+#[cfg(test)]
+#[path = "multiplexed_tests.rs"]
+mod tests;
