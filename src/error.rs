@@ -44,6 +44,8 @@ pub const TLS_FAILED: Reason = Reason::new("tls_failed", 502);
 pub const UPSTREAM_RESET: Reason = Reason::new("upstream_reset", 502);
 /// The upstream's answer is not HTTP, or ambiguous.
 pub const UPSTREAM_PROTOCOL_ERROR: Reason = Reason::new("upstream_protocol_error", 502);
+/// The caller wants to change the protocol, and the one spoken to the upstream has no way to.
+pub const UPGRADE_UNSUPPORTED: Reason = Reason::new("upgrade_unsupported", 502);
 /// No endpoint can take the request.
 pub const NO_HEALTHY_ENDPOINT: Reason = Reason::new("no_healthy_endpoint", 503);
 /// A limit on requests at once is reached.

@@ -23,7 +23,7 @@ use self::task::Task;
 use super::settings::Local;
 use super::shared::Shared;
 use crate::body::Body;
-use crate::error::{BAD_REQUEST, Error, UPSTREAM_RESET};
+use crate::error::{BAD_REQUEST, Error, UPGRADE_UNSUPPORTED, UPSTREAM_RESET};
 use crate::io::Io;
 use crate::message::{Request, Response};
 
@@ -34,6 +34,9 @@ pub const BUSY: usize = 100;
 const CONNECTION_WINDOW: u32 = BUSY as u32 * super::STREAM_WINDOW;
 /// Bytes of an answer's head.
 const MAX_HEADER_LIST: u32 = 256 << 10;
+
+const NO_UPGRADE: &str = "the upstream is spoken to over HTTP/2, where no connection can be upgraded, as for WebSocket; \
+     its `protocol` has to be \"http1\" or \"auto\" for that";
 
 /// A connection to an upstream; clones share it.
 #[derive(Clone)]
@@ -102,14 +105,17 @@ impl Connection {
     /// Sends a request. On failure `request` has its body back if nothing was sent.
     ///
     /// # Errors
-    /// `upstream_reset`, `upstream_protocol_error`, those of the request's own body, and `bad_request` for what cannot
-    /// go over HTTP/2.
+    /// `upstream_reset`, `upstream_protocol_error`, those of the request's own body, and `bad_request` and
+    /// `upgrade_unsupported` for what cannot go over HTTP/2.
     pub async fn exchange(&mut self, request: &mut Request) -> Result<Response, Error> {
         if request.authority.is_none() {
             return Err(refuse("a request without Host cannot go over HTTP/2"));
         }
         if request.method == Method::CONNECT {
             return Err(refuse("CONNECT to an HTTP/2 upstream is not built yet"));
+        }
+        if request.upgrade.is_some() {
+            return Err(Error::new(UPGRADE_UNSUPPORTED, NO_UPGRADE));
         }
         let under_way = UnderWay::new(&self.in_flight);
         while !self.has_room()? {

@@ -356,3 +356,64 @@ async fn an_early_answer_ends_the_request() {
     settled(&mut far).await;
     assert!(pieces.is_closed());
 }
+
+/// Trailers-only answers of gRPC end with their heads, and no others do.
+#[tokio::test]
+async fn an_end_apart_from_its_head_is_told_from_one_with_it() {
+    let (connection, mut far) = connected(&plain()).await;
+    let asked = ask(&connection, asking("GET", Body::empty()));
+    far.news().await;
+    far.send([headers(1, false, &[(":status", "200")]), data(1, true, b"")].concat())
+        .await;
+    let mut response = asked.await.unwrap().0.unwrap();
+    assert!(!http_body::Body::is_end_stream(&response.body));
+    assert!(response.body.frame().await.is_none());
+    let asked = ask(&connection, asking("GET", Body::empty()));
+    far.news().await;
+    far.send(headers(3, true, &[(":status", "200")])).await;
+    assert!(asked.await.unwrap().0.unwrap().body.is_empty());
+    assert_eq!(connection.in_flight(), 0);
+}
+
+#[tokio::test]
+async fn the_end_of_a_request_stays_apart_from_its_head() {
+    let (connection, mut far) = connected(&plain()).await;
+    let nothing = http_body_util::Empty::new().map_err(|never| match never {});
+    let body = Body::stream(nothing.with_trailers(std::future::ready(None)));
+    assert_eq!(http_body::Body::size_hint(&body).exact(), Some(0));
+    let _asked = ask(&connection, asking("POST", body));
+    assert!(matches!(far.news().await, Event::Headers(1, _, false)));
+    assert_eq!(far.news().await, Event::Data(1, vec![], true));
+}
+
+/// As a server does that reads by 512 bytes, and tells so for the stream and for the connection.
+#[tokio::test(start_paused = true)]
+async fn windows_that_grow_by_what_was_read_are_no_flood() {
+    const LENGTH: usize = 8 << 20;
+    let (connection, mut far) = connected(&plain()).await;
+    let _asked = ask(&connection, asking("POST", Body::full(vec![b'x'; LENGTH])));
+    far.news().await;
+    let mut left = LENGTH;
+    while left > 0 {
+        let Event::Data(1, piece, _) = far.news().await else {
+            panic!("{left} bytes are missing");
+        };
+        left -= piece.len();
+        for read in piece.chunks(512) {
+            let read = read.len() as u32;
+            far.send([window_update(0, read), window_update(1, read)].concat())
+                .await;
+        }
+    }
+    settled(&mut far).await;
+}
+
+#[tokio::test]
+async fn an_upgrade_is_refused_and_not_forgotten() {
+    let (connection, mut far) = connected(&plain()).await;
+    let mut request = asking("GET", Body::empty());
+    request.upgrade = Some("websocket".parse().unwrap());
+    let error = ask(&connection, request).await.unwrap().0.unwrap_err();
+    assert_eq!(error.reason(), crate::error::UPGRADE_UNSUPPORTED);
+    settled(&mut far).await;
+}
