@@ -2,7 +2,7 @@
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use crate::error::{Error, Reason};
+use crate::error::{CALLER_GONE, DEADLINE_EXCEEDED, Error, Reason};
 use crate::headers::Headers;
 
 pub const STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -119,6 +119,17 @@ impl Status {
         }
     }
 
+    /// What a caller reads out of the reset that cuts an answer short, which is the upstream's own where it means
+    /// something, and else INTERNAL_ERROR.
+    pub fn of_cut(error: &Error) -> Self {
+        match (error.reason(), error.stream_code()) {
+            (DEADLINE_EXCEEDED, _) => Status::DEADLINE_EXCEEDED,
+            (CALLER_GONE, _) => Status::CANCELLED,
+            (_, Some(_)) => Status::of_error(error),
+            _ => Status::INTERNAL,
+        }
+    }
+
     /// What callers read out of an answer that has no status of gRPC ("HTTP to gRPC Status Code Mapping").
     pub fn of_http(status: StatusCode) -> Self {
         match status.as_u16() {
@@ -186,6 +197,21 @@ mod tests {
                 dialect,
                 "{content_type}"
             );
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_cut_ends_as_its_caller_reads_it() {
+        let cut = |reason: Reason| Error::new(reason, "cut");
+        let upstream = crate::error::UPSTREAM_RESET;
+        for (error, name) in [
+            (cut(upstream), "INTERNAL"),
+            (cut(upstream).with_stream_code(0x8), "CANCELLED"),
+            (cut(upstream).with_stream_code(0xb), "RESOURCE_EXHAUSTED"),
+            (cut(DEADLINE_EXCEEDED), "DEADLINE_EXCEEDED"),
+            (cut(CALLER_GONE), "CANCELLED"),
+        ] {
+            assert_eq!(Status::of_cut(&error).name(), name, "{error}");
         }
     }
 

@@ -220,7 +220,10 @@ impl Guard for Finish {
     fn end(&mut self, end: End<'_>, passed: u64) {
         match end {
             End::Complete => {}
-            End::Failed(error) => self.failed(error),
+            End::Failed(error) => {
+                self.failed(error);
+                self.grpc_status = Some(Status::of_cut(error));
+            }
             End::Dropped => self.reason = self.reason.or(Some(CALLER_GONE)),
         }
         self.finish(passed);
