@@ -55,3 +55,35 @@ impl Interim for Quiet {
         self.0.poll_body_begun(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+    use crate::testing::{Caller, request};
+
+    #[test]
+    fn a_caller_hears_nothing_and_is_still_asked_for_its_body() {
+        let caller = Arc::new(Caller::default());
+        let mut request = request("PUT", "/");
+        request.context.interim = Some(caller.clone());
+        DropInterim::new(Some(Config::Drop))
+            .unwrap()
+            .enter(&mut request)
+            .unwrap();
+        let quiet = request.context.interim.unwrap();
+        quiet.send(StatusCode::EARLY_HINTS, &Headers::new());
+        assert_eq!(caller.heard(), []);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(quiet.poll_body_begun(&mut cx).is_pending());
+        caller.begin_body();
+        assert!(quiet.poll_body_begun(&mut cx).is_ready());
+    }
+
+    #[test]
+    fn what_passes_costs_nothing() {
+        assert!(DropInterim::new(Some(Config::Pass)).is_none());
+        assert!(DropInterim::new(None).is_none());
+    }
+}

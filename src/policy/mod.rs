@@ -117,6 +117,7 @@ impl Config {
         self.timeout.get_or_insert(on(timeout::DEFAULT_TIMEOUT));
         let idle = on(timeout::DEFAULT_IDLE_TIMEOUT);
         self.idle_timeout.get_or_insert(idle);
+        (self.interim_responses).get_or_insert(interim_responses::Config::Pass);
         self
     }
 
