@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use http_body::Body as _;
+
 use super::Connection;
 use crate::h1::reader::Piece;
 use crate::message::Response;
@@ -89,7 +91,8 @@ impl Connection {
     /// Whether the connection can be used again behind an answer that comes before the end of its request's body. If
     /// not, the head has to say so (RFC 9112, section 9.6).
     pub(super) async fn can_go_on_behind(&mut self, response: &Response) -> bool {
-        if response.body.is_stream() {
+        // A body without a byte, though its end may come from a stream, takes no time in which more could be read.
+        if response.body.is_stream() && response.body.size_hint().exact() != Some(0) {
             // The upstream may read on while it answers. If it refuses, it most likely does not.
             return response.status.is_success() || self.has_short_rest();
         }

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 
+use super::server_ends::Claims;
 use super::*;
 
 const NEXT: &str = "GET /2 HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -41,6 +42,11 @@ async fn an_answer_before_the_end_of_a_long_body_says_that_it_is_the_last() {
         (long, "abc", whole(refused)),
         (long, "abc", streaming(refused)),
         (long, "", whole(fine)),
+        (
+            long,
+            "",
+            Response::new(fine, Body::stream(Claims(0, pieces(&[])))),
+        ),
         (chunked, "3\r\nabc\r\n", whole(refused)),
         (chunked, "3\r\nabc\r\n", streaming(refused)),
         (chunked, "", whole(fine)),
