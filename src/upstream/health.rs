@@ -26,7 +26,7 @@ use crate::value::Duration;
 mod grpc;
 mod probe;
 
-use probe::Probe;
+use probe::{Failure, Probe};
 
 const CHECKS: &str = "outrigger_health_checks_total";
 
@@ -329,8 +329,11 @@ async fn check_all(rounds: Arc<Rounds>, follower: Arc<Follower>) {
 /// Checks one endpoint again and again.
 async fn check(rounds: Arc<Rounds>, endpoint: Arc<Endpoint>) {
     loop {
-        let result = rounds.probe.ask(&endpoint).await;
-        rounds.note(&endpoint, result);
+        match rounds.probe.ask(&endpoint).await {
+            Ok(()) => rounds.note(&endpoint, Ok(())),
+            Err(Failure::Ill(why)) => rounds.note(&endpoint, Err(why)),
+            Err(Failure::NotAsked) => {}
+        }
         tokio::time::sleep(jittered(rounds.config.interval.0)).await;
     }
 }

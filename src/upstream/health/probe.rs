@@ -14,6 +14,7 @@ use super::super::endpoint::Endpoint;
 use super::super::terms::Secure;
 use super::{Question, grpc};
 use crate::body::Body;
+use crate::error::OVERLOADED;
 use crate::h1;
 use crate::h2;
 use crate::message::{Context, Request, Response};
@@ -35,13 +36,28 @@ pub struct Probe {
     pub timeout: Duration,
 }
 
+/// Why nothing good is known of an endpoint.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It does not count as healthy.
+    Ill(String),
+    /// This process had no descriptor to ask with, which says nothing of the endpoint.
+    NotAsked,
+}
+
+impl From<String> for Failure {
+    fn from(why: String) -> Self {
+        Failure::Ill(why)
+    }
+}
+
 impl Probe {
     /// # Errors
-    /// Why the endpoint does not count as healthy.
-    pub async fn ask(&self, endpoint: &Endpoint) -> Result<(), String> {
+    /// Why the endpoint does not count as healthy, or that it could not be asked.
+    pub async fn ask(&self, endpoint: &Endpoint) -> Result<(), Failure> {
         match tokio::time::timeout(self.timeout, self.answer(endpoint)).await {
             Ok(answer) => answer,
-            Err(_) => Err(format!("no answer within {:?}", self.timeout)),
+            Err(_) => Err(format!("no answer within {:?}", self.timeout).into()),
         }
     }
 
@@ -53,14 +69,20 @@ impl Probe {
         }
     }
 
-    async fn answer(&self, endpoint: &Endpoint) -> Result<(), String> {
+    async fn answer(&self, endpoint: &Endpoint) -> Result<(), Failure> {
         let secure = self.client.as_ref().map(|client| {
             let endpoint = &endpoint.name;
             (Secure { client, endpoint }, self.offer())
         });
         let connected = connector::connect(&endpoint.address, self.timeout, secure)
             .await
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| {
+                if error.reason() == OVERLOADED {
+                    Failure::NotAsked
+                } else {
+                    Failure::Ill(error.to_string())
+                }
+            })?;
         let chose_http2 = connected.protocol.as_deref() == Some(tls::HTTP2);
         let io = connected.io;
         match &self.question {
@@ -73,7 +95,7 @@ impl Probe {
                 };
                 match expected.contains(&response.status) {
                     true => Ok(()),
-                    false => Err(format!("it answers {}", response.status)),
+                    false => Err(format!("it answers {}", response.status).into()),
                 }
             }
             Question::Grpc(service) => {
@@ -89,7 +111,7 @@ impl Probe {
                 }
                 request.body = Body::full(grpc::question(service));
                 let response = over_http2(io, &mut request).await?;
-                judge(response).await
+                Ok(judge(response).await?)
             }
         }
     }
