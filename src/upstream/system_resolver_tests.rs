@@ -1,9 +1,11 @@
 //! The hosts file, the loopback names, and a name server of our own.
 
+use std::sync::Mutex;
+
 use super::*;
-use hickory_resolver::proto::op::Message;
-use hickory_resolver::proto::rr::Record;
+use hickory_resolver::proto::op::{Message, ResponseCode};
 use hickory_resolver::proto::rr::rdata::{A, AAAA, SRV};
+use hickory_resolver::proto::rr::{Name, Record};
 use tokio::net::UdpSocket;
 
 fn resolver(hosts: Option<&str>) -> (tempfile::TempDir, SystemResolver) {
@@ -83,9 +85,11 @@ enum Reply {
 
 use Reply::{Code, Silence};
 
+type Answering = Box<dyn Fn(&str, RecordType) -> Reply + Send>;
+
 /// A resolver that asks a name server on the loopback, by a resolv.conf with these lines.
 struct World {
-    server: tokio::task::JoinHandle<()>,
+    servers: Vec<tokio::task::JoinHandle<()>>,
     resolver: SystemResolver,
     asked: Arc<Mutex<Vec<String>>>,
 }
@@ -93,19 +97,25 @@ struct World {
 impl World {
     /// `reply` is asked with a name and a type of record.
     async fn new(conf: &str, reply: impl Fn(&str, RecordType) -> Reply + Send + 'static) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let mut server = NameServerConfig::udp(Ipv4Addr::LOCALHOST.into());
-        server.connections[0].port = socket.local_addr().unwrap().port();
+        Self::with(conf, vec![Box::new(reply)]).await
+    }
+
+    /// With a name server for each of `replies`.
+    async fn with(conf: &str, replies: Vec<Answering>) -> Self {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (mut configs, mut servers) = (Vec::new(), Vec::new());
+        for reply in replies {
+            let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let mut server = NameServerConfig::udp(Ipv4Addr::LOCALHOST.into());
+            server.connections[0].port = socket.local_addr().unwrap().port();
+            configs.push(server);
+            servers.push(tokio::spawn(serve(socket, asked.clone(), reply)));
+        }
         let conf = resolv_conf::parse(conf.as_bytes(), "", &mut OddLines::default());
         let (_dir, mut resolver) = resolver(None);
-        resolver.dns.last = Mutex::new(Last {
-            stamp: None,
-            looked: true,
-            value: Some(Arc::new(Dns::new(conf, vec![server]).unwrap())),
-        });
-        let asked = Arc::new(Mutex::new(Vec::new()));
+        resolver.dns = Reread::saying(NameServers::new(conf, configs).unwrap());
         World {
-            server: tokio::spawn(serve(socket, asked.clone(), reply)),
+            servers,
             resolver,
             asked,
         }
@@ -125,15 +135,11 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        self.server.abort();
+        self.servers.iter().for_each(|server| server.abort());
     }
 }
 
-async fn serve(
-    socket: UdpSocket,
-    names: Arc<Mutex<Vec<String>>>,
-    reply: impl Fn(&str, RecordType) -> Reply,
-) {
+async fn serve(socket: UdpSocket, names: Arc<Mutex<Vec<String>>>, reply: Answering) {
     let mut buffer = [0; 1024];
     loop {
         let (len, from) = socket.recv_from(&mut buffer).await.unwrap();
@@ -306,4 +312,25 @@ async fn silence_below_one_domain_leaves_a_whole_name_to_be_found() {
     assert_eq!(world.found("app.example.com").await, ["10.0.0.1"]);
     let asked = ["app.example.com.ns.svc.", "app.example.com."];
     assert_eq!(world.asked(), asked);
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_does_not_speak_for_the_others() {
+    for refusal in [ResponseCode::ServFail, ResponseCode::Refused] {
+        // The second is slower than the first, and never the first to answer.
+        let asked = Mutex::new(std::collections::HashSet::new());
+        let good = move |name: &str, kind: RecordType| {
+            let before = !asked.lock().unwrap().insert((name.to_owned(), kind));
+            match (name, kind) {
+                _ if !before => Silence,
+                ("app.x.", RecordType::A) => v4(1),
+                ("app.x.", RecordType::AAAA) => v6(),
+                _ => NO_NAME,
+            }
+        };
+        let bad = move |_: &str, _: RecordType| Code(refusal);
+        let conf = "search w x\noptions timeout:2 attempts:1";
+        let world = World::with(conf, vec![Box::new(bad), Box::new(good)]).await;
+        assert_eq!(world.found("app").await, ["10.0.0.1", "fd00::1"]);
+    }
 }
