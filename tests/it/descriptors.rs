@@ -1,6 +1,6 @@
 //! What works when callers have as many connections open as the process may have files.
 
-use crate::support::{Client, Launch, Origin, SOON, Setup, eventually};
+use crate::support::{Client, Gate, Launch, Origin, SOON, Script, Setup, eventually};
 
 #[test]
 fn the_soft_limit_is_raised_to_the_hard_one() {
@@ -53,4 +53,48 @@ fn a_listener_that_may_have_more_connections_than_files_is_a_warning() {
     let setup = Setup::to(&Origin::start()).listener("max_connections = 100");
     let proxy = Launch::new(setup.toml()).open_files(256, 256).start();
     assert!(!proxy.log().contains("files open"));
+}
+
+#[test]
+fn an_upstream_is_not_blamed_for_a_lack_of_descriptors() {
+    let gate = Gate::new();
+    let slow = Script::at_head().wait(&gate).answering("200 OK", "late");
+    let origin = Origin::start().on("/slow", slow);
+    let setup = Setup::to(&origin).upstream("health_check = { tcp = true, interval = \"40ms\" }");
+    let proxy = Launch::new(setup.toml())
+        .open_files(256, 256)
+        .probes()
+        .start();
+    let mut callers: Vec<Client> = (0..140).map(|_| proxy.client()).collect();
+    eventually(SOON, "all are accepted", || {
+        proxy.metrics().sum("outrigger_downstream_connections", &[]) == 140.0
+    });
+    for caller in &mut callers {
+        caller.send_request("GET", "/slow", &[], "");
+    }
+    eventually(SOON, "some are refused", || {
+        let overloaded = [("reason", "overloaded")];
+        proxy.metrics().sum("outrigger_refused_total", &overloaded) > 0.0
+    });
+    assert_eq!(proxy.probe_client().get("/readyz").status, 200);
+    gate.open();
+    let answers = callers.iter_mut().map(Client::read_answer);
+    let (good, refused): (Vec<_>, Vec<_>) = answers.partition(|answer| answer.status == 200);
+    assert!(!good.is_empty());
+    for answer in refused {
+        answer.assert_refused(503, "overloaded");
+    }
+    drop(callers);
+    assert_eq!(proxy.get("/").status, 200);
+    let metrics = proxy.metrics();
+    for counted in [
+        "outrigger_upstream_connects_total",
+        "outrigger_health_checks_total",
+    ] {
+        assert_eq!(
+            metrics.sum(counted, &[("result", "failed")]),
+            0.0,
+            "{counted}"
+        );
+    }
 }
