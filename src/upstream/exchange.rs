@@ -1,5 +1,7 @@
 //! One request and its answer: admission, an endpoint, a connection, and the one resend that is always safe.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use http_body::Body as _;
 
@@ -27,12 +29,18 @@ pub enum Resend {
     Unprocessed,
 }
 
+/// How often a request is sent once more at most because the connection that it went over ended. Of such a request
+/// the upstream has seen nothing, so that more attempts are no more work for it.
+const UNSEEN: u32 = 8;
+
 /// What one attempt came to.
 struct Attempt {
     outcome: Result<Box<Response>, Error>,
     /// Whether it went over a connection that had been used before.
     reused: bool,
     http2: bool,
+    /// The upstream ended the connection and has not looked at the request.
+    unseen: bool,
     /// What it says about the endpoint.
     verdict: Verdict,
 }
@@ -95,10 +103,7 @@ impl Upstream {
             Err(ref error) if self.may_resend(resend, error, &request, first.reused, had_body) => {
                 tracing::debug!(upstream = %self.name(), %error, "sending a request once more");
                 drop(load);
-                note_tried(&mut request, &endpoint);
-                let (endpoint, load) = self.pick(&request, Some(&endpoint))?;
-                let second = Box::pin(self.attempt(&endpoint, &load, &mut request, true)).await;
-                (endpoint, load, second)
+                Box::pin(self.send_again(endpoint, &mut request, resend, had_body)).await?
             }
             _ => (endpoint, load, first),
         };
@@ -127,6 +132,32 @@ impl Upstream {
             _admission: admission,
         });
         Ok(response)
+    }
+
+    /// Sends a request once more that `failed` did not take; and a few times more while it meets connections that end
+    /// before the upstream looks at it, as happens when more requests wait than a connection may carry in its life.
+    async fn send_again(
+        &self,
+        mut failed: Arc<Endpoint>,
+        request: &mut Request,
+        resend: Resend,
+        had_body: bool,
+    ) -> Result<(Arc<Endpoint>, LoadGuard, Attempt), Error> {
+        let mut left = UNSEEN;
+        loop {
+            note_tried(request, &failed);
+            let (endpoint, load) = self.pick(request, Some(&failed))?;
+            let attempt = self.attempt(&endpoint, &load, request, true).await;
+            left -= 1;
+            let again = attempt.unseen && left > 0;
+            match &attempt.outcome {
+                Err(error) if again && self.may_resend(resend, error, request, true, had_body) => {
+                    drop(load);
+                    failed = endpoint;
+                }
+                _ => return Ok((endpoint, load, attempt)),
+            }
+        }
     }
 
     async fn attempt(
@@ -199,6 +230,7 @@ impl Upstream {
             outcome: h1::client::exchange(lease, request).await,
             reused,
             http2: false,
+            unseen: false,
             verdict: Verdict::Neither,
         }
     }
@@ -224,8 +256,11 @@ impl Upstream {
         if !reused {
             self.metrics().connected(Ok(()));
         }
+        let outcome = connection.exchange(request).await.map(Box::new);
+        let unsent = |error: &Error| error.progress() == Progress::Unsent;
         Attempt {
-            outcome: connection.exchange(request).await.map(Box::new),
+            unseen: outcome.as_ref().is_err_and(unsent) && connection.is_closed(),
+            outcome,
             reused,
             http2: true,
             verdict: Verdict::Neither,
@@ -240,6 +275,7 @@ impl Upstream {
             outcome: Err(error),
             reused: false,
             http2: false,
+            unseen: false,
             verdict: Verdict::Neither,
         }
     }

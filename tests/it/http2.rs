@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 
-use crate::support::frames::{DATA, FrameClient, GOAWAY, HEADERS, RST_STREAM, SETTINGS};
+use crate::support::frames::{FrameClient, GOAWAY, HEADERS, RST_STREAM, SETTINGS};
 use crate::support::{
     Gate, H2Client, H2Origin, Launch, Origin, Proxy, Refusing, SOON, Script, Setup, eventually,
 };
@@ -272,62 +272,6 @@ fn a_listener_speaks_only_the_protocols_that_it_names() {
     let goaway = FrameClient::over(http1).next(GOAWAY).unwrap();
     assert_eq!(goaway.payload[4..8], 1u32.to_be_bytes(), "PROTOCOL_ERROR");
     assert!(goaway.payload[8..].starts_with(b"HTTP/2 is spoken here"));
-}
-
-#[test]
-fn a_request_that_an_upstream_refused_unseen_is_sent_once_more() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let setup = Setup::to_address(listener.local_addr().unwrap());
-    let proxy = Launch::new(setup.upstream(r#"protocol = "http2""#).toml())
-        .one_worker()
-        .start();
-    let mut client = proxy.client();
-    client.send_request("POST", "/", &[], "");
-    let mut origin = FrameClient::accept(&listener);
-    let refused = origin.next(HEADERS).unwrap().stream;
-    origin.refuse(refused);
-    // The second attempt goes over a connection of its own.
-    let mut origin = FrameClient::accept(&listener);
-    let taken = origin.next(HEADERS).unwrap().stream;
-    origin.answer(taken);
-    assert_eq!(client.read_answer_to("POST").status, 200);
-}
-
-/// As many clients send it; without `retry`, and whatever a `retry` says of methods.
-#[test]
-fn a_body_that_came_behind_its_head_is_sent_once_more_to_who_refused_it_unseen() {
-    for retry in [
-        "",
-        r#"retry = { attempts = 1, backoff = "1ms" }"#,
-        r#"retry = { attempts = 1, backoff = "1ms", per_try_timeout = "10s" }"#,
-    ] {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let setup = Setup::to_address(listener.local_addr().unwrap())
-            .upstream(r#"protocol = "http2""#)
-            .route(retry);
-        let proxy = Launch::new(setup.toml()).one_worker().start();
-        let mut client = proxy.client();
-        client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n");
-        let mut origin = FrameClient::accept(&listener);
-        let refused = origin.next(HEADERS).unwrap().stream;
-        client.send("hel");
-        assert_eq!(origin.next(DATA).unwrap().payload, b"hel");
-        client.send("lo");
-        assert_eq!(origin.next(DATA).unwrap().payload, b"lo");
-        origin.refuse(refused);
-        if retry.is_empty() {
-            // At once, and over a connection of its own.
-            origin = FrameClient::accept(&listener);
-        }
-        let taken = origin.next(HEADERS).unwrap().stream;
-        let mut body = Vec::new();
-        while body.len() < 5 {
-            body.extend(origin.next(DATA).unwrap().payload);
-        }
-        assert_eq!(body, b"hello");
-        origin.answer(taken);
-        assert_eq!(client.read_answer_to("POST").status, 200, "{retry}");
-    }
 }
 
 #[test]

@@ -39,6 +39,7 @@ mod health_checks;
 mod hostile;
 mod http2;
 mod http2_limits;
+mod http2_refused;
 mod identity;
 mod jwt;
 mod layering;
