@@ -18,7 +18,7 @@ use crate::process::{self, descriptors, load, load::Load, pages::Program};
 use crate::proxy::Proxy;
 use crate::reload::{self, Reloader, Source, Status};
 use crate::snapshot::{Snapshot, Tools};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Telemetry, flood};
 use crate::upstream::SystemResolver;
 use crate::watch::Watch;
 use crate::worker::Workers;
@@ -94,6 +94,7 @@ async fn serve(
     let status = reloader.status();
     tokio::spawn(recall_expired(status.clone()));
     tokio::spawn(drop_gone_series(telemetry.clone()));
+    tokio::spawn(sum_up_floods());
 
     let (orders, mut received) = mpsc::channel(ORDERS);
     let draining = Arc::new(AtomicBool::new(false));
@@ -166,6 +167,7 @@ async fn serve(
         () = drained => End::Drained,
         () = ends.received() => End::Cut,
     };
+    flood::sum_up_all();
     tracing::info!(?end, "the proxy ends");
     Ok(end)
 }
@@ -219,6 +221,15 @@ async fn recall_expired(status: Arc<Status>) {
         for listener in status.listeners() {
             listener.recall_expired();
         }
+    }
+}
+
+/// Has the log tell in time how many lines it did not write.
+async fn sum_up_floods() {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        ticks.tick().await;
+        flood::sum_up();
     }
 }
 

@@ -8,10 +8,17 @@ use metrics::counter;
 use super::Accepted;
 use crate::io::Io;
 use crate::peer::Peer;
+use crate::telemetry::flood::{self, Kind, Like};
 use crate::tls::handshake::{self, Refusal};
 use crate::tls::inbound::Server;
 
 const HANDSHAKES: &str = "outrigger_tls_handshakes_total";
+
+static FAILED: Kind = Kind {
+    message: "a TLS handshake failed",
+    severe: false,
+    first: 10,
+};
 
 /// What came of a handshake.
 pub enum Secured {
@@ -82,12 +89,20 @@ impl Accepted {
                 server_name,
             }) => {
                 count(&listener.name, label, 1);
-                tracing::info!(
-                    listener = %listener.name,
-                    peer = %peer.address,
-                    server_name,
-                    "a TLS handshake failed: {why}"
-                );
+                let like = Like {
+                    listener: Some(listener.name.clone()),
+                    reason: Some(label),
+                    cause: Some(why.to_string().into()),
+                    ..Like::default()
+                };
+                if flood::passes(&FAILED, like) {
+                    tracing::info!(
+                        listener = %listener.name,
+                        peer = %peer.address,
+                        server_name,
+                        "{}: {why}", FAILED.message
+                    );
+                }
                 Secured::No
             }
         }

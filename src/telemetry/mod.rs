@@ -1,6 +1,7 @@
 //! What the proxy tells about itself: metrics and logs.
 
 pub mod access_log;
+pub mod flood;
 mod gone;
 pub mod log;
 pub mod metrics;
