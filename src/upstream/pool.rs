@@ -289,6 +289,7 @@ impl Pooled {
             limit.is_some_and(|limit| now.duration_since(start) >= limit)
         };
         past(limits.idle_timeout.0, self.since)
+            || past(self.connection.kept_for(), self.since)
             || past(limits.max_age.0, self.made)
             || self.terms.are_over(client, now)
     }

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
@@ -15,6 +16,7 @@ use crate::error::{Error, Progress, UPSTREAM_PROTOCOL_ERROR, UPSTREAM_RESET};
 use crate::h1::framing::Framing;
 use crate::h1::head::ResponseHead;
 use crate::h1::reader::{Fault, Piece, Reader};
+use crate::headers::{Headers, Name};
 use crate::io::Io;
 use crate::message::{Request, Response, Upgraded};
 use crate::pipe::Pipe;
@@ -71,9 +73,11 @@ pub(super) fn answer<L: Loan>(
     let Heard {
         mut response,
         framing,
-        keep_alive,
+        mut keep_alive,
         protocol,
     } = heard;
+    loan.connection().kept_for = kept_for(&response.headers);
+    keep_alive &= loan.connection().kept_for != Some(Duration::ZERO);
     sending.answered(response.status.is_success());
     let over = sending.is_over(&loan.connection().out);
     if switches {
@@ -122,6 +126,21 @@ pub(super) fn answer<L: Loan>(
         }
     }
     Ok(response)
+}
+
+/// How long the connection may lie idle when `Keep-Alive: timeout=N` says for how long the upstream keeps it (RFC 2068,
+/// section 19.7.1.1). A second less: a request that is sent just when it closes fails.
+fn kept_for(headers: &Headers) -> Option<Duration> {
+    const KEEP_ALIVE: Name = Name::new("keep-alive");
+    let parameters = std::str::from_utf8(headers.find(&KEEP_ALIVE)?).ok()?;
+    let timeout = parameters.split(',').find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        let seconds: u64 = value.trim().trim_matches('"').parse().ok()?;
+        name.trim()
+            .eq_ignore_ascii_case("timeout")
+            .then_some(seconds)
+    })?;
+    Some(Duration::from_secs(timeout.saturating_sub(1)))
 }
 
 /// The body of an answer, read from the upstream's connection as it is polled for.

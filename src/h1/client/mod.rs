@@ -35,6 +35,7 @@ pub struct Connection {
     io: Io,
     reader: Reader,
     out: Outgoing,
+    kept_for: Option<Duration>,
 }
 
 /// Whoever lends a connection for one exchange; dropping the loan closes it.
@@ -54,7 +55,13 @@ impl Connection {
             io,
             reader: Reader::new(),
             out: Outgoing::default(),
+            kept_for: None,
         }
+    }
+
+    /// How long it may lie idle by what the upstream said last, if that says anything of it.
+    pub fn kept_for(&self) -> Option<Duration> {
+        self.kept_for
     }
 
     /// Whether the upstream has neither closed this idle connection nor sent anything, as far as the event loop

@@ -328,3 +328,32 @@ async fn a_tunnel_hands_out_the_connection() {
     assert_eq!(response.upgrade.unwrap().early, "raw");
     assert!(far.read_now().starts_with("CONNECT there:443 HTTP/1.1\r\n"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn how_long_the_upstream_keeps_the_connection_is_heard() {
+    for (said, kept_for) in [
+        ("", None),
+        ("Keep-Alive: timeout=5, max=100\r\n", Some(4)),
+        ("Keep-Alive: max=100,TIMEOUT = \"2\"\r\n", Some(1)),
+        ("Keep-Alive: max=100\r\n", None),
+        ("Keep-Alive: timeout=soon\r\n", None),
+    ] {
+        let (io, mut far) = unix();
+        let (lent, back) = upstream(io);
+        let head = format!("HTTP/1.1 200 OK\r\n{said}Content-Length: 2\r\n\r\nok");
+        far.send(head).await;
+        exchange(lent, &mut get()).await.unwrap();
+        let kept = back.lock().unwrap().as_ref().map(Upstream::kept_for);
+        assert_eq!(kept, Some(kept_for.map(Duration::from_secs)), "{said}");
+    }
+    for seconds in [0, 1] {
+        let (io, mut far) = unix();
+        let (lent, back) = upstream(io);
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nKeep-Alive: timeout={seconds}\r\nContent-Length: 0\r\n\r\n"
+        );
+        far.send(head).await;
+        exchange(lent, &mut get()).await.unwrap();
+        assert!(!came_back(&back), "{seconds}");
+    }
+}
