@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
-use crate::message::{Outline, Request};
+use crate::message::{Outline, Request, Response, ServedBy};
 
 /// A bounded label for why, with the status that goes with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +97,7 @@ struct Facts {
     stream_code: Option<u32>,
     request: Option<Box<Request>>,
     outline: Option<Box<Outline>>,
+    reached: Option<ServedBy>,
 }
 
 impl Error {
@@ -112,6 +113,7 @@ impl Error {
             stream_code: None,
             request: None,
             outline: None,
+            reached: None,
         }))
     }
 
@@ -188,6 +190,27 @@ impl Error {
 
     pub fn progress(&self) -> Progress {
         self.0.progress
+    }
+
+    /// Where the request was sent last. What is known already stays.
+    #[must_use]
+    pub fn reached(mut self, by: ServedBy) -> Self {
+        self.0.reached.get_or_insert(by);
+        self
+    }
+
+    /// The same for what is wrong with an answer.
+    #[must_use]
+    pub fn about(self, response: &Response) -> Self {
+        match &response.served_by {
+            Some(by) => self.reached(by.clone()),
+            None => self,
+        }
+    }
+
+    /// Where the request was sent last, if it got so far.
+    pub fn served_by(&self) -> Option<&ServedBy> {
+        self.0.reached.as_ref()
     }
 
     /// Gives the request that failed back to whoever may want to send it again.

@@ -25,7 +25,8 @@
 //! 8. [`admin`] shows all this to people and their tools; [`drain`] ends it without losing a request.
 //!
 //! [`value`] and [`template`] are what config blocks are written with, [`problem`] is how their checks speak,
-//! [`timer`] holds time limits that cost nothing until they matter.
+//! [`timer`] holds time limits that cost nothing until they matter; [`cut`] tells what they end why, and learns where it
+//! had got to.
 //!
 //! # What never happens
 //!
@@ -51,6 +52,7 @@ pub mod body;
 pub mod buffer;
 pub mod cli;
 pub mod config;
+pub mod cut;
 pub mod drain;
 pub mod error;
 pub mod fetch;

@@ -20,12 +20,14 @@ pub mod grpc;
 mod outline;
 mod tried;
 mod tunnelled;
+mod upload;
 
 pub use captures::Captures;
 pub use claims::Claims;
 pub use outline::Outline;
 pub use tried::Tried;
 pub use tunnelled::Tunnelled;
+pub use upload::Upload;
 
 /// A request on its way to the upstream.
 #[derive(Debug)]
@@ -72,6 +74,8 @@ pub struct Context {
     pub claims: Option<Arc<Claims>>,
     /// Where the request has been, when it may go elsewhere after a failure.
     pub tried: Option<Arc<Tried>>,
+    /// How far its body has got, when that comes in pieces.
+    pub upload: Option<Arc<Upload>>,
     /// Somebody may want to send it again: what an upstream fails at comes back to whoever asked for it, by
     /// [`Error::take_request`](crate::error::Error::take_request) or [`Response::request`].
     pub comes_back: bool,
@@ -103,6 +107,7 @@ impl Context {
             upstream: None,
             claims: None,
             tried: None,
+            upload: None,
             comes_back: false,
             host_from_endpoint: false,
             ends_here: false,
@@ -214,11 +219,14 @@ impl Response {
     }
 }
 
-/// Where an answer comes from.
+/// Where an answer comes from, or where a request was sent last.
 #[derive(Clone, Debug)]
 pub struct ServedBy {
     pub upstream: Arc<str>,
-    pub endpoint: Arc<str>,
+    /// The address of the endpoint; none when there was none to send it to.
+    pub endpoint: Option<Arc<str>>,
+    /// How many endpoints it was given to, one after the other or beside each other.
+    pub attempts: u32,
 }
 
 /// `X-Request-Id`: the caller's, or a UUIDv7 made here (RFC 9562, section 5.7).

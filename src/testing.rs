@@ -42,6 +42,7 @@ pub(crate) fn request(method: &str, target: &str) -> Box<Request> {
             upstream: None,
             claims: None,
             tried: None,
+            upload: None,
             comes_back: false,
             host_from_endpoint: false,
             ends_here: false,

@@ -11,29 +11,6 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-thread_local! {
-    static OVERDUE: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Drops what has taken too long. Whatever is dropped with it can tell, by [`is_overdue`], that its time was over
-/// and not that the caller went away.
-pub fn drop_overdue<T>(late: T) {
-    struct Reset;
-    impl Drop for Reset {
-        fn drop(&mut self) {
-            OVERDUE.set(false);
-        }
-    }
-    let _reset = Reset;
-    OVERDUE.set(true);
-    drop(late);
-}
-
-/// Whether this is called while something is dropped by [`drop_overdue`].
-pub fn is_overdue() -> bool {
-    OVERDUE.get()
-}
-
 /// A point in time that moves with every message, and seldom comes.
 ///
 /// Moving it later is a store: the timer under it stays armed for the old time, and is armed anew only when that
@@ -259,21 +236,6 @@ mod tests {
         deadline.set(start + Duration::from_secs(30));
         deadline.passed().await;
         assert_eq!(start.elapsed().as_secs(), 30);
-    }
-
-    #[test]
-    fn what_is_dropped_learns_that_it_was_late() {
-        struct Learns<'a>(&'a Cell<Option<bool>>);
-        impl Drop for Learns<'_> {
-            fn drop(&mut self) {
-                self.0.set(Some(is_overdue()));
-            }
-        }
-        let learnt = Cell::new(None);
-        drop_overdue(Learns(&learnt));
-        assert_eq!(learnt.get(), Some(true));
-        drop(Learns(&learnt));
-        assert_eq!(learnt.get(), Some(false));
     }
 
     #[tokio::test(start_paused = true)]

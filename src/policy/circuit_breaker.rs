@@ -227,13 +227,15 @@ impl Judge {
             .admit(self.facts.now(), &self.thresholds, |state| {
                 moved(told, state);
             })
-            .map_err(|Refused { wait }| {
+            .map_err(|Refused { wait, forced }| {
                 let seconds = wait.div_ceil(1_000).max(1);
-                Error::new(
-                    CIRCUIT_OPEN,
-                    "the upstream has been failing, and is not asked for now",
-                )
-                .with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
+                let detail = if forced {
+                    "an operator holds the circuit breaker open, and the upstream is not asked"
+                } else {
+                    "the upstream has been failing, and is not asked for now"
+                };
+                Error::new(CIRCUIT_OPEN, detail)
+                    .with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
             })
     }
 
@@ -290,9 +292,18 @@ impl Facts {
     /// Holds the breaker open or closed, or lets go of it: then it begins anew, closed.
     pub fn force(&self, forced: Forced) {
         if let Some(told) = self.told.get() {
-            tracing::warn!(route = %told.route, ?forced, "an operator sets a circuit breaker");
+            let order = match forced {
+                Forced::No => "lets go of",
+                Forced::Open => "holds open",
+                Forced::Closed => "holds closed",
+            };
+            tracing::warn!(route = %told.route, "an operator {order} a circuit breaker");
         }
-        self.breaker.force(forced, |state| moved(&self.told, state));
+        self.breaker.force(forced, |state| {
+            if let Some(told) = self.told.get() {
+                told.count(state);
+            }
+        });
     }
 
     /// Milliseconds since the breaker's beginning.
@@ -320,6 +331,11 @@ impl Told {
         told.state.set(0);
         told
     }
+
+    fn count(&self, state: State) {
+        self.state.set(state as u8);
+        self.transitions[state as usize].increment(1);
+    }
 }
 
 impl Drop for Told {
@@ -339,8 +355,7 @@ fn moved(told: &OnceLock<Told>, state: State) {
         State::HalfOpen => tracing::info!(route, "a circuit breaker tries the upstream again"),
         State::Closed => tracing::info!(route, "a circuit breaker closes"),
     }
-    told.state.set(state as u8);
-    told.transitions[state as usize].increment(1);
+    told.count(state);
 }
 
 fn name(state: State) -> &'static str {

@@ -12,8 +12,9 @@ use tokio::time::Instant;
 
 use super::stack::{Answer, Handler, Policy};
 use crate::body::{Body, Splice};
+use crate::cut::{self, Why};
 use crate::error::{DEADLINE_EXCEEDED, Error, Progress, REQUEST_TIMEOUT, UPSTREAM_TIMEOUT};
-use crate::message::{Request, Response};
+use crate::message::{Request, Response, Upload};
 use crate::pipe::Pipe;
 use crate::problem::Problems;
 use crate::timer::{self, Deadline};
@@ -22,7 +23,7 @@ use crate::value::{Limit, Toggle};
 mod caller;
 mod upload;
 
-use upload::Upload;
+use upload::watch_body;
 
 pub(super) use caller::tell_time_left;
 
@@ -81,9 +82,8 @@ impl Policy for Timeout {
         tell_time_left(&mut request);
 
         let start = timer::now();
-        let watches = self.head.is_some() || self.idle.is_some();
-        let upload = watches.then(|| Upload::watch_body(&mut request, start));
-        let upload = upload.flatten();
+        let upload = watch_body(&mut request, start);
+        request.context.upload.clone_from(&upload);
         let waiting = self.head.map(|length| Waiting {
             length,
             start,
@@ -138,19 +138,15 @@ async fn head(
         .at(Progress::Sent)))
     })
     .await;
-    in_time.unwrap_or_else(|error| {
-        let_go(answer, &error, hurried);
-        Err(error)
-    })
+    in_time.unwrap_or_else(|error| Err(let_go(answer, error, hurried)))
 }
 
 /// Drops what is late. A caller that asked for so little time is as one that goes away: neither says anything about
 /// the upstream, or one caller could open a breaker for all others.
-fn let_go<T>(late: T, error: &Error, hurried: bool) {
-    match hurried && error.reason() == DEADLINE_EXCEEDED {
-        true => drop(late),
-        false => timer::drop_overdue(late),
-    }
+fn let_go<T>(late: T, error: Error, hurried: bool) -> Error {
+    let hurried = hurried && error.reason() == DEADLINE_EXCEEDED;
+    let why = if hurried { Why::Hurried } else { Why::Overdue };
+    cut::late(late, why, error)
 }
 
 fn deadline_exceeded() -> Error {
@@ -212,7 +208,7 @@ impl Limited {
     fn poll_limits(&mut self, cx: &mut Context<'_>) -> Poll<Late> {
         let since = *self.waiting_since.get_or_insert_with(timer::now);
         let since = match &self.upload {
-            Some(upload) => since.max(upload.passed()),
+            Some(upload) => since.max(upload.last_piece()),
             None => since,
         };
         let idle_until = self.idle.and_then(|length| since.checked_add(length));
@@ -273,11 +269,14 @@ impl Limited {
                 "neither side has sent anything for as long as the route allows",
             ),
         };
-        match late {
-            Late::Both => drop(body),
-            Late::Deadline | Late::Upstream => let_go(body, &error, self.hurried),
-        }
         self.deadline = None;
+        let error = match late {
+            Late::Both => {
+                drop(body);
+                error
+            }
+            Late::Deadline | Late::Upstream => let_go(body, error, self.hurried),
+        };
         error.at(Progress::Answering)
     }
 }

@@ -47,6 +47,7 @@ pub fn refuse(error: &Error, about: &About<'_>) -> Response {
     }
     date::tell(&mut response.headers);
     response.refused = Some(error.reason());
+    response.served_by = error.served_by().cloned();
     response
 }
 

@@ -1,16 +1,20 @@
 //! What is counted and logged of a request, once its answer has ended.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Poll, ready};
 
 use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 
 use crate::body::{Body, End, Guard};
+use crate::cut::{self, Why};
 use crate::error::{CALLER_GONE, Error, Reason};
 use crate::message::grpc::{self, Dialect, Status};
 use crate::message::{Outline, Request, RequestId, Response, ServedBy, Tunnelled};
 use crate::peer::{Identity, Peer};
+use crate::policy::stack::{Answer, Outcome};
 use crate::snapshot::{Route, Snapshot};
 use crate::telemetry::access_log::{AccessLog, Captured, Record};
 use crate::telemetry::request_metrics::{InFlight, RouteMetrics};
@@ -137,15 +141,22 @@ impl Finish {
     pub fn answered(&mut self, response: &Response) {
         self.status = response.status;
         self.reason = response.refused;
-        if let Some(line) = &mut self.log {
-            line.served_by.clone_from(&response.served_by);
-        }
+        self.was_at(response.served_by.as_ref());
         if let Some(upgraded) = &response.upgrade {
             self.tunnelled = Some(upgraded.passed.clone());
         }
         if self.dialect.is_grpc() {
             self.grpc_status = Status::in_head(&response.headers);
-            self.upstream = response.served_by.as_ref().map(|by| by.upstream.clone());
+            let by = response.served_by.as_ref();
+            let by = by.filter(|_| response.refused.is_none());
+            self.upstream = by.map(|by| by.upstream.clone());
+        }
+    }
+
+    /// Who answered, or was asked last.
+    fn was_at(&mut self, by: Option<&ServedBy>) {
+        if let Some(line) = &mut self.log {
+            line.served_by = by.cloned();
         }
     }
 
@@ -156,6 +167,30 @@ impl Finish {
             (None, Dialect::Grpc) => Some(Status::of_http(self.status)),
             (None, _) => (self.status != StatusCode::OK).then(|| Status::of_http(self.status)),
         })
+    }
+
+    /// Waits for an answer. When the caller leaves before that, the log says where its request had got to.
+    pub async fn watch(&mut self, answer: Answer<'_>) -> Outcome {
+        struct Waiting<'f, 'a>(&'f mut Finish, Option<Answer<'a>>);
+        impl Drop for Waiting<'_, '_> {
+            fn drop(&mut self) {
+                if let Some(answer) = self.1.take()
+                    && let Some(place) = cut::short(answer, Why::Unwanted)
+                {
+                    self.0.was_at(Some(&place.by));
+                }
+            }
+        }
+        let mut waiting = Waiting(self, Some(answer));
+        poll_fn(|cx| match &mut waiting.1 {
+            Some(answer) => {
+                let outcome = ready!(answer.as_mut().poll(cx));
+                waiting.1 = None;
+                Poll::Ready(outcome)
+            }
+            None => Poll::Pending,
+        })
+        .await
     }
 
     fn finish(&mut self, response_bytes: u64) {
@@ -206,7 +241,8 @@ impl Finish {
                 listener: &self.peer.listener,
                 route: line.route.as_deref(),
                 upstream: served_by.map(|by| &*by.upstream),
-                endpoint: served_by.map(|by| &*by.endpoint),
+                endpoint: served_by.and_then(|by| by.endpoint.as_deref()),
+                attempts: served_by.map(|by| by.attempts),
                 reason: self.reason.map(|reason| reason.name),
                 detail: line.detail.as_deref(),
                 request_id: request.request_id.as_str(),

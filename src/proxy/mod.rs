@@ -16,6 +16,7 @@ use crate::policy::body_transform::envelope;
 use crate::policy::cors;
 use crate::route::{self, Found, Lookup};
 use crate::snapshot::{Route, Snapshot};
+use crate::telemetry::flood::{self, Kind, Like};
 use crate::telemetry::request_metrics::{NO_ROUTE as NO_ROUTE_LABEL, RouteMetrics};
 use crate::timer;
 
@@ -69,6 +70,7 @@ impl Proxy {
             upstream: None,
             claims: None,
             tried: None,
+            upload: None,
             comes_back: false,
             host_from_endpoint: false,
             ends_here: false,
@@ -95,7 +97,7 @@ impl Proxy {
             Ok(route) => {
                 finish.routed(&route);
                 request.context.route = route.name.clone();
-                let outcome = route.stack.call(request).await;
+                let outcome = finish.watch(route.stack.call(request)).await;
                 (Some(route), outcome)
             }
             Err(error) => (None, Err(error)),
@@ -227,11 +229,34 @@ fn find_preflight(
     route.answers_preflights.then(|| (route.clone(), captures))
 }
 
+/// Requests that failed at an upstream, or because of the proxy.
+static FAILED: Kind = Kind {
+    message: "a request failed",
+    severe: true,
+    first: 10,
+};
+
 /// What an operator must look into is a warning; what callers do to themselves is not.
 fn log_failure(error: &Error, about: &About<'_>) {
     let (route, request_id) = (about.route, about.request_id);
     if error.status().is_server_error() {
-        tracing::warn!(route, request_id, %error, "a request failed");
+        let by = error.served_by();
+        let upstream = by.map(|by| &by.upstream);
+        let endpoint = by.and_then(|by| by.endpoint.as_ref());
+        let like = Like {
+            route: Some(route.into()),
+            upstream: upstream.cloned(),
+            endpoint: endpoint.cloned(),
+            reason: Some(error.reason().name),
+            ..Like::default()
+        };
+        if flood::passes(&FAILED, like) {
+            let (upstream, endpoint) = (upstream.map(|name| &**name), endpoint.map(|name| &**name));
+            let attempts = by.map(|by| by.attempts);
+            tracing::warn!(
+                route, upstream, endpoint, attempts, request_id, %error, "{}", FAILED.message
+            );
+        }
     } else {
         tracing::debug!(route, request_id, %error, "a request was refused");
     }

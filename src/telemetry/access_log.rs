@@ -61,6 +61,8 @@ pub struct Record<'a> {
     pub upstream: Option<&'a str>,
     /// The endpoint's address.
     pub endpoint: Option<&'a str>,
+    /// How often the request was given to an endpoint. Shown when it failed here, or was sent again.
+    pub attempts: Option<u32>,
     /// Why the proxy itself made the answer.
     pub reason: Option<&'static str>,
     /// The same in a sentence.
@@ -157,6 +159,11 @@ impl<W: Write + Clone> AccessLog<W> {
         text(line, "outrigger.route", record.route);
         text(line, "outrigger.upstream", record.upstream);
         text(line, "outrigger.endpoint", record.endpoint);
+        if let Some(attempts) = record.attempts
+            && (attempts > 1 || record.reason.is_some())
+        {
+            let _ = write!(line, ",\"outrigger.attempts\":{attempts}");
+        }
         text(line, "outrigger.reason", record.reason);
         text(line, "outrigger.detail", record.detail);
         text(line, "outrigger.request_id", Some(record.request_id));
@@ -230,6 +237,7 @@ mod tests {
         route: Some("pay"),
         upstream: Some("payments"),
         endpoint: None,
+        attempts: Some(2),
         reason: Some("overloaded"),
         detail: Some("as many requests as allowed are under way"),
         request_id: "id-1",
@@ -294,6 +302,7 @@ mod tests {
                 "outrigger.listener": "outbound",
                 "outrigger.route": "pay",
                 "outrigger.upstream": "payments",
+                "outrigger.attempts": 2,
                 "outrigger.reason": "overloaded",
                 "outrigger.detail": "as many requests as allowed are under way",
                 "outrigger.request_id": "id-1",

@@ -137,12 +137,12 @@ const DESCRIPTIONS: &[(Kind, &str, &str)] = &[
     (
         Counter,
         "outrigger_upstream_requests_total",
-        "Attempts to get an answer from an upstream.",
+        "Attempts to get an answer from an upstream, by how each ended. One that found no place in the pool is none.",
     ),
     (
         Histogram,
         "outrigger_upstream_request_duration_seconds",
-        "From handing a request to an upstream to the head of its answer.",
+        "From handing a request to an upstream to the head of its answer, or to the end of the attempt without one.",
     ),
     (
         Gauge,

@@ -164,7 +164,7 @@ async fn a_failing_endpoint_does_not_draw_all_requests() {
             0 => answered(picked, now, 20 * MS),
             _ => {
                 failures += 1;
-                drop(LoadGuard::new(picked.clone(), now));
+                picked.load.failed(Duration::ZERO, now);
             }
         }
         tokio::time::advance(MS).await;

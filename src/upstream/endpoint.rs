@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::connector::Address;
 use super::hash_key;
 use super::health::Health;
+use super::last_error::LastError;
 use super::load::Load;
 use super::multiplexed::Multiplexed;
 use super::pool::Pool;
@@ -19,11 +20,14 @@ pub struct Endpoint {
     pub address: Address,
     /// As it was configured, `host:port`: what `Host` says when a route rewrites it to the upstream's.
     pub name: Arc<str>,
+    /// Its address, as people read it.
+    pub shown: Arc<str>,
     pub pool: Arc<Pool>,
     pub multiplexed: Multiplexed,
     pub load: Load,
     pub standing: Standing,
     pub health: Health,
+    pub last_error: LastError,
     /// The same for the same endpoint in every process.
     pub(super) hash: u64,
     /// Number of lists that name it.
@@ -37,13 +41,23 @@ impl Endpoint {
         Endpoint {
             pool: Arc::new(Pool::new(address.clone())),
             multiplexed: Multiplexed::new(address.clone()),
+            shown: address.to_string().into(),
             address,
             name,
             load: Load::new(now),
             standing: Standing::new(now),
             health: Health::default(),
+            last_error: LastError::default(),
             hash,
             listed: AtomicUsize::new(0),
+        }
+    }
+
+    /// What metrics call it: by its name, which the config bounds. A unix socket has none but its path.
+    pub fn label(&self) -> &str {
+        match &self.address {
+            Address::Unix(_) => &self.shown,
+            Address::Tcp(_) | Address::Localhost(_) => &self.name,
         }
     }
 

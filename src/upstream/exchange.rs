@@ -10,11 +10,12 @@ use super::multiplexed::Lent;
 use super::outlier::{Verdict, failed_in_trailers};
 use super::pool::Wanted;
 use super::terms::Secure;
+use super::trial::Trial;
 use super::{Admission, LoadGuard, Protocol, Upstream};
 use crate::body::{Body, End, Guard};
 use crate::error::{CONNECT_FAILED, CONNECT_TIMEOUT, Error, Progress, TLS_FAILED, UPSTREAM_RESET};
 use crate::h1;
-use crate::message::{Request, Response, ServedBy};
+use crate::message::{Request, Response};
 use crate::timer;
 use crate::tls::outbound::Offer;
 use crate::tls::words;
@@ -85,20 +86,22 @@ impl Upstream {
         mut request: Box<Request>,
         resend: Resend,
     ) -> Result<Box<Response>, Error> {
-        let admission = self.admit()?;
+        let admission = self.admit();
+        let admission = admission.map_err(|error| self.unreached(error, &request))?;
         let had_body = !request.body.is_empty();
         let grpc = may_be_grpc(&request);
-        let (endpoint, load) = match self.pick(&request, None) {
+        let picked = match self.pick(&request, None) {
             Err(_) if !self.is_ready() => {
                 // Until its names are resolved for the first time; no longer than connecting may take.
                 // Boxed, as all that is seldom: it would make the future of every request larger.
                 let ready = tokio::time::timeout(self.connect_timeout(), self.ready());
                 let _ = Box::pin(ready).await;
-                self.pick(&request, None)?
+                self.pick(&request, None)
             }
-            picked => picked?,
+            picked => picked,
         };
-        let first = self.attempt(&endpoint, &load, &mut request, false).await;
+        let (endpoint, load) = picked.map_err(|error| self.unreached(error, &request))?;
+        let first = self.attempt(&load, &mut request, false).await;
         let (endpoint, load, last) = match first.outcome {
             Err(ref error) if self.may_resend(resend, error, &request, first.reused, had_body) => {
                 tracing::debug!(upstream = %self.name(), %error, "sending a request once more");
@@ -107,19 +110,21 @@ impl Upstream {
             }
             _ => (endpoint, load, first),
         };
+        let here =
+            |request: &Request| self.served_by(Some(&endpoint), request.context.tried.as_deref());
         let mut response = match last.outcome {
             Ok(response) => response,
-            Err(error) if request.context.comes_back => {
+            Err(error) => {
+                let error = error.reached(here(&request));
+                if !request.context.comes_back {
+                    return Err(error);
+                }
                 note_tried(&mut request, &endpoint);
                 return Err(error.giving_back(request));
             }
-            Err(error) => return Err(error),
         };
         let good = last.verdict == Verdict::Good;
-        response.served_by = Some(ServedBy {
-            upstream: self.name().clone(),
-            endpoint: endpoint.name.clone(),
-        });
+        response.served_by = Some(here(&request));
         if request.context.comes_back && may_be_failure(&response) {
             note_tried(&mut request, &endpoint);
             response.request = Some(request);
@@ -146,8 +151,9 @@ impl Upstream {
         let mut left = UNSEEN;
         loop {
             note_tried(request, &failed);
-            let (endpoint, load) = self.pick(request, Some(&failed))?;
-            let attempt = self.attempt(&endpoint, &load, request, true).await;
+            let picked = self.pick(request, Some(&failed));
+            let (endpoint, load) = picked.map_err(|error| self.unreached(error, request))?;
+            let attempt = self.attempt(&load, request, true).await;
             left -= 1;
             let again = attempt.unseen && left > 0;
             match &attempt.outcome {
@@ -160,22 +166,22 @@ impl Upstream {
         }
     }
 
-    async fn attempt(
-        &self,
-        endpoint: &Endpoint,
-        load: &LoadGuard,
-        request: &mut Request,
-        fresh: bool,
-    ) -> Attempt {
+    fn unreached(&self, error: Error, request: &Request) -> Error {
+        error.reached(self.served_by(None, request.context.tried.as_deref()))
+    }
+
+    async fn attempt(&self, load: &LoadGuard, request: &mut Request, fresh: bool) -> Attempt {
+        let endpoint = &**load.endpoint();
         if request.context.host_from_endpoint {
             name_endpoint(request, &endpoint.name);
         }
+        let trial = Trial::new(self, load, request);
         let secure = match self.client() {
             Ok(client) => client.map(|client| Secure {
                 client,
                 endpoint: &endpoint.name,
             }),
-            Err(error) => return self.not_connected(error),
+            Err(error) => return self.judge(&trial, request, self.not_connected(error)),
         };
         let wanted = Wanted {
             limits: self.pool_limits(),
@@ -184,28 +190,24 @@ impl Upstream {
             careful: !is_idempotent(&request.method),
             fresh,
             asked: load.started(),
+            stage: trial.stage(),
         };
         let attempt = match self.speaks(endpoint, request) {
-            Offer::Http1 => self.attempt_http1(endpoint, request, wanted).await,
-            offer => Box::pin(self.attempt_http2(endpoint, request, wanted, offer)).await,
+            Offer::Http1 => self.attempt_http1(endpoint, request, wanted, &trial).await,
+            offer => Box::pin(self.attempt_http2(endpoint, request, wanted, offer, &trial)).await,
         };
-        let mut attempt = match self.is_secure() {
+        let attempt = match self.is_secure() {
             true => attempt.judged_by_tls(endpoint),
             false => attempt,
         };
-        let now = timer::now();
-        if attempt.outcome.is_ok() {
-            load.head_arrived(now);
-        }
+        self.judge(&trial, request, attempt)
+    }
+
+    fn judge(&self, trial: &Trial<'_>, request: &Request, mut attempt: Attempt) -> Attempt {
         let grpc = may_be_grpc(request);
-        attempt.verdict = Verdict::of(attempt.outcome.as_deref(), attempt.is_stale(), grpc);
-        match attempt.verdict {
-            Verdict::Good => endpoint.standing.answered(),
-            Verdict::Failure => endpoint.standing.failed(),
-            Verdict::Neither => {}
-        }
-        self.metrics()
-            .finished(attempt.outcome.as_deref(), now - load.started());
+        let outcome = attempt.outcome.as_deref();
+        attempt.verdict = Verdict::of(outcome, attempt.is_stale(), grpc);
+        trial.end(outcome, attempt.verdict, grpc);
         attempt
     }
 
@@ -214,11 +216,18 @@ impl Upstream {
         endpoint: &Endpoint,
         request: &mut Request,
         wanted: Wanted<'_>,
+        trial: &Trial<'_>,
     ) -> Attempt {
         let lease = match endpoint.pool.lend_idle(&wanted) {
-            Some(lease) => lease,
+            Some(lease) => {
+                trial.asks_at_once();
+                lease
+            }
             None => match Box::pin(endpoint.pool.lend(wanted)).await {
-                Ok(lease) => lease,
+                Ok(lease) => {
+                    trial.asks();
+                    lease
+                }
                 Err(error) => return self.not_connected(error),
             },
         };
@@ -241,6 +250,7 @@ impl Upstream {
         request: &mut Request,
         wanted: Wanted<'_>,
         offer: Offer,
+        trial: &Trial<'_>,
     ) -> Attempt {
         let mut connection = match endpoint.multiplexed.lend(wanted, offer).await {
             Ok(Lent::Http2(connection)) => connection,
@@ -248,7 +258,7 @@ impl Upstream {
                 if let Some(connected) = connected {
                     endpoint.pool.adopt(connected, wanted.limits);
                 }
-                return self.attempt_http1(endpoint, request, wanted).await;
+                return self.attempt_http1(endpoint, request, wanted, trial).await;
             }
             Err(error) => return self.not_connected(error),
         };
@@ -256,7 +266,9 @@ impl Upstream {
         if !reused {
             self.metrics().connected(Ok(()));
         }
-        let outcome = connection.exchange(request).await.map(Box::new);
+        trial.stage().waits_for_stream();
+        let exchange = connection.exchange(request, || trial.asks());
+        let outcome = exchange.await.map(Box::new);
         let unsent = |error: &Error| error.progress() == Progress::Unsent;
         Attempt {
             unseen: outcome.as_ref().is_err_and(unsent) && connection.is_closed(),
@@ -294,7 +306,9 @@ impl Upstream {
         let whole = !had_body || !request.body.is_empty();
         match (error.reason(), error.progress()) {
             // Another endpoint may take it; the same one would most likely refuse again.
-            (CONNECT_FAILED | TLS_FAILED, Progress::Unsent) => whole && self.has_alternative(),
+            (CONNECT_FAILED | CONNECT_TIMEOUT | TLS_FAILED, Progress::Unsent) => {
+                whole && self.has_alternative()
+            }
             (UPSTREAM_RESET, Progress::Unsent) => whole,
             (UPSTREAM_RESET, Progress::Sent) => whole && reused && is_idempotent(&request.method),
             _ => false,
@@ -333,18 +347,24 @@ struct UnderWay {
 
 impl Guard for UnderWay {
     fn trailers(&mut self, trailers: &HeaderMap) {
-        if self.good && self.grpc && failed_in_trailers(trailers) {
+        if self.good
+            && self.grpc
+            && let Some(status) = failed_in_trailers(trailers)
+        {
             self.good = false;
-            self.load.endpoint().standing.failed();
+            let endpoint = self.load.endpoint();
+            endpoint.standing.failed();
+            endpoint.last_error.note_status(timer::now(), status);
         }
     }
 
     fn end(&mut self, end: End<'_>, _: u64) {
-        let standing = &self.load.endpoint().standing;
+        let endpoint = self.load.endpoint();
         match end {
-            End::Complete if self.good => standing.completed(),
+            End::Complete if self.good => endpoint.standing.completed(),
             End::Failed(error) if Verdict::of_failure(error) == Verdict::Failure => {
-                standing.failed();
+                endpoint.standing.failed();
+                endpoint.last_error.note(timer::now(), Err(error));
             }
             _ => {}
         }
@@ -372,7 +392,7 @@ fn may_be_failure(response: &Response) -> bool {
 
 /// Picking has noted it already where it had to know what was tried before.
 fn note_tried(request: &mut Request, endpoint: &Endpoint) {
-    if request.context.comes_back && request.context.tried.is_none() {
+    if request.context.tried.is_none() {
         request.context.note_tried(endpoint.hash);
     }
 }

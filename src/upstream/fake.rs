@@ -14,7 +14,6 @@ use tokio::time::Instant;
 use super::connector::Address;
 use super::endpoint::Endpoint;
 use super::endpoint_list::{EndpointList, Listed};
-use super::load::LoadGuard;
 use super::resolve::{Addresses, Answer, Failure, Found, Known, Resolve, Service};
 use crate::body::Body;
 use crate::headers::Headers;
@@ -31,7 +30,7 @@ pub fn endpoint(last: u8) -> Arc<Endpoint> {
 
 /// A request that began at `start` and had its head `after` that.
 pub fn answered(endpoint: &Arc<Endpoint>, start: Instant, after: Duration) {
-    LoadGuard::new(endpoint.clone(), start).waited_until(start + after, Duration::ZERO);
+    endpoint.load.answered(after, start + after);
 }
 
 /// Endpoints 10.0.0.0 and on, with these weights.
@@ -70,6 +69,7 @@ pub fn request() -> Request {
             upstream: None,
             claims: None,
             tried: None,
+            upload: None,
             comes_back: false,
             host_from_endpoint: false,
             ends_here: false,

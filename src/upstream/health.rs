@@ -358,7 +358,7 @@ impl Rounds {
                 standing.mark(Mark::Unhealthy);
                 tracing::warn!(
                     upstream,
-                    ?endpoint,
+                    endpoint = &*endpoint.shown,
                     failure,
                     "an endpoint fails its health check"
                 );
@@ -368,7 +368,7 @@ impl Rounds {
                 standing.enter_service(now);
                 tracing::info!(
                     upstream,
-                    ?endpoint,
+                    endpoint = &*endpoint.shown,
                     "an endpoint passes its health check again"
                 );
             }

@@ -1,14 +1,13 @@
 //! How busy an endpoint is, and how fast it answers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::endpoint::Endpoint;
 use crate::body::{End, Guard};
-use crate::timer;
 
 /// Within this time an earlier latency loses 63 % of its weight: Finagle's default.
 const DECAY: Duration = Duration::from_secs(10);
@@ -26,6 +25,8 @@ const UNKNOWN: f32 = 100_000.0;
 pub struct Load {
     in_flight: AtomicUsize,
     latency: PeakEwma,
+    /// What failures count as; apart, so that nobody takes it for something measured.
+    penalty: PeakEwma,
 }
 
 impl Load {
@@ -33,6 +34,7 @@ impl Load {
         Load {
             in_flight: AtomicUsize::new(0),
             latency: PeakEwma::new(now),
+            penalty: PeakEwma::new(now),
         }
     }
 
@@ -49,9 +51,37 @@ impl Load {
         }
     }
 
+    /// What the balancer reckons with instead, after failures; None where that is no more than the latency.
+    pub fn penalty(&self, now: Instant) -> Option<Duration> {
+        let penalty = self.penalty.at(now);
+        (penalty > self.latency.at(now)).then(|| Duration::from_secs_f32(penalty))
+    }
+
+    /// An answer began after `latency`, in which neither the caller's upload nor our own pool has a part.
+    pub fn answered(&self, latency: Duration, now: Instant) {
+        self.latency.observe(latency, now);
+    }
+
+    /// The same for an answer that refuses the request: it may be quick, and is not to draw others for that.
+    pub fn refused(&self, latency: Duration, now: Instant) {
+        self.latency.hold(latency, now);
+    }
+
+    /// Nobody waited for the answer: it would have taken longer than `waited`, and that is all it says.
+    pub fn given_up(&self, waited: Duration, now: Instant) {
+        self.latency.lean(waited, now);
+    }
+
+    /// The endpoint failed, or took longer than the route allows.
+    pub fn failed(&self, waited: Duration, now: Instant) {
+        self.penalty.observe(waited.max(FAILURE), now);
+    }
+
     /// Nothing is known of its latency any more.
     pub fn forget(&self) {
-        self.latency.packed.store(0, Ordering::Relaxed);
+        for average in [&self.latency, &self.penalty] {
+            average.packed.store(0, Ordering::Relaxed);
+        }
     }
 
     /// What one more request would cost: latency × (requests in flight + 1), as in Finagle's
@@ -59,7 +89,7 @@ impl Load {
     /// heavier one may have more in flight.
     pub fn cost(&self, now: Instant, share: f32) -> f32 {
         let in_flight = self.in_flight() as f32 / share;
-        match self.latency.at(now) {
+        match self.latency.at(now).max(self.penalty.at(now)) {
             0.0 if in_flight > 0.0 => UNKNOWN + in_flight,
             latency => latency * (in_flight + 1.0),
         }
@@ -92,16 +122,36 @@ impl PeakEwma {
     }
 
     fn observe(&self, latency: Duration, now: Instant) {
+        self.update(latency, now, |average, left, seconds| {
+            if seconds > average {
+                seconds
+            } else {
+                average * left + seconds * (1.0 - left)
+            }
+        });
+    }
+
+    /// Keeps what was measured last, unless `latency` is higher.
+    fn hold(&self, latency: Duration, now: Instant) {
+        self.update(latency, now, |average, _, seconds| average.max(seconds));
+    }
+
+    /// Takes a part of `latency` in, but does not believe it at once: one among many changes next to nothing, while a
+    /// row of nothing else becomes the average in time.
+    fn lean(&self, latency: Duration, now: Instant) {
+        self.update(latency, now, |average, left, seconds| match average {
+            0.0 => seconds,
+            average => average * left + seconds * (1.0 - left),
+        });
+    }
+
+    /// `next` makes the new average out of the old one, the share of it that is left, and the seconds of `latency`.
+    fn update(&self, latency: Duration, now: Instant, next: impl Fn(f32, f32, f32) -> f32) {
         let seconds = latency.as_secs_f32().max(f32::MIN_POSITIVE);
         let now = self.millis(now);
         let next = |packed| {
             let (average, stamp) = unpack(packed);
-            let old = remaining(stamp, now);
-            let average = match seconds > average {
-                true => seconds,
-                false => average * old + seconds * (1.0 - old),
-            };
-            Some(pack(average, now))
+            Some(pack(next(average, remaining(stamp, now), seconds), now))
         };
         let _ = self
             .packed
@@ -133,24 +183,16 @@ fn unpack(packed: u64) -> (f32, u32) {
 }
 
 /// One request at an endpoint: counts as in flight until it is dropped, which is to be at the end of the body.
-///
-/// Dropped before the head arrived, it stands for a failure: a connection that was refused or broke, or an answer
-/// that took longer than somebody would wait. That counts as a latency of at least a second.
 #[derive(Debug)]
 pub struct LoadGuard {
     endpoint: Arc<Endpoint>,
     started: Instant,
-    waiting: AtomicBool,
 }
 
 impl LoadGuard {
     pub fn new(endpoint: Arc<Endpoint>, started: Instant) -> Self {
         endpoint.load.in_flight.fetch_add(1, Ordering::Relaxed);
-        LoadGuard {
-            endpoint,
-            started,
-            waiting: AtomicBool::new(true),
-        }
+        LoadGuard { endpoint, started }
     }
 
     pub fn endpoint(&self) -> &Arc<Endpoint> {
@@ -161,29 +203,10 @@ impl LoadGuard {
     pub fn started(&self) -> Instant {
         self.started
     }
-
-    /// The response head is here, at `now`: the latency is known. The request stays in flight.
-    pub fn head_arrived(&self, now: Instant) {
-        self.waited_until(now, Duration::ZERO);
-    }
-
-    pub(super) fn waited_until(&self, now: Instant, least: Duration) {
-        if self.waiting.swap(false, Ordering::Relaxed) {
-            let waited = now.saturating_duration_since(self.started);
-            let latency = &self.endpoint.load.latency;
-            latency.observe(waited.max(least), now);
-        }
-    }
 }
 
 impl Drop for LoadGuard {
     fn drop(&mut self) {
-        if *self.waiting.get_mut() {
-            self.waited_until(timer::now(), FAILURE);
-            if timer::is_overdue() {
-                self.endpoint.standing.failed();
-            }
-        }
         self.endpoint.load.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -208,7 +231,6 @@ mod tests {
     fn a_request_is_in_flight_to_its_end() {
         let endpoint = endpoint(1);
         let guard = LoadGuard::new(endpoint.clone(), Instant::now());
-        guard.head_arrived(Instant::now());
         assert_eq!(endpoint.load.in_flight(), 1);
         drop(guard);
         assert_eq!(endpoint.load.in_flight(), 0);
@@ -228,26 +250,55 @@ mod tests {
         assert_eq!(endpoint.load.latency(later + 200 * DECAY), None);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn the_body_is_no_part_of_the_latency() {
-        let endpoint = endpoint(1);
-        let guard = LoadGuard::new(endpoint.clone(), Instant::now());
-        tokio::time::advance(30 * MS).await;
-        guard.head_arrived(Instant::now());
-        tokio::time::advance(100 * MS).await;
-        drop(guard);
-        assert!((29.0..30.1).contains(&millis(&endpoint, Instant::now())));
+    #[test]
+    fn a_failure_is_no_fast_answer_and_nothing_measured() {
+        let (endpoint, now) = (endpoint(1), Instant::now());
+        answered(&endpoint, now, MS);
+        endpoint.load.failed(MS, now);
+        let penalty = |now| {
+            endpoint
+                .load
+                .penalty(now)
+                .map(|penalty| penalty.as_millis())
+        };
+        assert_eq!(penalty(now), Some(1000));
+        assert!((millis(&endpoint, now) - 1.0).abs() < 0.1);
+        assert!((endpoint.load.cost(now, 1.0) - 1.0).abs() < 0.01);
+        endpoint.load.failed(3000 * MS, now);
+        assert_eq!(penalty(now), Some(3000));
+        assert_eq!(penalty(now + 200 * DECAY), None);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_failure_is_no_fast_answer() {
-        let endpoint = endpoint(1);
-        drop(LoadGuard::new(endpoint.clone(), Instant::now()));
-        assert!((millis(&endpoint, Instant::now()) - 1000.0).abs() < 0.1);
-        let guard = LoadGuard::new(endpoint.clone(), Instant::now());
-        tokio::time::advance(3000 * MS).await;
-        drop(guard);
-        assert!((millis(&endpoint, Instant::now()) - 3000.0).abs() < 0.1);
+    #[test]
+    fn a_caller_who_leaves_hardly_matters_and_many_in_a_row_do() {
+        let (endpoint, start) = (endpoint(1), Instant::now());
+        let first = start + 10 * MS;
+        endpoint.load.answered(10 * MS, first);
+        endpoint.load.given_up(50 * MS, first + 5 * MS);
+        assert!(millis(&endpoint, first + 5 * MS) < 10.1);
+        let mut now = first;
+        for _ in 0..600 {
+            now += 50 * MS;
+            endpoint.load.given_up(50 * MS, now);
+        }
+        assert!((45.0..=50.0).contains(&millis(&endpoint, now)));
+        assert_eq!(endpoint.load.penalty(now), None);
+    }
+
+    #[test]
+    fn a_quick_refusal_makes_nobody_faster() {
+        let (endpoint, start) = (endpoint(1), Instant::now());
+        endpoint.load.refused(2 * MS, start);
+        assert!(
+            (millis(&endpoint, start) - 2.0).abs() < 0.1,
+            "all that is known"
+        );
+        endpoint.load.answered(20 * MS, start);
+        let later = start + 3 * DECAY;
+        endpoint.load.refused(MS, later);
+        assert!((millis(&endpoint, later) - 20.0).abs() < 0.1);
+        endpoint.load.refused(30 * MS, later);
+        assert!((millis(&endpoint, later) - 30.0).abs() < 0.1);
     }
 
     #[test]

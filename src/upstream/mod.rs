@@ -19,6 +19,7 @@ mod hash_key;
 mod health;
 mod hosts_file;
 mod knowledge;
+mod last_error;
 mod load;
 mod metrics;
 mod multiplexed;
@@ -36,6 +37,7 @@ mod standing;
 mod system_resolver;
 mod target;
 mod terms;
+mod trial;
 
 pub use admission::Admission;
 pub use balancer::BalancerConfig;
@@ -192,7 +194,7 @@ pub enum Protocol {
 impl Default for PoolConfig {
     fn default() -> Self {
         PoolConfig {
-            max_connections: 100,
+            max_connections: 1024,
             max_pending: 1024,
             idle_timeout: Limit::from_secs(3),
             max_age: Limit::NONE,

@@ -84,6 +84,7 @@ impl Multiplexed {
         if !fresh && let Some(connection) = self.pick(limits, client, asked) {
             return Ok(Lent::Http2(connection));
         }
+        wanted.stage.waits();
         let mut turn = self.connecting[process::current_worker()].lock().await;
         // Another request may have made one while this waited for its turn.
         if let Some(connection) = self.pick(limits, client, Instant::now())
@@ -98,6 +99,7 @@ impl Multiplexed {
             return Err(failure.why.shared());
         }
         *turn = None;
+        wanted.stage.connects();
         let secure = secure.map(|secure| (secure, offer));
         let made = tokio::time::timeout(connect_timeout, async {
             let connected = connector::connect(&self.address, connect_timeout, secure).await?;

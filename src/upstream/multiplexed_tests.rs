@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use futures_util::poll;
 use socket2::{Domain, Socket, Type};
 
+use super::super::trial::Stage;
 use super::*;
 use crate::error::CONNECT_TIMEOUT;
 
@@ -40,6 +41,7 @@ fn site() -> Site {
 
 impl Site {
     async fn fail(&self, asked: Instant) {
+        let stage = Stage::default();
         let wanted = Wanted {
             limits: &self.limits,
             connect_timeout: LIMIT,
@@ -47,6 +49,7 @@ impl Site {
             careful: false,
             fresh: false,
             asked,
+            stage: &stage,
         };
         match self.multiplexed.lend(wanted, Offer::Http2).await {
             Err(error) => assert_eq!(error.reason(), CONNECT_TIMEOUT),

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration as Length;
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, StatusCode};
 use metrics::{Counter, counter};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -12,7 +12,7 @@ use super::endpoint::Endpoint;
 use super::endpoint_list::EndpointList;
 use super::standing::Mark;
 use crate::error::{
-    CONNECT_FAILED, CONNECT_TIMEOUT, Error, Progress, TLS_FAILED, UPSTREAM_PROTOCOL_ERROR,
+    CONNECT_FAILED, CONNECT_TIMEOUT, Error, Progress, Reason, TLS_FAILED, UPSTREAM_PROTOCOL_ERROR,
     UPSTREAM_RESET,
 };
 use crate::message::Response;
@@ -141,7 +141,8 @@ impl Ejector {
         self.ejections.increment(1);
         let length = Duration(config.length(times));
         let upstream = self.upstream.as_str();
-        tracing::warn!(upstream, ?endpoint, failures, %length, "an endpoint is ejected");
+        let endpoint = &*endpoint.shown;
+        tracing::warn!(upstream, endpoint, failures, %length, "an endpoint is ejected");
         true
     }
 }
@@ -186,19 +187,33 @@ impl Verdict {
     }
 
     pub(super) fn of_failure(error: &Error) -> Self {
-        let of_endpoint = [
-            CONNECT_FAILED,
-            TLS_FAILED,
-            CONNECT_TIMEOUT,
-            UPSTREAM_RESET,
-            UPSTREAM_PROTOCOL_ERROR,
-        ];
         let unsent = error.reason() == UPSTREAM_RESET && error.progress() == Progress::Unsent;
-        let no_tls = error.reason().name == "tls_failed";
-        match no_tls || of_endpoint.contains(&error.reason()) && !unsent {
-            true => Verdict::Failure,
-            false => Verdict::Neither,
+        if is_of_endpoint(error.reason()) && !unsent {
+            Verdict::Failure
+        } else {
+            Verdict::Neither
         }
+    }
+}
+
+/// Whether it is between us and the endpoint that something went wrong.
+pub(super) fn is_of_endpoint(reason: Reason) -> bool {
+    [
+        CONNECT_FAILED,
+        TLS_FAILED,
+        CONNECT_TIMEOUT,
+        UPSTREAM_RESET,
+        UPSTREAM_PROTOCOL_ERROR,
+    ]
+    .contains(&reason)
+}
+
+/// Whether the endpoint refuses the request because there are too many of them.
+pub(super) fn is_refusal(response: &Response, grpc: bool) -> bool {
+    match response.status {
+        StatusCode::TOO_MANY_REQUESTS => true,
+        StatusCode::OK if grpc => response.headers.get(&GRPC_STATUS) == Some(b"8"),
+        _ => false,
     }
 }
 
@@ -211,12 +226,12 @@ fn failed(response: &Response, grpc: bool) -> bool {
     }
 }
 
-static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+pub(super) static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// Whether the status behind the messages of a gRPC answer is that of a failure.
-pub(super) fn failed_in_trailers(trailers: &HeaderMap) -> bool {
-    let status = trailers.get(&GRPC_STATUS);
-    status.is_some_and(|status| is_failure(status.as_bytes()))
+/// The status behind the messages of a gRPC answer, if it is that of a failure.
+pub(super) fn failed_in_trailers(trailers: &HeaderMap) -> Option<&[u8]> {
+    let status = trailers.get(&GRPC_STATUS)?.as_bytes();
+    is_failure(status).then_some(status)
 }
 
 /// UNKNOWN, INTERNAL, UNAVAILABLE and DATA_LOSS: the others speak of the request.

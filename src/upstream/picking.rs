@@ -189,7 +189,8 @@ impl Judge<'_> {
             // What it was like before its ejection must not keep it from being tried.
             endpoint.load.forget();
             let upstream = &*self.upstream.name;
-            tracing::info!(upstream, ?endpoint, "an ejected endpoint is on trial");
+            let endpoint = &*endpoint.shown;
+            tracing::info!(upstream, endpoint, "an ejected endpoint is on trial");
         }
         false
     }

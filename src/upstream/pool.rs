@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::PoolConfig;
 use super::connector::{self, Address, Connected};
 use super::terms::{Secure, Terms};
+use super::trial::Stage;
 use crate::error::{Error, OVERLOADED};
 use crate::h1::client::{Connection, Loan};
 use crate::process;
@@ -34,6 +35,8 @@ pub struct Wanted<'a> {
     pub fresh: bool,
     /// Now.
     pub asked: Instant,
+    /// To be told how far the exchange is.
+    pub stage: &'a Stage,
 }
 
 /// Connections to one address.
@@ -102,7 +105,7 @@ impl Pool {
         let Wanted { limits, fresh, .. } = wanted;
         let place = match self.take_place(limits.max_connections) {
             Some(place) => place,
-            None => match self.wait_in_line(limits).await? {
+            None => match self.wait_in_line(limits, wanted.stage).await? {
                 Grant::Connection(pooled)
                     if !fresh
                         && !pooled.is_stale(limits, wanted.client(), Instant::now())
@@ -114,6 +117,7 @@ impl Pool {
                 Grant::Place(place) => place,
             },
         };
+        wanted.stage.connects();
         let secure = wanted.secure.map(|secure| (secure, Offer::Http1));
         let connected = connector::connect(&self.address, wanted.connect_timeout, secure).await?;
         Ok(Lease::new(self, Pooled::new(connected, place), false))
@@ -186,7 +190,12 @@ impl Pool {
             .is_ok()
     }
 
-    async fn wait_in_line(self: &Arc<Self>, limits: &PoolConfig) -> Result<Grant, Error> {
+    async fn wait_in_line(
+        self: &Arc<Self>,
+        limits: &PoolConfig,
+        stage: &Stage,
+    ) -> Result<Grant, Error> {
+        stage.waits();
         let granted = {
             let mut waiting = self.waiting();
             if waiting.len() >= limits.max_pending {
@@ -195,7 +204,7 @@ impl Pool {
             if waiting.len() >= limits.max_pending {
                 return Err(Error::new(
                     OVERLOADED,
-                    "too many requests wait for a connection",
+                    "too many requests wait for a connection of the pool to the upstream",
                 ));
             }
             let (grant, granted) = oneshot::channel();

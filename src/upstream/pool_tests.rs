@@ -15,6 +15,7 @@ struct Site {
     pool: Arc<Pool>,
     limits: PoolConfig,
     listener: UnixListener,
+    stage: Stage,
     _folder: tempfile::TempDir,
 }
 
@@ -29,6 +30,7 @@ fn site(max_connections: usize) -> Site {
             max_pending: 4,
             ..PoolConfig::default()
         },
+        stage: Stage::default(),
         _folder: folder,
     }
 }
@@ -42,6 +44,7 @@ impl Site {
             careful: false,
             fresh: false,
             asked: Instant::now(),
+            stage: &self.stage,
         }
     }
 

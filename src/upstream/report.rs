@@ -43,6 +43,10 @@ pub struct EndpointDescription {
     pub in_flight: usize,
     /// Moving average of the time to the response head; None when no request came lately.
     pub latency_seconds: Option<f64>,
+    /// What the balancer reckons with instead, for a while after failures; None otherwise.
+    pub penalty_seconds: Option<f64>,
+    /// The last failure for which it is to blame; None when there was none.
+    pub last_error: Option<ErrorDescription>,
     pub connections: Connections,
 }
 
@@ -52,6 +56,13 @@ pub struct CheckDescription {
     pub seconds_ago: f64,
     /// Why it failed; None when it passed.
     pub failure: Option<String>,
+}
+
+/// A failure.
+#[derive(Clone, Debug, Serialize)]
+pub struct ErrorDescription {
+    pub seconds_ago: f64,
+    pub error: String,
 }
 
 /// How many connections there are to an endpoint, and how many of them have nothing to do.
@@ -87,6 +98,14 @@ impl EndpointDescription {
             ejections: endpoint.standing.ejections(),
             in_flight: endpoint.load.in_flight(),
             latency_seconds: endpoint.load.latency(now).map(|l| l.as_secs_f64()),
+            penalty_seconds: endpoint.load.penalty(now).map(|p| p.as_secs_f64()),
+            last_error: endpoint
+                .last_error
+                .last()
+                .map(|(at, error)| ErrorDescription {
+                    seconds_ago: now.saturating_duration_since(at).as_secs_f64(),
+                    error,
+                }),
             connections: Connections { open, idle },
         }
     }
@@ -103,10 +122,12 @@ pub fn render_health<'a>(upstreams: impl Iterator<Item = &'a Arc<Upstream>>, tex
         let mut healthy: BTreeMap<&str, bool> = BTreeMap::new();
         for Listed { endpoint, .. } in list.entries() {
             let available = upstream.state(endpoint, now) == State::Available;
-            *healthy.entry(&endpoint.name).or_default() |= available;
+            *healthy.entry(endpoint.label()).or_default() |= available;
         }
         for (endpoint, healthy) in healthy {
             let (upstream, healthy) = (&upstream.name, u8::from(healthy));
+            let endpoint = endpoint.replace('\\', r"\\").replace('"', "\\\"");
+            let endpoint = endpoint.replace('\n', "\\n");
             let labels = format!("upstream=\"{upstream}\",endpoint=\"{endpoint}\"");
             lines.push_str(&format!("{HEALTHY}{{{labels}}} {healthy}\n"));
         }

@@ -164,8 +164,23 @@ async fn it_describes_its_endpoints() {
                 "ejections": 1,
                 "in_flight": 1,
                 "latency_seconds": null,
+                "penalty_seconds": null,
+                "last_error": null,
                 "connections": { "open": 0, "idle": 0 },
             }],
         })
     );
+}
+
+#[tokio::test]
+async fn every_unix_endpoint_has_a_series_of_its_own() {
+    let text = "endpoints = [\"unix:/run/a.sock\", \"unix:/run/\\\"b\\\\.sock\", \"10.0.0.1:80\"]";
+    let upstream = next(text, None);
+    let mut metrics = String::new();
+    render_health([&upstream].into_iter(), &mut metrics);
+    for endpoint in ["unix:/run/a.sock", r#"unix:/run/\"b\\.sock"#, "10.0.0.1:80"] {
+        let line =
+            format!("outrigger_endpoint_healthy{{upstream=\"app\",endpoint=\"{endpoint}\"}} 1");
+        assert!(metrics.lines().any(|l| l == line), "{line} in {metrics}");
+    }
 }

@@ -14,6 +14,7 @@ mod support_itself;
 
 mod admin;
 mod answer_statuses;
+mod attempts;
 mod cancellation;
 mod cases;
 mod certificates;
@@ -47,6 +48,7 @@ mod long_bodies;
 mod manifests;
 mod mirroring;
 mod own_words;
+mod pools;
 mod ranges;
 mod rate_limit;
 mod refusals;

@@ -191,6 +191,22 @@ fn an_endpoint_that_refuses_connections_is_not_noticed_beside_one_that_serves() 
 }
 
 #[test]
+fn an_endpoint_that_takes_no_connections_is_not_noticed_beside_one_that_serves() {
+    let origin = Origin::start();
+    let hole = BlackHole::open();
+    let list = format!("[\"{}\", \"{}\"]", hole.address(), origin.address());
+    let setup = Setup::to(&origin)
+        .endpoints(list)
+        .upstream("connect_timeout = \"100ms\"\nbalancer = \"round-robin\"")
+        .upstream("outlier_detection = false");
+    let proxy = Proxy::with(&setup);
+    for _ in 0..4 {
+        assert_eq!(proxy.get("/").status, 200);
+        assert_eq!(proxy.client().request("POST", "/", &[], "x").status, 200);
+    }
+}
+
+#[test]
 fn round_robin_takes_endpoints_in_turn_by_weight() {
     let (one, two) = (Origin::start(), Origin::start());
     let list = format!(

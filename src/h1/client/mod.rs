@@ -8,6 +8,7 @@ mod sending;
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http::{Method, StatusCode};
 use http_body::Body as _;

@@ -196,6 +196,7 @@ fn request(method: Method, target: &str, body: Body) -> Request {
             upstream: None,
             claims: None,
             tried: None,
+            upload: None,
             comes_back: false,
             host_from_endpoint: false,
             ends_here: false,

@@ -102,12 +102,17 @@ impl Connection {
         self.in_flight() >= BUSY.min(limit as usize)
     }
 
-    /// Sends a request. On failure `request` has its body back if nothing was sent.
+    /// Sends a request. On failure `request` has its body back if nothing was sent. `began` is called when there is a
+    /// stream for it.
     ///
     /// # Errors
     /// `upstream_reset`, `upstream_protocol_error`, those of the request's own body, and `bad_request` and
     /// `upgrade_unsupported` for what cannot go over HTTP/2.
-    pub async fn exchange(&mut self, request: &mut Request) -> Result<Response, Error> {
+    pub async fn exchange(
+        &mut self,
+        request: &mut Request,
+        began: impl FnOnce(),
+    ) -> Result<Response, Error> {
         if request.authority.is_none() {
             return Err(refuse("a request without Host cannot go over HTTP/2"));
         }
@@ -127,6 +132,7 @@ impl Connection {
             told.await;
             drop(waiting);
         }
+        began();
         let mut exchange = Exchange::begin(&self.handle.shared, request);
         let head = poll_fn(|cx| exchange.poll_head(cx, request)).await?;
         let bodyless = request.method == Method::HEAD || matches!(head.status.as_u16(), 204 | 304);

@@ -95,8 +95,10 @@ impl Policy for TransformBody {
             drop(response);
             response = next.call(whole.into_request()).await?;
         }
-        outbound.change(&mut response, asked).await?;
-        Ok(response)
+        match outbound.change(&mut response, asked).await {
+            Ok(()) => Ok(response),
+            Err(error) => Err(error.about(&response)),
+        }
     }
 }
 

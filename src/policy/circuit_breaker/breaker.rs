@@ -61,10 +61,13 @@ impl Permit {
     }
 }
 
-/// A request that was refused: how many milliseconds from now another may have better luck.
+/// A request that was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {
+    /// How many milliseconds from now another may have better luck.
     pub wait: u64,
+    /// An operator holds the breaker open.
+    pub forced: bool,
 }
 
 /// How long a caller waits for what is found out about a half-open breaker.
@@ -130,7 +133,10 @@ impl Breaker {
         match mode(word) {
             CLOSED | FORCED_CLOSED => Ok(Permit { word }),
             OPEN => match wait(word, now, thresholds) {
-                Some(wait) => Err(Refused { wait }),
+                Some(wait) => Err(Refused {
+                    wait,
+                    forced: word == FORCED_OPEN,
+                }),
                 None => self.admit_probe(now, thresholds, moved),
             },
             _ => self.admit_probe(now, thresholds, moved),
@@ -149,7 +155,10 @@ impl Breaker {
             CLOSED | FORCED_CLOSED => return Ok(Permit { word }),
             OPEN => {
                 if let Some(wait) = wait(word, now, thresholds) {
-                    return Err(Refused { wait });
+                    return Err(Refused {
+                        wait,
+                        forced: word == FORCED_OPEN,
+                    });
                 }
                 self.half_open(&mut turn, now);
                 moved(State::HalfOpen);
@@ -165,7 +174,10 @@ impl Breaker {
             _ => {}
         }
         if turn.probes >= thresholds.probes {
-            return Err(Refused { wait: SOON });
+            return Err(Refused {
+                wait: SOON,
+                forced: false,
+            });
         }
         turn.probes += 1;
         Ok(Permit {

@@ -12,9 +12,9 @@ use super::Judge;
 use super::breaker::Permit;
 use super::failures::{grpc_status, grpc_status_in_trailers, is_grpc_failure};
 use crate::body::{Body, End, Guard};
+use crate::cut;
 use crate::error::Error;
 use crate::message::Response;
-use crate::timer;
 
 /// A call of gRPC, which has a status beside that of HTTP.
 #[derive(Clone, Copy)]
@@ -111,9 +111,13 @@ impl<J: Borrow<Judge>> Sample<J> {
 
 impl<J: Borrow<Judge>> Drop for Sample<J> {
     fn drop(&mut self) {
-        match timer::is_overdue() {
-            true => self.tell(self.judge.borrow().failures.timeout),
-            false => self.abandon(),
+        if self.told {
+            return;
+        }
+        if cut::is_overdue() {
+            self.tell(self.judge.borrow().failures.timeout);
+        } else {
+            self.abandon();
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::body::Body;
+use crate::cut::{self, Why};
 use crate::message::Response;
 use crate::policy::stack::{Answer, Handler, Kept, Policy};
 use crate::testing::{headers, request};
@@ -90,6 +91,12 @@ impl CircuitBreaker {
                 false
             }
         }
+    }
+
+    /// Why a request is refused.
+    async fn refusal(&self) -> Error {
+        let outcome = self.call(request("GET", "/"), Ok(answer(200))).await;
+        outcome.unwrap_err()
     }
 
     async fn meets_error(&self, reason: Reason) {

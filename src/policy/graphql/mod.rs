@@ -139,8 +139,10 @@ impl Policy for GraphQl {
         request.headers.remove(&header::IF_RANGE);
         let method = request.method.clone();
         let mut response = next.call(request).await?;
-        answer::judge(&mut response, &method, &self.config).await?;
-        Ok(response)
+        match answer::judge(&mut response, &method, &self.config).await {
+            Ok(()) => Ok(response),
+            Err(error) => Err(error.about(&response)),
+        }
     }
 }
 

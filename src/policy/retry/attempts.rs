@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use super::super::replay::Replay;
 use super::super::stack::{Glance, Handler, Outcome};
 use super::{HedgeAfter, Kind, Length, Retry, again};
+use crate::cut::{self, Why};
 use crate::error::{Error, Progress, UPSTREAM_TIMEOUT};
 use crate::message::Request;
-use crate::timer;
 
 impl<G: Glance> Retry<G> {
     /// Sends a request once.
@@ -37,9 +37,9 @@ impl<G: Glance> Retry<G> {
                 // Neither a long upload nor a slow caller makes a slow upstream.
                 Err(_) if !replay.is_complete() => {}
                 Err(_) => {
-                    timer::drop_overdue(answer);
                     let detail = "the upstream took too long to answer";
-                    return Err(Error::new(UPSTREAM_TIMEOUT, detail).at(Progress::Sent));
+                    let error = Error::new(UPSTREAM_TIMEOUT, detail).at(Progress::Sent);
+                    return Err(cut::late(answer, Why::Overdue, error));
                 }
             }
         }

@@ -76,7 +76,8 @@ impl Handler for Upstream {
             response.headers = headers(fields);
             response.served_by = Some(ServedBy {
                 upstream: "app".into(),
-                endpoint: "a".into(),
+                endpoint: Some("a".into()),
+                attempts: 1,
             });
             response.request = Some(request);
             Ok(Box::new(response))

@@ -164,7 +164,7 @@ async fn ended(policy: &Timeout, sent_at: &'static [u64], ends: bool) -> (Error,
     struct Learns(Arc<std::sync::atomic::AtomicBool>);
     impl crate::body::Guard for Learns {
         fn end(&mut self, _: crate::body::End<'_>, _: u64) {
-            let overdue = timer::is_overdue();
+            let overdue = cut::is_overdue();
             self.0.store(overdue, std::sync::atomic::Ordering::Relaxed);
         }
     }

@@ -159,7 +159,9 @@ async fn over_http1(io: crate::io::Io, request: &mut Request) -> Result<Response
 }
 
 async fn over_http2(io: crate::io::Io, request: &mut Request) -> Result<Response, String> {
-    let response = h2::client::Connection::new(io).exchange(request).await;
+    let response = h2::client::Connection::new(io)
+        .exchange(request, || ())
+        .await;
     response.map_err(|error| error.to_string())
 }
 

@@ -45,6 +45,7 @@ struct Shared {
     accepted: AtomicUsize,
     streams: AtomicUsize,
     unwell: AtomicBool,
+    limit: Option<u32>,
 }
 
 /// The head of a request.
@@ -59,16 +60,24 @@ pub struct Seen {
 
 impl H2Origin {
     pub fn start() -> H2Origin {
-        H2Origin::serving(None)
+        H2Origin::serving(None, None)
+    }
+
+    /// Takes no more than so many streams at once on a connection.
+    pub fn with_streams(limit: u32) -> H2Origin {
+        H2Origin::serving(None, Some(limit))
     }
 
     /// Speaks TLS.
     pub fn over_tls(tls: &TlsServer) -> H2Origin {
-        H2Origin::serving(Some(tls.acceptor()))
+        H2Origin::serving(Some(tls.acceptor()), None)
     }
 
-    fn serving(tls: Option<TlsAcceptor>) -> H2Origin {
-        let shared = Arc::new(Shared::default());
+    fn serving(tls: Option<TlsAcceptor>, limit: Option<u32>) -> H2Origin {
+        let shared = Arc::new(Shared {
+            limit,
+            ..Shared::default()
+        });
         let (stop, stopped) = oneshot::channel();
         let (tell, told) = std::sync::mpsc::channel();
         let serving = shared.clone();
@@ -152,11 +161,13 @@ async fn serve<T>(socket: T, shared: Arc<Shared>) -> hyper::Result<()>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let limit = shared.limit;
     let service = service_fn(move |request| {
         let shared = shared.clone();
         async move { Ok::<_, Infallible>(answer(request, &shared).await) }
     });
     http2::Builder::new(TokioExecutor::new())
+        .max_concurrent_streams(limit.or(Some(200)))
         .serve_connection(TokioIo::new(socket), service)
         .await
 }

@@ -32,6 +32,7 @@ pub use h2_client::H2Client;
 pub use h2_origin::{H2Origin, LARGE};
 pub use issuer::{Issuer, key_set, now};
 pub use launch::Launch;
+pub use metrics::Metrics;
 pub use origin::Origin;
 pub use proxy::Proxy;
 pub use record::Recorded;

@@ -42,7 +42,7 @@ pub(super) fn ask(
 ) -> tokio::task::JoinHandle<(Result<Response, Error>, Box<Request>)> {
     let mut connection = connection.clone();
     tokio::spawn(async move {
-        let outcome = connection.exchange(&mut request).await;
+        let outcome = connection.exchange(&mut request, || ()).await;
         (outcome, request)
     })
 }

@@ -59,7 +59,7 @@ async fn an_answer_is_judged_at_its_end() {
     // A caller that goes away says nothing; a limit that passes does.
     drop(call(vec![piece(), piece()]).await);
     assert_eq!(breaker.failures(), 2);
-    timer::drop_overdue(call(vec![piece(), piece()]).await);
+    cut::short(call(vec![piece(), piece()]).await, Why::Overdue);
     assert_eq!(breaker.failures(), 3);
     call(vec![piece()])
         .await
@@ -79,7 +79,7 @@ async fn a_request_that_is_dropped_before_its_answer_is_judged_by_why() {
         let mut call = Box::pin(breaker.apply(request("GET", "/"), &never));
         assert!(futures_util::poll!(&mut call).is_pending());
         match overdue {
-            true => timer::drop_overdue(call),
+            true => drop(cut::short(call, Why::Overdue)),
             false => drop(call),
         }
         assert_eq!(breaker.failures(), failures);

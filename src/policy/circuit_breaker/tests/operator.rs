@@ -15,6 +15,8 @@ async fn an_operator_has_the_last_word() {
     assert_eq!(breaker.shown()["forced"], true);
     let breaker = route.with("consecutive_failures = 3");
     assert!(!breaker.meets(200).await, "it outlives a reload");
+    let refused = breaker.refusal().await;
+    assert!(refused.detail().contains("an operator"), "{refused}");
     facts.force(Forced::Closed);
     for _ in 0..20 {
         assert!(breaker.meets(500).await);
@@ -26,6 +28,8 @@ async fn an_operator_has_the_last_word() {
         assert!(breaker.meets(500).await);
     }
     assert!(breaker.is("open"));
+    let refused = breaker.refusal().await;
+    assert!(refused.detail().contains("failing"), "{refused}");
     // Letting go of what nobody holds changes nothing.
     facts.force(Forced::No);
     assert!(breaker.is("open"));

@@ -92,7 +92,7 @@ async fn no_more_than_a_few_are_tried_at_once() {
         assert!(breaker.meets(200).await);
     }
     assert!(breaker.is("closed"));
-    timer::drop_overdue(second);
+    cut::short(second, Why::Overdue);
     assert!(breaker.is("closed"));
 }
 
@@ -127,7 +127,7 @@ async fn those_who_were_under_way_when_it_opened_do_not_count_any_more() {
     tokio::time::advance(SECOND).await;
     assert!(breaker.meets(200).await);
     assert!(breaker.is("closed"));
-    timer::drop_overdue(before);
+    cut::short(before, Why::Overdue);
     assert!(breaker.is("closed"));
 }
 
