@@ -27,7 +27,9 @@ pub(super) fn check(blocks: &Blocks, problems: &mut Problems) {
         .routes
         .iter()
         .map(|(name, (route, _))| (name.clone(), route));
-    route::check(&routes.collect(), problems);
+    let names = blocks.listener_names.iter();
+    let listeners: Vec<Name> = names.filter_map(|name| name.parse().ok()).collect();
+    route::check(&routes.collect(), &listeners, problems);
 }
 
 /// Parts that nothing leads to. Only for a config without errors, where a route that could not be read might
@@ -242,26 +244,69 @@ fn addresses(blocks: &Blocks, problems: &mut Problems) {
     }
 }
 
-/// An endpoint that is one of our own listeners.
+/// An endpoint that is one of our own sockets.
 fn circles(blocks: &Blocks, problems: &mut Problems) {
     for (name, upstream) in &blocks.upstreams {
         for (index, endpoint) in upstream.endpoints.iter().enumerate() {
-            let Ok(address) = endpoint.address.parse::<ListenAddress>() else {
+            let Some(address) = own_address(&endpoint.address) else {
                 continue;
             };
-            let own = blocks.listeners.iter().find(|(_, listener)| {
-                address.is_local() && listener.listen.collides_with(&address)
-            });
+            let index = index.to_string();
+            let at = ["upstreams", name.as_str(), "endpoints", &index];
+            if let Some((key, what)) = admin_port(blocks, &address) {
+                problems
+                    .warning(&at, format!("what is sent here comes to {what}"))
+                    .help("name the application's own address")
+                    .related(&["admin", key], "this one");
+            }
+            let mut listeners = blocks.listeners.iter();
+            let own = listeners.find(|(_, listener)| is_reached_at(&listener.listen, &address));
             if let Some((listener, _)) = own {
                 problems
                     .warning(
-                        &["upstreams", name.as_str(), "endpoints", &index.to_string()],
+                        &at,
                         format!("what is sent here comes back to the listener `{listener}`"),
                     )
                     .help("name the application's own address")
                     .related(&["listeners", listener.as_str(), "listen"], "this one");
             }
         }
+    }
+}
+
+/// An endpoint as an address, if it can be told without asking anybody.
+fn own_address(endpoint: &str) -> Option<ListenAddress> {
+    let local = match endpoint.rsplit_once(':') {
+        Some(("localhost", port)) => format!("127.0.0.1:{port}"),
+        _ => endpoint.to_owned(),
+    };
+    local.parse().ok()
+}
+
+/// Whether what is sent to `endpoint` comes to the socket that listens at `own`. Another machine may have the same
+/// port.
+fn is_reached_at(own: &ListenAddress, endpoint: &ListenAddress) -> bool {
+    own == endpoint || endpoint.is_local() && own.collides_with(endpoint)
+}
+
+/// The key and the name of the admin API's socket that listens at `address`: a caller of the route could give orders
+/// to the proxy there.
+fn admin_port(blocks: &Blocks, address: &ListenAddress) -> Option<(&'static str, &'static str)> {
+    let admin = blocks.admin.as_ref()?;
+    let own = |own: &crate::admin::AdminAddress| {
+        own.0
+            .as_ref()
+            .is_some_and(|own| is_reached_at(own, address))
+    };
+    match () {
+        () if own(&admin.listen) => Some((
+            "listen",
+            "the proxy's own admin API, where callers of the route could steer the proxy",
+        )),
+        () if own(&admin.probe_listen) => {
+            Some(("probe_listen", "the proxy's own probes and metrics"))
+        }
+        () => None,
     }
 }
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use http::{HeaderName, Method};
 
 use super::matching::{MatchConfig, Pattern, ValueMatch};
+use super::overlap::{Overlap, Overlaps, Texts};
 use super::path::escaped_byte;
 use super::table::Lookup;
 use crate::headers::Headers;
@@ -107,30 +108,50 @@ impl Conditions {
     ///
     /// Two exact values of one name count as disjoint. A caller who repeats the name can meet both, and then
     /// the routes' names decide; it could have had either route by sending one value.
-    pub(super) fn disjoint(&self, other: &Conditions) -> bool {
+    pub(super) fn disjoint(&self, other: &Conditions, overlaps: &mut Overlaps) -> bool {
         let listeners = match (&self.listeners, &other.listeners) {
             (Some(a), Some(b)) => !a.iter().any(|name| b.contains(name)),
             _ => false,
         };
         listeners
             || methods_disjoint(self.methods.as_deref(), other.methods.as_deref())
-            || values_disjoint(&self.headers, &other.headers)
-            || values_disjoint(&self.query, &other.query)
+            || values_disjoint(&self.headers, &other.headers, overlaps)
+            || values_disjoint(&self.query, &other.query, overlaps)
+            || self.common_path(other, overlaps) == Some(Overlap::None)
     }
 
-    /// Whether it is certain that every request that meets `other` meets this, both having the path pattern
-    /// whose only path is `path`.
+    /// What is known of the paths that both regular expressions match, where both have one.
+    pub(super) fn common_path(
+        &self,
+        other: &Conditions,
+        overlaps: &mut Overlaps,
+    ) -> Option<Overlap> {
+        let (a, b) = self.path_regex.as_ref().zip(other.path_regex.as_ref())?;
+        Some(overlaps.of(a, b, Texts::Paths))
+    }
+
+    /// The listeners that it names; `all` when it names none.
+    pub(super) fn listeners<'a>(&'a self, all: &'a [Name]) -> &'a [Name] {
+        self.listeners.as_deref().unwrap_or(all)
+    }
+
+    pub(super) fn methods(&self) -> Option<&[Method]> {
+        self.methods.as_deref()
+    }
+
+    /// Whether a request of this listener, and of this method if one is given, may meet it.
+    pub(super) fn admits(&self, listener: &Name, method: Option<&Method>) -> bool {
+        let listens = |names: &Vec<Name>| names.contains(listener);
+        self.listeners.as_ref().is_none_or(listens)
+            && match method {
+                Some(method) => self.takes_method(method),
+                None => self.methods.is_none(),
+            }
+    }
+
+    /// Whether it is certain that every request that meets `other` meets this, if this [admits](Self::admits) its
+    /// listener and its method, both having the path pattern whose only path is `path`.
     pub(super) fn cover(&self, other: &Conditions, path: Option<&str>) -> bool {
-        let listeners = match (&self.listeners, &other.listeners) {
-            (None, _) => true,
-            (Some(_), None) => false,
-            (Some(a), Some(b)) => b.iter().all(|name| a.contains(name)),
-        };
-        let methods = match (&self.methods, &other.methods) {
-            (None, None) => true,
-            (Some(_), None) => false,
-            (_, Some(b)) => b.iter().all(|method| self.takes_method(method)),
-        };
         let path_regex = match &self.path_regex {
             None => true,
             Some(regex) => {
@@ -138,9 +159,7 @@ impl Conditions {
                     || path.is_some_and(|path| regex.is_match(path))
             }
         };
-        listeners
-            && methods
-            && path_regex
+        path_regex
             && values_cover(&self.headers, &other.headers)
             && values_cover(&self.query, &other.query)
     }
@@ -159,11 +178,18 @@ fn methods_disjoint(a: Option<&[Method]>, b: Option<&[Method]>) -> bool {
     }
 }
 
-fn values_disjoint<N: PartialEq>(a: &[(N, ValueMatch)], b: &[(N, ValueMatch)]) -> bool {
-    let differ = |a: &ValueMatch, b: &ValueMatch| match (a, b) {
+fn values_disjoint<N: PartialEq>(
+    a: &[(N, ValueMatch)],
+    b: &[(N, ValueMatch)],
+    overlaps: &mut Overlaps,
+) -> bool {
+    let mut differ = |a: &ValueMatch, b: &ValueMatch| match (a, b) {
         (ValueMatch::Exact(a), ValueMatch::Exact(b)) => a != b,
         (ValueMatch::Exact(text), ValueMatch::Regex(regex))
         | (ValueMatch::Regex(regex), ValueMatch::Exact(text)) => !regex.is_match(text),
+        (ValueMatch::Regex(a), ValueMatch::Regex(b)) => {
+            overlaps.of(a, b, Texts::Values) == Overlap::None
+        }
         _ => false,
     };
     a.iter()

@@ -37,6 +37,7 @@ pub struct MatchConfig {
     /// By name, percent-decoded. Of a repeated parameter any value may match.
     pub query: BTreeMap<String, ValueMatch>,
     /// Only for callers of these listeners.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub listener: Option<OneOrMany<Name>>,
 }
 
@@ -138,6 +139,10 @@ pub struct Pattern(Regex);
 impl Pattern {
     pub fn is_match(&self, text: &str) -> bool {
         self.0.is_match(text)
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        self.0.as_str()
     }
 }
 

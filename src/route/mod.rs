@@ -12,6 +12,7 @@ mod host;
 pub mod matching;
 mod mirror;
 pub mod names;
+mod overlap;
 pub mod path;
 mod pattern;
 mod recipient;
@@ -42,6 +43,7 @@ pub struct Config {
     #[serde(default, rename = "match")]
     pub matches: MatchConfig,
     /// Only for callers of these listeners. May stand under `match` instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub listener: Option<OneOrMany<Name>>,
     /// Let a path with an encoded slash, backslash or NUL pass.
     #[serde(default)]
@@ -69,13 +71,14 @@ pub struct Config {
 }
 
 /// Reports what only all routes together show: those that tie (errors) and those that can never match
-/// (warnings), at paths from the config's root.
-pub fn check(routes: &BTreeMap<Name, &Config>, problems: &mut Problems) {
+/// (warnings), at paths from the config's root. `listeners` are all that there are.
+pub fn check(routes: &BTreeMap<Name, &Config>, listeners: &[Name], problems: &mut Problems) {
     let rules: Vec<_> = routes
         .iter()
         .map(|(name, config)| rule::Rule::new(name.clone(), config))
         .collect();
     rule::check_together(&rules, problems);
+    rule::check_shadows(&rules, listeners, problems);
 }
 
 impl Config {

@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 
+use http::Method;
+
 use super::Config;
 use super::conditions::Conditions;
 use super::host::HostPattern;
+use super::overlap::{Overlap, Overlaps};
 use super::pattern::{PathPattern, Segment, Tail};
 use crate::problem::Problems;
 use crate::value::Name;
@@ -51,40 +54,94 @@ impl Rule {
     }
 
     /// Precedence has nothing to tell them apart, and a request may meet both.
-    fn ties_with(&self, other: &Rule) -> bool {
+    fn ties_with(&self, other: &Rule, overlaps: &mut Overlaps) -> bool {
         self.conditions.count() == other.conditions.count()
-            && !self.conditions.disjoint(&other.conditions)
+            && !self.conditions.disjoint(&other.conditions, overlaps)
     }
 
-    /// It stands before `other`, and takes all that `other` would.
-    fn shadows(&self, other: &Rule) -> bool {
+    /// It stands before `other`, and takes all that `other` would of this listener and this method; none: of any.
+    fn is_in_front_of(&self, other: &Rule, listener: &Name, method: Option<&Method>) -> bool {
         self.conditions.count() > other.conditions.count()
+            && self.conditions.admits(listener, method)
             && self
                 .conditions
                 .cover(&other.conditions, self.path.only_path().as_deref())
     }
 }
 
-/// Reports routes that tie (errors) and routes that can never match (warnings).
-pub(super) fn check_together(rules: &[Rule], problems: &mut Problems) {
-    let mut alike: HashMap<_, Vec<&Rule>> = HashMap::new();
+/// The rules, those that meet the same hosts and paths together.
+fn alike(rules: &[Rule]) -> Vec<Vec<&Rule>> {
+    let mut places = HashMap::new();
+    let mut groups: Vec<Vec<&Rule>> = Vec::new();
     for rule in rules {
-        let others = alike.entry(rule.shape()).or_default();
-        if let Some(other) = others.iter().find(|other| rule.ties_with(other)) {
-            report_tie(other, rule, problems);
+        let place = *places.entry(rule.shape()).or_insert(groups.len());
+        match groups.get_mut(place) {
+            Some(group) => group.push(rule),
+            None => groups.push(vec![rule]),
         }
-        for other in &*others {
-            if other.shadows(rule) {
-                report_shadow(other, rule, problems);
-            } else if rule.shadows(other) {
-                report_shadow(rule, other, problems);
+    }
+    groups
+}
+
+/// Reports routes that tie.
+pub(super) fn check_together(rules: &[Rule], problems: &mut Problems) {
+    let mut overlaps = Overlaps::default();
+    for group in alike(rules) {
+        for (index, rule) in group.iter().enumerate() {
+            let mut others = group[..index].iter();
+            if let Some(other) = others.find(|other| rule.ties_with(other, &mut overlaps)) {
+                report_tie(other, rule, &mut overlaps, problems);
             }
         }
-        others.push(rule);
     }
 }
 
-fn report_tie(first: &Rule, second: &Rule, problems: &mut Problems) {
+/// Warns of routes that can never match, because others stand before them and take all of their requests between
+/// them. `listeners` are all that there are.
+pub(super) fn check_shadows(rules: &[Rule], listeners: &[Name], problems: &mut Problems) {
+    for group in alike(rules) {
+        for rule in &group {
+            if let Some(front) = those_in_front(rule, &group, listeners) {
+                report_shadow(&front, rule, problems);
+            }
+        }
+    }
+}
+
+/// Rules that take all requests of `rule` between them: of each listener and each method that it names, one takes
+/// them all.
+fn those_in_front<'r>(
+    rule: &Rule,
+    group: &[&'r Rule],
+    listeners: &[Name],
+) -> Option<Vec<&'r Rule>> {
+    let methods: Vec<Option<&Method>> = match rule.conditions.methods() {
+        Some(methods) => methods.iter().map(Some).collect(),
+        None => vec![None],
+    };
+    let mut front: Vec<&Rule> = Vec::new();
+    for listener in rule.conditions.listeners(listeners) {
+        for method in &methods {
+            let takes = |other: &&&Rule| other.is_in_front_of(rule, listener, *method);
+            let known = front.iter().any(|other| takes(&other));
+            if !known {
+                front.push(group.iter().find(takes)?);
+            }
+        }
+    }
+    (!front.is_empty()).then_some(front)
+}
+
+fn report_tie(first: &Rule, second: &Rule, overlaps: &mut Overlaps, problems: &mut Problems) {
+    let help = match first.conditions.common_path(&second.conditions, overlaps) {
+        Some(Overlap::At(path)) => format!(
+            "`{path}` matches both `path_regex`: narrow one, or put a `path` beside it, such as \"/v1/{{*rest}}\""
+        ),
+        Some(_) => "whether a path can match both `path_regex` is not known: put a `path` beside one of them, such as \
+                    \"/v1/{*rest}\""
+            .to_owned(),
+        None => "give one of them a further condition, or make its host or path more specific".to_owned(),
+    };
     problems
         .error(
             &second.place(),
@@ -93,18 +150,28 @@ fn report_tie(first: &Rule, second: &Rule, problems: &mut Problems) {
                 first.name, second.name
             ),
         )
-        .help("give one of them a further condition, or make its host or path more specific")
+        .help(help)
         .related(&first.place(), "the other route");
 }
 
-fn report_shadow(front: &Rule, back: &Rule, problems: &mut Problems) {
-    problems
-        .warning(
-            &back.place(),
-            format!(
-                "route `{}` can never match: route `{}` stands before it and takes all its requests",
-                back.name, front.name
-            ),
-        )
-        .related(&front.place(), "the route in front");
+fn report_shadow(front: &[&Rule], back: &Rule, problems: &mut Problems) {
+    let names: Vec<String> = front
+        .iter()
+        .map(|rule| format!("`{}`", rule.name))
+        .collect();
+    let message = match names.as_slice() {
+        [one] => format!(
+            "route `{}` can never match: route {one} stands before it and takes all its requests",
+            back.name
+        ),
+        several => format!(
+            "route `{}` can never match: routes {} stand before it and take all its requests between them",
+            back.name,
+            several.join(", ")
+        ),
+    };
+    let problem = problems.warning(&back.place(), message);
+    for rule in front {
+        problem.related(&rule.place(), "a route in front");
+    }
 }

@@ -6,7 +6,8 @@ use crate::problem::{Problem, Severity};
 fn problems(routes: &BTreeMap<Name, Config>) -> Vec<Problem> {
     let mut problems = Problems::default();
     let routes = routes.iter().map(|(name, config)| (name.clone(), config));
-    check(&routes.collect(), &mut problems);
+    let listeners = ["l", "m"].map(|name| name.parse().unwrap());
+    check(&routes.collect(), &listeners, &mut problems);
     problems.into_vec()
 }
 
@@ -49,6 +50,9 @@ fn routes_that_no_request_can_confuse_do_not_tie() {
         "a = { methods = [\"GET\"] }\nb = { methods = [\"POST\"] }",
         "a = { methods = [\"GET\"] }\nb = { methods = [\"HEAD\"] }",
         "a = { headers = { x = \"1\" } }\nb = { headers = { X = \"2\" } }",
+        "a = { path_regex = \"^/v1/[0-9]+$\" }\nb = { path_regex = \"^/v2/[a-z]+$\" }",
+        "a = { headers = { x = { regex = \"^a\" } } }\nb = { headers = { x = { regex = \"^b\" } } }",
+        "a = { query = { x = { regex = \"^1\" } } }\nb = { query = { x = { regex = \"^2\" } } }",
         "a = { query = { x = \"a\" } }\nb = { query = { x = { regex = \"[0-9]\" } } }",
         "a = { listener = \"l\" }\nb = { listener = \"m\" }",
         "a = { path = \"/a\" }\nb = { path = \"/a/\" }",
@@ -82,6 +86,45 @@ fn a_route_behind_another_that_takes_everything_is_told() {
         assert_eq!(found[0].at, ["routes", back, "match"]);
         assert_eq!(found[0].related[0].0, ["routes", front, "match"]);
         table(&routes);
+    }
+}
+
+#[test]
+fn a_path_that_two_expressions_match_is_shown() {
+    let tied = routes("a = { path_regex = \"^/v[0-9]/\" }\nb = { path_regex = \"/x$\" }");
+    let help = problems(&tied).remove(0).help.unwrap();
+    assert!(help.starts_with("`/v0/x` matches both"), "{help}");
+}
+
+#[test]
+fn routes_that_take_everything_between_them_are_told() {
+    for (text, fronts) in [
+        (
+            "a = { listener = \"l\" }\nb = { listener = \"m\" }\nc = {}",
+            Some(2),
+        ),
+        ("a = { listener = [\"l\", \"m\"] }\nc = {}", Some(1)),
+        ("a = { listener = \"l\" }\nc = {}", None),
+        (
+            "a = { listener = \"l\", methods = [\"GET\"] }\nb = { listener = \"l\", methods = [\"PUT\"] }\n\
+             c = { listener = \"l\" }",
+            None,
+        ),
+        (
+            "a = { listener = \"l\", methods = [\"GET\"] }\nb = { listener = \"m\", methods = [\"GET\", \"PUT\"] }\n\
+             c = { methods = [\"GET\"] }",
+            Some(2),
+        ),
+        (
+            "a = { listener = \"l\", methods = [\"GET\"] }\nb = { listener = \"m\", methods = [\"PUT\"] }\n\
+             c = { methods = [\"GET\"] }",
+            None,
+        ),
+    ] {
+        let found = problems(&routes(text));
+        let told = found.first().map(|problem| problem.related.len());
+        assert_eq!(told, fronts, "{text}");
+        assert!(found.iter().all(|problem| problem.at[1] == "c"), "{text}");
     }
 }
 
