@@ -17,7 +17,7 @@ use crate::peer::{Identity, Peer};
 use crate::policy::stack::{Answer, Outcome};
 use crate::snapshot::{Route, Snapshot};
 use crate::telemetry::access_log::{AccessLog, Captured, Record};
-use crate::telemetry::request_metrics::{InFlight, RouteMetrics};
+use crate::telemetry::request_metrics::{InFlight, NO_ROUTE, RouteMetrics};
 use crate::timer;
 
 /// Counts a request, however it ends: it rides in the answer's body, and before that in the request's future.
@@ -239,7 +239,7 @@ impl Finish {
                 response_bytes,
                 seconds,
                 listener: &self.peer.listener,
-                route: line.route.as_deref(),
+                route: Some(line.route.as_deref().unwrap_or(NO_ROUTE)),
                 upstream: served_by.map(|by| &*by.upstream),
                 endpoint: served_by.and_then(|by| by.endpoint.as_deref()),
                 attempts: served_by.map(|by| by.attempts),

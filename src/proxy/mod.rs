@@ -112,7 +112,7 @@ impl Proxy {
             }
             Err(error) => {
                 let about = About {
-                    route: route.as_ref().map_or("", |route| &*route.name),
+                    route: route.as_ref().map_or(NO_ROUTE_LABEL, |route| &*route.name),
                     request_id: request_id.as_str(),
                     dialect,
                 };
@@ -146,7 +146,7 @@ impl Proxy {
         let outline = *error.take_outline().unwrap_or_default();
         let request_id = forwarding::request_id(&outline.headers);
         let about = About {
-            route: "",
+            route: NO_ROUTE_LABEL,
             request_id: request_id.as_str(),
             dialect: outline.dialect(),
         };

@@ -19,6 +19,7 @@ fn a_refusal_is_a_problem_document_that_names_its_reason() {
     assert_eq!(problem["title"], "Not Found");
     assert_eq!(problem["status"], 404);
     assert_eq!(problem["reason"], "no_route");
+    assert_eq!(problem["route"], "none", "as in the metrics");
     assert_eq!(problem["request_id"], "id-1");
     assert!(
         problem["detail"]
