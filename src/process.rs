@@ -41,6 +41,12 @@ impl Config {
         }
     }
 
+    pub fn with_defaults(self) -> Self {
+        Config {
+            workers: Some(self.workers()),
+        }
+    }
+
     /// How many workers there are to be.
     pub fn workers(&self) -> usize {
         self.workers.unwrap_or_else(cpus::available)

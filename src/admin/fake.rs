@@ -134,6 +134,10 @@ impl Proxy for Fake {
         self.called("quit");
     }
 
+    fn log_level(&self) -> Level {
+        Level::Warn
+    }
+
     fn set_log_level(&self, level: Level) {
         self.called(format!("level {level:?}"));
     }

@@ -58,6 +58,8 @@ pub trait Proxy: Send + Sync + 'static {
     fn drain(&self);
     /// Drains, then ends the process.
     fn quit(&self);
+    /// The level of the log that holds, which the config's may not be.
+    fn log_level(&self) -> Level;
     fn set_log_level(&self, level: Level);
     /// In Prometheus's text format 0.0.4.
     fn metrics(&self) -> String;

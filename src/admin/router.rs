@@ -8,6 +8,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{get, post, put};
 use http::{StatusCode, Uri};
+use serde_json::json;
 
 use super::answer::{self, PROMETHEUS_TEXT, found, problem, text};
 use super::guard::{self, Guard};
@@ -31,6 +32,7 @@ PUT  /routes/{name}/breaker   a JSON object whose state is open, closed or auto
 GET  /upstreams         who answers, and how they do
 GET  /upstreams/{name}
 POST /reload            read the configuration again
+GET  /log-level         the level of the log that holds now
 PUT  /log-level         off, error, warn, info or debug
 POST /drain             fail readiness and let requests finish
 POST /quit              drain, then end
@@ -52,7 +54,7 @@ pub fn api(proxy: Arc<dyn Proxy>, address: &ListenAddress) -> Router {
         .route("/upstreams/{name}", get(upstream))
         .route("/explain", post(not_built))
         .route("/reload", post(orders::reload))
-        .route("/log-level", put(orders::log_level))
+        .route("/log-level", get(log_level).put(orders::log_level))
         .route("/drain", post(orders::drain))
         .route("/quit", post(orders::quit))
         .fallback(not_found)
@@ -115,6 +117,10 @@ async fn upstream(State(proxy): Shared, Path(name): Path<String>) -> Response {
     found("upstream", &name, proxy.upstream(&name))
 }
 
+async fn log_level(State(proxy): Shared) -> Response {
+    answer::json(&json!({ "level": proxy.log_level() }))
+}
+
 async fn not_built() -> Response {
     problem(StatusCode::NOT_IMPLEMENTED, "not built yet")
 }
@@ -161,6 +167,8 @@ mod tests {
         assert!(none.starts_with("HTTP/1.1 404"));
         assert_eq!(json_of(&none)["detail"], "no upstream is named `nobody`");
         assert!(get_from(&served, "/").await.contains("POST /reload"));
+        let level = get_from(&served, "/log-level").await;
+        assert_eq!(json_of(&level)["level"], "warn");
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::{self, NoBreaker, ReloadOutcome};
 use crate::policy::circuit_breaker::{self, Forced};
-use crate::reload::Status;
+use crate::reload::{Answer, Status};
 use crate::snapshot::Snapshot;
 use crate::telemetry::Telemetry;
 use crate::telemetry::log::Level;
@@ -22,7 +22,7 @@ use crate::value::Name;
 
 /// What the admin API asks of the control loop.
 pub enum Order {
-    Reload(oneshot::Sender<Result<ReloadOutcome, String>>),
+    Reload(Answer),
     Drain,
     Quit,
 }
@@ -76,12 +76,14 @@ impl admin::Proxy for Control {
                 "report": error.report,
             })
         });
+        let mut config = json!(snapshot.config);
+        config["log"]["level"] = json!(self.log_level());
         json!({
             "generation": snapshot.generation,
-            "hash": snapshot.hash,
+            "hash": snapshot.content.hash,
             "loaded_at": timestamp(snapshot.loaded_at),
             "last_error": last_error,
-            "config": snapshot.config,
+            "config": config,
         })
     }
 
@@ -174,6 +176,10 @@ impl admin::Proxy for Control {
 
     fn set_log_level(&self, level: Level) {
         self.telemetry.log().set_level(level);
+    }
+
+    fn log_level(&self) -> Level {
+        self.telemetry.log().level()
     }
 
     fn metrics(&self) -> String {

@@ -195,6 +195,13 @@ impl Config {
         tls::inbound::Server::new(self.tls.as_ref()?, alpn, old)
     }
 
+    pub fn with_defaults(self) -> Self {
+        Config {
+            forwarded_headers: Some(self.forwarded_headers()),
+            ..self
+        }
+    }
+
     /// What happens to `X-Forwarded-*`, the default filled in.
     pub fn forwarded_headers(&self) -> ForwardedHeaders {
         self.forwarded_headers

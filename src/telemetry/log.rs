@@ -92,6 +92,17 @@ impl Config {
         }
     }
 
+    pub fn with_defaults(self) -> Self {
+        let format = match self.is_json() {
+            true => Format::Json,
+            false => Format::Text,
+        };
+        Config {
+            format: Some(format),
+            ..self
+        }
+    }
+
     fn is_json(&self) -> bool {
         match self.format {
             Some(format) => format == Format::Json,
@@ -134,6 +145,7 @@ pub struct Log {
     switches: Switches,
     /// The level of the config that was applied last.
     configured: Mutex<Level>,
+    level: Mutex<Level>,
     own: Sink,
     access: Mutex<Option<Sink>>,
 }
@@ -152,6 +164,7 @@ impl Log {
         Ok(Log {
             switches,
             configured: Mutex::new(config.level),
+            level: Mutex::new(config.level),
             own,
             access: Mutex::new(None),
         })
@@ -172,8 +185,15 @@ impl Log {
         }
     }
 
+    /// Sets the level that holds from now on.
     pub fn set_level(&self, level: Level) {
         self.switches.set_level(level);
+        *self.level.lock().unwrap_or_else(PoisonError::into_inner) = level;
+    }
+
+    /// The level that holds.
+    pub fn level(&self) -> Level {
+        *self.level.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where access logs write: stdout. The queue is made when the first one asks.

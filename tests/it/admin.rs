@@ -29,7 +29,7 @@ fn every_endpoint_answers() {
 fn a_change_is_not_made_by_reading() {
     let origin = Origin::start();
     let mut proxy = Proxy::with(&Setup::to(&origin));
-    for path in ["/reload", "/drain", "/quit", "/log-level"] {
+    for path in ["/reload", "/drain", "/quit"] {
         let answer = proxy.admin("GET", path, "");
         assert_eq!(answer.status, 405, "{path}");
         assert!(answer.header("allow").is_some(), "{path}");
@@ -52,6 +52,11 @@ fn the_effective_config_shows_its_defaults_and_its_generation() {
     assert!(config["hash"].as_str().is_some_and(|hash| !hash.is_empty()));
     assert!(config["loaded_at"].is_string());
     assert!(config["last_error"].is_null());
+    let in_force = &config["config"];
+    assert!(in_force["process"]["workers"].is_u64(), "{config}");
+    assert_eq!(in_force["log"]["format"], "json");
+    assert_eq!(in_force["listeners"]["main"]["forwarded_headers"], "pass");
+    assert_eq!(in_force["routes"]["all"]["deadline"], "none");
     let text = config.to_string();
     for default in ["header_timeout", "max_in_flight", "drain_timeout"] {
         assert!(text.contains(default), "{default}: {text}");
@@ -247,6 +252,9 @@ fn the_log_level_changes_without_a_restart() {
     let answer = proxy.admin("PUT", "/log-level", "debug");
     assert!((200..300).contains(&answer.status), "{}", answer.text());
     assert_eq!(proxy.admin("PUT", "/log-level", "shout").status, 400);
+    let level = proxy.admin("GET", "/log-level", "").json();
+    assert_eq!(level["level"], "debug");
+    assert_eq!(proxy.config()["config"]["log"]["level"], "debug");
     assert_eq!(proxy.get("/").status, 200);
 }
 
