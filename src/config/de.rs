@@ -13,7 +13,7 @@ use super::files::Source;
 use super::mistake::{Kind, Mistake};
 use super::suggest::any_of;
 use super::tree::{Node, Table, Value};
-use crate::value::Relative;
+use crate::value::{self, Relative};
 
 /// Reads one block, which stands in `sources`.
 pub(super) fn read<T: de::DeserializeOwned>(node: &Node, sources: &[Source]) -> Result<T, Mistake> {
@@ -118,6 +118,11 @@ impl<'de> Deserializer<'de> for From<'_> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Mistake> {
+        if name == value::SECRET
+            && let Some(source) = self.sources.get(self.node.place.source)
+        {
+            source.hide(self.node);
+        }
         let relative = self.relative.or_else(|| Relative::asked_by(name));
         visitor.visit_newtype_struct(From { relative, ..self })
     }

@@ -233,9 +233,7 @@ impl<'a> Reader<'a> {
         read: impl Fn(&Node) -> Result<T, Mistake>,
     ) -> Option<T> {
         loop {
-            let node = path
-                .iter()
-                .try_fold(&self.root, |node, key| node.child(key))?;
+            let node = self.root.at(path)?;
             let mut mistake = match read(node) {
                 Ok(block) => return Some(block),
                 Err(mistake) => mistake,
@@ -269,10 +267,9 @@ impl<'a> Reader<'a> {
 
     /// All unknown keys of a table at once, so that a table of many is not read as often.
     fn remove_unknown(&mut self, table: &[String], known: &[&'static str]) -> bool {
-        let node = table
-            .iter()
-            .try_fold(&self.root, |node, key| node.child(key));
-        let unknown: Vec<_> = node
+        let unknown: Vec<_> = self
+            .root
+            .at(table)
             .map(keys_of)
             .unwrap_or_default()
             .into_iter()
@@ -326,7 +323,9 @@ impl<'a> Reader<'a> {
             true => self.root.key_place(&mistake.path),
             false => self.root.value_place(&mistake.path),
         };
-        let (message, help) = mistake.words();
+        let secret = place.filter(|place| self.hides(place));
+        let (message, help) = mistake.words(secret.is_some());
+        let message = self.without_secret(message, &mistake.path);
         // The header of a list of tables, where one table was meant.
         let doubled = |place: &&Place| self.text(place).starts_with("[[");
         let help = match (&mistake.kind, place.filter(doubled)) {
@@ -337,6 +336,7 @@ impl<'a> Reader<'a> {
         };
         Finding {
             help,
+            keys: mistake.path.clone(),
             ..Finding::error(self.at(place), message)
         }
     }
@@ -348,10 +348,27 @@ impl<'a> Reader<'a> {
         Finding {
             severity: problem.severity,
             at: self.at(self.root.value_place(&problem.at)),
-            message: problem.message,
+            message: self.without_secret(problem.message, &problem.at),
             help: problem.help,
             related: problem.related.into_iter().filter_map(related).collect(),
+            keys: problem.at,
         }
+    }
+
+    /// `message`, where the text at `path` is a secret and stands in it, without that.
+    fn without_secret(&self, message: String, path: &[String]) -> String {
+        match self.root.at(path) {
+            Some(node) if self.hides(&node.place) => match &node.value {
+                Value::Text(text) if !text.is_empty() => message.replace(text.as_str(), "..."),
+                _ => message,
+            },
+            _ => message,
+        }
+    }
+
+    fn hides(&self, place: &Place) -> bool {
+        let source = self.sources.get(place.source);
+        source.is_some_and(|source| source.hides(&place.span))
     }
 
     fn text(&self, place: &Place) -> &str {

@@ -99,6 +99,11 @@ impl Node {
         }
     }
 
+    /// The entry or element that `path` leads to.
+    pub fn at(&self, path: &[String]) -> Option<&Node> {
+        path.iter().try_fold(self, |node, key| node.child(key))
+    }
+
     fn child_mut(&mut self, key: &str) -> Option<&mut Node> {
         match &mut self.value {
             Value::Table(table) => table.get_mut(key).map(|entry| &mut entry.node),

@@ -19,6 +19,9 @@ const LONGEST: u64 = 16 << 10;
 /// What stands in place of a secret wherever one would be shown.
 const REDACTED: &str = "[redacted]";
 
+/// The name under which a secret tells its deserializer that what stands here is not to be shown.
+pub const SECRET: &str = "outrigger::secret";
+
 /// `{ file = "/path" }`, `{ env = "NAME" }` or `{ value = "…" }`.
 ///
 /// It is read with the config, so one that is missing is a mistake at its place, and a file that changes makes a
@@ -143,7 +146,7 @@ impl Source {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(SecretVisitor)
+        deserializer.deserialize_newtype_struct(SECRET, SecretVisitor)
     }
 }
 
@@ -166,6 +169,10 @@ impl<'de> Visitor<'de> for SecretVisitor {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("`{ file = \"/path\" }` or `{ env = \"NAME\" }`")
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<Secret, D::Error> {
+        inner.deserialize_any(self)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Secret, A::Error> {
