@@ -1,7 +1,6 @@
 //! The composition root: builds everything once, then waits for reloads and for the end.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -16,16 +15,17 @@ use crate::fetch;
 use crate::listener::Listener;
 use crate::process::{self, descriptors, load, load::Load, pages::Program};
 use crate::proxy::Proxy;
-use crate::reload::{self, Reloader, Source, Status};
+use crate::reload::{self, Readings, Reloader, Source, Status, Warnings};
 use crate::snapshot::{Snapshot, Tools};
 use crate::telemetry::{Telemetry, flood};
 use crate::upstream::SystemResolver;
-use crate::watch::Watch;
 use crate::worker::Workers;
 
 mod control;
+mod watching;
 
 use control::{Control, Order};
+use watching::Watching;
 
 /// Orders of the admin API that may wait while a reload is under way.
 const ORDERS: usize = 64;
@@ -73,12 +73,14 @@ async fn serve(
 ) -> io::Result<End> {
     let mut ends = Ends::new()?;
     let mut hangups = signal(SignalKind::hangup())?;
-    reload::tell(&loaded.warnings);
+    let mut warnings = Warnings::default();
+    warnings.tell(&loaded.warnings);
     let taken = reload::take_all(&loaded.config)?;
     let api = admin::bind(&loaded.config.admin.listen)?;
     let probes = admin::bind(&loaded.config.admin.probe_listen)?;
 
-    let mut watch = Watching::new(&source, &loaded.watched);
+    let watch = Watching::start(&source, &loaded.watched)?;
+    let mut readings = Readings::new(&source);
     let log = telemetry.clone();
     let resolver = Arc::new(SystemResolver::new());
     let tools = Tools {
@@ -90,7 +92,7 @@ async fn serve(
         .map_err(|problems| io::Error::other(format!("{:?}", problems.into_vec())))?;
     let snapshot = Arc::new(ArcSwap::from_pointee(first));
     let workers = Workers::start(&Arc::new(Proxy::new(snapshot.clone())))?;
-    let mut reloader = Reloader::start(source, tools, workers, snapshot.clone(), taken);
+    let mut reloader = Reloader::start(tools, workers, snapshot.clone(), taken, warnings);
     let status = reloader.status();
     tokio::spawn(recall_expired(status.clone()));
     tokio::spawn(drop_gone_series(telemetry.clone()));
@@ -121,16 +123,26 @@ async fn serve(
     tokio::spawn(settle_after_load(program.clone()));
 
     loop {
-        let reload = tokio::select! {
+        let read = tokio::select! {
             () = ends.received() => break,
-            _ = hangups.recv() => None,
-            () = watch.changed() => None,
+            _ = hangups.recv() => {
+                readings.order(None);
+                continue;
+            }
+            () = watch.changed() => {
+                readings.look();
+                continue;
+            }
+            read = readings.ended() => read,
             () = turn(snapshot.load().turns_at) => {
                 reloader.renew();
                 continue;
             }
             order = received.recv() => match order {
-                Some(Order::Reload(answer)) => Some(answer),
+                Some(Order::Reload(answer)) => {
+                    readings.order(Some(answer));
+                    continue;
+                }
                 Some(Order::Drain) => {
                     if !draining.swap(true, Ordering::SeqCst) {
                         tokio::spawn(drain(snapshot.clone(), status.clone()));
@@ -143,18 +155,16 @@ async fn serve(
         let outcome = if draining.load(Ordering::SeqCst) {
             Err("the proxy is draining and takes no new config\n".to_owned())
         } else {
-            let (outcome, watched) = reloader.reload();
-            if let Some(watched) = watched {
-                watch.set_paths(&watched);
+            let outcome = reloader.put_to_use(read.found, read.ordered);
+            if let Some(watched) = &outcome.watched {
+                watch.set_paths(watched);
             }
+            readings.note(reloader.is_up_to_date());
             telemetry.log().apply(&snapshot.load().config.log);
             tokio::spawn(settle(program.clone()));
-            outcome
+            outcome.told
         };
-        if let Some(answer) = reload {
-            // Whoever asked may be gone.
-            let _ = answer.send(outcome);
-        }
+        read.answers.tell(&outcome);
     }
     let drained = async {
         if draining.swap(true, Ordering::SeqCst) {
@@ -259,31 +269,6 @@ async fn wait_for_end(snapshot: &ArcSwap<Snapshot>, status: &Status) {
             connections = left,
             "the drain timeout has passed: what is left is cut"
         );
-    }
-}
-
-/// The watch on the config's files, where it has any.
-struct Watching(Option<Watch>);
-
-impl Watching {
-    fn new(source: &Source, watched: &[PathBuf]) -> Self {
-        Watching(match source {
-            Source::Path(_) => Some(Watch::new(watched)),
-            Source::BuiltIn => None,
-        })
-    }
-
-    fn set_paths(&mut self, paths: &[PathBuf]) {
-        if let Some(watch) = &mut self.0 {
-            watch.set_paths(paths);
-        }
-    }
-
-    async fn changed(&mut self) {
-        match &mut self.0 {
-            Some(watch) => watch.changed().await,
-            None => std::future::pending().await,
-        }
     }
 }
 

@@ -13,12 +13,18 @@ use arc_swap::ArcSwap;
 use metrics::{Gauge, counter, gauge};
 
 use crate::admin::ReloadOutcome;
-use crate::config::{self, Config, Loaded, Report};
+use crate::config::{Config, Content, Diagnostic, Loaded};
 use crate::listener::{self, ListenAddress, Listener, Taken};
 use crate::process;
 use crate::snapshot::{Snapshot, Tools};
 use crate::value::Name;
 use crate::worker::Workers;
+
+mod reading;
+mod warnings;
+
+pub use reading::{Answer, Found, Readings};
+pub use warnings::Warnings;
 
 const RELOADS: &str = "outrigger_config_reloads_total";
 const GENERATION: &str = "outrigger_config_generation";
@@ -95,12 +101,14 @@ impl Facts {
 
 /// Puts configs to use. It belongs to the control thread.
 pub struct Reloader {
-    source: Source,
     tools: Tools,
     workers: Workers,
     snapshot: Arc<ArcSwap<Snapshot>>,
     status: Arc<Status>,
     gauges: Gauges,
+    warnings: Warnings,
+    /// The refusal that was told last, until a config serves.
+    told: Option<(Content, String)>,
 }
 
 struct Gauges {
@@ -113,6 +121,15 @@ struct Gauges {
 struct Refusal {
     summary: String,
     report: String,
+    /// The first mistake, where it has a place.
+    first: Option<Diagnostic>,
+}
+
+/// What became of a config that was read.
+pub struct Outcome {
+    pub told: Result<ReloadOutcome, String>,
+    /// The paths to watch, those of a bad config too: what mends it may be a file that only it names.
+    pub watched: Option<Vec<PathBuf>>,
 }
 
 impl Reloader {
@@ -121,14 +138,13 @@ impl Reloader {
     /// # Errors
     /// An address that cannot be bound.
     pub fn start(
-        source: Source,
         tools: Tools,
         workers: Workers,
         snapshot: Arc<ArcSwap<Snapshot>>,
         taken: BTreeMap<Name, Taken>,
+        warnings: Warnings,
     ) -> Self {
         let reloader = Reloader {
-            source,
             tools,
             workers,
             snapshot,
@@ -138,6 +154,8 @@ impl Reloader {
                 successful: gauge!(LAST_SUCCESSFUL),
                 timestamp: gauge!(LAST_TIMESTAMP),
             },
+            warnings,
+            told: None,
         };
         let first = reloader.snapshot.load_full();
         reloader.open(&first.config, taken);
@@ -149,53 +167,83 @@ impl Reloader {
         self.status.clone()
     }
 
-    /// Reads the config again, and puts it to use if it is another and good. Also gives the paths to watch, those
-    /// of a bad config too: what mends it may be a file that only it names.
-    ///
-    /// # Errors
-    /// The whole report; the old config goes on serving.
-    pub fn reload(&mut self) -> (Result<ReloadOutcome, String>, Option<Vec<PathBuf>>) {
-        let Source::Path(path) = &self.source else {
-            return (
-                Err("this config is built in: there is nothing to read again\n".into()),
-                None,
-            );
-        };
-        let loaded = match config::load(path) {
-            Ok(loaded) => loaded,
-            Err(report) => {
+    /// Puts what was read to use, if it is another config and good. Of a refusal that was told before, nothing more is
+    /// told, unless the reading was `ordered`.
+    pub fn put_to_use(&mut self, found: Found, ordered: bool) -> Outcome {
+        let loaded = match found {
+            Found::Config(loaded) => loaded,
+            Found::Wrong(report) => {
                 let refusal = Refusal {
                     summary: report.first_line(),
                     report: report.to_string(),
+                    first: report.first().cloned(),
                 };
-                let watched = report.watched().to_vec();
-                return (Err(self.refused(refusal)), Some(watched));
+                return Outcome {
+                    told: Err(self.refused(refusal, report.content(), ordered)),
+                    watched: Some(report.watched().to_vec()),
+                };
+            }
+            Found::Silent(path) => {
+                let path = path.display();
+                let refusal = Refusal::new(format!(
+                    "`{path}` does not answer, and without it the config cannot be read"
+                ));
+                return Outcome {
+                    told: Err(self.refused(refusal, &Content::default(), ordered)),
+                    watched: None,
+                };
+            }
+            Found::Failed(why) => {
+                let refusal = Refusal::new(why);
+                return Outcome {
+                    told: Err(self.refused(refusal, &Content::default(), ordered)),
+                    watched: None,
+                };
+            }
+            Found::BuiltIn => {
+                let why = "this config is built in: there is nothing to read again\n";
+                return Outcome {
+                    told: Err(why.to_owned()),
+                    watched: None,
+                };
             }
         };
-        let watched = loaded.watched.clone();
-        if self.snapshot.load().is_of(&loaded) {
-            self.status.facts().last_error = None;
-            self.gauges.successful.set(1);
-            let generation = self.snapshot.load().generation;
-            let unchanged = ReloadOutcome {
-                generation,
-                changed: false,
-            };
-            return (Ok(unchanged), Some(watched));
-        }
-        match self.apply(loaded) {
-            Ok(generation) => {
-                let changed = ReloadOutcome {
-                    generation,
-                    changed: true,
-                };
-                (Ok(changed), Some(watched))
+        let watched = Some(loaded.watched.clone());
+        let told = if self.snapshot.load().is_of(&loaded) {
+            self.serves();
+            Ok(self.outcome(false))
+        } else {
+            let content = loaded.content.clone();
+            match self.apply(*loaded) {
+                Ok(()) => {
+                    self.serves();
+                    Ok(self.outcome(true))
+                }
+                Err(refusal) => Err(self.refused(refusal, &content, ordered)),
             }
-            Err(refusal) => (Err(self.refused(refusal)), Some(watched)),
+        };
+        Outcome { told, watched }
+    }
+
+    /// Whether the newest config is the one that serves.
+    pub fn is_up_to_date(&self) -> bool {
+        self.told.is_none()
+    }
+
+    fn serves(&mut self) {
+        self.told = None;
+        self.status.facts().last_error = None;
+        self.gauges.successful.set(1);
+    }
+
+    fn outcome(&self, changed: bool) -> ReloadOutcome {
+        ReloadOutcome {
+            generation: self.snapshot.load().generation,
+            changed,
         }
     }
 
-    fn apply(&mut self, loaded: Loaded) -> Result<u64, Refusal> {
+    fn apply(&mut self, loaded: Loaded) -> Result<(), Refusal> {
         let old = self.snapshot.load_full();
         needs_restart(&old.config, &loaded.config)?;
         let taken = self.take_new(&old.config, &loaded.config)?;
@@ -215,12 +263,11 @@ impl Reloader {
         old.superseded_by(&next);
         self.open(&next.config, taken);
         self.close_removed(&next.config);
-        self.status.facts().last_error = None;
         self.gauges.note(true, generation);
         counter!(RELOADS, "result" => "applied").increment(1);
-        tracing::info!(generation, hash = %next.hash, "a new config serves");
-        tell(&warnings);
-        Ok(generation)
+        tracing::info!(generation, hash = %next.content.hash, "a new config serves");
+        self.warnings.tell(&warnings);
+        Ok(())
     }
 
     /// Makes what serves once more, now that a certificate of it has become valid, or ended. Nothing is read.
@@ -246,10 +293,21 @@ impl Reloader {
         tracing::info!("certificates are judged anew, now that the time of one has come");
     }
 
-    fn refused(&self, refusal: Refusal) -> String {
+    fn refused(&mut self, refusal: Refusal, content: &Content, ordered: bool) -> String {
+        let refused = Some((content.clone(), refusal.report.clone()));
+        if self.told == refused && !ordered {
+            return refusal.report;
+        }
+        self.told = refused;
         let generation = self.snapshot.load().generation;
+        let first = refusal.first.as_ref();
         tracing::error!(
             serving_generation = generation,
+            file = first.map(|first| &first.file),
+            line = first
+                .and_then(|first| first.position)
+                .map(|position| position.line),
+            key = first.and_then(Diagnostic::named_key),
             "the new config is refused, the old one goes on serving: {}",
             refusal.summary
         );
@@ -335,13 +393,6 @@ impl Reloader {
     }
 }
 
-/// Logs what is doubtful in a config that serves.
-pub fn tell(warnings: &Report) {
-    for warning in warnings.diagnostics() {
-        tracing::warn!("{}", warning.message);
-    }
-}
-
 /// What only a restart can change is refused by its name.
 fn needs_restart(old: &Config, new: &Config) -> Result<(), Refusal> {
     let mut refused = Vec::new();
@@ -381,6 +432,7 @@ impl Refusal {
         Refusal {
             report: format!("error: {message}\n"),
             summary: message,
+            first: None,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::config::{Config, Loaded};
+use crate::config::{Config, Content, Loaded};
 use crate::fetch::Fetch;
 use crate::policy::{self, stack};
 use crate::problem::Problems;
@@ -22,8 +22,8 @@ use crate::value::Name;
 pub struct Snapshot {
     /// 1 for the first config of this process; one more for each that replaced another.
     pub generation: u64,
-    pub hash: String,
-    named_content: u128,
+    /// What it was made of.
+    pub content: Content,
     pub loaded_at: SystemTime,
     /// When the next of its certificates becomes valid, or ends.
     pub turns_at: Option<SystemTime>,
@@ -65,12 +65,9 @@ impl Snapshot {
     /// What only shows when routes are laid beside each other.
     pub fn next(loaded: Loaded, old: Option<&Snapshot>, tools: &Tools) -> Result<Self, Problems> {
         let Loaded {
-            config,
-            hash,
-            named_content,
-            ..
+            config, content, ..
         } = loaded;
-        let source = (config, hash, named_content);
+        let source = (config, content);
         let generation = old.map_or(1, |old| old.generation + 1);
         Self::make(source, generation, old, tools)
     }
@@ -80,7 +77,7 @@ impl Snapshot {
     /// # Errors
     /// None that this one did not have.
     pub fn again(&self, tools: &Tools) -> Result<Self, Problems> {
-        let source = (self.config.clone(), self.hash.clone(), self.named_content);
+        let source = (self.config.clone(), self.content.clone());
         let made = Self::make(source, self.generation, Some(self), tools)?;
         Ok(Snapshot {
             loaded_at: self.loaded_at,
@@ -88,9 +85,9 @@ impl Snapshot {
         })
     }
 
-    /// The snapshot of a config, with its hash and the fingerprint of what it names.
+    /// The snapshot of a config, and what that was made of.
     fn make(
-        (config, hash, named_content): (Config, String, u128),
+        (config, content): (Config, Content),
         generation: u64,
         old: Option<&Snapshot>,
         tools: &Tools,
@@ -150,8 +147,7 @@ impl Snapshot {
             .flatten();
         Ok(Snapshot {
             generation,
-            hash,
-            named_content,
+            content,
             loaded_at: SystemTime::now(),
             turns_at: config.certificates().next_change(SystemTime::now()),
             access_log: access_log
@@ -165,7 +161,7 @@ impl Snapshot {
 
     /// Whether `loaded` was read from the same files with the same content, and would change nothing.
     pub fn is_of(&self, loaded: &Loaded) -> bool {
-        self.hash == loaded.hash && self.named_content == loaded.named_content
+        self.content == loaded.content
     }
 
     /// Ends what would go on beside `next`, which serves now.

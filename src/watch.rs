@@ -1,14 +1,13 @@
 //! Tells that files may have changed: the config, and all that it names.
 //!
 //! Directories are watched, never files: an editor saves by renaming a new file over the old one, and Kubernetes
-//! swaps a symlink; both times whoever watches the file holds on to one that nobody sees any more. So any event in
-//! a directory counts, whatever its name, and whoever is told decides by content whether something changed. A false
-//! alarm costs one more reading. A change that is missed is served stale for ever: hence the poll.
+//! swaps a symlink; both times whoever watches the file holds on to one that nobody sees any more. Any event counts
+//! that concerns a name on the way to one of the files, and whoever is told decides by content whether something
+//! changed. A false alarm costs one more reading. A change that is missed is served stale for ever: hence the poll.
 
 mod directories;
 mod facts;
 mod kernel;
-mod mounted;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +16,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+pub use directories::is_config;
+
+use directories::Places;
 use facts::Facts;
 use kernel::{Kernel, Start};
 
@@ -31,7 +33,7 @@ const ROUNDS: usize = 3;
 
 /// A watch over files and directories. The kernel's watches end with it.
 ///
-/// Its methods make a few file system calls without waiting for them elsewhere: keep it off the workers' threads.
+/// Its methods make a few file system calls, which may never return: keep it on a thread of its own.
 pub struct Watch {
     paths: Vec<PathBuf>,
     kernel: Kernel,
@@ -70,7 +72,6 @@ impl Watch {
         if self.paths == paths {
             return;
         }
-        mounted::warn(paths.iter().filter(|path| !self.paths.contains(path)));
         self.paths = paths.to_vec();
         self.refresh();
         self.happened();
@@ -124,14 +125,14 @@ impl Watch {
     ///
     /// In this order: a change before the look differs, one after it finds the kernel watching.
     fn refresh(&mut self) -> bool {
-        let mut directories = directories::of(&self.paths);
+        let mut places = Places::of(&self.paths);
         for _ in 0..ROUNDS {
-            self.kernel.watch(&directories);
-            let again = directories::of(&self.paths);
-            if again == directories {
+            self.kernel.watch(&places);
+            let again = Places::of(&self.paths);
+            if again == places {
                 break;
             }
-            directories = again;
+            places = again;
         }
         let facts = Facts::of(&self.paths);
         let differs = facts != self.seen;

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use clap::{Args, ValueEnum};
 
-use super::{BAD_USAGE, CONFIG_DEFAULT, CONFIG_VARIABLE, say, show};
+use super::{BAD_USAGE, CONFIG_DEFAULT, CONFIG_VARIABLE, patiently, say, show};
 use crate::config;
 use crate::tls::inventory::{self, Item, Kind};
 
@@ -34,7 +34,7 @@ enum Format {
 
 impl Certs {
     pub fn run(&self) -> ExitCode {
-        let (found, report) = config::certificates(&self.path);
+        let (found, report) = patiently(|| config::certificates(&self.path));
         let items = found.by_expiry();
         let now = SystemTime::now();
         match self.format {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{CONFIG_DEFAULT, CONFIG_VARIABLE, say, say_wrong, show};
+use super::{CONFIG_DEFAULT, CONFIG_VARIABLE, patiently, say, say_wrong, show};
 use crate::config;
 
 /// Say what is wrong with a config, without running it
@@ -34,7 +34,7 @@ impl Check {
 
     fn outcome(&self) -> u8 {
         let path = self.path.display();
-        match config::load(&self.path) {
+        match patiently(|| config::load(&self.path)) {
             Ok(loaded) if loaded.warnings.is_empty() => {
                 say(format_args!("{path} is good"));
                 0

@@ -6,11 +6,16 @@ use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::app::End;
 use crate::config::Report;
+use crate::value::regular::Progress;
 
 mod certs;
 mod check;
@@ -120,6 +125,35 @@ fn show(report: &Report) {
         true => say_wrong(format_args!("{}\n", report.coloured())),
         false => say_wrong(format_args!("{report}\n")),
     }
+}
+
+/// How long a file may take before somebody is told that it is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Does `work`, which reads files. Where one does not answer, standard error says which, as often as it is waited for
+/// again.
+fn patiently<T>(work: impl FnOnce() -> T) -> T {
+    let progress = Arc::new(Progress::default());
+    progress.show();
+    let (done, ended) = mpsc::channel::<()>();
+    let watch = move || {
+        let mut seen = None;
+        while ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            let open = progress.open_question();
+            if let Some((_, path)) = open.as_ref().filter(|_| open == seen) {
+                let path = path.display();
+                say_wrong(format_args!(
+                    "still waiting for `{path}`, which does not answer"
+                ));
+            }
+            seen = open;
+        }
+    };
+    // Without the thread nobody is told, and nothing else is lost.
+    let _watch = thread::Builder::new().name("patience".into()).spawn(watch);
+    let outcome = work();
+    drop(done);
+    outcome
 }
 
 /// A line on standard output. A reader that went away is no reason to fail.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{BAD_USAGE, CONFIG_DEFAULT, CONFIG_VARIABLE, finish, show};
+use super::{BAD_USAGE, CONFIG_DEFAULT, CONFIG_VARIABLE, finish, patiently, show};
 use crate::app;
 use crate::config::{self, Loaded};
 use crate::reload::Source;
@@ -33,7 +33,7 @@ impl Run {
 
     /// The config, after its warnings were shown.
     fn load(&self) -> Result<Loaded, ExitCode> {
-        match config::load(&self.config) {
+        match patiently(|| config::load(&self.config)) {
             Ok(loaded) => {
                 if !loaded.warnings.is_empty() {
                     show(&loaded.warnings);

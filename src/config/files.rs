@@ -4,11 +4,15 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::fingerprint::{self, Fingerprint};
-use super::redact::redact;
+use super::redact::{self, redact};
+use super::tree::Node;
+use crate::value::regular;
+use crate::watch::is_config;
 
 /// The text of one file.
 #[derive(Debug)]
@@ -20,6 +24,8 @@ pub(super) struct Source {
     pub text: String,
     /// The text as it may be shown: secrets struck out, every byte at its place.
     pub shown: String,
+    /// Where more secrets stand, found when they were read.
+    secrets: Mutex<Vec<Range<usize>>>,
     /// Where the file stops being UTF-8, if it does; `text` has replacement characters from there on.
     pub not_text_at: Option<usize>,
     /// The files that were found named in it, with the fingerprint of what each held when it was found: before any
@@ -47,10 +53,9 @@ pub(super) struct Failure {
 /// How often a directory is read again when Kubernetes swaps its content in the middle.
 const ATTEMPTS: usize = 5;
 
-/// Reads one file, or all `*.toml` of a directory, sorted by name. Names that begin with a dot are skipped, as
-/// a shell's `*.toml` would: they are Kubernetes' own entries (`..data`) and editors' lock files.
+/// Reads one file, or all `*.toml` of a directory, sorted by name.
 pub(super) fn read(path: &Path) -> Files {
-    let mut files = match fs::metadata(path) {
+    let mut files = match regular::asking(path, || fs::metadata(path)) {
         Ok(found) if found.is_dir() => read_directory_at_rest(path),
         Ok(_) => {
             let mut files = Files::default();
@@ -122,12 +127,10 @@ fn read_directory(path: &Path) -> Files {
 
 fn config_names(directory: &Path) -> io::Result<Vec<std::ffi::OsString>> {
     let mut names = Vec::new();
-    for entry in fs::read_dir(directory)? {
+    for entry in regular::asking(directory, || fs::read_dir(directory))? {
         let entry = entry?;
         let name = entry.file_name();
-        let hidden = name.as_encoded_bytes().starts_with(b".");
-        let toml = Path::new(&name).extension().is_some_and(|e| e == "toml");
-        if toml && !hidden && !entry.path().is_dir() {
+        if is_config(&name) && !entry.path().is_dir() {
             names.push(name);
         }
     }
@@ -171,7 +174,7 @@ impl Files {
 
     fn read_file(&mut self, path: &Path) {
         self.watched.push(path.to_owned());
-        match fs::read(path) {
+        match regular::read(path, regular::LARGEST) {
             Ok(bytes) => {
                 let name = path.display().to_string();
                 self.sources.push(Source::new(name, Some(path), &bytes));
@@ -206,6 +209,7 @@ impl Source {
             name,
             path: path.map(Path::to_owned),
             shown: redact(&text),
+            secrets: Mutex::default(),
             text,
             not_text_at: std::str::from_utf8(bytes).err().map(|e| e.valid_up_to()),
             named: Mutex::default(),
@@ -214,6 +218,30 @@ impl Source {
 
     fn named(&self) -> std::sync::MutexGuard<'_, BTreeMap<PathBuf, u128>> {
         self.named.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers that `node` is read as a secret.
+    pub fn hide(&self, node: &Node) {
+        let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        secrets.extend(redact::below(node));
+    }
+
+    /// Strikes out all that was found to be a secret when it was read.
+    pub fn strike_out(&mut self) {
+        let secrets = self
+            .secrets
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        for secret in std::mem::take(secrets) {
+            redact::strike_out(&mut self.shown, secret);
+        }
+    }
+
+    /// Whether part of what stands at `span` is a secret.
+    pub fn hides(&self, span: &Range<usize>) -> bool {
+        let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        let meets = |secret: &Range<usize>| secret.start < span.end && span.start < secret.end;
+        self.text.get(span.clone()) != self.shown.get(span.clone()) || secrets.iter().any(meets)
     }
 
     /// An address that stands in this file, with the path of `unix:PATH` made whole: it counts from the directory

@@ -1,8 +1,9 @@
 //! A short name for what was read, so that people and the reload can tell whether two configs are the same.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
+
+use crate::value::regular;
 
 /// FNV-1a with 128 bits (the constants are those of the FNV specification, draft-eastlake-fnv). It tells
 /// versions apart and proves nothing: whoever may write the config needs no collision.
@@ -14,7 +15,7 @@ const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
 /// The same for the same content of the file, also when it cannot be read.
 pub(super) fn of_file(path: &Path) -> u128 {
     let mut print = Fingerprint::new();
-    match fs::read(path) {
+    match regular::read(path, regular::LARGEST) {
         Ok(content) => print.add(&content),
         Err(error) => print.add(error.kind().to_string().as_bytes()),
     }

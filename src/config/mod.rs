@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -35,7 +34,7 @@ mod tests;
 mod tree;
 
 pub use crate::problem::Severity;
-pub use report::{Diagnostic, Position, Report};
+pub use report::{Content, Diagnostic, Position, Report};
 
 use files::Files;
 use read::{Blocks, Reader};
@@ -69,10 +68,7 @@ pub struct Loaded {
     pub config: Config,
     /// Doubts that do not keep it from serving.
     pub warnings: Report,
-    /// The same for the same files with the same content, in hexadecimal.
-    pub hash: String,
-    /// The same for the same content of the files that the config names. Not to be shown: some hold secrets.
-    pub named_content: u128,
+    pub content: Content,
     /// The path that was given, every file that was read, and every file that those name.
     pub watched: Vec<PathBuf>,
 }
@@ -105,16 +101,14 @@ fn assemble(name: &str, files: Files) -> Result<Loaded, Report> {
     let Examined {
         blocks,
         report,
-        hash,
-        named_content,
+        content,
         watched,
     } = examine(name, files);
     match (report.errors(), blocks.finish()) {
         (0, Some(config)) => Ok(Loaded {
             config,
             warnings: report,
-            hash,
-            named_content,
+            content,
             watched,
         }),
         _ => Err(report),
@@ -125,27 +119,26 @@ fn assemble(name: &str, files: Files) -> Result<Loaded, Report> {
 struct Examined {
     blocks: Blocks,
     report: Report,
-    hash: String,
-    named_content: u128,
+    content: Content,
     watched: Vec<PathBuf>,
 }
 
 fn examine(name: &str, files: Files) -> Examined {
     let hash = files.fingerprint();
     let mut findings: Vec<_> = files.failures.iter().map(unreadable).collect();
-    let (blocks, named_content) = match files.sources.is_empty() {
+    let (blocks, named) = match files.sources.is_empty() {
         true => Default::default(),
         false => read_all(name, &files, &mut findings),
     };
     let mut watched = files.watched.clone();
     watched.extend(files.named().into_keys());
     findings.extend(mounted_alone(&watched));
-    let report = report::report(findings, Arc::from(files.sources), hash.clone(), &watched);
+    let content = Content { hash, named };
+    let report = report::report(findings, files.sources, content.clone(), &watched);
     Examined {
         blocks,
         report,
-        hash,
-        named_content,
+        content,
         watched,
     }
 }
@@ -214,12 +207,15 @@ impl Blocks {
             };
             (name, RouteConfig { route, policies })
         });
+        let listeners = self.listeners.into_iter();
         Some(Config {
             admin: self.admin?,
-            process: self.process?,
-            log: self.log?,
+            process: self.process?.with_defaults(),
+            log: self.log?.with_defaults(),
             shutdown: self.shutdown?,
-            listeners: self.listeners,
+            listeners: listeners
+                .map(|(name, listener)| (name, listener.with_defaults()))
+                .collect(),
             upstreams: self.upstreams,
             routes: routes.collect(),
         })

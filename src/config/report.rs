@@ -8,6 +8,7 @@ use std::sync::Arc;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use super::files::{Source, boundary};
+use super::redact;
 use super::tree::Place;
 use crate::problem::Severity;
 
@@ -18,8 +19,17 @@ use crate::problem::Severity;
 pub struct Report {
     diagnostics: Vec<Diagnostic>,
     sources: Arc<[Source]>,
-    hash: String,
+    content: Content,
     watched: Arc<[PathBuf]>,
+}
+
+/// What tells two versions of a config apart: the same for the same files with the same content.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Content {
+    /// Of the config's own files, in hexadecimal.
+    pub hash: String,
+    /// Of the files that they name. Not to be shown: some hold secrets.
+    pub named: u128,
 }
 
 /// One mistake or doubt.
@@ -30,6 +40,8 @@ pub struct Diagnostic {
     pub file: String,
     /// Where in the file; `None`: the file or the config as a whole.
     pub position: Option<Position>,
+    /// The key that it is about, with those above it: `routes.pay.timeout`. Empty: the config as a whole.
+    pub key: String,
     /// What is wrong, in one sentence without a full stop.
     pub message: String,
     /// How to mend it.
@@ -64,9 +76,9 @@ impl Report {
         self.count(Severity::Warning)
     }
 
-    /// The same for the same content, so that a broken config need not be reported again and again.
-    pub fn hash(&self) -> &str {
-        &self.hash
+    /// What was read, so that a broken config need not be reported again and again.
+    pub fn content(&self) -> &Content {
+        &self.content
     }
 
     /// The files whose change may mend it: all that were read or named.
@@ -74,15 +86,17 @@ impl Report {
         &self.watched
     }
 
+    /// The first finding that keeps the config from serving, or the first of all.
+    pub fn first(&self) -> Option<&Diagnostic> {
+        let mut all = self.diagnostics.iter();
+        let error = all.find(|d| d.severity == Severity::Error);
+        error.or(self.diagnostics.first())
+    }
+
     /// The first finding in one line, for a log: `routes.toml:12:3: unknown key ...`. Errors come before
     /// warnings; empty when there is nothing to tell.
     pub fn first_line(&self) -> String {
-        let first = self
-            .diagnostics
-            .iter()
-            .find(|d| d.severity == Severity::Error)
-            .or(self.diagnostics.first());
-        match (first, self.diagnostics.len()) {
+        match (self.first(), self.diagnostics.len()) {
             (None, _) => String::new(),
             (Some(first), 1) => first.to_string(),
             (Some(first), count) => format!("{first} (and {} more)", count - 1),
@@ -136,6 +150,11 @@ impl fmt::Display for Diagnostic {
 }
 
 impl Diagnostic {
+    /// The key, unless it is about the config as a whole.
+    pub fn named_key(&self) -> Option<&str> {
+        (!self.key.is_empty()).then_some(self.key.as_str())
+    }
+
     fn group<'a>(&'a self, sources: &'a [Source]) -> Group<'a> {
         let level = match self.severity {
             Severity::Error => Level::ERROR,
@@ -209,6 +228,8 @@ pub(super) struct Finding {
     pub message: String,
     pub help: Option<String>,
     pub related: Vec<(Place, String)>,
+    /// The keys that lead there, where it is about a key.
+    pub keys: Vec<String>,
 }
 
 /// What a finding is about.
@@ -227,6 +248,7 @@ impl Finding {
             message: message.into(),
             help: None,
             related: Vec::new(),
+            keys: Vec::new(),
         }
     }
 
@@ -246,10 +268,11 @@ impl Finding {
 /// Puts findings in the order of the files, and gives them lines.
 pub(super) fn report(
     findings: Vec<Finding>,
-    sources: Arc<[Source]>,
-    hash: String,
+    mut sources: Vec<Source>,
+    content: Content,
     watched: &[PathBuf],
 ) -> Report {
+    sources.iter_mut().for_each(Source::strike_out);
     let mut diagnostics: Vec<_> = findings
         .into_iter()
         .map(|finding| diagnostic(finding, &sources))
@@ -259,8 +282,8 @@ pub(super) fn report(
     diagnostics.dedup_by(|a, b| a.place == b.place && a.file == b.file && a.message == b.message);
     Report {
         diagnostics,
-        sources,
-        hash,
+        sources: sources.into(),
+        content,
         watched: watched.into(),
     }
 }
@@ -281,8 +304,9 @@ fn diagnostic(finding: Finding, sources: &[Source]) -> Diagnostic {
             .or_else(|| source.map(|source| source.name.clone()))
             .unwrap_or_default(),
         position,
-        message: finding.message,
-        help: finding.help,
+        key: finding.keys.join("."),
+        message: redact::sentence(finding.message),
+        help: finding.help.map(redact::sentence),
         place,
         related: finding.related,
     }

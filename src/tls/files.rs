@@ -1,13 +1,12 @@
 //! Certificates, keys and revocation lists from PEM files. Every error is a sentence that reads well after the
 //! name of the key.
 
-use std::fs;
-
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
 use super::pem::{self, Section};
 use crate::value::FilePath;
+use crate::value::regular::LARGEST;
 
 const CERTIFICATE: &str = "CERTIFICATE";
 const LIST: &str = "X509 CRL";
@@ -72,7 +71,7 @@ pub(super) fn key(file: &FilePath) -> Result<PrivateKeyDer<'static>, String> {
 
 /// A file as it is, such as an OCSP response.
 pub(super) fn read(file: &FilePath) -> Result<Vec<u8>, String> {
-    fs::read(file.path()).map_err(|error| format!("cannot read `{file}`: {error}"))
+    file.read(LARGEST)
 }
 
 /// What to do with a section.
@@ -128,6 +127,7 @@ fn nothing(file: &FilePath, what: &str, sections: &[Section]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn file(text: &str) -> (tempfile::TempDir, FilePath) {
         let dir = tempfile::tempdir().unwrap();

@@ -1,8 +1,6 @@
 //! Paths in a config that count from the file that names them.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -10,7 +8,7 @@ use std::str::FromStr;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
-use super::TextVisitor;
+use super::{TextVisitor, regular};
 
 /// The longest path of a unix socket, in bytes: `sun_path` without its final NUL (unix(7)).
 pub const LONGEST_SOCKET_PATH: usize = 107;
@@ -73,16 +71,7 @@ impl FilePath {
                 "this is a URL (`{scheme}:`), where a file is meant; nothing is fetched: keep a copy beside the config and write its path"
             ));
         }
-        let unreadable = |error| format!("cannot read `{self}`: {error}");
-        let file = File::open(&self.0).map_err(unreadable)?;
-        let mut content = Vec::new();
-        file.take(limit + 1)
-            .read_to_end(&mut content)
-            .map_err(unreadable)?;
-        match content.len() as u64 > limit {
-            true => Err(format!("`{self}` has more than {limit} bytes")),
-            false => Ok(content),
-        }
+        regular::read(&self.0, limit).map_err(|error| format!("cannot read `{self}`: {error}"))
     }
 }
 

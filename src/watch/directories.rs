@@ -1,6 +1,7 @@
-//! Which directories tell of a change.
+//! Which directories tell of a change, and which names in them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,28 +9,72 @@ use std::path::{Path, PathBuf};
 const MAX_SYMLINKS: usize = 40;
 
 /// The directories, free of symlinks, in which something must happen before one of `paths` can lead elsewhere or
-/// hold something else.
+/// hold something else, and the names to which it must happen.
 ///
 /// Those are the directory of the file itself, or the nearest that exists; each one that holds a symlink on the way
 /// to it; and for a path that is a directory, also those to which the symlinks in it lead.
-pub(super) fn of(paths: &[PathBuf]) -> BTreeSet<PathBuf> {
-    let mut found = BTreeSet::new();
-    for path in paths {
-        let Some(directory) = follow(path, &mut found) else {
-            continue;
-        };
-        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-            if entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
-                follow(&entry.path(), &mut found);
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Places(BTreeMap<PathBuf, Names>);
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Names {
+    some: BTreeSet<OsString>,
+    /// All that a config directory is read for.
+    configs: bool,
+}
+
+/// Whether a file of this name, in a directory that is a config, is part of it. Names that begin with a dot are not,
+/// as with a shell's `*.toml`: they are Kubernetes' own entries (`..data`) and editors' lock files.
+pub fn is_config(name: &OsStr) -> bool {
+    let toml = Path::new(name).extension().is_some_and(|e| e == "toml");
+    toml && !name.as_encoded_bytes().starts_with(b".")
+}
+
+impl Places {
+    pub(super) fn of(paths: &[PathBuf]) -> Self {
+        let mut found = Places::default();
+        for path in paths {
+            let Some(directory) = follow(path, &mut found) else {
+                continue;
+            };
+            for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
+                let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+                if is_link && is_config(&entry.file_name()) {
+                    follow(&entry.path(), &mut found);
+                }
             }
+            found.names(&directory).configs = true;
         }
+        found
     }
-    found
+
+    pub(super) fn directories(&self) -> impl Iterator<Item = &PathBuf> {
+        self.0.keys()
+    }
+
+    /// Whether what happens to `path` counts: one of the directories itself, or a name in one that matters. The proxy's
+    /// own log, for one, may lie beside its config.
+    pub(super) fn counts(&self, path: &Path) -> bool {
+        let beside = path.parent().and_then(|directory| self.0.get(directory));
+        let in_directory = beside.zip(path.file_name());
+        self.0.contains_key(path)
+            || in_directory.is_some_and(|(names, name)| {
+                names.some.contains(name) || names.configs && is_config(name)
+            })
+    }
+
+    fn names(&mut self, directory: &Path) -> &mut Names {
+        self.0.entry(directory.to_owned()).or_default()
+    }
+
+    fn note(&mut self, directory: &Path, name: &Path) {
+        self.names(directory).some.insert(name.into());
+    }
 }
 
 /// Goes along `path` as the kernel would and notes each directory whose entries decide where it leads; returns where
 /// it ends, if that is a directory.
-fn follow(path: &Path, found: &mut BTreeSet<PathBuf>) -> Option<PathBuf> {
+fn follow(path: &Path, found: &mut Places) -> Option<PathBuf> {
     let mut ahead = steps(&std::path::absolute(path).ok()?);
     let mut here = PathBuf::new();
     let mut symlinks = 0;
@@ -38,11 +83,11 @@ fn follow(path: &Path, found: &mut BTreeSet<PathBuf>) -> Option<PathBuf> {
             here.pop();
             continue;
         }
-        let next = here.join(step);
+        let next = here.join(&step);
         match fs::symlink_metadata(&next) {
             Ok(facts) if facts.is_dir() => here = next,
             Ok(facts) if facts.is_symlink() => {
-                found.insert(here.clone());
+                found.note(&here, &step);
                 symlinks += 1;
                 if symlinks > MAX_SYMLINKS {
                     return None;
@@ -51,12 +96,12 @@ fn follow(path: &Path, found: &mut BTreeSet<PathBuf>) -> Option<PathBuf> {
             }
             // A file, or what does not exist yet.
             _ => {
-                found.insert(here);
+                found.note(&here, &step);
                 return None;
             }
         }
     }
-    found.insert(here.clone());
+    found.names(&here);
     Some(here)
 }
 
@@ -82,8 +127,37 @@ mod tests {
     }
 
     fn expect(path: PathBuf, expected: &[&PathBuf]) {
-        let found = of(&[path]);
-        assert_eq!(found.iter().collect::<Vec<_>>(), expected);
+        let found = Places::of(&[path]);
+        assert_eq!(found.directories().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn only_what_is_read_counts() {
+        let (_keep, root) = temporary();
+        fs::create_dir_all(root.join("conf/..v1")).unwrap();
+        fs::write(root.join("conf/..v1/a.toml"), "").unwrap();
+        symlink("..v1", root.join("conf/..data")).unwrap();
+        symlink("..data/a.toml", root.join("conf/a.toml")).unwrap();
+        fs::write(root.join("token"), "").unwrap();
+        let paths = ["conf", "token", "later/x"].map(|name| root.join(name));
+        let found = Places::of(&paths);
+        for (name, counts) in [
+            ("conf/a.toml", true),
+            ("conf/b.toml", true),
+            ("conf/..data", true),
+            ("conf/..v1", true),
+            ("conf/..v1/a.toml", true),
+            ("conf", true),
+            ("token", true),
+            ("later", true),
+            ("conf/err.log", false),
+            ("conf/.b.toml.swp", false),
+            ("conf/..v1/b.toml", false),
+            ("err.log", false),
+            ("x", false),
+        ] {
+            assert_eq!(found.counts(&root.join(name)), counts, "{name}");
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::is_config;
+
 /// A state of files, symlinks followed: two that are equal were almost certainly taken of the same content.
 #[derive(Default, PartialEq, Eq)]
 pub(super) struct Facts(Vec<(PathBuf, Option<File>)>);
@@ -20,7 +22,7 @@ struct File {
 }
 
 impl Facts {
-    /// Looks at `paths`, and where one is a directory, at what lies in it.
+    /// Looks at `paths`, and where one is a directory, at what of it is read.
     pub(super) fn of(paths: &[PathBuf]) -> Self {
         let mut facts = Vec::new();
         for path in paths {
@@ -40,6 +42,7 @@ fn entries(directory: &Path) -> Vec<(PathBuf, Option<File>)> {
         .into_iter()
         .flatten()
         .flatten()
+        .filter(|entry| is_config(&entry.file_name()))
         .map(|entry| entry.path())
         .collect();
     // A directory's own order changes without its content.

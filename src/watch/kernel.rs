@@ -2,44 +2,65 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use notify::event::{AccessKind, AccessMode};
 use notify::{ErrorKind, Event, EventKind, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
+use super::directories::Places;
+
 /// Makes what watches directories; it calls `notify_one` for each event that counts.
 pub(super) type Start =
-    Box<dyn Fn(Arc<Notify>) -> notify::Result<Box<dyn Watcher + Send + Sync>> + Send + Sync>;
+    Box<dyn Fn(Arc<Events>) -> notify::Result<Box<dyn Watcher + Send + Sync>> + Send + Sync>;
 
 /// inotify on Linux. It has a thread of its own, which ends with it.
-pub(super) fn start(events: Arc<Notify>) -> notify::Result<Box<dyn Watcher + Send + Sync>> {
+pub(super) fn start(events: Arc<Events>) -> notify::Result<Box<dyn Watcher + Send + Sync>> {
     let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-        if counts(&event) {
+        if events.counts(&event) {
             events.notify_one();
         }
     })?;
     Ok(Box::new(watcher))
 }
 
-/// Whether something may have changed. Who is told reads the files: if reading counted, it would never end.
-///
-/// An error counts, and so does a queue that overflowed: what happened meanwhile, nobody knows.
-fn counts(event: &notify::Result<Event>) -> bool {
-    match event {
-        Ok(event) => match event.kind {
+/// What happens where something is watched.
+#[derive(Default)]
+pub(super) struct Events {
+    happened: Notify,
+    places: Mutex<Places>,
+}
+
+impl Events {
+    pub(super) fn notify_one(&self) {
+        self.happened.notify_one();
+    }
+
+    /// Whether something may have changed that matters. Who is told reads the files: if reading counted, it would
+    /// never end; nor would it if the log counted in which a refusal is told, where that lies beside the config.
+    ///
+    /// An error counts, and so does a queue that overflowed: what happened meanwhile, nobody knows.
+    fn counts(&self, event: &notify::Result<Event>) -> bool {
+        let Ok(event) = event else { return true };
+        let by_kind = match event.kind {
             // Of what was written through a memory map, closing the file is all that is told.
             EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
             EventKind::Access(_) => false,
             _ => true,
-        },
-        Err(_) => true,
+        };
+        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let unknown = event.need_rescan() || event.paths.is_empty();
+        by_kind && (unknown || event.paths.iter().any(|path| places.counts(path)))
+    }
+
+    fn expect(&self, places: &Places) {
+        *self.places.lock().unwrap_or_else(PoisonError::into_inner) = places.clone();
     }
 }
 
 pub(super) struct Kernel {
     start: Start,
-    events: Arc<Notify>,
+    events: Arc<Events>,
     watcher: Option<Box<dyn Watcher + Send + Sync>>,
     watched: BTreeSet<PathBuf>,
     /// What was last logged to be wrong, so that it is logged once.
@@ -59,16 +80,17 @@ impl Kernel {
 
     /// Completes when something has happened since it last completed.
     pub(super) async fn happened(&self) {
-        self.events.notified().await;
+        self.events.happened.notified().await;
     }
 
-    /// Watches `directories` as they stand now, and nothing else. What cannot be watched is logged, and tried again
+    /// Watches `places` as they stand now, and nothing else. What cannot be watched is logged, and tried again
     /// the next time.
     ///
     /// All are watched anew, also those that were watched already: a directory that was removed and made again is
     /// another one to the kernel, and has only its name in common with the one that is watched.
-    pub(super) fn watch(&mut self, directories: &BTreeSet<PathBuf>) {
-        let complaint = self.try_watch(directories).err().map(|e| e.to_string());
+    pub(super) fn watch(&mut self, places: &Places) {
+        self.events.expect(places);
+        let complaint = self.try_watch(places).err().map(|e| e.to_string());
         if complaint == self.complaint {
             return;
         }
@@ -88,7 +110,7 @@ impl Kernel {
         self.complaint.is_some()
     }
 
-    fn try_watch(&mut self, directories: &BTreeSet<PathBuf>) -> notify::Result<()> {
+    fn try_watch(&mut self, places: &Places) -> notify::Result<()> {
         let watcher = match &mut self.watcher {
             Some(watcher) => watcher,
             None => self.watcher.insert((self.start)(self.events.clone())?),
@@ -98,7 +120,7 @@ impl Kernel {
             let _gone = watcher.unwatch(&directory);
         }
         let mut outcome = Ok(());
-        for directory in directories {
+        for directory in places.directories() {
             match watcher.watch(directory, RecursiveMode::NonRecursive) {
                 Ok(()) => {
                     self.watched.insert(directory.clone());
@@ -119,7 +141,8 @@ mod tests {
 
     #[test]
     fn reading_does_not_count_and_doubt_does() {
-        let counts = |kind| counts(&Ok(Event::new(kind)));
+        let events = Events::default();
+        let counts = |kind| events.counts(&Ok(Event::new(kind)));
         assert!(!counts(EventKind::Access(AccessKind::Open(
             AccessMode::Any
         ))));
@@ -133,7 +156,11 @@ mod tests {
         assert!(counts(EventKind::Modify(ModifyKind::Data(DataChange::Any))));
 
         let overflow = Event::new(EventKind::Other).set_flag(Flag::Rescan);
-        assert!(super::counts(&Ok(overflow)));
-        assert!(super::counts(&Err(notify::Error::generic("lost"))));
+        assert!(events.counts(&Ok(overflow)));
+        assert!(events.counts(&Err(notify::Error::generic("lost"))));
+
+        let elsewhere =
+            Event::new(EventKind::Create(CreateKind::File)).add_path("/x/err.log".into());
+        assert!(!events.counts(&Ok(elsewhere)));
     }
 }

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use notify::{EventHandler, NullWatcher, RecursiveMode, Watcher, WatcherKind};
-use tokio::sync::Notify;
 use tokio::time::{interval, timeout};
 
+use super::kernel::Events;
 use super::*;
 
 /// Long enough for a busy machine, and shorter than the poll: what is told within it, the kernel told.
@@ -174,6 +174,23 @@ async fn tells_of_many_events_once_and_of_reading_never() {
 }
 
 #[tokio::test]
+async fn does_not_tell_of_a_log_that_is_written_beside_the_files() {
+    for paths in [&["a.toml"][..], &[""][..], &["token"][..]] {
+        let mut scene = Scene::new(&["a.toml", "token"], paths).await;
+        for _ in 0..3 {
+            scene.write("err.log");
+            scene.not_told("a line in the log").await;
+        }
+        scene.write(if paths[0].is_empty() {
+            "b.toml"
+        } else {
+            paths[0]
+        });
+        scene.told("a file that counts").await;
+    }
+}
+
+#[tokio::test]
 async fn watches_what_it_is_told_to() {
     let mut scene = Scene::new(&["a/a.toml", "b/b.toml"], &["a/a.toml"]).await;
     scene.write("b/b.toml");
@@ -273,7 +290,7 @@ impl Watcher for Counting {
 }
 
 /// A watch that has told of its first paths, and the kernel's side of it.
-async fn by_hand() -> (Watch, Arc<Notify>) {
+async fn by_hand() -> (Watch, Arc<Events>) {
     let events = Arc::new(Mutex::new(None));
     let given = events.clone();
     let start = Box::new(move |events| {

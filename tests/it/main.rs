@@ -53,6 +53,7 @@ mod ranges;
 mod rate_limit;
 mod refusals;
 mod refused_heads;
+mod refused_reloads;
 mod reload;
 mod resources;
 mod retries;
