@@ -57,10 +57,26 @@ impl TryFrom<String> for FieldName {
     fn try_from(written: String) -> Result<Self, String> {
         match HeaderName::from_bytes(written.as_bytes()) {
             Ok(name) => Ok(FieldName { written, name }),
-            Err(_) => Err(format!(
-                "`{written}` is not a header name; one has letters, digits and `-`, and no blanks"
-            )),
+            Err(_) => Err(not_a_header_name(&written)),
         }
+    }
+}
+
+/// What is wrong with text that should be the name of a header, and how it was probably meant.
+pub fn not_a_header_name(text: &str) -> String {
+    let wrong = format!("`{text}` is not a header name");
+    match text.split_once(':') {
+        Some((name, _)) if HeaderName::from_bytes(name.as_bytes()).is_ok() => {
+            format!("{wrong}; write \"{name}\", without the colon and what follows it")
+        }
+        _ if text.contains(char::is_whitespace) => {
+            let meant: Vec<&str> = text.split_whitespace().collect();
+            format!(
+                "{wrong}; write it without spaces, like \"{}\"",
+                meant.join("-")
+            )
+        }
+        _ => format!("{wrong}; a name is letters, digits and `-`, like \"x-tenant\""),
     }
 }
 

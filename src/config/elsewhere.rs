@@ -1,11 +1,18 @@
 //! Keys that are in another table here, or that other proxies have under another name.
 
+use super::suggest::nearest;
+
 /// How what is meant by `key` is written here, in a table that knows the keys `known`.
 pub(super) fn hint(key: &str, known: &[&str]) -> Option<&'static str> {
-    HINTS
-        .iter()
-        .filter(|(table, _, _)| known.contains(table))
+    let here = || HINTS.iter().filter(|(table, _, _)| known.contains(table));
+    // A slip of such a word is a slip of the key that it stands for, unless it is nearer to a key.
+    let alike = |words: &[&str]| {
+        nearest(key, known.iter().copied()).is_none()
+            && nearest(key, words.iter().copied()).is_some()
+    };
+    here()
         .find(|(_, words, _)| words.contains(&key))
+        .or_else(|| here().find(|(_, words, _)| key.len() > 4 && alike(words)))
         .map(|(_, _, hint)| *hint)
 }
 
@@ -126,5 +133,8 @@ mod tests {
         assert!(says("port", &["endpoints"], "host:port"));
         assert!(says("path", &["upstream", "match"], "under `match`"));
         assert!(hint("path", &["status"]).is_none());
+        assert!(says("retires", &["retry", "timeout"], "attempts"));
+        assert!(says("clutser", &["upstream", "timeout"], "upstreams.NAME"));
+        assert!(hint("timeuot", &["retry", "timeout"]).is_none());
     }
 }

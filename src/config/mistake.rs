@@ -75,15 +75,27 @@ impl Mistake {
         self
     }
 
-    /// What is wrong, and how to mend it.
-    pub fn words(&self) -> (String, Option<String>) {
+    /// What is wrong, and how to mend it. Where the value is a secret, it is not repeated.
+    pub fn words(&self, secret: bool) -> (String, Option<String>) {
         match &self.kind {
+            Kind::UnknownChoice { choices, .. } if secret => (
+                "unknown value".to_owned(),
+                Some(format!("write {}", any_of(choices.iter().copied()))),
+            ),
+            Kind::Unfit { found, expected } if secret => {
+                let found = match found.starts_with('`') {
+                    true => "another value",
+                    false => found,
+                };
+                (format!("expected {expected}, found {found}"), None)
+            }
             Kind::UnknownKey { key, known } => {
                 let key = match (key.as_str(), self.path.last()) {
                     ("", Some(last)) => last,
                     (key, _) => key,
                 };
                 let wrong = format!("unknown key `{key}`");
+                let known = &built(known);
                 match (hint(key, known), nearest(key, known.iter().copied())) {
                     (Some(hint), _) => (wrong, Some(hint.to_owned())),
                     (None, Some(meant)) => (format!("{wrong}, did you mean `{meant}`?"), None),
@@ -120,6 +132,22 @@ impl Mistake {
             },
         }
     }
+}
+
+/// Keys of the contract that no table has yet. Whoever looks for a key is not led to one of them.
+const NOT_BUILT_KEYS: &[&str] = &[
+    "files",
+    "proxy_protocol",
+    "publish",
+    "sql",
+    "state_dir",
+    "transparent",
+    "writable_dir",
+];
+
+fn built(known: &[&'static str]) -> Vec<&'static str> {
+    let built = |key: &&&str| !NOT_BUILT_KEYS.contains(*key);
+    known.iter().filter(built).copied().collect()
 }
 
 fn known_keys(known: &[&'static str]) -> Option<String> {
@@ -170,7 +198,7 @@ impl de::Error for Mistake {
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.words().0)
+        f.write_str(&self.words(false).0)
     }
 }
 
@@ -196,6 +224,7 @@ fn how_to_write(expected: &str, found: &str) -> Option<String> {
             "remove the quotes".to_owned()
         }
         ("`true` or `false`", BOOLEAN_IN_QUOTES) => "remove the quotes".to_owned(),
+        ("`true` or `false`", TEXT) => "write `true` or `false`, without quotes".to_owned(),
         _ if is_whole && expected.starts_with("a duration") => {
             format!("write \"{number}s\" for seconds or \"{number}ms\" for milliseconds")
         }

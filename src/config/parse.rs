@@ -73,6 +73,17 @@ impl Parsed {
                 source: index,
                 span,
             };
+            if let Some((language, first)) = syntax::other_language(&source.text) {
+                let finding = Finding::error(
+                    At::Place(at(first)),
+                    format!("this looks like {language}, and a config is written in TOML"),
+                );
+                self.findings.push(finding.help(
+                    "write tables as `[listeners.web]` and, below them, lines as `listen = \"127.0.0.1:15001\"`",
+                ));
+                self.broken.0.push(at(0..source.text.len() + 1));
+                return table;
+            }
             let Slips { slips, broken } = syntax::slips(&source.text, &errors, &table);
             let findings = slips.into_iter().map(|slip| Finding {
                 help: slip.help,

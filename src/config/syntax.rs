@@ -8,8 +8,11 @@ use toml_parser::parser::{RecursionGuard, parse_document};
 
 use super::tree::Table;
 
+mod other;
 mod twice;
 mod words;
+
+pub(super) use other::other_language;
 
 /// What does not parse in one file.
 pub(super) struct Slips {
@@ -187,5 +190,7 @@ mod tests {
         assert_eq!(first("[a]\nb = 1\n[c]\nb = 1\nb = 2\n"), Some(14..15));
         assert_eq!(first("b = 1\n\"b\" = 2\n"), Some(0..1));
         assert_eq!(first("[a]\nb = { c = 1, c = 2 }\n"), None);
+        assert_eq!(first("[a.b]\nc = 1\n[[a.b]]\nc = 2\n"), Some(0..5));
+        assert_eq!(first("[[a.b]]\nc = 1\n[a.b]\nc = 2\n"), Some(0..7));
     }
 }

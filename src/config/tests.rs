@@ -46,7 +46,7 @@ fn a_good_config_is_read_whole() {
     assert_eq!(config.admin, admin::Config::default());
     let loaded = parse("good.toml", GOOD).unwrap();
     assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
-    assert_eq!(loaded.hash.len(), 32);
+    assert_eq!(loaded.content.hash.len(), 32);
 }
 
 #[test]
@@ -209,6 +209,87 @@ fn secrets_are_not_shown() {
         assert!(!report.to_string().contains("hunter2"), "{report}");
         assert!(!format!("{report:?}").contains("hunter2"));
     }
+}
+
+/// Whatever the slip, neither the lines shown nor the sentences repeat what stands in a credential.
+#[test]
+fn a_slip_in_a_credential_does_not_show_the_secret() {
+    for slip in [
+        "credentials = { bearer = { valeu = \"hunter2\" } }",
+        "credentials = { bearer = [\"hunter2\"] }",
+        "credentials = { bearer = { file = [\"hunter2\"] } }",
+        "credentials = { basic = { username = \"u\", passwd = \"hunter2\" } }",
+        "credentials = { basic = \"hunter2\" }",
+        "credentials = \"hunter2\"",
+        "credentials = [\"hunter2\"]",
+        "credentials = { oauth2 = { token_url = \"https://me:hunter2@idp/\" } }",
+        "credentials = { oauth2 = { auth_style = \"basic\", scopes = [\"hunter2 x\"], client_id = \"hunter2\" } }",
+        "credentials = { bearer = 52012 }",
+        "credentials = { bearer = 99999999999999952012 }",
+        "credentials = { basic = 52012 }",
+        "credentials = { basic = { username = 52012, password = 52012.5 } }",
+        "credentials = { api_key = { header = \"x-key\", value = { value = 52012 } } }",
+        "credentials.bearer.valeu = \"\"\"\nhunter2\"\"\"",
+        "credentials = { bearer = { valeu: \"hunter2\" } }",
+        "credentials = { bearer = { \"hunter2\" } }",
+        "[routes.app.credentials]\nbaerer = \"hunter2\"",
+        "[[routes.app.credentials]]\nbearer = \"hunter2\"",
+        "[routes.app.credentials.bearer]\nhunter = \"hunter2\"\nother: hunter2",
+        "[defaults]\ncredentials = { bearer = { valeu = \"hunter2\" } }",
+        "jwt = { secert = \"hunter2\" }",
+        "[upstreams.x]\nendpoints = [\"http://me:hunter2@a:1\", \"me:hunter2@b:2\"]",
+    ] {
+        let report = parse("x.toml", &format!("{GOOD}{slip}\n")).unwrap_err();
+        let told = format!("{report}\n{}\n{report:?}", report.first_line());
+        assert!(
+            !told.contains("hunter2") && !told.contains("52012"),
+            "{told}"
+        );
+        assert!(report.errors() > 0);
+    }
+}
+
+/// A secret is struck out wherever it is read, whatever its key is called.
+#[test]
+fn what_is_read_as_a_secret_is_struck_out() {
+    let text = "[a]\nk = { value = \"x\", valu = \"hunter2\", file = \"f\" }\n";
+    let files = files::Files::from_text("x.toml", text);
+    let parsed = parse::parse(&files.sources);
+    let node = parsed.root.at(&["a".to_owned(), "k".to_owned()]).unwrap();
+    let read: Result<crate::value::Secret, _> = de::read(node, &files.sources);
+    assert!(read.is_err());
+    let mut source = files.sources.into_iter().next().unwrap();
+    source.strike_out();
+    assert!(!source.shown.contains("hunter2") && source.shown.contains("\"f\""));
+}
+
+#[test]
+fn a_finding_names_its_key() {
+    let text = format!("{GOOD}timout = \"1s\"\nretry = {{ attempts = 99 }}\n");
+    let report = parse("x.toml", &text).unwrap_err();
+    let keys: Vec<_> = report.diagnostics().map(|d| d.key.as_str()).collect();
+    assert_eq!(keys, ["routes.app.timout", "routes.app.retry.attempts"]);
+}
+
+#[test]
+fn another_language_is_told_once() {
+    let yaml = "# a\nlisteners:\n  web:\n    listen: 127.0.0.1:80\n    token: hunter2\n";
+    assert_eq!(
+        wrong(yaml),
+        ["2:1 this looks like YAML, and a config is written in TOML"]
+    );
+    assert!(wrong("{ \"a\": 1 }")[0].contains("looks like JSON"));
+}
+
+#[test]
+fn the_defaults_that_depend_are_filled_in() {
+    let shown = serde_json::to_value(good()).unwrap();
+    assert!(shown["process"]["workers"].as_u64().is_some_and(|n| n > 0));
+    assert!(shown["log"]["format"].is_string());
+    assert_eq!(shown["listeners"]["web"]["forwarded_headers"], "pass");
+    assert_eq!(shown["routes"]["app"]["deadline"], "none");
+    let route = shown["routes"]["app"].as_object().unwrap();
+    assert!(!route.contains_key("listener"), "{route:?}");
 }
 
 #[test]

@@ -78,7 +78,7 @@ impl TryFrom<String> for HeaderWord {
     fn try_from(text: String) -> Result<Self, String> {
         match HeaderName::from_bytes(text.as_bytes()) {
             Ok(_) => Ok(HeaderWord(text)),
-            Err(_) => Err(format!("`{text}` is not a header name")),
+            Err(_) => Err(crate::template::not_a_header_name(&text)),
         }
     }
 }

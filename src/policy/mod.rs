@@ -118,6 +118,7 @@ impl Config {
         let idle = on(timeout::DEFAULT_IDLE_TIMEOUT);
         self.idle_timeout.get_or_insert(idle);
         (self.interim_responses).get_or_insert(interim_responses::Config::Pass);
+        self.deadline.get_or_insert(Toggle::On(Limit::NONE));
         self
     }
 
@@ -158,6 +159,7 @@ impl Config {
                 )
                 .help("set `jwt` on the route or in `[defaults]`");
         }
+        self.check_attempts(problems);
         let tells_errors = on(&self.graphql).is_some_and(|graphql| graphql.errors_are_failures);
         if on(&self.circuit_breaker).is_some_and(circuit_breaker::Config::counts_graphql)
             && !tells_errors
@@ -168,6 +170,27 @@ impl Config {
                     "\"graphql\" never happens: the route has no `graphql` that makes failures of errors",
                 )
                 .help("set `graphql = {}` on the route or in `[defaults]`");
+        }
+    }
+
+    /// An attempt that may take as long as all of them together is never followed by another.
+    fn check_attempts(&self, problems: &mut Problems) {
+        let whole = match &self.timeout {
+            None => Some(timeout::DEFAULT_TIMEOUT),
+            Some(Toggle::Off) => None,
+            Some(Toggle::On(limit)) => limit.0,
+        };
+        let each = on(&self.retry).and_then(|retry| retry.per_try_timeout);
+        if let (Some(whole), Some(each)) = (whole, each)
+            && each.0 >= whole
+        {
+            let whole = Limit(Some(whole));
+            problems
+                .warning(
+                    &["retry", "per_try_timeout"],
+                    format!("has no effect: `timeout` ends all attempts together after {whole}"),
+                )
+                .help("make it shorter than `timeout`, so that there is time for another attempt");
         }
     }
 

@@ -68,7 +68,7 @@ impl FromStr for HashKey {
             Some(("header", name)) => name
                 .parse()
                 .map(HashKey::Header)
-                .map_err(|_| format!("`{name}` is not a header name")),
+                .map_err(|_| crate::template::not_a_header_name(name)),
             // A cookie's name is a token, as a header's is.
             Some(("cookie", name)) => match HeaderName::from_bytes(name.as_bytes()) {
                 Ok(_) => Ok(HashKey::Cookie(name.to_owned())),

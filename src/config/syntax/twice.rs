@@ -62,7 +62,12 @@ fn header(line: &str) -> Option<Vec<String>> {
     let mut path = Vec::new();
     while let Some((key, value)) = table.into_iter().next() {
         path.push(key.into_inner().into_owned());
-        match value.into_inner() {
+        // `[[routes.a]]` is a list of tables.
+        let value = match value.into_inner() {
+            DeValue::Array(items) => items.into_iter().next()?.into_inner(),
+            value => value,
+        };
+        match value {
             DeValue::Table(inner) => table = inner,
             _ => return None,
         }
