@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::support::{Launch, Proxy, SOON, eventually};
 
@@ -29,6 +30,14 @@ fn lines(proxy: &Proxy, part: &str) -> usize {
     log.lines().filter(|line| line.contains(part)).count()
 }
 
+/// The first line with this in it.
+fn logged(proxy: &Proxy, part: &str) -> Value {
+    eventually(SOON, "the line is logged", || lines(proxy, part) > 0);
+    let log = proxy.log();
+    let line = log.lines().find(|line| line.contains(part));
+    serde_json::from_str(line.unwrap()).unwrap()
+}
+
 #[test]
 fn the_same_refusal_of_the_same_content_is_told_once() {
     let mut proxy = Proxy::start(&saying("one"));
@@ -42,7 +51,9 @@ fn the_same_refusal_of_the_same_content_is_told_once() {
     assert_eq!(proxy.config()["last_error"]["at"], told_at);
     proxy.reload_refused(format!("{}other = 1\n", saying("one")));
     assert_eq!(refusals(&proxy), 2.0);
-    assert_eq!(lines(&proxy, "the new config is refused"), 2);
+    eventually(SOON, "both are in the log", || {
+        lines(&proxy, "the new config is refused") == 2
+    });
 
     // Whoever asks is told.
     let answer = proxy.admin("POST", "/reload", "");
@@ -58,9 +69,7 @@ fn the_same_refusal_of_the_same_content_is_told_once() {
 fn a_refusal_names_file_line_and_key() {
     let mut proxy = Proxy::start(&saying("one"));
     proxy.reload_refused(format!("{}respnd = 1\n", saying("one")));
-    let log = proxy.log();
-    let line = log.lines().find(|line| line.contains("is refused"));
-    let line: serde_json::Value = serde_json::from_str(line.expect("a line")).unwrap();
+    let line = logged(&proxy, "is refused");
     assert!(line["file"].as_str().unwrap().ends_with("main.toml"));
     assert_eq!(line["line"], 5);
     assert_eq!(line["key"], "routes.all.respnd");
@@ -76,9 +85,7 @@ fn a_warning_is_logged_once_with_its_place() {
     };
     let mut proxy = Proxy::start(&warned("one"));
     let about = "no route uses this upstream\"";
-    let log = proxy.log();
-    let line = log.lines().find(|line| line.contains(about));
-    let line: serde_json::Value = serde_json::from_str(line.expect("a line")).unwrap();
+    let line = logged(&proxy, about);
     assert!(line["file"].as_str().unwrap().ends_with("main.toml"));
     assert_eq!(line["line"], 5);
     assert_eq!(line["key"], "upstreams.x");
