@@ -129,6 +129,11 @@ impl Far {
         self.socket.shutdown().await.unwrap();
     }
 
+    /// Sends what the socket takes, and has nothing else run meanwhile.
+    pub fn send_at_once(&self, bytes: &[u8]) {
+        assert_eq!(self.socket.try_write(bytes).unwrap(), bytes.len());
+    }
+
     /// Sends fields whose repetitions are indexed.
     pub async fn send_headers(&mut self, stream: u32, ends: bool, fields: &[(&str, &str)]) {
         let mut out = Vec::new();

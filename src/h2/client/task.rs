@@ -208,6 +208,10 @@ impl Task {
                 continue;
             }
             let stream = state.at(key);
+            if stream.incoming.cut().is_some() {
+                // It has failed meanwhile: its body stays with its exchange.
+                continue;
+            }
             let upload = &mut self.uploads[key as usize];
             upload.id = stream.id;
             upload.sending = stream.side.upload.take();

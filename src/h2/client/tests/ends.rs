@@ -64,6 +64,23 @@ async fn what_the_upstream_has_not_looked_at_comes_back_whole() {
     }
 }
 
+/// A body that is on its way to the connection's task when that hears of the end, and is not here yet.
+#[tokio::test]
+async fn a_body_that_was_just_handed_over_comes_back() {
+    let (mut connection, mut far) = connected(&plain()).await;
+    settled(&mut far).await;
+    far.send_at_once(&goaway(0, Code::NO_ERROR));
+    // The event loop sees it, and this task runs before that of the connection.
+    tokio::task::yield_now().await;
+    let (pieces, body) = fed();
+    let mut request = asking("POST", body);
+    let outcome = connection.exchange(&mut request, || ()).await;
+    assert_eq!(outcome.unwrap_err().progress(), Progress::Unsent);
+    pieces.send(Ok("hello".into())).unwrap();
+    drop(pieces);
+    assert_eq!(request.body.collect().await.unwrap().to_bytes(), "hello");
+}
+
 #[tokio::test]
 async fn a_large_body_of_which_something_was_sent_does_not_come_back() {
     let (connection, mut far) = connected(&plain()).await;
