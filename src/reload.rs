@@ -122,7 +122,7 @@ struct Refusal {
     summary: String,
     report: String,
     /// The first mistake, where it has a place.
-    first: Option<Diagnostic>,
+    first: Option<Box<Diagnostic>>,
 }
 
 /// What became of a config that was read.
@@ -176,7 +176,7 @@ impl Reloader {
                 let refusal = Refusal {
                     summary: report.first_line(),
                     report: report.to_string(),
-                    first: report.first().cloned(),
+                    first: report.first().cloned().map(Box::new),
                 };
                 return Outcome {
                     told: Err(self.refused(refusal, report.content(), ordered)),
@@ -300,7 +300,7 @@ impl Reloader {
         }
         self.told = refused;
         let generation = self.snapshot.load().generation;
-        let first = refusal.first.as_ref();
+        let first = refusal.first.as_deref();
         tracing::error!(
             serving_generation = generation,
             file = first.map(|first| &first.file),

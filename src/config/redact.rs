@@ -199,10 +199,8 @@ impl Walk<'_> {
                 self.open.pop();
                 self.next();
             }
-            EventKind::Scalar | EventKind::Error => {
-                if self.standing() == Standing::Secret {
-                    self.found.push(span);
-                }
+            EventKind::Scalar | EventKind::Error if self.standing() == Standing::Secret => {
+                self.found.push(span);
             }
             EventKind::ValueSep => self.next(),
             EventKind::Newline if self.open.is_empty() => self.next(),
