@@ -1,12 +1,14 @@
 //! Header names and values as the config writes them; values may hold `${…}` variables.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::message::Request;
 use crate::problem::Problems;
-use crate::value::unpadded;
+use crate::value::{REDACTED, names_a_secret, unpadded};
 
 mod body;
 mod variables;
@@ -60,6 +62,24 @@ impl TryFrom<String> for FieldName {
             Err(_) => Err(not_a_header_name(&written)),
         }
     }
+}
+
+/// Shows headers of a config without the text of those that are likely to hold a credential.
+pub fn shown<S: Serializer>(
+    headers: &BTreeMap<FieldName, HeaderTemplate>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(headers.iter().map(|(name, value)| {
+        let hidden = names_a_secret(name.as_str()) && value.has_text();
+        (
+            name,
+            if hidden {
+                REDACTED
+            } else {
+                value.text.as_str()
+            },
+        )
+    }))
 }
 
 /// What is wrong with text that should be the name of a header, and how it was probably meant.
@@ -136,6 +156,12 @@ impl HeaderTemplate {
     /// The names of the path's captures that this template uses.
     pub fn captures(&self) -> impl Iterator<Item = &str> {
         captures(&self.parts)
+    }
+
+    /// Whether there is more to it than variables.
+    fn has_text(&self) -> bool {
+        let text = |part: &Part| matches!(part, Part::Literal(_));
+        self.parts.iter().any(text)
     }
 
     /// Whether it has to be known which upstream gets the request.

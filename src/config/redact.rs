@@ -2,8 +2,8 @@
 //!
 //! Three nets, for a line is shown just because something about it is not as it should be. What was parsed is followed
 //! by its keys: below `credentials` every value counts as a secret, and so it does under a key that sounds like one,
-//! misspelled or not. The text is searched for what looks like a secret, comments included. And whatever is read as a
-//! secret is struck out where it stands ([`below`]).
+//! misspelled or not, and a comment beside it, where the last one often stands. The text is searched for what looks like
+//! a secret, comments included. And whatever is read as a secret is struck out where it stands ([`below`]).
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -14,6 +14,7 @@ use toml_parser::parser::{Event, EventKind, RecursionGuard, parse_document};
 
 use super::suggest::nearest;
 use super::tree::{Node, Value};
+use crate::value::names_a_secret;
 
 /// Keys under which people write secrets.
 const SECRET_KEYS: &[&str] = &[
@@ -34,44 +35,41 @@ const SECRET_KEYS: &[&str] = &[
     "access_key",
 ];
 
-/// A longer key with one of these in it is meant likewise: `client_secret`, `db-password`.
-const SECRET_WORDS: &[&str] = &[
-    "secret",
-    "passw",
-    "token",
-    "credential",
-    "apikey",
-    "api_key",
-];
-
 /// Keys of a credential whose text says where the secret is or how it is sent.
 const PUBLIC_KEYS: &[&str] = &["file", "env", "header", "token_url", "auth_style"];
 
 /// As deep as the `toml` crate goes.
 const MAX_DEPTH: u32 = 80;
 
-/// Such a key, followed by a value, quoted or not.
+/// Such a key, followed by a value, quoted or not; a colon only as JSON has it.
 static SECRET: LazyLock<Regex> = LazyLock::new(|| {
     let keys = "value|bearer|password|client_secret|secret|token|api_key|basic";
     // Without quotes nobody knows where the secret ends, so all of the line goes.
     let value = r#""""(?s:.*?)(?:"""|$)|'''(?s:.*?)(?:'''|$)|"(?:\\.|[^"\\\n])*|'[^'\n]*|[^\s"'{}\[\],#][^\n]*"#;
     #[expect(clippy::expect_used, reason = "a constant, compiled by every test")]
     Regex::new(&format!(
-        r#"(?i)(?:^|[^a-z0-9_-])(?:{keys})["']?[ \t]*=[ \t]*({value})"#
+        r#"(?i)(?:^|[^a-z0-9_-])(?:{keys})(?:["']?[ \t]*=|["'][ \t]*:)[ \t]*({value})"#
     ))
     .expect("the pattern is well formed")
 });
 
 /// The user and the password of a URL: all up to the last `@` before its path. A slash in the password, which should
-/// be escaped, ends nothing; and the scheme may have been forgotten.
+/// be escaped, ends nothing; and the scheme may have been forgotten, with its slashes or without.
 static USER: LazyLock<Regex> = LazyLock::new(|| {
     #[expect(clippy::expect_used, reason = "a constant, compiled by every test")]
     Regex::new(concat!(
         r#"://([^/@:\s"'`]*:[0-9]*[^0-9/@\s"'`][^/@\s"'`]*/[^\s"'`]*)@"#,
         r#"|://([^/\s"'`]+)@"#,
-        r#"|["'`]([^/@:\s"'`]+:[^/@\s"'`]+)@"#,
+        r#"|["'`](?://)?([^/@:\s"'`]+:[^/@\s"'`]+)@"#,
     ))
     .expect("the pattern is well formed")
+});
+
+/// A private key that stands where its file should be named, cut off or not. Its first line tells that it is one.
+static PRIVATE_KEY: LazyLock<Regex> = LazyLock::new(|| {
+    #[expect(clippy::expect_used, reason = "a constant, compiled by every test")]
+    Regex::new(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?s:(.*?))(?:-----END|$)")
+        .expect("the pattern is well formed")
 });
 
 /// The same text, byte for byte as long, with the values of secrets struck out.
@@ -79,17 +77,17 @@ pub(super) fn redact(text: &str) -> String {
     let mut shown = text.to_owned();
     let by_look = SECRET.captures_iter(text).filter_map(|found| found.get(1));
     let spans = by_look.map(|value| value.range()).chain(by_key(text));
-    for span in spans.chain(users(text)) {
+    for span in spans.chain(anywhere(text)) {
         strike_out(&mut shown, span);
     }
     shown
 }
 
-/// A sentence without the users and passwords of URLs that it repeats.
+/// A sentence without the users and passwords of URLs and the private keys that it repeats.
 pub(super) fn sentence(text: String) -> String {
     let mut shown = text;
-    for user in users(&shown).collect::<Vec<_>>() {
-        strike_out(&mut shown, user);
+    for secret in anywhere(&shown).collect::<Vec<_>>() {
+        strike_out(&mut shown, secret);
     }
     shown
 }
@@ -119,12 +117,16 @@ pub(super) fn below(node: &Node) -> Vec<Range<usize>> {
     }
 }
 
-fn users(text: &str) -> impl Iterator<Item = Range<usize>> {
-    let user = |found: regex::Captures<'_>| {
+/// Where secrets stand that need no key to be known.
+fn anywhere(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let part = |found: regex::Captures<'_>| {
         let part = found.iter().skip(1).flatten().next()?;
         Some(part.range())
     };
-    USER.captures_iter(text).filter_map(user)
+    let users = USER.captures_iter(text);
+    users
+        .chain(PRIVATE_KEY.captures_iter(text))
+        .filter_map(part)
 }
 
 /// Where the secrets stand by their keys. The parser's events go on behind what does not parse.
@@ -137,10 +139,13 @@ fn by_key(text: &str) -> Vec<Range<usize>> {
         open: Vec::new(),
         keys: Vec::new(),
         value: None,
+        awaited: false,
+        hidden_in_line: false,
     };
     let mut receive = |event: Event| walk.event(&event);
     let mut guard = RecursionGuard::new(&mut receive, MAX_DEPTH);
     parse_document(&tokens, &mut guard, &mut Vec::new());
+    walk.hide_lone_keys();
     walk.found
 }
 
@@ -164,6 +169,10 @@ struct Walk<'a> {
     keys: Vec<Range<usize>>,
     /// Of the value that comes next, once its key is known.
     value: Option<Standing>,
+    /// A secret's key and `=` were the last that was read: its value may stand on the next line.
+    awaited: bool,
+    /// A secret stands in the line that is being read.
+    hidden_in_line: bool,
 }
 
 impl Walk<'_> {
@@ -173,6 +182,7 @@ impl Walk<'_> {
             EventKind::StdTableOpen | EventKind::ArrayTableOpen => {
                 self.open.clear();
                 self.table = Standing::Plain;
+                self.awaited = false;
                 self.next();
             }
             EventKind::StdTableClose | EventKind::ArrayTableClose => {
@@ -182,10 +192,11 @@ impl Walk<'_> {
             EventKind::SimpleKey => self.keys.push(span),
             EventKind::KeyValSep => {
                 // What should be a key and has no value may be the secret itself.
-                if span.is_empty() && self.around() == Standing::Secret {
-                    self.found.append(&mut self.keys);
+                if span.is_empty() {
+                    self.hide_lone_keys();
                 }
                 self.value = Some(self.under_keys());
+                self.awaited = self.value == Some(Standing::Secret);
                 self.keys.clear();
             }
             EventKind::InlineTableOpen | EventKind::ArrayOpen => {
@@ -200,11 +211,34 @@ impl Walk<'_> {
                 self.next();
             }
             EventKind::Scalar | EventKind::Error if self.standing() == Standing::Secret => {
-                self.found.push(span);
+                self.awaited &= span.is_empty();
+                self.hide(span);
             }
             EventKind::ValueSep => self.next(),
-            EventKind::Newline if self.open.is_empty() => self.next(),
+            EventKind::Comment if self.hidden_in_line || self.around() == Standing::Secret => {
+                self.hide(span.start + 1..span.end);
+            }
+            EventKind::Newline => {
+                if self.open.is_empty() {
+                    self.hide_lone_keys();
+                    self.next();
+                }
+                self.hidden_in_line = false;
+            }
             _ => {}
+        }
+    }
+
+    fn hide(&mut self, span: Range<usize>) {
+        self.found.push(span);
+        self.hidden_in_line = true;
+    }
+
+    /// Keys without a value, where a secret is expected.
+    fn hide_lone_keys(&mut self) {
+        if self.awaited || self.around() == Standing::Secret {
+            self.hidden_in_line |= !self.keys.is_empty();
+            self.found.append(&mut self.keys);
         }
     }
 
@@ -243,8 +277,7 @@ impl Walk<'_> {
 fn sounds_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase().replace('-', "_");
     !PUBLIC_KEYS.contains(&key.as_str())
-        && (SECRET_WORDS.iter().any(|word| key.contains(word))
-            || nearest(&key, SECRET_KEYS.iter().copied()).is_some())
+        && (names_a_secret(&key) || nearest(&key, SECRET_KEYS.iter().copied()).is_some())
 }
 
 #[cfg(test)]
@@ -256,7 +289,7 @@ mod tests {
         for (text, shown) in [
             (
                 r#"bearer = { value = "s3cret" } # x"#,
-                r#"bearer = { value = "******" } # x"#,
+                r#"bearer = { value = "******" } #**"#,
             ),
             (r#"bearer = 's3cret'"#, "bearer = '******'"),
             ("password=\"half", "password=\"****"),
@@ -279,6 +312,20 @@ mod tests {
                 "url = \"http://**********@idp:80/a\"",
             ),
             ("e = [\"me:s3@app:80\"]", "e = [\"*****@app:80\"]"),
+            ("e = [\"//me:s3@app:80\"]", "e = [\"//*****@app:80\"]"),
+            ("{\"value\": \"s3\"}", "{\"value\": \"**\"}"),
+            (
+                "key = \"-----BEGIN RSA PRIVATE KEY-----\\ns3\\n-----END",
+                "key = \"-----BEGIN RSA PRIVATE KEY-----******-----END",
+            ),
+            (
+                "key = -----BEGIN PRIVATE KEY-----\ns3",
+                "key = -----BEGIN PRIVATE KEY-----\n**",
+            ),
+            (
+                "endpoints = [\"token:80\"] # x",
+                "endpoints = [\"token:80\"] # x",
+            ),
             ("timeout = \"1s\"", "timeout = \"1s\""),
             (
                 "bearer = { file = \"/run/token\" }",
@@ -319,6 +366,13 @@ mod tests {
             "db-password = \"S3\"",
             "x = { client_secret_2 = [\"S3\"] }",
             "api-key: S3",
+            "token = \"a\" # was S3",
+            "[routes.a.credentials]\n# was S3\nbearer = { file = \"/t\" } # S3",
+            "[routes.a.credentials.bearer]\nS3",
+            "[routes.a.credentials.bearer]\nvalue =\n\"S3\"\n",
+            "credentials.bearer.value =\n  S3\ny = 1",
+            "set_headers = { Authorization = [\"Bearer S3\"] }",
+            "headers = { Cookie = \"sid=S3\" }",
         ] {
             let shown = redact(text);
             assert_eq!(shown.len(), text.len(), "{text}");
@@ -335,6 +389,8 @@ mod tests {
             "[a.credentials.oauth2]\ntoken_url = \"https://idp/token\"\nauth_style = \"post\"",
             "[a.credentials]\n[b]\nkey = \"x.pem\"\npath = \"/v1\"\nvalues = 1",
             "jwt = { audiences = [\"a\"], from = \"header:x\" }",
+            "authorize = { clients = [\"*\"] } # who may",
+            "[a.credentials]\nbearer =\n[b]\nlisten \"x\"",
         ] {
             let shown = redact(text);
             let expected = text.replace("values = 1", "values = *");
@@ -347,5 +403,7 @@ mod tests {
         let said = sentence("`http://me:s3cret@a:1` is a URL".to_owned());
         assert_eq!(said, "`http://*********@a:1` is a URL");
         assert_eq!(sentence("`a:1` is a".to_owned()), "`a:1` is a");
+        let said = sentence("cannot read `/a/-----BEGIN PRIVATE KEY-----\ns3\n`".to_owned());
+        assert!(!said.contains("s3"), "{said}");
     }
 }

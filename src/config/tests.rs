@@ -211,6 +211,27 @@ fn secrets_are_not_shown() {
     }
 }
 
+/// A credential may stand in a header that is set or asked for; what only hands on what a caller sent is none.
+#[test]
+fn credentials_in_headers_are_not_shown() {
+    let text = format!(
+        "{GOOD}request = {{ set_headers = {{ Authorization = \"Bearer hunter2\", x-token = \"${{header.x-t}}\" }}, \
+         add_headers = {{ x-api-key = \"hunter2\", x-tenant = \"acme\" }} }}\n\
+         [routes.keyed]\nrespond = {{ status = 200 }}\n\
+         match = {{ headers = {{ cookie = {{ regex = \"hunter2\" }}, x-api-key = \"hunter2\", x-secret = \"*\" }} }}"
+    );
+    let shown = serde_json::to_value(&parse("x.toml", &text).unwrap().config).unwrap();
+    assert!(!shown.to_string().contains("hunter2"), "{shown}");
+    let request = &shown["routes"]["app"]["request"];
+    assert_eq!(request["set_headers"]["Authorization"], "[redacted]");
+    assert_eq!(request["set_headers"]["x-token"], "${header.x-t}");
+    assert_eq!(request["add_headers"]["x-tenant"], "acme");
+    assert_eq!(
+        shown["routes"]["keyed"]["match"]["headers"]["x-secret"],
+        "*"
+    );
+}
+
 /// Whatever the slip, neither the lines shown nor the sentences repeat what stands in a credential.
 #[test]
 fn a_slip_in_a_credential_does_not_show_the_secret() {

@@ -12,7 +12,7 @@ use super::validate;
 use crate::error::Error;
 use crate::message::Request;
 use crate::problem::Problems;
-use crate::template::{FieldName, HeaderTemplate};
+use crate::template::{self, FieldName, HeaderTemplate};
 use crate::value::ByteSize;
 
 mod apply;
@@ -30,8 +30,10 @@ use plan::Plan;
 #[serde(deny_unknown_fields, default)]
 pub struct RequestConfig {
     /// In place of all values under that name.
+    #[serde(serialize_with = "template::shown")]
     pub set_headers: BTreeMap<FieldName, HeaderTemplate>,
     /// Beside the values that are there.
+    #[serde(serialize_with = "template::shown")]
     pub add_headers: BTreeMap<FieldName, HeaderTemplate>,
     pub remove_headers: Vec<FieldName>,
     /// A schema for JSON bodies, as they come.
@@ -54,8 +56,10 @@ pub struct RequestConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct ResponseConfig {
     /// In place of all values under that name.
+    #[serde(serialize_with = "template::shown")]
     pub set_headers: BTreeMap<FieldName, HeaderTemplate>,
     /// Beside the values that are there.
+    #[serde(serialize_with = "template::shown")]
     pub add_headers: BTreeMap<FieldName, HeaderTemplate>,
     pub remove_headers: Vec<FieldName>,
     /// A schema for the JSON bodies of successes, as the upstream sends them.

@@ -13,7 +13,7 @@ use super::host::HostPattern;
 use super::pattern::PathPattern;
 use crate::problem::Problems;
 use crate::template::FieldName;
-use crate::value::{Name, OneOrMany};
+use crate::value::{Name, OneOrMany, REDACTED, names_a_secret};
 
 /// `match`: every condition given must hold; one left out always does.
 ///
@@ -33,6 +33,7 @@ pub struct MatchConfig {
     pub methods: Option<Vec<MethodName>>,
     /// By name. A header sent more than once matches when one of its values does, so that adding another value
     /// never gets round a route: each line counts, each element of a comma-separated line, and the whole.
+    #[serde(serialize_with = "without_secrets")]
     pub headers: BTreeMap<FieldName, ValueMatch>,
     /// By name, percent-decoded. Of a repeated parameter any value may match.
     pub query: BTreeMap<String, ValueMatch>,
@@ -129,6 +130,20 @@ impl Serialize for ValueMatch {
             .serialize(serializer),
         }
     }
+}
+
+/// Headers as they are shown: what a credential must be is the credential.
+fn without_secrets<S: Serializer>(
+    headers: &BTreeMap<FieldName, ValueMatch>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let hidden = ValueMatch::Exact(REDACTED.to_owned());
+    serializer.collect_map(headers.iter().map(|(name, value)| match value {
+        ValueMatch::Exact(_) | ValueMatch::Regex(_) if names_a_secret(name.as_str()) => {
+            (name, &hidden)
+        }
+        _ => (name, value),
+    }))
 }
 
 /// A regular expression in the syntax of the `regex` crate, which matches in linear time.

@@ -17,7 +17,23 @@ use crate::problem::Problems;
 const LONGEST: u64 = 16 << 10;
 
 /// What stands in place of a secret wherever one would be shown.
-const REDACTED: &str = "[redacted]";
+pub const REDACTED: &str = "[redacted]";
+
+/// Whether a header or a key of this name is likely to hold a credential: one of the standard's, or a longer name with a
+/// telling word in it, such as `x-api-key` or `db_password`.
+pub fn names_a_secret(name: &str) -> bool {
+    const HEADERS: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
+    const WORDS: [&str; 6] = [
+        "secret",
+        "passw",
+        "token",
+        "credential",
+        "apikey",
+        "api-key",
+    ];
+    let name = name.to_ascii_lowercase().replace('_', "-");
+    HEADERS.contains(&name.as_str()) || WORDS.iter().any(|word| name.contains(word))
+}
 
 /// The name under which a secret tells its deserializer that what stands here is not to be shown.
 pub const SECRET: &str = "outrigger::secret";
