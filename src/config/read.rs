@@ -355,11 +355,16 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `message`, where the text at `path` is a secret and stands in it, without that.
+    /// `message`, where the text at `path` is a secret and stands in it, as it is or in escapes, without that.
     fn without_secret(&self, message: String, path: &[String]) -> String {
         match self.root.at(path) {
             Some(node) if self.hides(&node.place) => match &node.value {
-                Value::Text(text) if !text.is_empty() => message.replace(text.as_str(), "..."),
+                Value::Text(text) if !text.is_empty() => {
+                    let escaped = text.escape_debug().to_string();
+                    message
+                        .replace(text.as_str(), "...")
+                        .replace(&escaped, "...")
+                }
                 _ => message,
             },
             _ => message,

@@ -242,6 +242,7 @@ fn a_slip_in_a_credential_does_not_show_the_secret() {
         "credentials = { basic = { username = \"u\", passwd = \"hunter2\" } }",
         "credentials = { basic = \"hunter2\" }",
         "credentials = \"hunter2\"",
+        "request = { set_headers = { authorization = \"hunter2\\u0001\" } }",
         "credentials = [\"hunter2\"]",
         "credentials = { oauth2 = { token_url = \"https://me:hunter2@idp/\" } }",
         "credentials = { oauth2 = { auth_style = \"basic\", scopes = [\"hunter2 x\"], client_id = \"hunter2\" } }",
