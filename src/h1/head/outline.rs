@@ -16,10 +16,15 @@ pub fn outline(received: &[u8]) -> Outline {
     let mut words = start
         .split(u8::is_ascii_whitespace)
         .filter(|word| !word.is_empty());
-    let (Some(method), Some(target)) = (words.next(), words.next()) else {
+    let method = words.next().unwrap_or_default();
+    if method.len() == received.len() {
+        // Half a word, maybe.
+        return outline;
+    }
+    outline.method = Method::from_bytes(method).ok();
+    let Some(target) = words.next() else {
         return outline;
     };
-    outline.method = Method::from_bytes(method).ok();
     outline.version = match words.next() {
         Some(b"HTTP/1.1") => Some(Version::HTTP_11),
         Some(b"HTTP/1.0") => Some(Version::HTTP_10),

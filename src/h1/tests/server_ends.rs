@@ -74,6 +74,12 @@ async fn a_refused_head_request_is_answered_without_a_body() {
         "HEAD / HTTP/1.1\r\n\r\n",
         "\r\nHEAD / HTTP/1.1\r\n\r\n",
         "HEAD / HTTP/1.1\r\nHost : a\r\n\r\n",
+        // Where the target is missing, or does not come.
+        "HEAD \r\nHost: a\r\n\r\n",
+        "HEAD\r\n\r\n",
+        "HEAD\t/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        "HEAD ",
+        "HEAD /",
     ] {
         let (io, mut far) = unix();
         let mut connection = connection(io);
