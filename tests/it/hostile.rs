@@ -94,6 +94,12 @@ fn hostile_callers_get_an_answer_or_an_end_and_leave_nothing_behind() {
         tally.unanswered <= cases / 500,
         "sound requests go unanswered"
     );
+    let switched = tally.answers.get("101").copied().unwrap_or_default();
+    assert!(switched > 0, "nothing is switched");
+    assert!(
+        switched - tally.echoed <= cases / 500,
+        "raw bytes do not come back"
+    );
     eventually(LIMIT, "memory is what it was", || {
         proxy.resident() <= memory + GROWTH
     });

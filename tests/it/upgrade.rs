@@ -275,6 +275,18 @@ fn an_upstream_that_switches_early_gets_the_rest_of_the_body_first() {
     client.send(format!("{}raw", &EXEC[4..]));
     assert_eq!(client.read_head().word(1), "101");
     assert_eq!(client.read_bytes(15), format!("{EXEC}raw").as_bytes());
+
+    // As a body, and not as raw bytes: chunk extensions go no further.
+    let mut client = proxy.client();
+    client.send(exec("/exec", "Transfer-Encoding: chunked", ""));
+    eventually(SOON, "the upstream has switched", || {
+        origin.requests().len() == 2
+    });
+    client.send(format!("c;a=b\r\n{EXEC}\r\n0\r\n\r\nraw"));
+    assert_eq!(client.read_head().word(1), "101");
+    let expected = format!("c\r\n{EXEC}\r\n0\r\n\r\nraw");
+    let echoed = client.read_bytes(expected.len());
+    assert_eq!(String::from_utf8_lossy(&echoed), expected);
 }
 
 #[test]

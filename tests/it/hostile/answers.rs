@@ -32,6 +32,10 @@ pub struct Answers<'a> {
     is_over: bool,
     /// The last answer ends with the connection.
     until_close: bool,
+    /// What is to come behind a 101.
+    tunnelled: Option<Vec<u8>>,
+    /// All of that came.
+    pub is_echoed: bool,
 }
 
 impl<'a> Answers<'a> {
@@ -43,6 +47,8 @@ impl<'a> Answers<'a> {
             names: Vec::new(),
             is_over: false,
             until_close: false,
+            tunnelled: None,
+            is_echoed: false,
         }
     }
 
@@ -57,6 +63,16 @@ impl<'a> Answers<'a> {
                 Some(piece) => self.buffer.extend_from_slice(&piece),
                 None => break,
             }
+        }
+        if let Some(tunnelled) = &self.tunnelled {
+            if !tunnelled.starts_with(&self.buffer) {
+                return Err(format!(
+                    "other raw bytes than {}: {}",
+                    tunnelled.escape_ascii(),
+                    self.buffer.escape_ascii()
+                ));
+            }
+            self.is_echoed = *tunnelled == self.buffer;
         }
         let is_cut = !self.buffer.is_empty() && !self.until_close;
         match is_cut && self.ending != Ending::HalfCloses {
@@ -108,8 +124,15 @@ impl<'a> Answers<'a> {
         };
         let name = judge(&head, request).map_err(|why| self.wrong(&why))?;
         self.names.push(name);
-        // Raw bytes follow a switch, and their end is the connection's.
-        self.until_close |= status == b"101";
+        if status == b"101" {
+            // Raw bytes follow a switch, and their end is the connection's.
+            self.until_close = true;
+            let tunnelled = request.and_then(Request::tunnelled);
+            let Some(tunnelled) = tunnelled else {
+                return Err(self.wrong("a switch before the request was whole"));
+            };
+            self.tunnelled = Some(tunnelled);
+        }
         // Behind what is not sound, or not all there, nobody knows where a next request begins.
         let is_sound = request.is_some_and(|request| request.whole.is_some());
         self.is_over = self.until_close || !is_sound || head.lists("connection", "close");

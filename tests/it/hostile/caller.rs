@@ -22,6 +22,8 @@ pub struct Tally {
     pub answers: BTreeMap<String, u64>,
     /// Sound requests on new connections to which the proxy closed without a word.
     pub unanswered: u64,
+    /// Switches behind which all came back that was sent.
+    pub echoed: u64,
     pub slowest: Duration,
 }
 
@@ -29,6 +31,7 @@ impl Tally {
     pub fn add(&mut self, other: Tally) {
         self.cases += other.cases;
         self.unanswered += other.unanswered;
+        self.echoed += other.echoed;
         self.slowest = self.slowest.max(other.slowest);
         for (answer, count) in other.answers {
             *self.answers.entry(answer).or_default() += count;
@@ -91,6 +94,7 @@ impl Caller {
         if deserved_one && answers.names.is_empty() {
             self.tally.unanswered += 1;
         }
+        self.tally.echoed += u64::from(answers.is_echoed);
         for name in answers.names {
             *self.tally.answers.entry(name).or_default() += 1;
         }

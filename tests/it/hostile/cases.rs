@@ -165,7 +165,7 @@ fn one(random: &mut Rng, number: u64) -> Vec<u8> {
     };
     let get = |line: &str| head(line, "");
     let post = |fields: &str, body: &str| head("POST /post?a=b HTTP/1.1", fields) + body;
-    let text = match random.u8(..16) {
+    let text = match random.u8(..18) {
         0 => get("GET / HTTP/1.1"),
         1 => get("GET /a/b%20c?d=e HTTP/1.1"),
         2 => head(
@@ -196,6 +196,14 @@ fn one(random: &mut Rng, number: u64) -> Vec<u8> {
                 "Connection: Upgrade\r\nUpgrade: websocket\r\n",
             ) + "raw bytes"
         }
+        16 => post(
+            "Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 5\r\n",
+            "helloraw bytes",
+        ),
+        17 => post(
+            "Connection: Upgrade\r\nUpgrade: tcp\r\nTransfer-Encoding: chunked\r\n",
+            "5\r\nhello\r\n0\r\n\r\nraw bytes",
+        ),
         13 => get("GET /old HTTP/1.0"),
         14 => {
             head(

@@ -20,6 +20,8 @@ pub struct Request {
     pub whole: Option<String>,
     /// What the origin says of it when it has not.
     pub early: String,
+    /// Whatever comes behind it.
+    pub rest: Vec<u8>,
 }
 
 impl Due {
@@ -31,7 +33,7 @@ impl Due {
             is_head: false,
         };
         while !bytes.is_empty() {
-            due.is_head = bytes.trim_ascii_start().starts_with(b"HEAD ");
+            due.is_head = begins_like_head(bytes);
             let (head, length) = match reading::request_head(bytes) {
                 Reading::Whole(head, length) => (head, length),
                 Reading::Partial => return due,
@@ -41,9 +43,12 @@ impl Due {
                 return due.malformed();
             };
             let body = reading::body(&bytes[length..], framing.unwrap_or(Framing::Length(0)));
-            due.requests.push(Request::new(&head, &body));
+            if let Reading::Whole(_, taken) = body {
+                bytes = &bytes[length + taken..];
+            }
+            due.requests.push(Request::new(&head, &body, bytes));
             match body {
-                Reading::Whole(_, taken) => bytes = &bytes[length + taken..],
+                Reading::Whole(..) => {}
                 Reading::Partial => return due,
                 Reading::Malformed(_) => return due.malformed(),
             }
@@ -62,8 +67,14 @@ impl Due {
     }
 }
 
+/// Words may be parted by any white space, as some read them (RFC 9112, section 3).
+fn begins_like_head(bytes: &[u8]) -> bool {
+    let behind = bytes.trim_ascii_start().strip_prefix(b"HEAD");
+    behind.is_some_and(|behind| behind.first().is_some_and(u8::is_ascii_whitespace))
+}
+
 impl Request {
-    fn new(head: &Head, body: &Reading<reading::Body>) -> Request {
+    fn new(head: &Head, body: &Reading<reading::Body>, rest: &[u8]) -> Request {
         Request {
             is_head: head.word(0) == b"HEAD",
             whole: match body {
@@ -71,6 +82,13 @@ impl Request {
                 Reading::Partial | Reading::Malformed(_) => None,
             },
             early: seen(head, None),
+            rest: rest.to_vec(),
         }
+    }
+
+    /// What comes back behind the origin's 101, if that may come: it is not passed on before the request is whole.
+    pub fn tunnelled(&self) -> Option<Vec<u8>> {
+        let whole = self.whole.as_ref()?;
+        Some([whole.as_bytes(), b"\n", &self.rest].concat())
     }
 }

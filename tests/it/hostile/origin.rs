@@ -84,12 +84,12 @@ fn exchange(socket: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<bool, &'stat
         return Err("an empty line before a request");
     }
     check(&head)?;
-    if head.first("upgrade").is_some() {
-        return Ok(switch(socket, &head, &buffer[length..]));
-    }
     let framing = head.framing()?.unwrap_or(Framing::Length(0));
-    let manner = digest(head.first("x-case").unwrap_or_default()) % 4;
+    let case = digest(head.first("x-case").unwrap_or_default());
+    let manner = case % 4;
+    let switches = head.first("upgrade").is_some() && manner < 3;
     let is_early = manner == 0 && framing != Framing::Length(0);
+    let answer = if switches { agree } else { answer };
     if is_early && !answer(socket, &head, None, manner) {
         return Ok(false);
     }
@@ -104,7 +104,10 @@ fn exchange(socket: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<bool, &'stat
         return Ok(false);
     }
     buffer.drain(..length + taken);
-    Ok(true)
+    if switches {
+        tunnel(socket, &seen(&head, Some(&body.data)), buffer);
+    }
+    Ok(!switches)
 }
 
 /// What a sound request of a proxy looks like, beyond being sound.
@@ -174,7 +177,7 @@ fn read<T>(
     }
 }
 
-/// False when the connection ends with it.
+/// An answer, in a manner that the case decides. False when the connection ends with it.
 fn answer(socket: &mut TcpStream, head: &Head, body: Option<&[u8]>, manner: u64) -> bool {
     let seen = seen(head, body);
     let start = format!("HTTP/1.1 200 OK\r\n{SEEN}: {seen}\r\n");
@@ -194,26 +197,30 @@ fn answer(socket: &mut TcpStream, head: &Head, body: Option<&[u8]>, manner: u64)
     sent && goes_on
 }
 
-/// Echoes until the other side ends. Always false: the connection ends here.
-fn switch(socket: &mut TcpStream, head: &Head, early: &[u8]) -> bool {
+/// Agrees to the first protocol that is offered.
+fn agree(socket: &mut TcpStream, head: &Head, body: Option<&[u8]>, _: u64) -> bool {
     let protocol = head.first("upgrade").unwrap_or_default();
     let mut text = format!(
         "HTTP/1.1 101 Switching Protocols\r\n{SEEN}: {}\r\nconnection: upgrade\r\nupgrade: ",
-        seen(head, Some(b""))
+        seen(head, body)
     )
     .into_bytes();
     let mut offered = protocol.split(|b| *b == b',').map(<[u8]>::trim_ascii);
     let chosen = offered.find(|offered| !offered.is_empty());
     text.extend_from_slice(chosen.unwrap_or_default());
     text.extend_from_slice(b"\r\n\r\n");
-    text.extend_from_slice(early);
-    let mut sent = socket.write_all(&text).is_ok();
+    socket.write_all(&text).is_ok()
+}
+
+/// Says what the whole request was, and then echoes until the other side ends: the connection ends here.
+fn tunnel(socket: &mut TcpStream, seen: &str, early: &[u8]) {
+    let first = [seen.as_bytes(), b"\n", early].concat();
+    let mut sent = socket.write_all(&first).is_ok();
     let mut piece = [0; 4096];
     while sent && let Ok(read @ 1..) = socket.read(&mut piece) {
         sent = socket.write_all(&piece[..read]).is_ok();
     }
     let _may_be_gone = socket.shutdown(Shutdown::Both);
-    false
 }
 
 /// FNV-1a.
