@@ -49,9 +49,14 @@ fn a_listener_that_may_have_more_connections_than_files_is_a_warning() {
     let proxy = Launch::new(Setup::to(&Origin::start()).toml())
         .open_files(256, 256)
         .start();
-    assert!(proxy.log().contains("may have no more than 256 files open"));
+    eventually(SOON, "it is told", || {
+        proxy.log().contains("may have no more than 256 files open")
+    });
     let setup = Setup::to(&Origin::start()).listener("max_connections = 100");
     let proxy = Launch::new(setup.toml()).open_files(256, 256).start();
+    eventually(SOON, "it serves, which is told last", || {
+        proxy.log().contains("\"listening\"")
+    });
     assert!(!proxy.log().contains("files open"));
 }
 

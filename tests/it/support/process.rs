@@ -121,7 +121,8 @@ fn collect(pipe: Option<impl Read + Send + 'static>) -> Output {
     let collected = output.clone();
     let mut pipe = pipe.expect("a piped stream");
     std::thread::spawn(move || {
-        let mut piece = [0; 4096];
+        // As much as a pipe holds (pipe(7)), so that what is collected ends where a write ended: lines are whole.
+        let mut piece = vec![0; 64 << 10];
         while let Ok(read @ 1..) = pipe.read(&mut piece) {
             collected.lock().unwrap().extend_from_slice(&piece[..read]);
         }
