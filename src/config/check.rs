@@ -1,6 +1,7 @@
 //! What no room can see alone: names that meet nothing, addresses that meet each other.
 
 use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::read::Blocks;
 use super::suggest::nearest;
@@ -280,7 +281,16 @@ fn own_address(endpoint: &str) -> Option<ListenAddress> {
         Some(("localhost", port)) => format!("127.0.0.1:{port}"),
         _ => endpoint.to_owned(),
     };
-    local.parse().ok()
+    let Ok(written) = local.parse::<SocketAddr>() else {
+        return local.parse().ok();
+    };
+    // What is sent to no address at all comes to this machine.
+    let ip = match written.ip().to_canonical() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, written.port()).to_string().parse().ok()
 }
 
 /// Whether what is sent to `endpoint` comes to the socket that listens at `own`. Another machine may have the same

@@ -192,5 +192,6 @@ mod tests {
         assert_eq!(first("[a]\nb = { c = 1, c = 2 }\n"), None);
         assert_eq!(first("[a.b]\nc = 1\n[[a.b]]\nc = 2\n"), Some(0..5));
         assert_eq!(first("[[a.b]]\nc = 1\n[a.b]\nc = 2\n"), Some(0..7));
+        assert_eq!(first("[a]\nb = { c = 1 }\n[[a.b]]\nc = 2\n"), Some(4..5));
     }
 }

@@ -13,9 +13,11 @@ pub(super) fn first_place(text: &str, span: &Range<usize>, table: &Table) -> Opt
     let line = line_at(text, span.start);
     let above = text.get(..line.start)?;
     match header(text.get(line.clone())?) {
-        Some(name) => headers(above)
-            .find(|(_, path)| *path == name)
-            .map(|(place, _)| place),
+        Some(name) => {
+            let before = headers(above).find(|(_, path)| *path == name);
+            let in_braces = || key_at(&name, table).filter(|first| first.start < span.start);
+            before.map(|(place, _)| place).or_else(in_braces)
+        }
         None => first_key(text, span, &line, table),
     }
 }
@@ -31,16 +33,21 @@ fn first_key(
     }
     let key = text.get(span.clone())?.trim_matches(['"', '\'']);
     let above = headers(text.get(..line.start)?).last();
-    let path = above.map(|(_, path)| path).unwrap_or_default();
-    let mut table = table;
-    for name in &path {
+    let mut path = above.map(|(_, path)| path).unwrap_or_default();
+    path.push(key.to_owned());
+    key_at(&path, table).filter(|first| first.start < span.start)
+}
+
+/// Where the last key of `path` stands, for the first time.
+fn key_at(path: &[String], mut table: &Table) -> Option<Range<usize>> {
+    let (key, above) = path.split_last()?;
+    for name in above {
         match &table.get(name)?.node.value {
             Value::Table(inner) => table = inner,
             _ => return None,
         }
     }
-    let first = table.get(key)?.key.span.clone();
-    (first.start < span.start).then_some(first)
+    Some(table.get(key)?.key.span.clone())
 }
 
 /// The names of tables in `text`, each with the place of its brackets.
