@@ -41,14 +41,15 @@ const PUBLIC_KEYS: &[&str] = &["file", "env", "header", "token_url", "auth_style
 /// As deep as the `toml` crate goes.
 const MAX_DEPTH: u32 = 80;
 
-/// Such a key, followed by a value, quoted or not; a colon only as JSON has it.
+/// Such a key, followed by a value, quoted or not; a colon only as JSON and YAML have it, and headers.
 static SECRET: LazyLock<Regex> = LazyLock::new(|| {
-    let keys = "value|bearer|password|client_secret|secret|token|api_key|basic";
+    let keys =
+        "value|bearer|password|client_secret|secret|token|(?:x-)?api[_-]key|basic|authorization";
     // Without quotes nobody knows where the secret ends, so all of the line goes.
     let value = r#""""(?s:.*?)(?:"""|$)|'''(?s:.*?)(?:'''|$)|"(?:\\.|[^"\\\n])*|'[^'\n]*|[^\s"'{}\[\],#][^\n]*"#;
     #[expect(clippy::expect_used, reason = "a constant, compiled by every test")]
     Regex::new(&format!(
-        r#"(?i)(?:^|[^a-z0-9_-])(?:{keys})(?:["']?[ \t]*=|["'][ \t]*:)[ \t]*({value})"#
+        r#"(?i)(?:^|[^a-z0-9_-])(?:{keys})(?:["']?[ \t]*=|["'][ \t]*:|:[ \t])[ \t]*({value})"#
     ))
     .expect("the pattern is well formed")
 });
@@ -69,6 +70,13 @@ static USER: LazyLock<Regex> = LazyLock::new(|| {
 static PRIVATE_KEY: LazyLock<Regex> = LazyLock::new(|| {
     #[expect(clippy::expect_used, reason = "a constant, compiled by every test")]
     Regex::new(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?s:(.*?))(?:-----END|$)")
+        .expect("the pattern is well formed")
+});
+
+/// What follows the name of a scheme, as in a value of Authorization. Words of a sentence are mostly shorter.
+static SCHEME: LazyLock<Regex> = LazyLock::new(|| {
+    #[expect(clippy::expect_used, reason = "a constant, compiled by every test")]
+    Regex::new(r"(?i)\b(?:bearer|basic)[ \t]+([a-z0-9._~+/=-]{8,})")
         .expect("the pattern is well formed")
 });
 
@@ -126,6 +134,7 @@ fn anywhere(text: &str) -> impl Iterator<Item = Range<usize>> {
     let users = USER.captures_iter(text);
     users
         .chain(PRIVATE_KEY.captures_iter(text))
+        .chain(SCHEME.captures_iter(text))
         .filter_map(part)
 }
 
@@ -327,6 +336,15 @@ mod tests {
                 "endpoints = [\"token:80\"] # x",
             ),
             ("timeout = \"1s\"", "timeout = \"1s\""),
+            ("a = \"1s\" # token: s3", "a = \"1s\" # token: **"),
+            (
+                "h = [\"x-api-key: s3\", \"b\"]",
+                "h = [\"x-api-key: **\"**\"*\"*",
+            ),
+            (
+                "h = { x = \"Basic czM6czM6\" }",
+                "h = { x = \"Basic ********\" }",
+            ),
             (
                 "bearer = { file = \"/run/token\" }",
                 "bearer = { file = \"/run/token\" }",
