@@ -52,6 +52,41 @@ fn all_of_a_document_is_asked_for_when_part_of_it_comes() {
 }
 
 #[test]
+fn a_part_is_one_of_the_answers_that_its_whole_is_one_of() {
+    let whole = r#"{"a":1,"secret":2}"#;
+    let route =
+        |on| format!(r#"response = {{ body = [{{ remove = ["secret"] }}], on_status = {on} }}"#);
+    let part = || part("content-type: application/json\r\n", "cret");
+    for on in [r#""200""#, r#"["404", "200"]"#, r#""206""#] {
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{whole}",
+            whole.len()
+        );
+        let origin = Origin::start()
+            .on("/", part())
+            .on("/", Script::new().send(answer));
+        let proxy = Proxy::with(&Setup::to(&origin).route(route(on)));
+        let answer = proxy.client().request("GET", "/", &[RANGE], "");
+        let changed = if on == r#""206""# {
+            whole
+        } else {
+            r#"{"a":1}"#
+        };
+        assert_eq!(
+            (answer.status, answer.text().as_str()),
+            (200, changed),
+            "{on}"
+        );
+    }
+
+    // The steps are not for what it is part of.
+    let origin = Origin::start().on("/", part());
+    let proxy = Proxy::with(&Setup::to(&origin).route(route(r#""404""#)));
+    let answer = proxy.client().request("GET", "/", &[RANGE], "");
+    assert_eq!((answer.status, answer.text().as_str()), (206, "cret"));
+}
+
+#[test]
 fn no_range_is_asked_for_where_every_answer_is_changed() {
     for route in ["response.envelope = true", "graphql = {}"] {
         let origin = Origin::start();

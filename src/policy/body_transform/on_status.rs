@@ -26,8 +26,16 @@ pub fn by_default() -> OnStatus {
     OneOrMany(vec![Statuses::Class(2)])
 }
 
+/// Whether answers of this status are changed. Part of what a 200 would bring (206; RFC 9110, section 15.3.7) is one of
+/// those: else whoever asks for a range would be shown what a step removes.
+pub fn has(answers: &OnStatus, status: StatusCode) -> bool {
+    let whole = (status == StatusCode::PARTIAL_CONTENT).then_some(StatusCode::OK);
+    let mut statuses = std::iter::once(status).chain(whole);
+    statuses.any(|status| answers.0.iter().any(|of| of.have(status)))
+}
+
 impl Statuses {
-    pub fn have(self, status: StatusCode) -> bool {
+    fn have(self, status: StatusCode) -> bool {
         match self {
             Statuses::Any => true,
             Statuses::Class(first) => status.as_u16() / 100 == first,

@@ -87,13 +87,13 @@ impl Outbound {
 
     /// Whether the steps are for answers of this status.
     fn changes(&self, status: StatusCode) -> bool {
-        !self.side.work.steps.is_empty() && self.on_status.0.iter().any(|of| of.have(status))
+        !self.side.work.steps.is_empty() && on_status::has(&self.on_status, status)
     }
 
     /// Whether an answer of this status has to be JSON. The schema is for successes, and so is what follows from it.
     fn requires_json(&self, status: StatusCode) -> bool {
         match self.require_json {
-            Some(requires) => requires && self.on_status.0.iter().any(|of| of.have(status)),
+            Some(requires) => requires && on_status::has(&self.on_status, status),
             None => self.side.work.schema.is_some() && status.is_success(),
         }
     }
