@@ -16,7 +16,7 @@ use http_body_util::BodyExt;
 use metrics::{Counter, counter};
 use serde::{Deserialize, Serialize};
 
-use crate::body::Body;
+use crate::body::{Body, Kept};
 use crate::error::Error;
 use crate::message::Request;
 use crate::problem::Problems;
@@ -117,7 +117,7 @@ impl Mirror {
         match request.body.take_full() {
             Some(bytes) => {
                 request.body = Body::full(bytes.clone());
-                place.send(head, bytes);
+                place.send(head, Body::full(bytes));
             }
             None => {
                 let body = std::mem::replace(&mut request.body, Body::empty());
@@ -167,8 +167,8 @@ impl Place {
     }
 
     /// Sends the copy as a task of this worker, which ends in time or with it.
-    fn send(self, mut request: Box<Request>, body: Bytes) {
-        request.body = Body::full(body);
+    fn send(self, mut request: Box<Request>, body: Body) {
+        request.body = body;
         tokio::spawn(async move {
             let shared = &self.0;
             match tokio::time::timeout(LONGEST, shared.send(request)).await {
@@ -213,9 +213,21 @@ impl Copied {
         if self.body.is_end_stream()
             && let Some((place, head, copy)) = self.copy.take()
         {
-            place.send(head, copy.freeze());
+            let body = if copy.is_empty() {
+                nothing_but_an_end()
+            } else {
+                Body::full(copy.freeze())
+            };
+            place.send(head, body);
         }
     }
+}
+
+/// A body without content whose end comes apart from the head, as it came: servers of gRPC wait for it.
+fn nothing_but_an_end() -> Body {
+    let mut read = Kept::nothing();
+    read.note_end();
+    read.whole_with(Body::empty()).unwrap_or(Body::empty())
 }
 
 impl http_body::Body for Copied {

@@ -1,5 +1,8 @@
 //! Copies of requests go to another upstream, and nobody notices.
 
+use std::net::TcpListener;
+
+use crate::support::frames::{DATA, END_STREAM, FrameClient, HEADERS};
 use crate::support::{H2Client, Origin, Proxy, Refusing, SOON, Script, Setup, eventually};
 
 fn mirrored(origin: &Origin, shadow: impl std::fmt::Display, more: &str) -> Proxy {
@@ -38,6 +41,22 @@ fn a_copy_is_the_request_with_a_mark() {
     eventually(SOON, "it is counted", || {
         mirrored_total(&proxy, "answered") == 1.0
     });
+}
+
+/// Servers of gRPC do not answer a call without messages otherwise.
+#[test]
+fn an_end_that_came_apart_from_its_head_does_so_in_the_copy() {
+    let (origin, shadow) = (Origin::start(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let setup = setup(&origin, shadow.local_addr().unwrap(), "");
+    let proxy = Proxy::with(&setup.also("protocol = \"http2\"\n"));
+    let mut client = proxy.client();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+    assert_eq!(client.read_answer().status, 200);
+    let mut shadow = FrameClient::accept(&shadow);
+    let head = shadow.next(HEADERS).unwrap();
+    assert_eq!(head.flags & END_STREAM, 0);
+    let end = shadow.next(DATA).unwrap();
+    assert_eq!((end.flags & END_STREAM, end.payload.len()), (END_STREAM, 0));
 }
 
 #[test]
