@@ -95,7 +95,7 @@ async fn serve(
     let mut reloader = Reloader::start(tools, workers, snapshot.clone(), taken, warnings);
     let status = reloader.status();
     tokio::spawn(recall_expired(status.clone()));
-    tokio::spawn(drop_gone_series(telemetry.clone()));
+    tokio::spawn(drop_gone_series(telemetry.clone(), status.clone()));
     tokio::spawn(sum_up_floods());
 
     let (orders, mut received) = mpsc::channel(ORDERS);
@@ -215,10 +215,11 @@ async fn turn(at: Option<SystemTime>) {
 }
 
 /// Forgets, again and again, what was counted of routes, upstreams and listeners that are gone for long.
-async fn drop_gone_series(telemetry: Arc<Telemetry>) {
+async fn drop_gone_series(telemetry: Arc<Telemetry>, status: Arc<Status>) {
     let mut ticks = tokio::time::interval(Duration::from_secs(60));
     loop {
         ticks.tick().await;
+        status.forget_ended();
         telemetry.drop_gone_series();
     }
 }

@@ -81,6 +81,11 @@ impl Status {
             .collect()
     }
 
+    /// Lets go of the removed listeners that have no connection any more, and so of what was counted of them.
+    pub fn forget_ended(&self) {
+        self.facts().forget_ended();
+    }
+
     fn facts(&self) -> MutexGuard<'_, Facts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -90,6 +95,10 @@ impl Facts {
     fn remove(&mut self, listener: Arc<Listener>) {
         listener.drain.start();
         self.removed.push(listener);
+    }
+
+    fn forget_ended(&mut self) {
+        self.removed.retain(|listener| !listener.drain.has_ended());
     }
 
     fn is_closing(&self, address: &ListenAddress) -> bool {
@@ -380,7 +389,7 @@ impl Reloader {
 
     fn close_removed(&self, config: &Config) {
         let mut facts = self.status.facts();
-        facts.removed.retain(|listener| !listener.drain.has_ended());
+        facts.forget_ended();
         let listeners = std::mem::take(&mut facts.listeners);
         for (name, listener) in listeners {
             if config.listeners.contains_key(&name) {
@@ -460,4 +469,24 @@ pub fn take_all(config: &Config) -> io::Result<BTreeMap<Name, Taken>> {
             .map_err(|error| io::Error::new(error.kind(), format!("listeners.{name}: {error}")))
     };
     config.listeners.iter().map(take).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_removed_listener_is_forgotten_when_it_has_ended() {
+        let config: listener::Config = toml::from_str("listen = \"127.0.0.1:0\"").unwrap();
+        let address = config.listen.clone();
+        let listener = Arc::new(Listener::new("a".into(), address, config, None));
+        let hold = listener.drain.hold();
+        let status = Status::default();
+        status.facts().remove(listener);
+        status.forget_ended();
+        assert_eq!(status.all_listeners().len(), 1, "it still accepts");
+        drop(hold);
+        status.forget_ended();
+        assert!(status.all_listeners().is_empty());
+    }
 }
