@@ -87,7 +87,10 @@ pub fn not_a_header_name(text: &str) -> String {
     let wrong = format!("`{text}` is not a header name");
     match text.split_once(':') {
         Some((name, _)) if HeaderName::from_bytes(name.as_bytes()).is_ok() => {
-            format!("{wrong}; write \"{name}\", without the colon and what follows it")
+            // What follows is not repeated: it may be a secret.
+            format!(
+                "`{name}: ...` is not a header name; write \"{name}\", without the colon and what follows it"
+            )
         }
         _ if text.contains(char::is_whitespace) => {
             let meant: Vec<&str> = text.split_whitespace().collect();

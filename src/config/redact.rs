@@ -80,6 +80,13 @@ static SCHEME: LazyLock<Regex> = LazyLock::new(|| {
         .expect("the pattern is well formed")
 });
 
+/// A header with its value where only its name should be.
+static HEADER: LazyLock<Regex> = LazyLock::new(|| {
+    #[expect(clippy::expect_used, reason = "a constant, compiled by every test")]
+    Regex::new(r#"(?:^|[^a-z0-9_-])header["']?[ \t]*=[ \t]*["'][^"':\n]*:[ \t]*([^"'\n]+)"#)
+        .expect("the pattern is well formed")
+});
+
 /// The same text, byte for byte as long, with the values of secrets struck out.
 pub(super) fn redact(text: &str) -> String {
     let mut shown = text.to_owned();
@@ -135,6 +142,7 @@ fn anywhere(text: &str) -> impl Iterator<Item = Range<usize>> {
     users
         .chain(PRIVATE_KEY.captures_iter(text))
         .chain(SCHEME.captures_iter(text))
+        .chain(HEADER.captures_iter(text))
         .filter_map(part)
 }
 
@@ -336,6 +344,11 @@ mod tests {
                 "endpoints = [\"token:80\"] # x",
             ),
             ("timeout = \"1s\"", "timeout = \"1s\""),
+            (
+                "{ header = \"X-Key: s3\", b = \"c\" }",
+                "{ header = \"X-Key: **\", b = \"c\" }",
+            ),
+            ("from = \"header:x-key\"", "from = \"header:x-key\""),
             ("a = \"1s\" # token: s3", "a = \"1s\" # token: **"),
             (
                 "h = [\"x-api-key: s3\", \"b\"]",
