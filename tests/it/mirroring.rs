@@ -60,6 +60,18 @@ fn an_end_that_came_apart_from_its_head_does_so_in_the_copy() {
 }
 
 #[test]
+fn a_request_whose_body_nobody_reads_is_copied() {
+    let (origin, shadow) = (Origin::start(), Origin::start());
+    let proxy = mirrored(&origin, shadow.address(), "");
+    let client = H2Client::connect(proxy.address());
+    // An empty DATA frame that comes together with its head.
+    let answer = client.open("POST", "/", &[]).ended().answer();
+    assert_eq!(answer.status, 200);
+    eventually(SOON, "the copy has come", || !shadow.requests().is_empty());
+    assert_eq!(shadow.only_request().text(), "");
+}
+
+#[test]
 fn a_body_is_copied_as_it_goes_by_and_a_large_one_is_not() {
     let (origin, shadow) = (Origin::start(), Origin::start());
     let proxy = mirrored(&origin, shadow.address(), "");

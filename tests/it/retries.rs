@@ -191,6 +191,22 @@ fn one_attempt_takes_no_longer_than_it_may() {
     });
 }
 
+/// An empty DATA frame that comes together with its head: there is no body to wait for.
+#[test]
+fn an_attempt_whose_body_is_only_an_end_takes_no_longer_either() {
+    let origin = Origin::start()
+        .on("/", Script::new().stall())
+        .on("/", Script::answer("in time"));
+    let proxy = retrying(
+        &origin,
+        "retry = { per_try_timeout = \"100ms\", backoff = \"1ms\", max_backoff = \"1ms\" }",
+    );
+    let client = H2Client::connect(proxy.address());
+    let answer = client.open("PUT", "/", &[]).ended().answer();
+    assert_eq!(answer.text(), "in time");
+    assert_eq!(retries(&proxy, "504"), 1.0);
+}
+
 #[test]
 fn the_budget_bounds_the_retries_of_a_route_and_outlives_a_reload() {
     let origin = Origin::start().on("/", unavailable());

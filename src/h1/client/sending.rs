@@ -49,15 +49,19 @@ struct Waits {
 }
 
 impl Sending {
-    /// Takes the request's body, unless there is none.
+    /// Takes the request's body, unless there is none. One that is a stream is read to its end even if that is all that
+    /// comes: there are policies that wait for it.
     pub fn new(request: &mut Request, framing: Framing) -> Self {
         let body = match framing {
-            Framing::None => None,
+            Framing::None if !request.body.is_stream() => None,
             _ => Some(std::mem::replace(&mut request.body, Body::empty())),
         };
         Sending {
             gathered: body.is_none(),
-            waits: body.as_ref().and_then(|_| Waits::of(request)),
+            waits: match framing {
+                Framing::None => None,
+                _ => Waits::of(request),
+            },
             body,
             kept: Kept::nothing(),
             review: Deadline::new(),
