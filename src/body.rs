@@ -114,6 +114,7 @@ impl Body {
 
     /// Tells `guard` when this body ends. A later guard is told first.
     #[must_use]
+    #[inline]
     pub fn with_guard(mut self, guard: impl Guard + 'static) -> Self {
         self.guard = Some(match self.guard.take() {
             None => Box::new(guard),

@@ -60,6 +60,13 @@ impl Headers {
         self.0.first(name.key(), name.as_str())
     }
 
+    /// Whether there is a field of this name.
+    #[inline]
+    pub fn has(&self, name: &Name) -> bool {
+        let (key, lower) = (name.key(), name.as_str());
+        (self.0.fields_for(key)).any(|field| self.0.is(field, key, lower))
+    }
+
     /// The first value under `name`, when it is visible ASCII or UTF-8 text.
     pub fn get_str(&self, name: &HeaderName) -> Option<&str> {
         self.get(name).and_then(|v| std::str::from_utf8(v).ok())
@@ -122,8 +129,11 @@ impl Headers {
     }
 
     /// Removes every value under each of `names`. Costs next to nothing when there are none.
+    #[inline]
     pub fn remove_all(&mut self, names: &Names) {
-        self.0.remove_all(names);
+        if self.may_have(names) {
+            self.0.remove_all(names);
+        }
     }
 
     /// The same for names that the config knows.

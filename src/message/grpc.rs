@@ -1,12 +1,26 @@
 //! gRPC as far as a proxy has to know it: who speaks it, and the status with which a call ends.
 
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::error::{CALLER_GONE, DEADLINE_EXCEEDED, Error, Reason};
-use crate::headers::Headers;
+use crate::headers::{Headers, Name};
 
 pub const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 pub const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+
+/// The status in the head of an answer, which then has no messages.
+#[inline]
+pub fn status_in(headers: &Headers) -> Option<&[u8]> {
+    const NAME: Name = Name::new("grpc-status");
+    headers.find(&NAME)
+}
+
+/// The status behind the messages of an answer. Trailers are so few that a walk costs less than a hash.
+pub fn status_behind(trailers: &HeaderMap) -> Option<&[u8]> {
+    let mut trailers = trailers.iter();
+    let status = trailers.find(|(name, _)| name.as_str() == "grpc-status");
+    status.map(|(_, value)| value.as_bytes())
+}
 
 /// How a caller reads what became of its call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,9 +102,8 @@ impl Status {
         Status(number)
     }
 
-    /// The status in the head of an answer, which then has no messages.
     pub fn in_head(headers: &Headers) -> Option<Self> {
-        headers.get(&STATUS).map(Status::parse)
+        status_in(headers).map(Status::parse)
     }
 
     /// What a caller would expect for a refusal or a failure.

@@ -23,7 +23,7 @@ thread_local! {
 
 /// Adds the date unless there is one.
 pub fn tell(headers: &mut Headers) {
-    if headers.find(&DATE).is_some() {
+    if headers.has(&DATE) {
         return;
     }
     let now = timer::now();

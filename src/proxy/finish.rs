@@ -30,15 +30,18 @@ pub struct Finish {
     status: StatusCode,
     reason: Option<Reason>,
     log: Option<Box<Line>>,
-    /// What passes once the connection has changed its protocol.
-    tunnelled: Option<Arc<Tunnelled>>,
     dialect: Dialect,
     /// Of a call of gRPC.
     grpc_status: Option<Status>,
     /// Who answered a call of gRPC.
     upstream: Option<Arc<str>>,
+    /// What passes once the connection has changed its protocol.
+    tunnelled: Option<Arc<Tunnelled>>,
     ended: bool,
 }
+
+/// It moves three times with each request; a larger one would be copied by a call each time.
+const _: () = assert!(size_of::<Finish>() <= 128);
 
 /// What is known of a request whose head was refused.
 pub struct RefusedHead {
@@ -114,10 +117,10 @@ impl Finish {
             status: StatusCode::from_u16(CALLER_GONE.status).unwrap_or_default(),
             reason: Some(CALLER_GONE),
             log,
-            tunnelled: None,
             dialect,
             grpc_status: None,
             upstream: None,
+            tunnelled: None,
             ended: false,
         }
     }
@@ -138,6 +141,7 @@ impl Finish {
         }
     }
 
+    #[inline]
     pub fn answered(&mut self, response: &Response) {
         self.status = response.status;
         self.reason = response.refused;
@@ -267,9 +271,9 @@ impl Guard for Finish {
 
     fn trailers(&mut self, trailers: &HeaderMap) {
         if self.dialect.is_grpc()
-            && let Some(status) = trailers.get(grpc::STATUS)
+            && let Some(status) = grpc::status_behind(trailers)
         {
-            self.grpc_status = Some(Status::parse(status.as_bytes()));
+            self.grpc_status = Some(Status::parse(status));
         }
     }
 }

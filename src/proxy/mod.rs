@@ -137,6 +137,7 @@ impl Proxy {
     }
 
     /// The answer to a request whose head was refused.
+    #[cold]
     pub fn refuse(
         &self,
         mut error: Error,

@@ -54,9 +54,9 @@ impl RouteMetrics {
     }
 
     /// Counts a request as in flight for as long as the returned value lives.
-    pub fn started(&self) -> InFlight {
+    pub fn started(self: &Arc<Self>) -> InFlight {
         self.in_flight.increment(1);
-        InFlight(self.in_flight.clone())
+        InFlight(self.clone())
     }
 
     /// Counts a request whose answer has ended.
@@ -140,11 +140,11 @@ impl std::fmt::Debug for RouteMetrics {
 
 /// One request in flight, until this drops.
 #[must_use = "the request counts as in flight only while this lives"]
-pub struct InFlight(Gauge);
+pub struct InFlight(Arc<RouteMetrics>);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.decrement(1);
+        self.0.in_flight.decrement(1);
     }
 }
 
@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn a_request_is_in_flight_until_its_guard_drops() {
         let text = rendered(|| {
-            let pay = RouteMetrics::new("pay");
+            let pay = Arc::new(RouteMetrics::new("pay"));
             drop(pay.started());
             std::mem::forget(pay.started());
         });

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use tokio::time::Instant;
 
 use crate::error::Error;
-use crate::message::Response;
+use crate::message::{Response, grpc};
 
 /// The last failure for which the endpoint is to blame.
 #[derive(Default)]
@@ -51,6 +51,6 @@ impl LastError {
 /// The status of a gRPC answer without messages, of which HTTP says that it is a success.
 fn grpc_status(response: &Response) -> Option<&str> {
     let success = response.status.is_success();
-    let status = response.headers.get_str(&super::outlier::GRPC_STATUS);
-    status.filter(|_| success)
+    let status = grpc::status_in(&response.headers).filter(|_| success)?;
+    std::str::from_utf8(status).ok()
 }

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration as Length;
 
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::{HeaderMap, StatusCode};
 use metrics::{Counter, counter};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -15,7 +15,7 @@ use crate::error::{
     CONNECT_FAILED, CONNECT_TIMEOUT, Error, Progress, Reason, TLS_FAILED, UPSTREAM_PROTOCOL_ERROR,
     UPSTREAM_RESET,
 };
-use crate::message::Response;
+use crate::message::{Response, grpc};
 use crate::problem::Problems;
 use crate::value::{Duration, Toggle};
 
@@ -212,7 +212,7 @@ pub(super) fn is_of_endpoint(reason: Reason) -> bool {
 pub(super) fn is_refusal(response: &Response, grpc: bool) -> bool {
     match response.status {
         StatusCode::TOO_MANY_REQUESTS => true,
-        StatusCode::OK if grpc => response.headers.get(&GRPC_STATUS) == Some(b"8"),
+        StatusCode::OK if grpc => grpc::status_in(&response.headers) == Some(b"8"),
         _ => false,
     }
 }
@@ -221,17 +221,14 @@ fn failed(response: &Response, grpc: bool) -> bool {
     match response.status.as_u16() {
         501 => false,
         500..=599 => true,
-        200 if grpc => response.headers.get(&GRPC_STATUS).is_some_and(is_failure),
+        200 if grpc => grpc::status_in(&response.headers).is_some_and(is_failure),
         _ => false,
     }
 }
 
-pub(super) static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
-
 /// The status behind the messages of a gRPC answer, if it is that of a failure.
 pub(super) fn failed_in_trailers(trailers: &HeaderMap) -> Option<&[u8]> {
-    let status = trailers.get(&GRPC_STATUS)?.as_bytes();
-    is_failure(status).then_some(status)
+    grpc::status_behind(trailers).filter(|status| is_failure(status))
 }
 
 /// UNKNOWN, INTERNAL, UNAVAILABLE and DATA_LOSS: the others speak of the request.

@@ -134,8 +134,11 @@ impl<'a> Trial<'a> {
 
     /// How long the endpoint has had all that there is of the request.
     fn waited(&self, now: Instant) -> Duration {
-        let asked = Duration::from_nanos(self.stage.asked.load(Ordering::Relaxed));
-        let asked = self.load.started() + asked;
+        let asked = match self.stage.asked.load(Ordering::Relaxed) {
+            // A connection was there at once.
+            0 => self.load.started(),
+            nanos => self.load.started() + Duration::from_nanos(nanos),
+        };
         let since = match &self.upload {
             None => asked,
             Some(upload) => upload.last_piece().max(asked),

@@ -16,7 +16,7 @@ use crate::error::{Error, Progress, UPSTREAM_PROTOCOL_ERROR, UPSTREAM_RESET};
 use crate::h1::framing::Framing;
 use crate::h1::head::ResponseHead;
 use crate::h1::reader::{Fault, Piece, Reader};
-use crate::headers::{Headers, Name};
+use crate::headers::{Headers, Name, Names};
 use crate::io::Io;
 use crate::message::{Request, Response, Upgraded};
 use crate::pipe::Pipe;
@@ -76,8 +76,12 @@ pub(super) fn answer<L: Loan>(
         mut keep_alive,
         protocol,
     } = heard;
-    loan.connection().kept_for = kept_for(&response.headers);
-    keep_alive &= loan.connection().kept_for != Some(Duration::ZERO);
+    let kept_for = match response.headers.may_have(&KEEP_ALIVE) {
+        true => kept_for(&response.headers),
+        false => None,
+    };
+    keep_alive &= kept_for != Some(Duration::ZERO);
+    loan.connection().kept_for = kept_for;
     sending.answered(response.status.is_success());
     let over = sending.is_over(&loan.connection().out);
     if switches {
@@ -128,11 +132,13 @@ pub(super) fn answer<L: Loan>(
     Ok(response)
 }
 
+const KEEP_ALIVE: Names = Names::new(&["keep-alive"]);
+
 /// How long the connection may lie idle when `Keep-Alive: timeout=N` says for how long the upstream keeps it (RFC 2068,
 /// section 19.7.1.1). A second less: a request that is sent just when it closes fails.
 fn kept_for(headers: &Headers) -> Option<Duration> {
-    const KEEP_ALIVE: Name = Name::new("keep-alive");
-    let parameters = std::str::from_utf8(headers.find(&KEEP_ALIVE)?).ok()?;
+    const NAME: Name = Name::new("keep-alive");
+    let parameters = std::str::from_utf8(headers.find(&NAME)?).ok()?;
     let timeout = parameters.split(',').find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
         let seconds: u64 = value.trim().trim_matches('"').parse().ok()?;

@@ -27,8 +27,8 @@ const CONTINUE_WAIT: Duration = Duration::from_secs(1);
 /// The request's way out. Its head is in [`Outgoing`] already.
 pub(super) struct Sending {
     body: Option<Body>,
-    /// What was taken from the body, until the upstream answers.
-    kept: Kept,
+    /// What was taken from the body, until the upstream answers. None without a body.
+    kept: Option<Kept>,
     /// While the body waits for `100 Continue`.
     waits: Option<Box<Waits>>,
     /// Everything was handed to [`Outgoing`].
@@ -62,8 +62,8 @@ impl Sending {
                 Framing::None => None,
                 _ => Waits::of(request),
             },
+            kept: body.as_ref().map(|_| Kept::nothing()),
             body,
-            kept: Kept::nothing(),
             review: Deadline::new(),
             reviewed: 0,
             failed: None,
@@ -152,7 +152,7 @@ impl Sending {
                     return Ok(());
                 };
                 if let Some(moved) = moved? {
-                    self.kept.let_go();
+                    self.kept = None;
                     out.moved(moved).map_err(wrong_length)?;
                     if body.is_end_stream() {
                         out.end(None).map_err(wrong_length)?;
@@ -167,7 +167,9 @@ impl Sending {
             match frame.transpose()?.map(Frame::into_data) {
                 Some(Ok(data)) => {
                     let over = body.is_end_stream();
-                    self.kept.note_data(&data);
+                    if let Some(kept) = &mut self.kept {
+                        kept.note_data(&data);
+                    }
                     out.push(data).map_err(wrong_length)?;
                     if over {
                         out.end(None).map_err(wrong_length)?;
@@ -177,11 +179,15 @@ impl Sending {
                 Some(Err(frame)) => {
                     let trailers = frame.into_trailers().unwrap_or_default();
                     out.end(Some(&trailers)).map_err(wrong_length)?;
-                    self.kept.note_trailers(&trailers);
+                    if let Some(kept) = &mut self.kept {
+                        kept.note_trailers(&trailers);
+                    }
                     self.gathered = true;
                 }
                 None => {
-                    self.kept.note_end();
+                    if let Some(kept) = &mut self.kept {
+                        kept.note_end();
+                    }
                     out.end(None).map_err(wrong_length)?;
                     self.gathered = true;
                 }
@@ -192,7 +198,7 @@ impl Sending {
 
     /// Until a byte is written, no more is taken than can be put back.
     fn may_take(&self, out: &Outgoing) -> bool {
-        out.total() > 0 || self.kept.has_room()
+        out.total() > 0 || self.kept.as_ref().is_some_and(Kept::has_room)
     }
 
     /// The upstream said `100 Continue`.
@@ -204,7 +210,7 @@ impl Sending {
     /// body (RFC 9110, section 10.1.1).
     pub fn answered(&mut self, success: bool) {
         self.unwanted |= self.waits.is_some() && !success;
-        self.kept.let_go();
+        self.kept = None;
     }
 
     /// Whether the whole request was written.
@@ -222,7 +228,7 @@ impl Sending {
         let Some(rest) = self.body else {
             return true;
         };
-        match self.kept.whole_with(rest) {
+        match self.kept.and_then(|kept| kept.whole_with(rest)) {
             Some(body) => request.body = body,
             None => return false,
         }

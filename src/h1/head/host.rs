@@ -28,14 +28,20 @@ pub(super) fn parse(value: &[u8]) -> Result<Option<Authority>, Error> {
     if let Some(host) = recall(value) {
         return Ok(Some(host));
     }
-    // A copy, as the head that it is in goes with its request.
-    match Authority::from_maybe_shared(Bytes::copy_from_slice(value)) {
-        Ok(host) if is_sound(&host) => {
+    match read(value) {
+        Some(host) => {
             remember(&host);
             Ok(Some(host))
         }
-        _ => Err(Error::new(BAD_REQUEST, "malformed Host")),
+        None => Err(Error::new(BAD_REQUEST, "malformed Host")),
     }
+}
+
+/// The host of a head that is refused, which is not worth remembering; `None` when it is malformed or empty.
+pub(super) fn read(value: &[u8]) -> Option<Authority> {
+    // A copy, as the head that it is in goes with its request.
+    let host = Authority::from_maybe_shared(Bytes::copy_from_slice(value)).ok()?;
+    is_sound(&host).then_some(host)
 }
 
 fn recall(value: &[u8]) -> Option<Authority> {
@@ -83,6 +89,7 @@ mod tests {
         for _ in 0..2 {
             assert!(parse(b"a@b").is_err());
             assert!(parse(b"").unwrap().is_none());
+            assert!(read(b"").is_none());
         }
     }
 }

@@ -42,7 +42,7 @@ pub fn outline(received: &[u8]) -> Outline {
         };
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
         if name.eq_ignore_ascii_case(b"host") && outline.authority.is_none() {
-            outline.authority = host::parse(value).ok().flatten();
+            outline.authority = host::read(value);
         }
         outline.note_field(name, value);
     }

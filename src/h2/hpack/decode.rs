@@ -102,6 +102,7 @@ impl Block {
     }
 
     /// Makes a field of the line that was written from `at`, if it is within the limit.
+    #[inline(always)]
     fn take_line(&mut self, at: usize, name_len: usize, name: Name, sound: bool) {
         let line = self.bytes.len() - at;
         match self.admit(line - IN_LINE) {
@@ -115,6 +116,7 @@ impl Block {
         }
     }
 
+    #[cold]
     fn dropped(&mut self, name: Name, line: &[u8], name_len: usize) {
         let value = &line[name_len + COLON.len()..line.len() - END.len()];
         if name == Name::ContentType && value.len() <= LONGEST_TYPE {

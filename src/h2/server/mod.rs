@@ -87,7 +87,9 @@ where
     let mut connection = Connection::new(&io, early, settings, answer);
     let ended = poll_fn(|cx| {
         let polled = connection.poll(cx, &draining);
-        connection.callers.malformed.drain(..).for_each(&unanswered);
+        if !connection.callers.malformed.is_empty() {
+            connection.callers.malformed.drain(..).for_each(&unanswered);
+        }
         polled
     })
     .await;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use http::{HeaderName, StatusCode};
+use http::StatusCode;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -11,10 +11,7 @@ use crate::error::{
     CONNECT_FAILED, CONNECT_TIMEOUT, DEADLINE_EXCEEDED, NO_HEALTHY_ENDPOINT, Reason, TLS_FAILED,
     UPSTREAM_PROTOCOL_ERROR, UPSTREAM_RESET, UPSTREAM_TIMEOUT,
 };
-use crate::headers::Headers;
 use crate::policy::graphql::GRAPHQL_ERRORS;
-
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// The gRPC statuses that speak of a server in trouble: UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE and
 /// DATA_LOSS. The others speak of the request.
@@ -179,16 +176,6 @@ impl Classes {
             _ => None,
         }
     }
-}
-
-/// The status in the head of a gRPC answer.
-pub fn grpc_status(fields: &Headers) -> Option<&[u8]> {
-    fields.get(&GRPC_STATUS)
-}
-
-/// The status in the trailers of a gRPC answer.
-pub fn grpc_status_in_trailers(trailers: &http::HeaderMap) -> Option<&[u8]> {
-    trailers.get(&GRPC_STATUS).map(|status| status.as_bytes())
 }
 
 /// Whether a gRPC status is that of a failure; None when it says nothing about the upstream: the time that passed is

@@ -10,11 +10,11 @@ use http_body::{Body as _, Frame, SizeHint};
 
 use super::Judge;
 use super::breaker::Permit;
-use super::failures::{grpc_status, grpc_status_in_trailers, is_grpc_failure};
+use super::failures::is_grpc_failure;
 use crate::body::{Body, End, Guard};
 use crate::cut;
 use crate::error::Error;
-use crate::message::Response;
+use crate::message::{Response, grpc};
 
 /// A call of gRPC, which has a status beside that of HTTP.
 #[derive(Clone, Copy)]
@@ -59,7 +59,7 @@ impl<J: Borrow<Judge>> Sample<J> {
         call: Option<Call>,
         judge: &Arc<Judge>,
     ) -> Box<Response> {
-        let status = call.and_then(|_| grpc_status(&response.headers));
+        let status = call.and_then(|_| grpc::status_in(&response.headers));
         let call = call.filter(|call| !call.is_web || status.is_some());
         let is_over = !response.body.is_stream()
             || response.body.is_end_stream()
@@ -151,7 +151,7 @@ impl http_body::Body for Trailed {
         let polled = std::task::ready!(Pin::new(&mut self.body).poll_frame(cx));
         match &polled {
             Some(Ok(frame)) => match frame.trailers_ref() {
-                Some(trailers) => match grpc_status_in_trailers(trailers) {
+                Some(trailers) => match grpc::status_behind(trailers) {
                     Some(status) => {
                         let call = self.call;
                         self.sample.grpc(call, status);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use metrics::{Counter, Gauge, counter, gauge};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -12,7 +12,7 @@ use super::CREDENTIALS_UNAVAILABLE;
 use super::oauth2::{Config, granted};
 use crate::error::Error;
 use crate::fetch::Fetch;
-use crate::message::{Request, Response};
+use crate::message::{Request, Response, grpc};
 use crate::policy::fresh::{Fresh, Held, Obtain, Obtained, Unavailable};
 use crate::policy::replay::Replay;
 use crate::policy::stack::{Build, Handler, Shown};
@@ -27,7 +27,6 @@ const KEPT_BODY: u64 = 64 << 10;
 /// So long before its end a token counts as expired, as it still has to get there: a tenth of its life at most.
 const MARGIN: Duration = Duration::from_secs(5);
 
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_UNAUTHENTICATED: &[u8] = b"16";
 
 #[derive(Clone)]
@@ -139,7 +138,7 @@ fn attach(request: &mut Request, token: &Held<Token>) {
 /// gRPC says it in a header when there is nothing else to say.
 fn is_refused(response: &Response) -> bool {
     response.status == StatusCode::UNAUTHORIZED
-        || response.headers.get(&GRPC_STATUS) == Some(GRPC_UNAUTHENTICATED)
+        || grpc::status_in(&response.headers) == Some(GRPC_UNAUTHENTICATED)
 }
 
 impl Token {

@@ -10,7 +10,7 @@ use crate::error::{
     CONNECT_FAILED, CONNECT_TIMEOUT, Error, Progress, TLS_FAILED, UPSTREAM_PROTOCOL_ERROR,
     UPSTREAM_RESET, UPSTREAM_TIMEOUT,
 };
-use crate::message::Response;
+use crate::message::{Response, grpc};
 
 /// A kind of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,8 +130,8 @@ impl Class {
 }
 
 fn grpc_status(response: &Response) -> Option<u8> {
-    static GRPC_STATUS: http::HeaderName = http::HeaderName::from_static("grpc-status");
-    response.headers.get_str(&GRPC_STATUS)?.parse().ok()
+    let status = grpc::status_in(&response.headers)?;
+    std::str::from_utf8(status).ok()?.parse().ok()
 }
 
 impl fmt::Display for Class {
