@@ -11,10 +11,10 @@
 use bytes::{Bytes, BytesMut};
 use divan::Bencher;
 use http::{HeaderMap, Method, StatusCode};
-use outrigger::h1::chunked::{self, Decoded, Decoder};
-use outrigger::h1::head::{self, Limits};
-use outrigger::h2::hpack::decode::Block;
-use outrigger::h2::hpack::{decode, encode};
+use outrigger::codec::h1::chunked::{self, Decoded, Decoder};
+use outrigger::codec::h1::head::{self, Limits};
+use outrigger::codec::h2::hpack::decode::Block;
+use outrigger::codec::h2::hpack::{decode, encode};
 
 const LIMITS: Limits = Limits {
     bytes: 64 << 10,

@@ -11,7 +11,7 @@
 use divan::Bencher;
 use http::Method;
 use http::uri::PathAndQuery;
-use outrigger::headers::Headers;
+use outrigger::http::headers::Headers;
 use outrigger::route::{Config, Found, Lookup, Table, normalise};
 use outrigger::value::Name;
 

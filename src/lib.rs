@@ -3,16 +3,16 @@
 //! # The life of a request, and the room of each step
 //!
 //! 1. [`cli`] reads the command line, [`config`] the files; whatever is wrong with them is a report that shows
-//!    every mistake at its place. [`app`] builds everything once; [`reload`] builds the next [`snapshot`] when
+//!    every mistake at its place. [`app`] builds everything once; [`app::reload`] builds the next [`app::snapshot`] when
 //!    [`watch`] says that a file has changed, or keeps the old one.
-//! 2. Each [`worker`] (as many as [`process`] says) is a thread with a runtime, listening sockets and upstream connections of its own. A
-//!    [`listener`] accepts there, and hands the connection, an [`io::Io`] and what is known of its [`peer`], to
+//! 2. Each [`app::worker`] (as many as [`process`] says) is a thread with a runtime, listening sockets and upstream connections of its own. A
+//!    [`listener`] accepts there, and hands the connection, an [`net::io::Io`] and what is known of its [`http::peer`], to
 //!    [`proxy`].
 //!    Over [`tls`] the stream is encrypted, and the peer may have an identity.
-//! 3. [`proxy`] finds out what the caller speaks. [`h1`] and [`h2`] are our own codecs; both make a
-//!    [`message::Request`] with [`headers`] as they arrived and a [`body`] that is read when somebody polls for it,
-//!    into a [`buffer`] that is held no longer than that, or moved through a [`pipe`]. What they write waits in a
-//!    [`write_queue`].
+//! 3. [`proxy`] finds out what the caller speaks. Our own [`codec`]s of HTTP/1.1 and HTTP/2 make a
+//!    [`http::message::Request`] with [`http::headers`] as they arrived and a [`http::body`] that is read when somebody polls for it,
+//!    into a [`net::buffer`] that is held no longer than that, or moved through a [`net::pipe`]. What they write waits in a
+//!    [`net::write_queue`].
 //! 4. Its path is normalised and a [`route`] chosen by the snapshot that serves now. The route stays with the
 //!    request to the end of its body, whatever is reloaded meanwhile.
 //! 5. The route's [`policy`] stack takes the request down and the answer up. At its bottom stands the target: an
@@ -20,12 +20,12 @@
 //!    A policy that needs a token or keys of another server has [`fetch`] get them, in the background.
 //! 6. The upstream admits the request, picks an endpoint, borrows a connection from its pool, and sends. What must
 //!    last as long as the exchange rides in the answer's body as a guard.
-//! 7. An [`error::Error`] on the way becomes an answer in one place, and every request, however it ends, is
+//! 7. An [`http::error::Error`] on the way becomes an answer in one place, and every request, however it ends, is
 //!    counted and logged by [`telemetry`] when its body has ended.
-//! 8. [`admin`] shows all this to people and their tools; [`drain`] ends it without losing a request.
+//! 8. [`admin`] shows all this to people and their tools; [`net::drain`] ends it without losing a request.
 //!
-//! [`value`] and [`template`] are what config blocks are written with, [`problem`] is how their checks speak,
-//! [`timer`] holds time limits that cost nothing until they matter; [`cut`] tells what they end why, and learns where it
+//! [`value`] is what config blocks are written with and how their checks speak,
+//! [`net::timer`] holds time limits that cost nothing until they matter; [`net::cut`] tells what they end why, and learns where it
 //! had got to.
 //!
 //! # What never happens
@@ -48,38 +48,21 @@
 
 pub mod admin;
 pub mod app;
-pub mod body;
-pub mod buffer;
 pub mod cli;
+pub mod codec;
 pub mod config;
-pub mod cut;
-pub mod drain;
-pub mod error;
 pub mod fetch;
-pub mod h1;
-pub mod h2;
-pub mod headers;
-pub mod io;
+pub mod http;
 pub mod listener;
-pub mod message;
-pub mod peer;
-pub mod pipe;
+pub mod net;
 pub mod policy;
-pub mod problem;
 pub mod process;
 pub mod proxy;
-pub mod reload;
 pub mod route;
-pub mod snapshot;
-mod spare;
 pub mod telemetry;
-pub mod template;
 #[cfg(test)]
 mod testing;
-pub mod timer;
 pub mod tls;
 pub mod upstream;
 pub mod value;
 pub mod watch;
-pub mod worker;
-pub mod write_queue;

@@ -6,11 +6,11 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use http::{Method, StatusCode, Version};
 use tokio::time::Instant;
 
-use crate::body::Body;
-use crate::headers::Headers;
-use crate::message::Captures;
-use crate::message::{Context, Interim, Request, RequestId, Response};
-use crate::peer::{Peer, PeerAddress};
+use crate::http::body::Body;
+use crate::http::headers::Headers;
+use crate::http::message::Captures;
+use crate::http::message::{Context, Interim, Request, RequestId, Response};
+use crate::http::peer::{Peer, PeerAddress};
 use crate::policy::stack::{Answer, Handler};
 
 /// A request without headers or body, from a caller on a unix socket.

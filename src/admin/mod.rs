@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use crate::listener::ListenAddress;
 use crate::policy::circuit_breaker::Forced;
-use crate::problem::Problems;
 use crate::telemetry::log::Level;
+use crate::value::problem::Problems;
 use crate::value::{NotBuilt, text_relative_to_file};
 
 mod answer;

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::{self, NoBreaker, ReloadOutcome};
+use crate::app::reload::{Answer, Status};
+use crate::app::snapshot::Snapshot;
 use crate::policy::circuit_breaker::{self, Forced};
-use crate::reload::{Answer, Status};
-use crate::snapshot::Snapshot;
 use crate::telemetry::Telemetry;
 use crate::telemetry::log::Level;
 use crate::tls::inventory;

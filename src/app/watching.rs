@@ -6,7 +6,7 @@ use std::{io, thread};
 
 use tokio::sync::{Notify, watch};
 
-use crate::reload::Source;
+use crate::app::reload::Source;
 use crate::watch::Watch;
 
 /// Tells that files may have changed. The thread ends with it.

@@ -16,8 +16,8 @@ use serde_json::json;
 
 use super::{finish, say};
 use crate::app;
+use crate::app::reload::Source;
 use crate::config;
-use crate::reload::Source;
 
 /// Proxy for a built-in upstream, ready to curl
 #[derive(Args)]

@@ -7,8 +7,8 @@ use clap::Args;
 
 use super::{BAD_USAGE, CONFIG_DEFAULT, CONFIG_VARIABLE, finish, patiently, show};
 use crate::app;
+use crate::app::reload::Source;
 use crate::config::{self, Loaded};
-use crate::reload::Source;
 
 /// Serve
 #[derive(Args)]

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::read::Blocks;
 use super::suggest::nearest;
 use crate::listener::ListenAddress;
-use crate::problem::Problems;
+use crate::value::problem::Problems;
 use crate::value::{Name, Toggle};
 use crate::{listener, policy, route};
 

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::problem::Problems;
 use crate::tls::inventory::Inventory;
 use crate::value::Name;
-use crate::{admin, drain, listener, policy, process, route, telemetry, upstream};
+use crate::value::problem::Problems;
+use crate::{admin, listener, net::drain, policy, process, route, telemetry, upstream};
 
 mod certificates;
 mod check;
@@ -33,7 +33,7 @@ mod syntax;
 mod tests;
 mod tree;
 
-pub use crate::problem::Severity;
+pub use crate::value::problem::Severity;
 pub use report::{Content, Diagnostic, Position, Report};
 
 use files::Files;

@@ -11,9 +11,9 @@ use super::mistake::{Kind, Mistake};
 use super::report::{At, Finding};
 use super::suggest::nearest;
 use super::tree::{Entry, Node, Place, Value};
-use crate::problem::{Problem, Problems};
 use crate::value::Name;
-use crate::{admin, drain, listener, policy, process, route, telemetry, upstream};
+use crate::value::problem::{Problem, Problems};
+use crate::{admin, listener, net::drain, policy, process, route, telemetry, upstream};
 
 /// The root keys that this version knows.
 const BLOCKS: &[&str] = &[

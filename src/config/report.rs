@@ -10,7 +10,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 use super::files::{Source, boundary};
 use super::redact;
 use super::tree::Place;
-use crate::problem::Severity;
+use crate::value::problem::Severity;
 
 /// Everything that was found wrong or doubtful in a config, in the order of its files.
 ///

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::stream::Stream;
 use super::{Call, Fetch, Fetched, Url};
-use crate::io::Io;
+use crate::net::io::Io;
 use crate::tls::handshake;
 use crate::tls::outbound::{Client, Offer};
 use crate::upstream::{Known, Resolve};

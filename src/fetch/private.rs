@@ -3,10 +3,10 @@
 use std::sync::{Arc, OnceLock};
 
 use super::Url;
-use crate::problem::Problems;
 use crate::tls::inventory::Inventory;
 use crate::tls::outbound::{self, Client};
 use crate::value::FilePath;
+use crate::value::problem::Problems;
 
 /// What a check has opened of the key `ca`, which stands beside a URL: a PEM file of the CAs to which the server's
 /// certificate must lead, in place of the system's. It is no part of what the operator wrote, and yet another when

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::BytesMut;
 use hyper::rt::{Read, ReadBufCursor, Write};
 
-use crate::io::Io;
+use crate::net::io::Io;
 
 /// The most that is read at once, in bytes.
 const READ: usize = 16 << 10;

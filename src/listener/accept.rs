@@ -13,9 +13,9 @@ use tokio::net::{TcpListener, UnixListener};
 use super::closing::{self, HANDSHAKE};
 use super::room::{self, Seldom};
 use super::{Config, ListenAddress, ListenSocket, SocketFile, secure};
-use crate::drain::{Drain, Hold, Ticket};
-use crate::io::Io;
-use crate::peer::{Peer, PeerAddress};
+use crate::http::peer::{Peer, PeerAddress};
+use crate::net::drain::{Drain, Hold, Ticket};
+use crate::net::io::Io;
 use crate::tls::callers::{Callers, Presence};
 use crate::tls::inbound::Server;
 

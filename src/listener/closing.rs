@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-use crate::io::Io;
-use crate::peer::PeerAddress;
+use crate::http::peer::PeerAddress;
+use crate::net::io::Io;
 
 /// How long a handshake that has begun is waited for: a round trip to callers in other regions.
 pub(super) const HANDSHAKE: Duration = Duration::from_millis(100);

@@ -6,8 +6,8 @@ use std::ops::RangeInclusive;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::problem::Problems;
 use crate::tls;
+use crate::value::problem::Problems;
 use crate::value::{ByteSize, Duration, NotBuilt, networks};
 
 mod accept;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::Listener;
-use crate::io::Io;
+use crate::net::io::Io;
 use crate::process::descriptors;
 
 /// How long accepting rests when the process is out of descriptors or memory.

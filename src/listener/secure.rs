@@ -6,8 +6,8 @@ use bytes::BytesMut;
 use metrics::counter;
 
 use super::Accepted;
-use crate::io::Io;
-use crate::peer::Peer;
+use crate::http::peer::Peer;
+use crate::net::io::Io;
 use crate::telemetry::flood::{self, Kind, Like};
 use crate::tls::handshake::{self, Refusal};
 use crate::tls::inbound::Server;

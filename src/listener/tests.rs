@@ -11,7 +11,7 @@ use tokio::io::Interest;
 use tokio::task::LocalSet;
 
 use super::{Accepted, ListenAddress, Listener, accept, take};
-use crate::io::Io;
+use crate::net::io::Io;
 
 /// A listener with one socket, and a count of the connections that were accepted; each is answered with a byte.
 async fn listening(address: &str) -> (Arc<Listener>, Rc<Cell<usize>>, tokio::task::JoinHandle<()>) {

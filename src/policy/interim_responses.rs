@@ -7,9 +7,9 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::stack::Glance;
-use crate::error::Error;
-use crate::headers::Headers;
-use crate::message::{Interim, Request};
+use crate::http::error::Error;
+use crate::http::headers::Headers;
+use crate::http::message::{Interim, Request};
 use crate::policy::stack::Outcome;
 
 /// `interim_responses`

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use tower::ServiceBuilder;
 
 use crate::fetch::Private;
-use crate::problem::Problems;
-use crate::template::HeaderTemplate;
 use crate::tls::inventory::Inventory;
+use crate::value::problem::Problems;
+use crate::value::template::HeaderTemplate;
 use crate::value::{Limit, Toggle};
 
 pub mod authorize;
@@ -354,8 +354,8 @@ fn on<T>(policy: &Option<Toggle<T>>) -> Option<&T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::UPSTREAM_TIMEOUT;
-    use crate::message::Request;
+    use crate::http::error::UPSTREAM_TIMEOUT;
+    use crate::http::message::Request;
     use crate::testing::{Echo, request};
     use stack::{Answer, Kept};
 

@@ -12,9 +12,9 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
 
-use crate::body::Body;
-use crate::error::{Error, Progress, UPSTREAM_RESET};
-use crate::message::Request;
+use crate::http::body::Body;
+use crate::http::error::{Error, Progress, UPSTREAM_RESET};
+use crate::http::message::Request;
 use crate::policy::stack::Outcome;
 
 /// What it takes to send a request again.

@@ -16,9 +16,9 @@ use std::sync::Arc;
 
 use tower::Layer;
 
-use crate::error::Error;
 use crate::fetch::{Fetch, Nowhere};
-use crate::message::{Request, Response};
+use crate::http::error::Error;
+use crate::http::message::{Request, Response};
 
 /// The future of an answer.
 pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Box<Response>, Error>> + Send + 'a>>;

@@ -4,10 +4,10 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use super::date;
-use crate::body::Body;
-use crate::error::{Error, Violation};
-use crate::message::Response;
-use crate::message::grpc::{self, Dialect, Status};
+use crate::http::body::Body;
+use crate::http::error::{Error, Violation};
+use crate::http::message::Response;
+use crate::http::message::grpc::{self, Dialect, Status};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REASON: HeaderName = HeaderName::from_static("outrigger-reason");

@@ -10,14 +10,14 @@ use http::Version;
 
 use super::Proxy;
 use super::upgrade::{Side, tunnel};
-use crate::body::Body;
-use crate::buffer;
-use crate::error::{BAD_REQUEST, CALLER_GONE, Error, REQUEST_TIMEOUT};
-use crate::h1::{self, head::Limits};
-use crate::h2;
+use crate::codec::h1::{self, head::Limits};
+use crate::codec::h2;
+use crate::http::body::Body;
+use crate::http::error::{BAD_REQUEST, CALLER_GONE, Error, REQUEST_TIMEOUT};
+use crate::http::message::{Interim, Request, Response};
 use crate::listener::{Accepted, Config, Protocol, Secured};
-use crate::message::{Interim, Request, Response};
-use crate::timer::{self, Deadline};
+use crate::net::buffer;
+use crate::net::timer::{self, Deadline};
 use crate::tls;
 
 /// What an HTTP/2 connection begins with (RFC 9113, section 3.4).
@@ -277,7 +277,7 @@ async fn end_with(mut connection: h1::server::Connection, answer: Box<Response>)
 async fn switch(
     connection: h1::server::Connection,
     mut response: Response,
-    upgraded: Box<crate::message::Upgraded>,
+    upgraded: Box<crate::http::message::Upgraded>,
 ) {
     // It is not sent again, and holds the connection's way for interim answers.
     response.request = None;

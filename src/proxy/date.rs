@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderValue, header};
 use tokio::time::Instant;
 
-use crate::headers::{Headers, Line, Name};
-use crate::timer;
+use crate::http::headers::{Headers, Line, Name};
+use crate::net::timer;
 
 const DATE: Name = Name::new("date");
 

@@ -8,17 +8,17 @@ use std::task::{Poll, ready};
 use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 
-use crate::body::{Body, End, Guard};
-use crate::cut::{self, Why};
-use crate::error::{CALLER_GONE, Error, Reason};
-use crate::message::grpc::{self, Dialect, Status};
-use crate::message::{Outline, Request, RequestId, Response, ServedBy, Tunnelled};
-use crate::peer::{Identity, Peer};
+use crate::app::snapshot::{Route, Snapshot};
+use crate::http::body::{Body, End, Guard};
+use crate::http::error::{CALLER_GONE, Error, Reason};
+use crate::http::message::grpc::{self, Dialect, Status};
+use crate::http::message::{Outline, Request, RequestId, Response, ServedBy, Tunnelled};
+use crate::http::peer::{Identity, Peer};
+use crate::net::cut::{self, Why};
+use crate::net::timer;
 use crate::policy::stack::{Answer, Outcome};
-use crate::snapshot::{Route, Snapshot};
 use crate::telemetry::access_log::{AccessLog, Captured, Record};
 use crate::telemetry::request_metrics::{InFlight, NO_ROUTE, RouteMetrics};
-use crate::timer;
 
 /// Counts a request, however it ends: it rides in the answer's body, and before that in the request's future.
 pub struct Finish {

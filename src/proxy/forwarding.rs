@@ -6,10 +6,10 @@ use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method, header};
 use ipnet::IpNet;
 
-use crate::headers::{Headers, Name, Names};
+use crate::http::headers::{Headers, Name, Names};
+use crate::http::message::{Request, RequestId};
+use crate::http::peer::{Identity, Peer};
 use crate::listener::{Config, ForwardedHeaders};
-use crate::message::{Request, RequestId};
-use crate::peer::{Identity, Peer};
 
 static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");

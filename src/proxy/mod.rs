@@ -6,19 +6,19 @@ use arc_swap::ArcSwap;
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method, header};
 
-use crate::body::Body;
-use crate::error::{BAD_PATH, Error, METHOD_NOT_ALLOWED, NO_ROUTE};
-use crate::headers::Headers;
+use crate::app::snapshot::{Route, Snapshot};
+use crate::http::body::Body;
+use crate::http::error::{BAD_PATH, Error, METHOD_NOT_ALLOWED, NO_ROUTE};
+use crate::http::headers::Headers;
+use crate::http::message::{Captures, Context, Interim, Request, Response};
+use crate::http::peer::Peer;
 use crate::listener;
-use crate::message::{Captures, Context, Interim, Request, Response};
-use crate::peer::Peer;
+use crate::net::timer;
 use crate::policy::body_transform::envelope;
 use crate::policy::cors;
 use crate::route::{self, Found, Lookup};
-use crate::snapshot::{Route, Snapshot};
 use crate::telemetry::flood::{self, Kind, Like};
 use crate::telemetry::request_metrics::{NO_ROUTE as NO_ROUTE_LABEL, RouteMetrics};
-use crate::timer;
 
 mod answer;
 mod connection;

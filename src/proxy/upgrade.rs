@@ -8,10 +8,10 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::time::Instant;
 
-use crate::buffer;
-use crate::io::Io;
-use crate::message::Tunnelled;
-use crate::timer::Deadline;
+use crate::http::message::Tunnelled;
+use crate::net::buffer;
+use crate::net::io::Io;
+use crate::net::timer::Deadline;
 
 /// One end of a tunnel, and what arrived there before it was one.
 pub struct Side {

@@ -8,7 +8,7 @@ use super::matching::{MatchConfig, Pattern, ValueMatch};
 use super::overlap::{Overlap, Overlaps, Texts};
 use super::path::escaped_byte;
 use super::table::Lookup;
-use crate::headers::Headers;
+use crate::http::headers::Headers;
 use crate::value::Name;
 
 /// Conditions of one route; each given one must hold.

@@ -16,11 +16,11 @@ use http_body_util::BodyExt;
 use metrics::{Counter, counter};
 use serde::{Deserialize, Serialize};
 
-use crate::body::{Body, Kept};
-use crate::error::Error;
-use crate::message::Request;
-use crate::problem::Problems;
+use crate::http::body::{Body, Kept};
+use crate::http::error::Error;
+use crate::http::message::Request;
 use crate::upstream::{Resend, Upstream};
+use crate::value::problem::Problems;
 
 const MIRRORED: &str = "outrigger_mirrored_total";
 

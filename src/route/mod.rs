@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::problem::Problems;
+use crate::value::problem::Problems;
 use crate::value::{Name, NotBuilt, OneOrMany};
 
 mod conditions;

@@ -1,7 +1,7 @@
 //! What the values of a route call the parts of its path.
 
-use crate::problem::Problems;
-use crate::template::bare_capture;
+use crate::value::problem::Problems;
+use crate::value::template::bare_capture;
 
 /// Reports, at `place`, captures that the path does not have, and those that it has, `known`, in another spelling.
 pub fn check<'a>(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::path;
-use crate::message::Captures;
+use crate::http::message::Captures;
 
 /// A `path`: literal segments, `{name}` for one segment that is not empty, and at the end `{*name}` for the
 /// rest, which may be empty: `/a/{*rest}` also takes `/a/` and `/a`.

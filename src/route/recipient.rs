@@ -4,9 +4,9 @@ use http::{HeaderValue, Method, StatusCode, header};
 
 use super::Config;
 use super::conditions::Conditions;
-use crate::body::Body;
-use crate::headers::{Headers, Names};
-use crate::message::{Request, Response};
+use crate::http::body::Body;
+use crate::http::headers::{Headers, Names};
+use crate::http::message::{Request, Response};
 
 /// What the answer to TRACE would hand to whoever can read it (RFC 9110, section 9.3.8).
 const SECRETS: Names = Names::new(&["authorization", "cookie", "proxy-authorization"]);

@@ -3,11 +3,11 @@
 use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
-use crate::body::Body;
-use crate::message::{Request, Response};
+use crate::http::body::Body;
+use crate::http::message::{Request, Response};
 use crate::policy::stack::{Answer, Handler};
-use crate::problem::Problems;
-use crate::template::HeaderTemplate;
+use crate::value::problem::Problems;
+use crate::value::template::HeaderTemplate;
 
 /// `redirect`
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]

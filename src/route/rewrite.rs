@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::normalise;
 use super::path::{canonical, with_query};
-use crate::error::Error;
-use crate::message::{Captures, Request};
-use crate::template::bare;
+use crate::http::error::Error;
+use crate::http::message::{Captures, Request};
+use crate::value::template::bare;
 
 /// `rewrite`
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]

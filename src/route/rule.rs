@@ -9,8 +9,8 @@ use super::conditions::Conditions;
 use super::host::HostPattern;
 use super::overlap::{Overlap, Overlaps};
 use super::pattern::{PathPattern, Segment, Tail};
-use crate::problem::Problems;
 use crate::value::Name;
+use crate::value::problem::Problems;
 
 /// What a route's config says of the requests that it takes.
 pub(super) struct Rule {

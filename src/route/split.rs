@@ -3,8 +3,8 @@
 use http::{HeaderName, header};
 use serde::{Deserialize, Serialize};
 
-use crate::message::Request;
-use crate::problem::Problems;
+use crate::http::message::Request;
+use crate::value::problem::Problems;
 
 /// One side of a `split`.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
@@ -163,7 +163,7 @@ impl TryFrom<String> for Sticky {
             None if text == "client-ip" => Ok(Sticky::ClientIp),
             Some(("header", name)) => token(name)
                 .map(Sticky::Header)
-                .map_err(|_| crate::template::not_a_header_name(name)),
+                .map_err(|_| crate::value::template::not_a_header_name(name)),
             // A cookie's name is a token, as a header's is; unlike a header's, its case counts.
             Some(("cookie", name)) if token(name).is_ok() => Ok(Sticky::Cookie(name.to_owned())),
             Some(("cookie", name)) => Err(format!("`{name}` is not a cookie name")),

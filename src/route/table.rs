@@ -9,10 +9,10 @@ use super::Config;
 use super::host::{HostKey, HostPattern};
 use super::rule::{Rule, check_together};
 use super::trie::Trie;
-use crate::headers::Headers;
-use crate::message::Captures;
-use crate::problem::Problems;
+use crate::http::headers::Headers;
+use crate::http::message::Captures;
 use crate::value::Name;
+use crate::value::problem::Problems;
 
 /// Routes by precedence, each with a value of the caller's.
 pub struct Table<T> {

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use http::{HeaderName, Version};
 use tracing_appender::non_blocking::NonBlocking;
 
-use crate::headers::Headers;
+use crate::http::headers::Headers;
 
 /// In `access_log_headers`: show the query.
 const QUERY: &str = "?";
@@ -387,7 +387,7 @@ mod tests {
             let log = AccessLog::new(&["x-any".to_owned()], lines.clone());
             let mut received = value.clone();
             received.splice(0..0, *b"x-any");
-            let mut spans = crate::headers::Spans::with_capacity(1);
+            let mut spans = crate::http::headers::Spans::with_capacity(1);
             spans.push(b"x-any", 0, 5, value.len());
             let headers = Headers::from_received(received.into(), spans);
             log.write(&Record {

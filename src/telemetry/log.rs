@@ -21,7 +21,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Registry, reload};
 
 use super::sink::Sink;
-use crate::problem::Problems;
+use crate::value::problem::Problems;
 
 const LINES_DROPPED: &str = "outrigger_log_lines_dropped_total";
 

@@ -8,8 +8,8 @@ use std::sync::{Arc, OnceLock};
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-use crate::error::Reason;
-use crate::message::grpc::Status;
+use crate::http::error::Reason;
+use crate::http::message::grpc::Status;
 
 const REQUESTS: &str = "outrigger_requests_total";
 const DURATION: &str = "outrigger_request_duration_seconds";
@@ -199,7 +199,7 @@ impl<K> Default for Series<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::OVERLOADED;
+    use crate::http::error::OVERLOADED;
     use crate::telemetry::metrics::tests::rendered;
 
     #[test]

@@ -7,7 +7,7 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use slab::Slab;
 
 use super::inbound::Server;
-use crate::drain::Recall;
+use crate::net::drain::Recall;
 
 /// The connections of a listener whose callers have proven an identity. One whose certificate expires, or is not
 /// believed any more, is asked to end when what is under way has ended.

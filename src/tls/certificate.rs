@@ -8,7 +8,7 @@ use x509_cert::der::Decode;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAltName};
 
-use crate::peer::Identity;
+use crate::http::peer::Identity;
 
 /// The longest SPIFFE ID, in bytes (SPIFFE ID, section 2.3).
 const LONGEST_SPIFFE_ID: usize = 2048;

@@ -12,8 +12,8 @@ use super::certificate::Certificate;
 use super::pair::{Pair, Shown};
 use super::path::Judge;
 use super::trust;
-use crate::problem::Problems;
 use crate::value::FilePath;
+use crate::value::problem::Problems;
 
 /// Warns of a chain that nobody could follow to a CA. `known` are the CAs that the same block names.
 pub(super) fn judge(

@@ -4,8 +4,8 @@
 use std::time::{Duration, SystemTime};
 
 use super::certificate::Certificate;
-use crate::problem::Problems;
 use crate::value::FilePath;
+use crate::value::problem::Problems;
 
 /// A certificate that expires within this is a warning: time enough to look after its renewal.
 const SOON: Duration = Duration::from_secs(30 * 24 * 60 * 60);

@@ -19,9 +19,9 @@ use super::inbound::Server;
 use super::outbound::{Client, Offer};
 use super::stream::Stream;
 use super::words;
-use crate::buffer;
-use crate::io::Io;
-use crate::peer::Identity;
+use crate::http::peer::Identity;
+use crate::net::buffer;
+use crate::net::io::Io;
 use crate::{process, value};
 
 /// A caller that has shaken hands.

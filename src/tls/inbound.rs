@@ -17,7 +17,7 @@ use super::resolver::{ByName, Choice};
 use super::trust::{self, Trust};
 use super::verify::Callers;
 use super::{MinVersion, Opened, chain, lists, provider, staple};
-use crate::problem::Problems;
+use crate::value::problem::Problems;
 use crate::value::{Duration, FilePath};
 
 /// `tls` of `[listeners.NAME]`. Every file is read again when it changes.

@@ -7,8 +7,8 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::certificate::{Certificate, end_of};
-use crate::problem::Problems;
 use crate::value::FilePath;
+use crate::value::problem::Problems;
 
 const EXPIRY: &str = "outrigger_certificate_expiry_timestamp_seconds";
 const NEXT_UPDATE: &str = "outrigger_revocation_next_update_timestamp_seconds";

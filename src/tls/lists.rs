@@ -19,8 +19,8 @@ use super::dates::date;
 use super::der::{children, first, first_whole, inside, unfit};
 use super::inventory::{Item, Kind, Opening};
 use super::{files, provider, words};
-use crate::problem::Problems;
 use crate::value::FilePath;
+use crate::value::problem::Problems;
 
 /// A revocation list that can be used.
 pub(super) enum List {

@@ -15,8 +15,8 @@ use super::pair::{self, Pair, Shown};
 use super::trust::{self, Trust};
 use super::verify::{Proves, Servers};
 use super::{HTTP1, HTTP2, MinVersion, Opened, chain, lists, provider};
-use crate::problem::Problems;
 use crate::value::FilePath;
+use crate::value::problem::Problems;
 
 /// Sessions that an upstream's servers may resume.
 const SESSIONS: usize = 256;

@@ -11,8 +11,8 @@ use super::dates::{self, Role};
 use super::inventory::{Item, Kind, Opening};
 use super::staple::Staple;
 use super::{files, provider, words};
-use crate::problem::Problems;
 use crate::value::FilePath;
+use crate::value::problem::Problems;
 
 /// How often a pair is read again whose key does not fit: it may be read in the middle of a swap.
 const ATTEMPTS: usize = 3;

@@ -3,8 +3,8 @@
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::task::{Context, Poll};
 
-use crate::buffer;
-use crate::io::Io;
+use crate::net::buffer;
+use crate::net::io::Io;
 
 /// Reads of what follows bytes that cannot be decrypted: what the kernel holds unread when the connection closes makes
 /// it reset the connection, and the peer may never see the alert.

@@ -12,9 +12,9 @@ use rustls::Connection;
 
 use super::socket::{Nothing, Polled, Tried, discard};
 use super::words;
-use crate::buffer;
-use crate::io::Io;
-use crate::peer::Peer;
+use crate::http::peer::Peer;
+use crate::net::buffer;
+use crate::net::io::Io;
 
 /// Decrypted bytes that rustls holds before it takes no more.
 const PLAINTEXT: usize = 16 << 10;

@@ -7,8 +7,8 @@ use super::certificate::Certificate;
 use super::dates::{self, Role};
 use super::inventory::{Item, Kind, Opening};
 use super::{files, names};
-use crate::problem::Problems;
 use crate::value::FilePath;
+use crate::value::problem::Problems;
 
 /// Trust anchors and revocation lists. Two that are equal trust the same.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::body::{End, Guard};
-use crate::error::{Error, OVERLOADED};
+use crate::http::body::{End, Guard};
+use crate::http::error::{Error, OVERLOADED};
 
 /// Requests that were let in and are not over, of every config that the upstream has had.
 #[derive(Default)]

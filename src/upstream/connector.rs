@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
 
 use super::terms::{Secure, Terms};
-use crate::error::{CONNECT_FAILED, CONNECT_TIMEOUT, Error, OVERLOADED, TLS_FAILED};
-use crate::io::Io;
+use crate::http::error::{CONNECT_FAILED, CONNECT_TIMEOUT, Error, OVERLOADED, TLS_FAILED};
+use crate::net::io::Io;
 use crate::process::descriptors;
 use crate::tls;
 use crate::tls::outbound::Offer;

@@ -12,11 +12,13 @@ use super::pool::Wanted;
 use super::terms::Secure;
 use super::trial::Trial;
 use super::{Admission, LoadGuard, Protocol, Upstream};
-use crate::body::{Body, End, Guard};
-use crate::error::{CONNECT_FAILED, CONNECT_TIMEOUT, Error, Progress, TLS_FAILED, UPSTREAM_RESET};
-use crate::h1;
-use crate::message::{Request, Response};
-use crate::timer;
+use crate::codec::h1;
+use crate::http::body::{Body, End, Guard};
+use crate::http::error::{
+    CONNECT_FAILED, CONNECT_TIMEOUT, Error, Progress, TLS_FAILED, UPSTREAM_RESET,
+};
+use crate::http::message::{Request, Response};
+use crate::net::timer;
 use crate::tls::outbound::Offer;
 use crate::tls::words;
 

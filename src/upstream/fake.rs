@@ -15,11 +15,11 @@ use super::connector::Address;
 use super::endpoint::Endpoint;
 use super::endpoint_list::{EndpointList, Listed};
 use super::resolve::{Addresses, Answer, Failure, Found, Known, Resolve, Service};
-use crate::body::Body;
-use crate::headers::Headers;
-use crate::message::Captures;
-use crate::message::{Context, Request, RequestId};
-use crate::peer::{Peer, PeerAddress};
+use crate::http::body::Body;
+use crate::http::headers::Headers;
+use crate::http::message::Captures;
+use crate::http::message::{Context, Request, RequestId};
+use crate::http::peer::{Peer, PeerAddress};
 
 /// The endpoint 10.0.0.`last`.
 pub fn endpoint(last: u8) -> Arc<Endpoint> {

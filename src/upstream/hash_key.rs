@@ -7,7 +7,7 @@ use std::str::FromStr;
 use http::{HeaderName, header};
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::message::Request;
+use crate::http::message::Request;
 
 /// Where a caller's hash key comes from: `"header:NAME"`, `"cookie:NAME"` or `"client-ip"`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl FromStr for HashKey {
             Some(("header", name)) => name
                 .parse()
                 .map(HashKey::Header)
-                .map_err(|_| crate::template::not_a_header_name(name)),
+                .map_err(|_| crate::value::template::not_a_header_name(name)),
             // A cookie's name is a token, as a header's is.
             Some(("cookie", name)) => match HeaderName::from_bytes(name.as_bytes()) {
                 Ok(_) => Ok(HashKey::Cookie(name.to_owned())),

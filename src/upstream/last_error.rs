@@ -4,8 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::time::Instant;
 
-use crate::error::Error;
-use crate::message::{Response, grpc};
+use crate::http::error::Error;
+use crate::http::message::{Response, grpc};
 
 /// The last failure for which the endpoint is to blame.
 #[derive(Default)]

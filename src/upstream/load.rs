@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::endpoint::Endpoint;
-use crate::body::{End, Guard};
+use crate::http::body::{End, Guard};
 
 /// Within this time an earlier latency loses 63 % of its weight: Finagle's default.
 const DECAY: Duration = Duration::from_secs(10);

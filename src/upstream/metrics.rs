@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-use crate::error::Error;
+use crate::http::error::Error;
 
 const REQUESTS: &str = "outrigger_upstream_requests_total";
 const DURATION: &str = "outrigger_upstream_request_duration_seconds";

@@ -55,10 +55,10 @@ pub use resolve::{Known, Resolve};
 pub use system_resolver::SystemResolver;
 pub use target::EndpointConfig;
 
-use crate::error::{Error, TLS_FAILED};
-use crate::problem::Problems;
+use crate::http::error::{Error, TLS_FAILED};
 use crate::tls;
 use crate::tls::outbound::Client;
+use crate::value::problem::Problems;
 use crate::value::{Duration, Limit, Name, Toggle};
 use admission::InFlight;
 use balancer::Balancer;

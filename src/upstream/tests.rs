@@ -2,8 +2,8 @@
 
 use super::fake::{Names, request};
 use super::*;
-use crate::error::NO_HEALTHY_ENDPOINT;
-use crate::problem::Severity;
+use crate::http::error::NO_HEALTHY_ENDPOINT;
+use crate::value::problem::Severity;
 use tokio::time::Instant;
 
 fn config(text: &str) -> Config {

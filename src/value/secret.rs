@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::FilePath;
 use super::padding::{is_invisible, is_padding};
-use crate::problem::Problems;
+use crate::value::problem::Problems;
 
 /// The longest secret, in bytes: far above any key or token, far below what a header may have.
 const LONGEST: u64 = 16 << 10;

@@ -9,8 +9,8 @@ use http::{HeaderValue, header};
 use serde_json::Value;
 
 use super::FORBIDDEN;
-use crate::error::Error;
-use crate::message::{Claims, Request, Response};
+use crate::http::error::Error;
+use crate::http::message::{Claims, Request, Response};
 use crate::policy::stack::{Handler, Policy};
 
 /// By claim, the values of which one must be there.

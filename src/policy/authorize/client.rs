@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::peer::Identity;
+use crate::http::peer::Identity;
 use crate::tls::certificate::is_spiffe_id;
 
 /// An entry of `clients`.

@@ -10,8 +10,8 @@ use http_body_util::BodyExt;
 use metrics::Counter;
 
 use super::refusal::Refused;
-use crate::body::Body;
-use crate::error::Error;
+use crate::http::body::Body;
+use crate::http::error::Error;
 
 /// Why a body was not read to its end.
 pub enum Unread {
@@ -235,7 +235,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_is_counted() {
-        let too_large = |limit| Error::new(crate::error::BAD_REQUEST, format!("more than {limit}"));
+        let too_large = |limit| {
+            Error::new(
+                crate::http::error::BAD_REQUEST,
+                format!("more than {limit}"),
+            )
+        };
         let mut body = limited(pieces(&["ab", "c", "d"]), 3, too_large, Counter::noop());
         assert_eq!(
             body.frame().await.unwrap().unwrap().into_data().unwrap(),

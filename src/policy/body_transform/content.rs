@@ -6,8 +6,8 @@ use http::header;
 use super::collect::{Unread, collect, peek};
 use super::decode::{Coding, Undecodable, codings, decode, encoded_limit};
 use super::refusal::Refused;
-use crate::body::Body;
-use crate::headers::Headers;
+use crate::http::body::Body;
+use crate::http::headers::Headers;
 
 /// A body that was read whole.
 pub struct Content {

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use bytes::Bytes;
 use http::header;
 
-use crate::headers::Headers;
+use crate::http::headers::Headers;
 
 /// A coding of `Content-Encoding` (RFC 9110, section 8.4.1; RFC 7932; RFC 8878).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,9 +22,9 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use super::representation::essence;
-use crate::body::Body;
-use crate::headers::Headers;
-use crate::message::Response;
+use crate::http::body::Body;
+use crate::http::headers::Headers;
+use crate::http::message::Response;
 
 /// What an envelope tells beside the body.
 pub struct Facts {

@@ -22,10 +22,10 @@ use self::refusal::{Direction, Refused};
 use self::work::{Given, Work};
 use super::headers::{RequestConfig, ResponseConfig};
 use super::stack::{Build, Handler, Policy};
-use crate::body::Body;
-use crate::error::Error;
-use crate::headers::Headers;
-use crate::message::{Request, Response};
+use crate::http::body::Body;
+use crate::http::error::Error;
+use crate::http::headers::Headers;
+use crate::http::message::{Request, Response};
 
 pub(super) mod blocking;
 mod collect;

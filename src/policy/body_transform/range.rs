@@ -3,7 +3,7 @@
 use http::{Method, StatusCode, header};
 
 use super::representation::{essence, is_json};
-use crate::message::{Request, Response};
+use crate::http::message::{Request, Response};
 
 /// Part of a document cannot be changed, and nobody knows before the answer whether there is one. So the range is asked
 /// for as the caller wants it; when a part of a document comes, all of it is asked for in its place.

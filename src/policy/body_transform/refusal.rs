@@ -2,7 +2,7 @@
 
 use super::decode::Coding;
 use super::step::Failure;
-use crate::error::{Error, Progress, Reason};
+use crate::http::error::{Error, Progress, Reason};
 use crate::policy::validate::Violations;
 
 /// A request body that is not what the route asks for.

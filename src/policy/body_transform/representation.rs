@@ -3,8 +3,8 @@
 use http::{HeaderName, HeaderValue, header};
 
 use super::decode::Coding;
-use crate::headers::Headers;
-use crate::message::is_framed;
+use crate::http::headers::Headers;
+use crate::http::message::is_framed;
 
 /// Whether a body is JSON by its content type: `application/json`, `text/json` or `…+json`
 /// (WHATWG MIME Sniffing, "JSON MIME type"). Of several types one that is JSON decides.

@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::error::{
+use crate::http::error::{
     CONNECT_FAILED, CONNECT_TIMEOUT, DEADLINE_EXCEEDED, NO_HEALTHY_ENDPOINT, Reason, TLS_FAILED,
     UPSTREAM_PROTOCOL_ERROR, UPSTREAM_RESET, UPSTREAM_TIMEOUT,
 };

@@ -11,10 +11,10 @@ use http_body::{Body as _, Frame, SizeHint};
 use super::Judge;
 use super::breaker::Permit;
 use super::failures::is_grpc_failure;
-use crate::body::{Body, End, Guard};
-use crate::cut;
-use crate::error::Error;
-use crate::message::{Response, grpc};
+use crate::http::body::{Body, End, Guard};
+use crate::http::error::Error;
+use crate::http::message::{Response, grpc};
+use crate::net::cut;
 
 /// A call of gRPC, which has a status beside that of HTTP.
 #[derive(Clone, Copy)]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::body::Body;
+use crate::http::body::Body;
 use crate::policy::stack::{Answer, Handler, Kept, Policy};
 use crate::testing::{Echo, request};
 use bytes::Bytes;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::error::UPSTREAM_RESET;
+use crate::http::error::UPSTREAM_RESET;
 use crate::policy::stack::Answer;
 use crate::testing::{headers, request};
 

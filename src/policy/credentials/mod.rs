@@ -6,10 +6,10 @@ use http::{HeaderName, HeaderValue, Method, header};
 use serde::{Deserialize, Serialize};
 
 use super::stack::{Build, Handler, Policy};
-use crate::error::{Error, Reason};
-use crate::message::{Request, Response};
-use crate::problem::Problems;
-use crate::template::FieldName;
+use crate::http::error::{Error, Reason};
+use crate::http::message::{Request, Response};
+use crate::value::problem::Problems;
+use crate::value::template::FieldName;
 use crate::value::{Secret, unpadded};
 
 pub mod oauth2;

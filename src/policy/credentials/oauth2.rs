@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::fetch::{Call, Fetched, Private, Url};
-use crate::problem::Problems;
+use crate::value::problem::Problems;
 use crate::value::{FilePath, Secret};
 
 /// The longest answer of a token endpoint, in bytes.

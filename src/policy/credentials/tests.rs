@@ -8,8 +8,8 @@ use http::{HeaderMap, StatusCode};
 
 use super::oauth2::granted;
 use super::*;
-use crate::body::Body;
 use crate::fetch::{Call, Fetch, Fetched};
+use crate::http::body::Body;
 use crate::policy::stack::{Answer, Kept};
 use crate::testing::{Echo, headers, request};
 

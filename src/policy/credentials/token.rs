@@ -10,9 +10,9 @@ use tokio::time::Instant;
 
 use super::CREDENTIALS_UNAVAILABLE;
 use super::oauth2::{Config, granted};
-use crate::error::Error;
 use crate::fetch::Fetch;
-use crate::message::{Request, Response, grpc};
+use crate::http::error::Error;
+use crate::http::message::{Request, Response, grpc};
 use crate::policy::fresh::{Fresh, Held, Obtain, Obtained, Unavailable};
 use crate::policy::replay::Replay;
 use crate::policy::stack::{Build, Handler, Shown};

@@ -6,9 +6,9 @@ use http::{HeaderValue, Method, header};
 use serde_json::Value;
 
 use super::{Config, GRAPHQL_ERRORS, unreadable};
-use crate::body::Body;
-use crate::error::{Error, Progress};
-use crate::message::Response;
+use crate::http::body::Body;
+use crate::http::error::{Error, Progress};
+use crate::http::message::Response;
 use crate::policy::body_transform::content::Content;
 use crate::policy::body_transform::refusal::{Direction, Refused};
 use crate::policy::body_transform::representation::{forget_bytes, is_json};

@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 use super::body_transform::refusal::{Direction, Refused};
 use super::body_transform::representation::ask_for_readable;
 use super::stack::{Handler, Policy};
-use crate::error::{Error, Reason};
-use crate::message::{Request, Response};
-use crate::problem::Problems;
+use crate::http::error::{Error, Reason};
+use crate::http::message::{Request, Response};
 use crate::value::ByteSize;
+use crate::value::problem::Problems;
 
 mod answer;
 mod document;

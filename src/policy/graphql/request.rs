@@ -8,9 +8,9 @@ use http::{Method, header};
 use serde_json::Value;
 
 use super::{Config, document, refuse, unreadable};
-use crate::body::Body;
-use crate::error::Error;
-use crate::message::Request;
+use crate::http::body::Body;
+use crate::http::error::Error;
+use crate::http::message::Request;
 use crate::policy::body_transform::content::Content;
 use crate::policy::body_transform::refusal::{Direction, Refused};
 use crate::policy::body_transform::representation::{essence, forget_expectation, is_json};

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::body::Body;
+use crate::http::body::Body;
 use crate::testing::{Echo, headers, request};
 
 fn config(text: &str) -> Config {

@@ -1,8 +1,8 @@
 //! A plan at work on one message.
 
 use super::plan::{Plan, Put};
-use crate::headers::Headers;
-use crate::message::Request;
+use crate::http::headers::Headers;
+use crate::http::message::Request;
 
 /// The values of a message that are not the same for all, one behind the other, and each behind its length.
 #[derive(Default)]

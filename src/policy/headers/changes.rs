@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use http::HeaderName;
 
-use crate::problem::Problems;
-use crate::template::{FieldName, HeaderTemplate};
+use crate::value::problem::Problems;
+use crate::value::template::{FieldName, HeaderTemplate};
 
 /// A value, behind the key and the header that lead to it.
 pub type Value = ([String; 2], HeaderTemplate);

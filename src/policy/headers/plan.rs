@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use http::HeaderName;
 
 use super::changes::Changes;
-use crate::headers::{Line, NameSet};
-use crate::template::{FieldName, HeaderTemplate};
+use crate::http::headers::{Line, NameSet};
+use crate::value::template::{FieldName, HeaderTemplate};
 
 /// The changes in the order in which they are made.
 pub struct Plan {

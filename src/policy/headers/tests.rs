@@ -1,6 +1,6 @@
 use super::*;
-use crate::error::UPSTREAM_RESET;
-use crate::headers::Headers;
+use crate::http::error::UPSTREAM_RESET;
+use crate::http::headers::Headers;
 use crate::policy::stack::{Answer, Handler, Policy};
 use crate::testing::{Echo, headers, request};
 

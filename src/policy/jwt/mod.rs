@@ -8,11 +8,11 @@ use http::{HeaderName, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 
 use super::stack::{Build, Handler, Policy};
-use crate::error::{Error, Reason};
-use crate::message::{Claims, Request, Response};
-use crate::problem::Problems;
-use crate::template::FieldName;
+use crate::http::error::{Error, Reason};
+use crate::http::message::{Claims, Request, Response};
 use crate::value::Duration;
+use crate::value::problem::Problems;
+use crate::value::template::FieldName;
 
 mod algorithm;
 mod keys;

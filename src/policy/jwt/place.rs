@@ -6,7 +6,7 @@ use std::str::FromStr;
 use http::{HeaderName, header};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::headers::Headers;
+use crate::http::headers::Headers;
 use crate::value::text;
 
 /// `"header:NAME"` or `"cookie:NAME"`.
@@ -84,7 +84,7 @@ impl FromStr for TokenPlace {
         match text.split_once(':') {
             Some(("header", name)) => HeaderName::from_bytes(name.as_bytes())
                 .map(TokenPlace::Header)
-                .map_err(|_| crate::template::not_a_header_name(name)),
+                .map_err(|_| crate::value::template::not_a_header_name(name)),
             Some(("cookie", name)) if !name.is_empty() => Ok(TokenPlace::Cookie(name.to_owned())),
             _ => Err(format!(
                 "`{text}` is no place for a token; write \"header:NAME\" or \"cookie:NAME\""

@@ -13,9 +13,9 @@ use super::keys::KeySet;
 use crate::fetch::{Call, Fetch, Fetched, Private, Url};
 use crate::policy::fresh::{Fresh, Obtain, Obtained, Unavailable};
 use crate::policy::stack::{Build, Shown};
-use crate::problem::Problems;
 use crate::tls::outbound::Client;
 use crate::value::FilePath;
+use crate::value::problem::Problems;
 
 const REFRESHES: &str = "outrigger_key_refreshes_total";
 const LAST: &str = "outrigger_key_last_refresh_timestamp_seconds";

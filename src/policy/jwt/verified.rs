@@ -8,7 +8,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use super::verify::{Believed, Life, Rules};
-use crate::message::Claims;
+use crate::http::message::Claims;
 
 /// How much is remembered for a route, in bytes of tokens. A token's claims are about as long as itself.
 const ROOM: u64 = 2 << 20;

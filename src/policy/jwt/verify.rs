@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::algorithm::named;
 use super::keys::KeySet;
-use crate::message::Claims;
+use crate::http::message::Claims;
 
 /// The longest token that is looked at, in bytes.
 const LONGEST: usize = 16 << 10;

@@ -9,7 +9,7 @@ use http::HeaderName;
 use serde::{Deserialize, Serialize};
 
 use super::table::Id;
-use crate::message::Request;
+use crate::http::message::Request;
 
 /// `key`: requests with the same one share a bucket.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -39,7 +39,7 @@ impl FromStr for Key {
             ("jwt", claim) if !claim.is_empty() => Ok(Key::Claim(claim.to_owned())),
             ("header", name) if !name.is_empty() => HeaderName::from_bytes(name.as_bytes())
                 .map(Key::Header)
-                .map_err(|_| crate::template::not_a_header_name(name)),
+                .map_err(|_| crate::value::template::not_a_header_name(name)),
             _ => Err(format!(
                 "`{text}` is not a key; write \"route\", \"client-ip\", \"client-identity\", \"header:NAME\" or \
                  \"jwt:CLAIM\""

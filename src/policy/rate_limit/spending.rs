@@ -9,7 +9,7 @@ use super::bucket::{Bucket, Refill, TOKEN};
 use super::key::{Key, Secret};
 use super::table::{Id, KeyTaken, Table};
 use super::{Limit, fields};
-use crate::message::Request;
+use crate::http::message::Request;
 
 /// A limit, and what was spent of it.
 pub struct Spending {

@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use super::super::replay::Replay;
 use super::super::stack::{Glance, Handler, Outcome};
 use super::{HedgeAfter, Kind, Length, Retry, again};
-use crate::cut::{self, Why};
-use crate::error::{Error, Progress, UPSTREAM_TIMEOUT};
-use crate::message::Request;
+use crate::http::error::{Error, Progress, UPSTREAM_TIMEOUT};
+use crate::http::message::Request;
+use crate::net::cut::{self, Why};
 
 impl<G: Glance> Retry<G> {
     /// Sends a request once.

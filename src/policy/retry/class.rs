@@ -6,11 +6,11 @@ use http::StatusCode;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde::{Serialize, Serializer};
 
-use crate::error::{
+use crate::http::error::{
     CONNECT_FAILED, CONNECT_TIMEOUT, Error, Progress, TLS_FAILED, UPSTREAM_PROTOCOL_ERROR,
     UPSTREAM_RESET, UPSTREAM_TIMEOUT,
 };
-use crate::message::{Response, grpc};
+use crate::http::message::{Response, grpc};
 
 /// A kind of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,7 +189,7 @@ fn elsewhere(word: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::OVERLOADED;
+    use crate::http::error::OVERLOADED;
 
     fn class(word: &str) -> Class {
         serde_json::from_value(word.into()).unwrap()

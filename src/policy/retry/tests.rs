@@ -7,8 +7,8 @@ use http::StatusCode;
 
 use super::super::stack::{Answer, Kept};
 use super::*;
-use crate::error::{CONNECT_FAILED, Error, OVERLOADED, Progress, UPSTREAM_RESET};
-use crate::message::ServedBy;
+use crate::http::error::{CONNECT_FAILED, Error, OVERLOADED, Progress, UPSTREAM_RESET};
+use crate::http::message::ServedBy;
 use crate::testing::{headers, request};
 
 const MS: Length = Length::from_millis(1);

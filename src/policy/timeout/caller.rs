@@ -9,8 +9,8 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use tokio::time::Instant;
 
-use crate::headers::Names;
-use crate::message::Request;
+use crate::http::headers::Names;
+use crate::http::message::Request;
 
 static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 static REQUEST_TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout");

@@ -162,8 +162,8 @@ impl Handler for Duplex {
 /// request, or keeps it open. Whether the end counts against the upstream comes with it.
 async fn ended(policy: &Timeout, sent_at: &'static [u64], ends: bool) -> (Error, u64, bool) {
     struct Learns(Arc<std::sync::atomic::AtomicBool>);
-    impl crate::body::Guard for Learns {
-        fn end(&mut self, _: crate::body::End<'_>, _: u64) {
+    impl crate::http::body::Guard for Learns {
+        fn end(&mut self, _: crate::http::body::End<'_>, _: u64) {
             let overdue = cut::is_overdue();
             self.0.store(overdue, std::sync::atomic::Ordering::Relaxed);
         }

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
-use crate::body::{Body, Splice};
-use crate::error::Error;
-use crate::message::{Request, Upload};
-use crate::pipe::Pipe;
+use crate::http::body::{Body, Splice};
+use crate::http::error::Error;
+use crate::http::message::{Request, Upload};
+use crate::net::pipe::Pipe;
 
 /// Watches the body of a request from now on. None when all of it is here.
 pub fn watch_body(request: &mut Request, start: Instant) -> Option<Arc<Upload>> {

@@ -1,7 +1,7 @@
 //! What is said of routes before they serve: mistakes, ties, and routes that no request can reach.
 
 use super::*;
-use crate::problem::{Problem, Severity};
+use crate::value::problem::{Problem, Severity};
 
 fn problems(routes: &BTreeMap<Name, Config>) -> Vec<Problem> {
     let mut problems = Problems::default();

@@ -13,11 +13,11 @@ use super::super::connector;
 use super::super::endpoint::Endpoint;
 use super::super::terms::Secure;
 use super::{Question, grpc};
-use crate::body::Body;
-use crate::error::OVERLOADED;
-use crate::h1;
-use crate::h2;
-use crate::message::{Context, Request, Response};
+use crate::codec::h1;
+use crate::codec::h2;
+use crate::http::body::Body;
+use crate::http::error::OVERLOADED;
+use crate::http::message::{Context, Request, Response};
 use crate::tls;
 use crate::tls::outbound::{Client, Offer};
 
@@ -150,7 +150,7 @@ fn request(method: Method, path: PathAndQuery, endpoint: &Endpoint) -> Result<Re
     })
 }
 
-async fn over_http1(io: crate::io::Io, request: &mut Request) -> Result<Response, String> {
+async fn over_http1(io: crate::net::io::Io, request: &mut Request) -> Result<Response, String> {
     let connection = Once(h1::client::Connection::new(io));
     let response = h1::client::exchange(connection, request).await;
     response
@@ -158,7 +158,7 @@ async fn over_http1(io: crate::io::Io, request: &mut Request) -> Result<Response
         .map_err(|error| error.to_string())
 }
 
-async fn over_http2(io: crate::io::Io, request: &mut Request) -> Result<Response, String> {
+async fn over_http2(io: crate::net::io::Io, request: &mut Request) -> Result<Response, String> {
     let response = h2::client::Connection::new(io)
         .exchange(request, || ())
         .await;

@@ -5,7 +5,7 @@
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use libfuzzer_sys::fuzz_target;
-use outrigger::h1::chunked::{Decoded, Decoder, put_end, put_size};
+use outrigger::codec::h1::chunked::{Decoded, Decoder, put_end, put_size};
 
 fuzz_target!(|input: &[u8]| {
     let Some((step, wire)) = input.split_first() else {

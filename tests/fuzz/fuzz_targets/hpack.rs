@@ -3,9 +3,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use outrigger::h2::hpack::OVERHEAD;
-use outrigger::h2::hpack::decode::{Block, Decoder};
-use outrigger::h2::hpack::encode::Encoder;
+use outrigger::codec::h2::hpack::OVERHEAD;
+use outrigger::codec::h2::hpack::decode::{Block, Decoder};
+use outrigger::codec::h2::hpack::encode::Encoder;
 
 const LIMIT: usize = 2 << 10;
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 use bytes::BytesMut;
 use http::{HeaderName, HeaderValue, StatusCode};
 use libfuzzer_sys::fuzz_target;
-use outrigger::body::Body;
-use outrigger::error::Error;
-use outrigger::h2::server::{RequestHead, Settings, serve};
-use outrigger::message::Response;
+use outrigger::http::body::Body;
+use outrigger::http::error::Error;
+use outrigger::codec::h2::server::{RequestHead, Settings, serve};
+use outrigger::http::message::Response;
 
 mod common;
 

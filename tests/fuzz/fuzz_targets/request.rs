@@ -9,11 +9,11 @@ use std::time::Duration;
 use bytes::BytesMut;
 use http::StatusCode;
 use libfuzzer_sys::fuzz_target;
-use outrigger::body::Body;
-use outrigger::h1::head::Limits;
-use outrigger::h1::server::{Connection, Settings};
-use outrigger::io::Io;
-use outrigger::message::Response;
+use outrigger::http::body::Body;
+use outrigger::codec::h1::head::Limits;
+use outrigger::codec::h1::server::{Connection, Settings};
+use outrigger::net::io::Io;
+use outrigger::http::message::Response;
 
 const SETTINGS: Settings = Settings {
     head: Limits {

@@ -6,11 +6,11 @@ mod common;
 
 use http::{HeaderValue, Method, Version};
 use libfuzzer_sys::fuzz_target;
-use outrigger::body::Body;
-use outrigger::h1::client::{Connection, Loan, exchange};
-use outrigger::headers::Headers;
-use outrigger::io::Io;
-use outrigger::message::{Context, Request};
+use outrigger::http::body::Body;
+use outrigger::codec::h1::client::{Connection, Loan, exchange};
+use outrigger::http::headers::Headers;
+use outrigger::net::io::Io;
+use outrigger::http::message::{Context, Request};
 
 fuzz_target!(|input: &[u8]| {
     let [step, method, wire @ ..] = input else {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::pointer::Pointer;
-use crate::problem::Problems;
+use crate::value::problem::Problems;
 
 mod jmespath;
 mod remove;

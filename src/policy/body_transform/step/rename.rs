@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{Failure, nothing_to_do};
 use crate::policy::body_transform::pointer::Pointer;
-use crate::problem::Problems;
+use crate::value::problem::Problems;
 
 /// A new name keeps the field where it is; a pointer moves it there. Every pointer means the document as it was
 /// before, so two fields may swap. A field that is not there stays away, and one that is in the way is replaced.

@@ -161,7 +161,7 @@ fn problems_stand_at_their_steps() {
             { set = {} },
         ]"#,
     );
-    let mut problems = crate::problem::Problems::default();
+    let mut problems = crate::value::problem::Problems::default();
     step::check(&config.body, &mut problems);
     let mut places: Vec<_> = problems.into_vec().iter().map(|p| p.at.join(" ")).collect();
     places.dedup();

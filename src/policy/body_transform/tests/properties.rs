@@ -107,7 +107,7 @@ fn any_expression() -> impl Strategy<Value = String> {
 
 fn read(steps: &[Value]) -> Option<Vec<Step>> {
     let steps = serde_json::from_value::<Vec<Step>>(json!(steps)).ok()?;
-    let mut problems = crate::problem::Problems::default();
+    let mut problems = crate::value::problem::Problems::default();
     step::check(&steps, &mut problems);
     (!problems.has_errors()).then_some(steps)
 }

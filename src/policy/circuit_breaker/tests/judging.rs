@@ -3,7 +3,7 @@
 use http_body_util::BodyExt;
 
 use super::*;
-use crate::error::{
+use crate::http::error::{
     CONNECT_FAILED, DEADLINE_EXCEEDED, NO_HEALTHY_ENDPOINT, OVERLOADED, REQUEST_TIMEOUT,
     UPSTREAM_RESET, UPSTREAM_TIMEOUT,
 };

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::message::Claims;
-use crate::peer::Identity;
+use crate::http::message::Claims;
+use crate::http::peer::Identity;
 use crate::policy::rate_limit::table::Table;
 
 fn from_ip(ip: &str) -> Box<Request> {

@@ -5,10 +5,10 @@ use std::future::Future;
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body_util::BodyExt;
-use outrigger::body::Body;
-use outrigger::error::Error;
-use outrigger::headers::Headers;
-use outrigger::io::Io;
+use outrigger::http::body::Body;
+use outrigger::http::error::Error;
+use outrigger::http::headers::Headers;
+use outrigger::net::io::Io;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 

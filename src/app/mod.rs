@@ -1,0 +1,299 @@
+//! The composition root: builds everything once, then waits for reloads and for the end.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::admin;
+use crate::config::Loaded;
+use crate::fetch;
+use crate::listener::Listener;
+use crate::process::{self, descriptors, load, load::Load, pages::Program};
+use crate::proxy::Proxy;
+use crate::telemetry::{Telemetry, flood};
+use crate::upstream::SystemResolver;
+
+mod control;
+pub mod reload;
+pub mod snapshot;
+mod watching;
+pub mod worker;
+
+use control::{Control, Order};
+use reload::{Readings, Reloader, Source, Status, Warnings};
+use snapshot::{Snapshot, Tools};
+use watching::Watching;
+use worker::Workers;
+
+/// Orders of the admin API that may wait while a reload is under way.
+const ORDERS: usize = 64;
+
+/// How long after starting or reading a config what only that needed is let go: new listeners and tasks need some of it.
+const SETTLED: Duration = Duration::from_millis(100);
+
+/// How the process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Everything under way was finished, or had its time.
+    Drained,
+    /// A second signal cut what was under way.
+    Cut,
+}
+
+/// Runs the proxy until it is told to end. `ready` is called once it serves.
+///
+/// # Errors
+/// What kept it from starting.
+pub fn run(
+    source: Source,
+    loaded: Loaded,
+    ready: impl FnOnce(&[Arc<Listener>]),
+) -> io::Result<End> {
+    let program = Program::loaded();
+    process::fix_worker_count(loaded.config.process.workers());
+    let telemetry = Arc::new(Telemetry::start(&loaded.config.log).map_err(io::Error::other)?);
+    descriptors::raise();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let end = runtime.block_on(serve(source, loaded, &telemetry, &program, ready));
+    // Its tasks hold on to the telemetry, which writes out its last lines when it goes.
+    drop(runtime);
+    end
+}
+
+async fn serve(
+    source: Source,
+    loaded: Loaded,
+    telemetry: &Arc<Telemetry>,
+    program: &Program,
+    ready: impl FnOnce(&[Arc<Listener>]),
+) -> io::Result<End> {
+    let mut ends = Ends::new()?;
+    let mut hangups = signal(SignalKind::hangup())?;
+    let mut warnings = Warnings::default();
+    warnings.tell(&loaded.warnings);
+    let taken = reload::take_all(&loaded.config)?;
+    let api = admin::bind(&loaded.config.admin.listen)?;
+    let probes = admin::bind(&loaded.config.admin.probe_listen)?;
+
+    let watch = Watching::start(&source, &loaded.watched)?;
+    let mut readings = Readings::new(&source);
+    let log = telemetry.clone();
+    let resolver = Arc::new(SystemResolver::new());
+    let tools = Tools {
+        fetch: Arc::new(fetch::Http1::new(resolver.clone())),
+        resolver,
+        access_writer: Box::new(move || log.log().access_writer().ok()),
+    };
+    let first = Snapshot::next(loaded, None, &tools)
+        .map_err(|problems| io::Error::other(format!("{:?}", problems.into_vec())))?;
+    let snapshot = Arc::new(ArcSwap::from_pointee(first));
+    let workers = Workers::start(&Arc::new(Proxy::new(snapshot.clone())))?;
+    let mut reloader = Reloader::start(tools, workers, snapshot.clone(), taken, warnings);
+    let status = reloader.status();
+    tokio::spawn(recall_expired(status.clone()));
+    tokio::spawn(drop_gone_series(telemetry.clone(), status.clone()));
+    tokio::spawn(sum_up_floods());
+
+    let (orders, mut received) = mpsc::channel(ORDERS);
+    let draining = Arc::new(AtomicBool::new(false));
+    let control: Arc<dyn admin::Proxy> = Arc::new(Control::new(
+        snapshot.clone(),
+        status.clone(),
+        draining.clone(),
+        orders,
+        telemetry.clone(),
+    ));
+    if let Some(bound) = api {
+        let router = admin::api(control.clone(), bound.address());
+        tokio::spawn(admin::serve(bound, router, std::future::pending()));
+    }
+    if let Some(bound) = probes {
+        tokio::spawn(admin::serve(
+            bound,
+            admin::probes(control),
+            std::future::pending(),
+        ));
+    }
+    ready(&status.listeners());
+    tokio::spawn(settle(program.clone()));
+    tokio::spawn(settle_after_load(program.clone()));
+
+    loop {
+        let read = tokio::select! {
+            () = ends.received() => break,
+            _ = hangups.recv() => {
+                readings.order(None);
+                continue;
+            }
+            () = watch.changed() => {
+                readings.look();
+                continue;
+            }
+            read = readings.ended() => read,
+            () = turn(snapshot.load().turns_at) => {
+                reloader.renew();
+                continue;
+            }
+            order = received.recv() => match order {
+                Some(Order::Reload(answer)) => {
+                    readings.order(Some(answer));
+                    continue;
+                }
+                Some(Order::Drain) => {
+                    if !draining.swap(true, Ordering::SeqCst) {
+                        tokio::spawn(drain(snapshot.clone(), status.clone()));
+                    }
+                    continue;
+                }
+                Some(Order::Quit) | None => break,
+            },
+        };
+        let outcome = if draining.load(Ordering::SeqCst) {
+            Err("the proxy is draining and takes no new config\n".to_owned())
+        } else {
+            let outcome = reloader.put_to_use(read.found, read.ordered);
+            if let Some(watched) = &outcome.watched {
+                watch.set_paths(watched);
+            }
+            readings.note(reloader.is_up_to_date());
+            telemetry.log().apply(&snapshot.load().config.log);
+            tokio::spawn(settle(program.clone()));
+            outcome.told
+        };
+        read.answers.tell(&outcome);
+    }
+    let drained = async {
+        if draining.swap(true, Ordering::SeqCst) {
+            wait_for_end(&snapshot, &status).await;
+        } else {
+            drain(snapshot.clone(), status.clone()).await;
+        }
+    };
+    let end = tokio::select! {
+        () = drained => End::Drained,
+        () = ends.received() => End::Cut,
+    };
+    flood::sum_up_all();
+    tracing::info!(?end, "the proxy ends");
+    Ok(end)
+}
+
+/// Lets go of what is resident only for what happens seldom.
+async fn settle(program: Program) {
+    tokio::time::sleep(SETTLED).await;
+    program.let_go();
+}
+
+/// Lets go of what is resident only for serving, whenever there is little to serve after load.
+async fn settle_after_load(program: Program) {
+    let mut load = Load::of(process::worker_count());
+    loop {
+        tokio::time::sleep(load::LOOK).await;
+        if load.is_over(load::cpu_time()) {
+            program.let_go();
+        }
+    }
+}
+
+/// Completes when a certificate becomes valid or ends, by a clock that may be set meanwhile; at most a second late.
+async fn turn(at: Option<SystemTime>) {
+    const LONGEST: Duration = Duration::from_secs(60);
+    let Some(at) = at else {
+        return std::future::pending().await;
+    };
+    loop {
+        let left = at.duration_since(SystemTime::now()).unwrap_or_default();
+        tokio::time::sleep(left.clamp(Duration::from_secs(1), LONGEST)).await;
+        if at <= SystemTime::now() {
+            return;
+        }
+    }
+}
+
+/// Forgets, again and again, what was counted of routes, upstreams and listeners that are gone for long.
+async fn drop_gone_series(telemetry: Arc<Telemetry>, status: Arc<Status>) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(60));
+    loop {
+        ticks.tick().await;
+        status.forget_ended();
+        telemetry.drop_gone_series();
+    }
+}
+
+/// Looks again and again for callers whose certificate has expired.
+async fn recall_expired(status: Arc<Status>) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        ticks.tick().await;
+        for listener in status.listeners() {
+            listener.recall_expired();
+        }
+    }
+}
+
+/// Has the log tell in time how many lines it did not write.
+async fn sum_up_floods() {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        ticks.tick().await;
+        flood::sum_up();
+    }
+}
+
+/// Readiness fails already; serves on for `delay`, then lets everything under way finish.
+async fn drain(snapshot: Arc<ArcSwap<Snapshot>>, status: Arc<Status>) {
+    let config = snapshot.load().config.shutdown.clone();
+    tracing::info!(delay = %config.delay, limit = %config.drain_timeout, "draining");
+    tokio::time::sleep(config.delay.0).await;
+    for listener in status.listeners() {
+        listener.drain.start();
+    }
+    wait_for_end(&snapshot, &status).await;
+}
+
+async fn wait_for_end(snapshot: &ArcSwap<Snapshot>, status: &Status) {
+    let limit = snapshot.load().config.shutdown.drain_timeout.0;
+    let listeners = status.all_listeners();
+    let ended = async {
+        for listener in &listeners {
+            listener.drain.started().await;
+            listener.drain.ended().await;
+        }
+    };
+    if tokio::time::timeout(limit, ended).await.is_err() {
+        let left: usize = listeners.iter().map(|listener| listener.drain.live()).sum();
+        tracing::warn!(
+            connections = left,
+            "the drain timeout has passed: what is left is cut"
+        );
+    }
+}
+
+/// The signals that end the process.
+struct Ends {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Ends {
+    fn new() -> io::Result<Self> {
+        Ok(Ends {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

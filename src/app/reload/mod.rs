@@ -1,0 +1,492 @@
+//! From a changed config to a new snapshot, or to a reason why the old one goes on serving.
+//!
+//! All or nothing: the config is read and checked exactly as `outrigger check` does it, new listeners are bound,
+//! the snapshot is built, and only then is anything put to use.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+use metrics::{Gauge, counter, gauge};
+
+use crate::admin::ReloadOutcome;
+use crate::app::snapshot::{Snapshot, Tools};
+use crate::app::worker::Workers;
+use crate::config::{Config, Content, Diagnostic, Loaded};
+use crate::listener::{self, ListenAddress, Listener, Taken};
+use crate::process;
+use crate::value::Name;
+
+mod reading;
+mod warnings;
+
+pub use reading::{Answer, Found, Readings};
+pub use warnings::Warnings;
+
+const RELOADS: &str = "outrigger_config_reloads_total";
+const GENERATION: &str = "outrigger_config_generation";
+const LAST_SUCCESSFUL: &str = "outrigger_config_last_reload_successful";
+const LAST_TIMESTAMP: &str = "outrigger_config_last_reload_timestamp_seconds";
+
+/// Where the config comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    Path(PathBuf),
+    /// Built in: there is nothing to read again.
+    BuiltIn,
+}
+
+/// What the admin API tells about reloads and listeners.
+#[derive(Default)]
+pub struct Status(Mutex<Facts>);
+
+#[derive(Default)]
+struct Facts {
+    last_error: Option<LastError>,
+    listeners: BTreeMap<Name, Arc<Listener>>,
+    /// No longer in the config, with connections that have not ended.
+    removed: Vec<Arc<Listener>>,
+}
+
+/// Why the newest config does not serve.
+#[derive(Clone, Debug)]
+pub struct LastError {
+    pub at: SystemTime,
+    /// One line: file, line, column and what is wrong.
+    pub summary: String,
+    /// All of it, as `outrigger check` shows it.
+    pub report: String,
+}
+
+impl Status {
+    pub fn last_error(&self) -> Option<LastError> {
+        self.facts().last_error.clone()
+    }
+
+    pub fn listeners(&self) -> Vec<Arc<Listener>> {
+        self.facts().listeners.values().cloned().collect()
+    }
+
+    /// All listeners that may have connections, also those that the config no longer has.
+    pub fn all_listeners(&self) -> Vec<Arc<Listener>> {
+        let facts = self.facts();
+        facts
+            .listeners
+            .values()
+            .chain(&facts.removed)
+            .cloned()
+            .collect()
+    }
+
+    /// Lets go of the removed listeners that have no connection any more, and so of what was counted of them.
+    pub fn forget_ended(&self) {
+        self.facts().forget_ended();
+    }
+
+    fn facts(&self) -> MutexGuard<'_, Facts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Facts {
+    fn remove(&mut self, listener: Arc<Listener>) {
+        listener.drain.start();
+        self.removed.push(listener);
+    }
+
+    fn forget_ended(&mut self) {
+        self.removed.retain(|listener| !listener.drain.has_ended());
+    }
+
+    fn is_closing(&self, address: &ListenAddress) -> bool {
+        self.removed
+            .iter()
+            .any(|listener| listener.address == *address && listener.drain.is_held())
+    }
+}
+
+/// Puts configs to use. It belongs to the control thread.
+pub struct Reloader {
+    tools: Tools,
+    workers: Workers,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    status: Arc<Status>,
+    gauges: Gauges,
+    warnings: Warnings,
+    /// The refusal that was told last, until a config serves.
+    told: Option<(Content, String)>,
+}
+
+struct Gauges {
+    generation: Gauge,
+    successful: Gauge,
+    timestamp: Gauge,
+}
+
+/// What is wrong, short and long.
+struct Refusal {
+    summary: String,
+    report: String,
+    /// The first mistake, where it has a place.
+    first: Option<Box<Diagnostic>>,
+}
+
+/// What became of a config that was read.
+pub struct Outcome {
+    pub told: Result<ReloadOutcome, String>,
+    /// The paths to watch, those of a bad config too: what mends it may be a file that only it names.
+    pub watched: Option<Vec<PathBuf>>,
+}
+
+impl Reloader {
+    /// Opens the listeners of the first config.
+    ///
+    /// # Errors
+    /// An address that cannot be bound.
+    pub fn start(
+        tools: Tools,
+        workers: Workers,
+        snapshot: Arc<ArcSwap<Snapshot>>,
+        taken: BTreeMap<Name, Taken>,
+        warnings: Warnings,
+    ) -> Self {
+        let reloader = Reloader {
+            tools,
+            workers,
+            snapshot,
+            status: Arc::default(),
+            gauges: Gauges {
+                generation: gauge!(GENERATION),
+                successful: gauge!(LAST_SUCCESSFUL),
+                timestamp: gauge!(LAST_TIMESTAMP),
+            },
+            warnings,
+            told: None,
+        };
+        let first = reloader.snapshot.load_full();
+        reloader.open(&first.config, taken);
+        reloader.gauges.note(true, first.generation);
+        reloader
+    }
+
+    pub fn status(&self) -> Arc<Status> {
+        self.status.clone()
+    }
+
+    /// Puts what was read to use, if it is another config and good. Of a refusal that was told before, nothing more is
+    /// told, unless the reading was `ordered`.
+    pub fn put_to_use(&mut self, found: Found, ordered: bool) -> Outcome {
+        let loaded = match found {
+            Found::Config(loaded) => loaded,
+            Found::Wrong(report) => {
+                let refusal = Refusal {
+                    summary: report.first_line(),
+                    report: report.to_string(),
+                    first: report.first().cloned().map(Box::new),
+                };
+                return Outcome {
+                    told: Err(self.refused(refusal, report.content(), ordered)),
+                    watched: Some(report.watched().to_vec()),
+                };
+            }
+            Found::Silent(path) => {
+                let path = path.display();
+                let refusal = Refusal::new(format!(
+                    "`{path}` does not answer, and without it the config cannot be read"
+                ));
+                return Outcome {
+                    told: Err(self.refused(refusal, &Content::default(), ordered)),
+                    watched: None,
+                };
+            }
+            Found::Failed(why) => {
+                let refusal = Refusal::new(why);
+                return Outcome {
+                    told: Err(self.refused(refusal, &Content::default(), ordered)),
+                    watched: None,
+                };
+            }
+            Found::BuiltIn => {
+                let why = "this config is built in: there is nothing to read again\n";
+                return Outcome {
+                    told: Err(why.to_owned()),
+                    watched: None,
+                };
+            }
+        };
+        let watched = Some(loaded.watched.clone());
+        let told = if self.snapshot.load().is_of(&loaded) {
+            self.serves();
+            Ok(self.outcome(false))
+        } else {
+            let content = loaded.content.clone();
+            match self.apply(*loaded) {
+                Ok(()) => {
+                    self.serves();
+                    Ok(self.outcome(true))
+                }
+                Err(refusal) => Err(self.refused(refusal, &content, ordered)),
+            }
+        };
+        Outcome { told, watched }
+    }
+
+    /// Whether the newest config is the one that serves.
+    pub fn is_up_to_date(&self) -> bool {
+        self.told.is_none()
+    }
+
+    fn serves(&mut self) {
+        self.told = None;
+        self.status.facts().last_error = None;
+        self.gauges.successful.set(1);
+    }
+
+    fn outcome(&self, changed: bool) -> ReloadOutcome {
+        ReloadOutcome {
+            generation: self.snapshot.load().generation,
+            changed,
+        }
+    }
+
+    fn apply(&mut self, loaded: Loaded) -> Result<(), Refusal> {
+        let old = self.snapshot.load_full();
+        needs_restart(&old.config, &loaded.config)?;
+        let taken = self.take_new(&old.config, &loaded.config)?;
+        let warnings = loaded.warnings.clone();
+        let next = Snapshot::next(loaded, Some(&old), &self.tools).map_err(|problems| {
+            let messages: Vec<String> = problems
+                .into_vec()
+                .into_iter()
+                .map(|problem| problem.message)
+                .collect();
+            Refusal::new(messages.join("\n"))
+        })?;
+        let generation = next.generation;
+        let next = Arc::new(next);
+        // From here on nothing can fail.
+        self.snapshot.store(next.clone());
+        old.superseded_by(&next);
+        self.open(&next.config, taken);
+        self.close_removed(&next.config);
+        self.gauges.note(true, generation);
+        counter!(RELOADS, "result" => "applied").increment(1);
+        tracing::info!(generation, hash = %next.content.hash, "a new config serves");
+        self.warnings.tell(&warnings);
+        Ok(())
+    }
+
+    /// Makes what serves once more, now that a certificate of it has become valid, or ended. Nothing is read.
+    pub fn renew(&mut self) {
+        let old = self.snapshot.load_full();
+        let next = match old.again(&self.tools) {
+            Ok(next) => Arc::new(next),
+            Err(problems) => {
+                let why = problems.into_vec();
+                tracing::error!("the config that serves cannot be put to use again: {why:?}");
+                return;
+            }
+        };
+        self.snapshot.store(next.clone());
+        old.superseded_by(&next);
+        self.open(&next.config, BTreeMap::new());
+        let now = SystemTime::now();
+        let certificates = next.config.certificates();
+        let ended = old.turns_at.map(|from| certificates.ended(from, now));
+        for ended in ended.unwrap_or_default() {
+            tracing::warn!("{ended}");
+        }
+        tracing::info!("certificates are judged anew, now that the time of one has come");
+    }
+
+    fn refused(&mut self, refusal: Refusal, content: &Content, ordered: bool) -> String {
+        let refused = Some((content.clone(), refusal.report.clone()));
+        if self.told == refused && !ordered {
+            return refusal.report;
+        }
+        self.told = refused;
+        let generation = self.snapshot.load().generation;
+        let first = refusal.first.as_deref();
+        tracing::error!(
+            serving_generation = generation,
+            file = first.map(|first| &first.file),
+            line = first
+                .and_then(|first| first.position)
+                .map(|position| position.line),
+            key = first.and_then(Diagnostic::named_key),
+            "the new config is refused, the old one goes on serving: {}",
+            refusal.summary
+        );
+        counter!(RELOADS, "result" => "refused").increment(1);
+        self.gauges.note(false, generation);
+        self.status.facts().last_error = Some(LastError {
+            at: SystemTime::now(),
+            summary: refusal.summary,
+            report: refusal.report.clone(),
+        });
+        refusal.report
+    }
+
+    /// Binds what the new config adds or moves.
+    fn take_new(&self, old: &Config, new: &Config) -> Result<BTreeMap<Name, Taken>, Refusal> {
+        let mut taken = BTreeMap::new();
+        for (name, config) in &new.listeners {
+            if old
+                .listeners
+                .get(name)
+                .is_some_and(|old| old.listen == config.listen)
+            {
+                config
+                    .access()
+                    .map_err(|error| Refusal::new(format!("listeners.{name}.group: {error}")))?;
+                continue;
+            }
+            // An address that another name gives up is ours already, and so is one that is about to close.
+            let ours = old
+                .listeners
+                .values()
+                .any(|old| old.listen == config.listen)
+                || self.status.facts().is_closing(&config.listen);
+            match config.take(process::worker_count(), ours) {
+                Ok(sockets) => taken.insert(name.clone(), sockets),
+                Err(error) => {
+                    return Err(Refusal::new(format!("listeners.{name}.listen: {error}")));
+                }
+            };
+        }
+        Ok(taken)
+    }
+
+    /// Starts what was bound, and tells the other listeners what the config says of them now.
+    fn open(&self, config: &Config, mut taken: BTreeMap<Name, Taken>) {
+        let mut facts = self.status.facts();
+        for (name, config) in &config.listeners {
+            match taken.remove(name) {
+                Some(taken) => {
+                    let listener = Arc::new(Listener::new(
+                        name.shared(),
+                        taken.address,
+                        config.clone(),
+                        taken.file,
+                    ));
+                    tracing::info!(listener = %name, address = %listener.address, "listening");
+                    self.workers.listen(&listener, taken.sockets);
+                    if let Some(moved) = facts.listeners.insert(name.clone(), listener) {
+                        facts.remove(moved);
+                    }
+                }
+                None => {
+                    if let Some(listener) = facts.listeners.get(name) {
+                        listener.reconfigure(config.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    fn close_removed(&self, config: &Config) {
+        let mut facts = self.status.facts();
+        facts.forget_ended();
+        let listeners = std::mem::take(&mut facts.listeners);
+        for (name, listener) in listeners {
+            if config.listeners.contains_key(&name) {
+                facts.listeners.insert(name, listener);
+            } else {
+                tracing::info!(listener = %name, "the listener is removed and drains");
+                facts.remove(listener);
+            }
+        }
+    }
+}
+
+/// What only a restart can change is refused by its name.
+fn needs_restart(old: &Config, new: &Config) -> Result<(), Refusal> {
+    let mut refused = Vec::new();
+    if old.process.workers() != new.process.workers() {
+        refused.push(format!(
+            "process.workers is {} and cannot become {} while the proxy runs",
+            old.process.workers(),
+            new.process.workers()
+        ));
+    }
+    for (key, same) in [
+        ("admin.listen", old.admin.listen == new.admin.listen),
+        (
+            "admin.probe_listen",
+            old.admin.probe_listen == new.admin.probe_listen,
+        ),
+        (
+            "admin.allow_remote",
+            old.admin.allow_remote == new.admin.allow_remote,
+        ),
+    ] {
+        if !same {
+            refused.push(format!("{key} cannot change while the proxy runs"));
+        }
+    }
+    match refused.is_empty() {
+        true => Ok(()),
+        false => Err(Refusal::new(format!(
+            "{}; restart it to apply this",
+            refused.join(", ")
+        ))),
+    }
+}
+
+impl Refusal {
+    fn new(message: String) -> Self {
+        Refusal {
+            report: format!("error: {message}\n"),
+            summary: message,
+            first: None,
+        }
+    }
+}
+
+impl Gauges {
+    fn note(&self, successful: bool, generation: u64) {
+        self.generation.set(generation as f64);
+        self.successful.set(f64::from(u8::from(successful)));
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        self.timestamp.set(now.as_secs_f64());
+    }
+}
+
+/// Binds every listener of the first config.
+///
+/// # Errors
+/// Which listener could not have its address, and why.
+pub fn take_all(config: &Config) -> io::Result<BTreeMap<Name, Taken>> {
+    let take = |(name, config): (&Name, &listener::Config)| {
+        let taken = config.take(process::worker_count(), false);
+        taken
+            .map(|taken| (name.clone(), taken))
+            .map_err(|error| io::Error::new(error.kind(), format!("listeners.{name}: {error}")))
+    };
+    config.listeners.iter().map(take).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_removed_listener_is_forgotten_when_it_has_ended() {
+        let config: listener::Config = toml::from_str("listen = \"127.0.0.1:0\"").unwrap();
+        let address = config.listen.clone();
+        let listener = Arc::new(Listener::new("a".into(), address, config, None));
+        let hold = listener.drain.hold();
+        let status = Status::default();
+        status.facts().remove(listener);
+        status.forget_ended();
+        assert_eq!(status.all_listeners().len(), 1, "it still accepts");
+        drop(hold);
+        status.forget_ended();
+        assert!(status.all_listeners().is_empty());
+    }
+}

@@ -1,0 +1,180 @@
+//! A config made good: names resolved, stacks built, state carried over.
+//!
+//! A request takes its route from the snapshot that serves when it begins, and keeps it to the end of its body.
+//! Making the next snapshot touches no live traffic; it either succeeds whole or leaves nothing behind.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::config::{Config, Content, Loaded};
+use crate::fetch::Fetch;
+use crate::policy::{self, stack};
+use crate::route::target::{SettleUpstream, Target};
+use crate::route::{self, Table};
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::request_metrics::RouteMetrics;
+use crate::upstream::{Resend, Resolve, Upstream};
+use crate::value::Name;
+use crate::value::problem::Problems;
+
+/// Everything that serves requests now.
+pub struct Snapshot {
+    /// 1 for the first config of this process; one more for each that replaced another.
+    pub generation: u64,
+    /// What it was made of.
+    pub content: Content,
+    pub loaded_at: SystemTime,
+    /// When the next of its certificates becomes valid, or ends.
+    pub turns_at: Option<SystemTime>,
+    pub config: Config,
+    pub table: Table<Arc<Route>>,
+    pub upstreams: BTreeMap<Name, Arc<Upstream>>,
+    pub access_log: Option<Arc<AccessLog>>,
+    /// What the policies know, by route.
+    pub kept: stack::Kept,
+}
+
+/// A route, ready to be called.
+pub struct Route {
+    pub name: Arc<str>,
+    pub stack: Box<dyn stack::Handler>,
+    /// Whether it answers the preflights of the requests that it takes.
+    pub answers_preflights: bool,
+    /// What the admin API tells of its policies.
+    pub states: stack::States,
+    /// Whether every answer is put into one shape.
+    pub envelope: bool,
+    pub metrics: Arc<RouteMetrics>,
+}
+
+/// What a snapshot is made with, beside its config.
+pub struct Tools {
+    pub resolver: Arc<dyn Resolve>,
+    /// Asks other servers for tokens and keys.
+    pub fetch: Arc<dyn Fetch>,
+    /// Opens the access log's way out.
+    pub access_writer: Box<dyn Fn() -> Option<tracing_appender::non_blocking::NonBlocking> + Send>,
+}
+
+impl Snapshot {
+    /// The snapshot of `loaded`, with the facts that `old` knows. Call it within the control runtime: names are
+    /// resolved by its tasks.
+    ///
+    /// # Errors
+    /// What only shows when routes are laid beside each other.
+    pub fn next(loaded: Loaded, old: Option<&Snapshot>, tools: &Tools) -> Result<Self, Problems> {
+        let Loaded {
+            config, content, ..
+        } = loaded;
+        let source = (config, content);
+        let generation = old.map_or(1, |old| old.generation + 1);
+        Self::make(source, generation, old, tools)
+    }
+
+    /// The same once more, now that a certificate has become valid, or ended.
+    ///
+    /// # Errors
+    /// None that this one did not have.
+    pub fn again(&self, tools: &Tools) -> Result<Self, Problems> {
+        let source = (self.config.clone(), self.content.clone());
+        let made = Self::make(source, self.generation, Some(self), tools)?;
+        Ok(Snapshot {
+            loaded_at: self.loaded_at,
+            ..made
+        })
+    }
+
+    /// The snapshot of a config, and what that was made of.
+    fn make(
+        (config, content): (Config, Content),
+        generation: u64,
+        old: Option<&Snapshot>,
+        tools: &Tools,
+    ) -> Result<Self, Problems> {
+        let old_upstream = |name| old.and_then(|old| old.upstreams.get(name));
+        let upstreams: BTreeMap<Name, Arc<Upstream>> = config
+            .upstreams
+            .iter()
+            .map(|(name, config)| {
+                let upstream = Upstream::next(name, config, old_upstream(name), &tools.resolver);
+                (name.clone(), upstream)
+            })
+            .collect();
+
+        let nothing = stack::Kept::default();
+        let old_kept = old.map_or(&nothing, |old| &old.kept);
+        let mut kept = stack::Kept::default();
+        let mut routes = Vec::with_capacity(config.routes.len());
+        let mut problems = Problems::default();
+        for (name, route) in &config.routes {
+            let resend = match (route.policies.resends(), route.policies.retries()) {
+                (false, _) => Resend::Nothing,
+                (true, true) => Resend::Stale,
+                (true, false) => Resend::Unprocessed,
+            };
+            let Some(target) = Target::new(&route.route, &upstreams, resend, name) else {
+                problems.error(
+                    &["routes", name.as_str()],
+                    "a route needs a target that exists",
+                );
+                continue;
+            };
+            let mut build =
+                stack::Build::new(name.shared(), old_kept, &mut kept).with_fetch(&tools.fetch);
+            let mut stack = policy::stack(&route.policies, &mut build, Box::new(target));
+            if route.policies.names_upstream() {
+                stack = SettleUpstream::over(stack, &route.route);
+            }
+            let ready = Route {
+                name: name.shared(),
+                stack,
+                states: build.into_states(),
+                answers_preflights: route.policies.answers_preflights(),
+                envelope: route.policies.has_envelope(),
+                metrics: Arc::new(RouteMetrics::new(name.as_str())),
+            };
+            routes.push((name.clone(), &route.route, Arc::new(ready)));
+        }
+        if problems.has_errors() {
+            return Err(problems);
+        }
+        let table = route::Table::build(routes)?;
+        let access_log = config
+            .log
+            .access_log
+            .then(|| (tools.access_writer)())
+            .flatten();
+        Ok(Snapshot {
+            generation,
+            content,
+            loaded_at: SystemTime::now(),
+            turns_at: config.certificates().next_change(SystemTime::now()),
+            access_log: access_log
+                .map(|out| Arc::new(AccessLog::new(&config.log.access_log_headers, out))),
+            table,
+            upstreams,
+            config,
+            kept,
+        })
+    }
+
+    /// Whether `loaded` was read from the same files with the same content, and would change nothing.
+    pub fn is_of(&self, loaded: &Loaded) -> bool {
+        self.content == loaded.content
+    }
+
+    /// Ends what would go on beside `next`, which serves now.
+    pub fn superseded_by(&self, next: &Snapshot) {
+        for (name, upstream) in &self.upstreams {
+            upstream.superseded_by(next.upstreams.get(name));
+        }
+    }
+
+    /// Closes what was idle for too long on the worker that calls this.
+    pub fn sweep(&self) {
+        for upstream in self.upstreams.values() {
+            upstream.sweep();
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Heads and their parts, written.
+
+use http::StatusCode;
+
+use crate::http::headers::{Headers, Names};
+
+/// Writes one field line.
+pub fn put_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes a field whose value is a number.
+pub fn put_length(out: &mut Vec<u8>, length: u64) {
+    out.extend_from_slice(b"content-length: ");
+    put_number(out, length);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// What the codec makes itself, wherever a message goes: framing and connection options.
+const MADE_HERE: Names = Names::new(&[
+    "connection",
+    "content-length",
+    "keep-alive",
+    "transfer-encoding",
+    "upgrade",
+]);
+const MADE_HERE_BUT_LENGTH: Names =
+    Names::new(&["connection", "keep-alive", "transfer-encoding", "upgrade"]);
+
+/// Writes every field but those that the codec makes itself.
+pub fn put_fields(out: &mut Vec<u8>, headers: &Headers, keep_length: bool) {
+    let except = match keep_length {
+        true => &MADE_HERE_BUT_LENGTH,
+        false => &MADE_HERE,
+    };
+    headers.put_lines(out, except);
+}
+
+/// Writes a status line.
+pub fn put_status(out: &mut Vec<u8>, status: StatusCode) {
+    match status {
+        StatusCode::OK => out.extend_from_slice(b"HTTP/1.1 200 OK\r\n"),
+        status => {
+            out.extend_from_slice(b"HTTP/1.1 ");
+            out.extend_from_slice(status.as_str().as_bytes());
+            out.push(b' ');
+            out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+}
+
+fn put_number(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}

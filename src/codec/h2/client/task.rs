@@ -1,0 +1,431 @@
+//! The task of a connection to an upstream: it owns the socket, hands out what arrives, and sends request bodies.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::side::{Client, Upstreams};
+use crate::codec::h2::frame::{self, Code, PREFACE};
+use crate::codec::h2::incoming::Cut;
+use crate::codec::h2::reading::{Broken, Reading};
+use crate::codec::h2::ready::{self, Ready};
+use crate::codec::h2::sending::{Sending, Sent};
+use crate::codec::h2::shared::Shared;
+use crate::net::io::Io;
+use crate::net::timer::Deadline;
+
+/// Reads and bodies that are served in one turn before other tasks get theirs.
+const READS_A_TURN: usize = 4;
+const BODIES_A_TURN: usize = 64;
+/// While so much waits to be written, nothing is read: an upstream must take what it provokes.
+const MAX_WAITING: usize = 1 << 20;
+/// A connection with open streams that hears nothing for this long is asked with PING whether its upstream lives:
+/// the network may have lost it silently. gRPC servers close connections whose pings come more often than every five
+/// minutes.
+const QUIET: Duration = Duration::from_secs(310);
+/// How long the answer to that PING may take.
+const PONG: Duration = Duration::from_secs(20);
+/// How long an upstream may take nothing of what waits for it in the socket.
+const WRITE_STALL: Duration = Duration::from_secs(300);
+
+pub(super) struct Task {
+    io: Io,
+    shared: Arc<Shared<Client>>,
+    room: Arc<Notify>,
+    reading: Reading,
+    upstreams: Upstreams,
+    uploads: Vec<Upload>,
+    /// Streams that are gone, and streams with bodies to be sent, in turn.
+    doomed: Vec<u32>,
+    queue: VecDeque<u32>,
+    /// Bodies that wait for the connection's window.
+    starved: Vec<u32>,
+    woken: VecDeque<u32>,
+    /// Frames are left from the last turn.
+    more: bool,
+    /// The socket may hold more.
+    unread: bool,
+    pulse: Pulse,
+    stall: Deadline,
+    taken: u64,
+}
+
+/// The place of a request's body.
+struct Upload {
+    id: u32,
+    sending: Option<Sending>,
+    queued: bool,
+    polled: Arc<ready::Slot>,
+    waker: Waker,
+}
+
+impl Task {
+    pub fn new(io: Io, shared: Arc<Shared<Client>>, room: Arc<Notify>, max_list: usize) -> Self {
+        let mut preface = PREFACE.to_vec();
+        {
+            let mut state = shared.state();
+            let out = state.out.buffer();
+            preface.append(out);
+            *out = preface;
+        }
+        Task {
+            io,
+            shared,
+            room,
+            reading: Reading::new(BytesMut::new(), max_list),
+            upstreams: Upstreams::default(),
+            uploads: Vec::new(),
+            doomed: Vec::new(),
+            queue: VecDeque::new(),
+            starved: Vec::new(),
+            woken: VecDeque::new(),
+            more: false,
+            unread: false,
+            pulse: Pulse::default(),
+            stall: Deadline::new(),
+            taken: 0,
+        }
+    }
+
+    /// One turn. Completes when the connection is at its end.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let turn = self.turn(cx);
+        if let Poll::Ready(ended) = &turn {
+            if ended.is_ok() {
+                self.io.say_goodbye();
+            }
+            let broken = ended.as_ref().err().and_then(broken);
+            let mut state = self.shared.state();
+            if let Some(Broken(code, why)) = broken {
+                frame::put_goaway_because(state.out.buffer(), 0, code, why);
+                let _as_far_as_it_goes = state.out.poll_flush(&self.io, cx);
+            }
+            let written = state.out.total();
+            state.end(|stream| match broken {
+                _ if stream.side.at >= written => Cut::Unseen,
+                Some(Broken(_, why)) => Cut::Malformed(why),
+                None => Cut::Lost,
+            });
+            drop(state);
+            for key in 0..self.uploads.len() as u32 {
+                self.give_back(key);
+            }
+            self.room.notify_waiters();
+        }
+        turn
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.shared.ready.begin(cx);
+        if !self.read(cx)? {
+            return Poll::Ready(Ok(()));
+        }
+        self.take_uploads();
+        self.shared.ready.take(&mut self.woken);
+        while let Some(key) = self.woken.pop_front() {
+            if let Some(upload) = self.uploads.get(key as usize) {
+                upload.polled.polled();
+            }
+            self.queue(key);
+        }
+        self.send();
+        if self.end(cx)? {
+            return Poll::Ready(Ok(()));
+        }
+        if self.has_more() {
+            cx.waker().wake_by_ref();
+        }
+        self.shared.ready.end();
+        Poll::Pending
+    }
+
+    /// Takes in what has arrived; says no at the end of the stream.
+    fn read(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        self.unread = true;
+        for _ in 0..READS_A_TURN {
+            if !self.more {
+                if self.shared.state().out.waiting() > MAX_WAITING {
+                    break;
+                }
+                match self.reading.poll_fill(&self.io, cx)? {
+                    Poll::Pending => {
+                        self.unread = false;
+                        break;
+                    }
+                    Poll::Ready(0) => return Ok(false),
+                    Poll::Ready(_) => self.pulse.heard = true,
+                }
+            }
+            if self.reading.input.rest().starts_with(b"HTTP/1") {
+                return Err(io::Error::other(Broken(
+                    Code::PROTOCOL_ERROR,
+                    "the upstream does not speak HTTP/2",
+                )));
+            }
+            let mut state = self.shared.state();
+            self.more = self
+                .reading
+                .handle(&mut state, &mut self.upstreams)
+                .map_err(io::Error::other)?;
+        }
+        self.reading.input.release();
+        Ok(true)
+    }
+
+    /// Drops the bodies of streams that are gone, and takes over those of new ones.
+    fn take_uploads(&mut self) {
+        let mut state = self.shared.state();
+        std::mem::swap(&mut self.doomed, &mut state.doomed);
+        let fresh = std::mem::take(&mut state.side.uploads);
+        let seen = std::mem::take(&mut state.side.seen);
+        drop(state);
+        for key in seen {
+            self.let_go(key);
+        }
+        for key in std::mem::take(&mut self.doomed) {
+            self.give_back(key);
+        }
+        for key in fresh {
+            while self.uploads.len() <= key as usize {
+                let key = self.uploads.len() as u32;
+                let (polled, waker) = Ready::slot(&self.shared.ready, key);
+                self.uploads.push(Upload {
+                    id: 0,
+                    sending: None,
+                    queued: false,
+                    polled,
+                    waker,
+                });
+            }
+            let mut state = self.shared.state();
+            if !state.contains(key) {
+                continue;
+            }
+            let stream = state.at(key);
+            if stream.incoming.cut().is_some() {
+                // It has failed meanwhile: its body stays with its exchange.
+                continue;
+            }
+            let upload = &mut self.uploads[key as usize];
+            upload.id = stream.id;
+            upload.sending = stream.side.upload.take();
+            drop(state);
+            self.queue(key);
+        }
+    }
+
+    /// Gives a body back to its exchange, which may send it elsewhere.
+    fn give_back(&mut self, key: u32) {
+        let Some(upload) = self.uploads.get_mut(key as usize) else {
+            return;
+        };
+        upload.queued = false;
+        // Dropped where no lock is held, if nobody takes it.
+        let Some(sending) = upload.sending.take() else {
+            return;
+        };
+        if let Some(stream) = self.shared.state().get(key, upload.id) {
+            stream.side.upload = Some(sending);
+        }
+    }
+
+    /// The upstream has begun to answer: what was sent is kept no longer.
+    fn let_go(&mut self, key: u32) {
+        let Some(upload) = self.uploads.get_mut(key as usize) else {
+            return;
+        };
+        if let Some(sending) = &mut upload.sending {
+            sending.let_go();
+            return;
+        }
+        let mut state = self.shared.state();
+        let stream = state.get(key, upload.id).filter(|stream| stream.sent);
+        let sent = stream.and_then(|stream| stream.side.upload.take());
+        drop(state);
+        drop(sent);
+    }
+
+    /// Puts a body in line to be sent.
+    fn queue(&mut self, key: u32) {
+        if let Some(upload) = self.uploads.get_mut(key as usize)
+            && upload.sending.is_some()
+            && !std::mem::replace(&mut upload.queued, true)
+        {
+            self.queue.push_back(key);
+        }
+    }
+
+    /// Sends what bodies have ready, each in turn.
+    fn send(&mut self) {
+        let ready = self.shared.state().take_unblocked(&mut self.starved);
+        for key in ready {
+            self.queue(key);
+        }
+        for _ in 0..BODIES_A_TURN {
+            let Some(key) = self.queue.pop_front() else {
+                break;
+            };
+            let upload = &mut self.uploads[key as usize];
+            if !std::mem::take(&mut upload.queued) {
+                continue;
+            }
+            let Some(sending) = &mut upload.sending else {
+                continue;
+            };
+            let mut cx = Context::from_waker(&upload.waker);
+            match sending.poll_send(&mut cx, &self.shared, key, upload.id) {
+                Sent::All => {
+                    let sent = upload.sending.take().filter(Sending::is_whole);
+                    let mut state = self.shared.state();
+                    match state.get(key, upload.id) {
+                        Some(stream) if stream.incoming.ended => state.close(upload.id),
+                        // It may be refused though all of it was sent.
+                        Some(stream) if sent.is_some() => stream.side.upload = sent,
+                        _ => {}
+                    }
+                }
+                Sent::Waits | Sent::Blocked => {}
+                Sent::AllBlocked => self.starved.push(key),
+                Sent::Share => self.queue(key),
+                Sent::Full => {
+                    upload.queued = true;
+                    self.queue.push_front(key);
+                    break;
+                }
+                Sent::Gone => upload.sending = None,
+                Sent::Failed(error) => self.fail(key, error),
+                Sent::WrongLength => self.fail(key, wrong_length()),
+            }
+        }
+    }
+
+    /// A request's body has failed, and its exchange with it.
+    fn fail(&mut self, key: u32, error: crate::http::error::Error) {
+        let upload = &mut self.uploads[key as usize];
+        let sending = upload.sending.take();
+        let mut state = self.shared.state();
+        if let Some(stream) = state.get(key, upload.id) {
+            stream.side.fault = Some(error);
+            let id = stream.id;
+            state.fail(key, Cut::Lost);
+            frame::put_reset(state.out.buffer(), id, Code::CANCEL);
+        }
+        drop(state);
+        drop(sending);
+    }
+
+    /// Whether another turn would find something to do.
+    fn has_more(&self) -> bool {
+        if self.more {
+            return true;
+        }
+        if !self.unread && self.queue.is_empty() {
+            return false;
+        }
+        let state = self.shared.state();
+        self.unread && state.out.waiting() <= MAX_WAITING
+            || !self.queue.is_empty() && state.out.has_room()
+    }
+
+    /// Writes what is gathered, and looks whether the connection is at its end.
+    fn end(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        let mut state = self.shared.state();
+        let has_streams = state.has_streams();
+        let over = (state.side.released || state.side.going_away)
+            && !has_streams
+            && state.side.waiting == 0;
+        if over {
+            frame::put_goaway(state.out.buffer(), 0, Code::NO_ERROR);
+        }
+        match self.pulse.poll(cx, has_streams) {
+            Beat::Steady => {}
+            Beat::Ask => frame::put(state.out.buffer(), frame::PING, 0, 0, &[0; 8]),
+            Beat::Dead => return Err(io::ErrorKind::TimedOut.into()),
+        }
+        state.put_window_updates();
+        if state.side.waiting > 0 {
+            let limit = state.remote.max_concurrent_streams as usize;
+            let free = limit.saturating_sub(state.open_streams());
+            let told = match state.side.going_away {
+                true => state.side.waiting,
+                false => free.min(state.side.waiting),
+            };
+            for _ in 0..told {
+                self.room.notify_one();
+            }
+        }
+        if state.out.is_empty() || state.out.poll_flush(&self.io, cx)?.is_ready() {
+            self.stall.clear();
+            return Ok(over);
+        }
+        let taken = state.out.total();
+        if !self.stall.is_set() || self.taken != taken {
+            self.taken = taken;
+            self.stall.set(Instant::now() + WRITE_STALL);
+        }
+        match self.stall.poll_passed(cx) {
+            Poll::Pending => Ok(over),
+            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+}
+
+fn wrong_length() -> crate::http::error::Error {
+    crate::http::error::Error::new(
+        crate::http::error::INTERNAL,
+        "the request's body is not as long as its head says",
+    )
+}
+
+fn broken(error: &io::Error) -> Option<Broken> {
+    error.get_ref()?.downcast_ref::<Broken>().copied()
+}
+
+/// Finds out whether a quiet upstream lives.
+///
+/// The clock is read once a look: an upstream is asked between one and two times [`QUIET`] after it was heard last.
+#[derive(Default)]
+struct Pulse {
+    look: Deadline,
+    /// Something was heard since the last look.
+    heard: bool,
+    asked: bool,
+}
+
+enum Beat {
+    Steady,
+    Ask,
+    Dead,
+}
+
+impl Pulse {
+    fn poll(&mut self, cx: &mut Context<'_>, has_streams: bool) -> Beat {
+        if has_streams && !self.look.is_set() {
+            self.heard = true;
+            self.look.set(Instant::now() + QUIET);
+        }
+        if self.look.poll_passed(cx).is_pending() {
+            return Beat::Steady;
+        }
+        let heard = std::mem::take(&mut self.heard);
+        let asked = std::mem::replace(&mut self.asked, has_streams && !heard);
+        if asked && !heard {
+            return Beat::Dead;
+        }
+        if has_streams {
+            self.look
+                .set(Instant::now() + if heard { QUIET } else { PONG });
+            let _armed = self.look.poll_passed(cx);
+        }
+        match self.asked {
+            true => Beat::Ask,
+            false => Beat::Steady,
+        }
+    }
+}

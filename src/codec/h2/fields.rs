@@ -1,0 +1,167 @@
+//! Header fields on their way out, and trailers on their way in.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::frame::Fault;
+use super::hpack::decode::Block;
+use super::hpack::encode::Encoder;
+use super::hpack::name::Name;
+use crate::http::headers::{Headers, Names, is_our_word};
+
+/// Names up to this length are put into lower case without an allocation.
+const SHORT: usize = 64;
+
+/// What speaks of a connection of HTTP/1.1 (RFC 9113, section 8.2.2).
+const CONNECTION: Names = Names::new(&[
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "transfer-encoding",
+    "upgrade",
+]);
+/// The same and the length, which whoever sends the body tells itself.
+const AND_LENGTH: Names = Names::new(&[
+    "connection",
+    "content-length",
+    "keep-alive",
+    "proxy-connection",
+    "transfer-encoding",
+    "upgrade",
+]);
+/// The same and the host, which is `:authority`.
+const AND_HOST: Names = Names::new(&[
+    "connection",
+    "content-length",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "transfer-encoding",
+    "upgrade",
+]);
+
+/// Which fields are left out beside those that speak of a connection.
+#[derive(Clone, Copy)]
+pub enum LeaveOut {
+    Nothing,
+    Length,
+    LengthAndHost,
+}
+
+/// Writes the fields of a message.
+pub fn put(encoder: &mut Encoder, out: &mut Vec<u8>, headers: &Headers, leave_out: LeaveOut) {
+    let except = match leave_out {
+        LeaveOut::Nothing => &CONNECTION,
+        LeaveOut::Length => &AND_LENGTH,
+        LeaveOut::LengthAndHost => &AND_HOST,
+    };
+    for (name, value) in headers.iter_except(except) {
+        let odd_te = name.eq_ignore_ascii_case(b"te") && !value.eq_ignore_ascii_case(b"trailers");
+        if !odd_te {
+            put_lower(encoder, out, name, value);
+        }
+    }
+}
+
+fn put_lower(encoder: &mut Encoder, out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    if !name.iter().any(u8::is_ascii_uppercase) {
+        return encoder.field(out, name, value);
+    }
+    match name.len() {
+        short @ ..=SHORT => {
+            let mut lower = [0; SHORT];
+            lower[..short].copy_from_slice(name);
+            lower[..short].make_ascii_lowercase();
+            encoder.field(out, &lower[..short], value);
+        }
+        _ => encoder.field(out, &name.to_ascii_lowercase(), value),
+    }
+}
+
+/// Writes `Content-Length`.
+pub fn put_length(encoder: &mut Encoder, out: &mut Vec<u8>, mut length: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (length % 10) as u8;
+        length /= 10;
+        if length == 0 {
+            break;
+        }
+    }
+    encoder.field(out, b"content-length", &digits[at..]);
+}
+
+pub fn put_trailers(encoder: &mut Encoder, out: &mut Vec<u8>, trailers: &HeaderMap) {
+    for (name, value) in trailers {
+        let is_ours = is_our_word(name.as_str());
+        let name = name.as_str().as_bytes();
+        if !is_ours && Name::of(name) != Name::ConnectionSpecific {
+            encoder.field(out, name, value.as_bytes());
+        }
+    }
+}
+
+/// Checks what every field must be, whatever message it belongs to (RFC 9113, section 8.2).
+///
+/// # Errors
+/// The message is malformed.
+pub fn check(name: Name, value: &[u8], sound: bool) -> Result<(), Fault> {
+    if !sound {
+        return Err(Fault::malformed("a header value that may not be"));
+    }
+    match name {
+        Name::Malformed => Err(Fault::malformed("a header name that may not be")),
+        Name::ConnectionSpecific => Err(Fault::malformed("a header of HTTP/1.1 connections")),
+        Name::Te if !value.eq_ignore_ascii_case(b"trailers") => {
+            Err(Fault::malformed("a TE other than trailers"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The value of `Content-Length`.
+///
+/// # Errors
+/// It is none.
+pub fn length(value: &[u8]) -> Result<u64, Fault> {
+    let malformed = Fault::malformed("Content-Length is not a number");
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return Err(malformed);
+    }
+    let length = value.iter().try_fold(0u64, |sum, digit| {
+        sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
+    });
+    // Room for the arithmetic of others that use signed numbers.
+    length
+        .filter(|length| *length <= i64::MAX as u64)
+        .ok_or(malformed)
+}
+
+/// A block of trailers.
+///
+/// # Errors
+/// It is malformed, or too large.
+pub fn trailers(block: &Block) -> Result<HeaderMap, Fault> {
+    if block.too_large {
+        return Err(Fault::malformed("trailers larger than allowed"));
+    }
+    let bytes = Bytes::copy_from_slice(&block.bytes);
+    let mut trailers = HeaderMap::with_capacity(block.fields.len());
+    for field in &block.fields {
+        check(field.name, field.value(&bytes), field.sound)?;
+        if field.name.is_pseudo() {
+            return Err(Fault::malformed("a pseudo-header among trailers"));
+        }
+        let value = bytes.slice(field.value_at()..field.value_end());
+        let (Ok(name), Ok(value)) = (
+            HeaderName::from_lowercase(field.name(&bytes)),
+            HeaderValue::from_maybe_shared(value),
+        ) else {
+            return Err(Fault::malformed("a trailer that may not be"));
+        };
+        trailers.append(name, value);
+    }
+    Ok(trailers)
+}

@@ -1,0 +1,7 @@
+//! What requests and answers are and mean, whatever version of HTTP carries them. Nothing here reads or writes a byte.
+
+pub mod body;
+pub mod error;
+pub mod headers;
+pub mod message;
+pub mod peer;

@@ -1,0 +1,372 @@
+//! `circuit_breaker`: stops asking an upstream that fails, and tries again with a few requests.
+
+use std::num::NonZeroU32;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use http::{HeaderValue, header};
+use metrics::{Counter, Gauge, counter, gauge};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::stack::{Build, Glance, Outcome, Shown};
+use crate::http::error::{Error, Reason};
+use crate::http::message::Request;
+use crate::http::message::grpc::Dialect;
+use crate::net::timer;
+use crate::value::problem::Problems;
+use crate::value::{self, Toggle};
+
+mod breaker;
+mod failures;
+mod sample;
+mod window;
+
+pub use breaker::Forced;
+use breaker::{Breaker, Permit, Refused, State, Thresholds};
+use failures::{Classes, Failure};
+use sample::{Call, Sample};
+
+/// Where the concurrent parts take their tools from, so that a test can put others in their place.
+mod sync {
+    pub use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+    pub use std::sync::{Mutex, MutexGuard, PoisonError};
+}
+
+/// The breaker is open.
+pub const CIRCUIT_OPEN: Reason = Reason::new("circuit_open", 503);
+
+/// Gauge: 0 closed, 1 half-open, 2 open.
+const STATE: &str = "outrigger_circuit_breaker_state";
+/// Counter: changes of state, by the new one.
+const TRANSITIONS: &str = "outrigger_circuit_breaker_transitions_total";
+
+/// `circuit_breaker = { consecutive_failures = 5, failure_ratio = 0.5, recovery_timeout = "30s" }`
+///
+/// It opens at `consecutive_failures`, or when `failure_ratio` of at least `min_requests` have failed within
+/// `window`, whichever comes first. Requests are judged at the end of their answer; those whose caller went away,
+/// and those that other policies refused, are not judged at all.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Failures without a success between them. Default: 5; `false`: however many.
+    pub consecutive_failures: Toggle<NonZeroU32>,
+    /// Failures among the requests of `window`, from above 0 to 1. Default: 0.5; `false`: however many.
+    pub failure_ratio: Toggle<f64>,
+    /// Default: 10 s, counted in tenths.
+    pub window: value::Duration,
+    /// Fewer requests in `window` say nothing about a ratio. Default: 10.
+    pub min_requests: NonZeroU32,
+    /// How long requests are refused before a few are tried, less up to a tenth, so that many proxies do not try at
+    /// once. Doubles with each time that they fail. Default: 30 s.
+    pub recovery_timeout: value::Duration,
+    /// It doubles up to this. Default: 5 min.
+    pub max_recovery: value::Duration,
+    /// How many are tried; all of them must succeed. One that takes longer than the breaker was open makes room for
+    /// another. Default: 1.
+    pub half_open_requests: NonZeroU32,
+    /// What is a failure: `"5xx"`, `"timeout"`, `"connect"`, `"reset"`, `"grpc"`, `"graphql"`, or a status such as 429.
+    pub failures: Vec<Failure>,
+}
+
+const fn at_least_one(number: u32) -> NonZeroU32 {
+    match NonZeroU32::new(number) {
+        Some(number) => number,
+        None => NonZeroU32::MIN,
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            consecutive_failures: Toggle::On(at_least_one(5)),
+            failure_ratio: Toggle::On(0.5),
+            window: value::Duration::from_secs(10),
+            min_requests: at_least_one(10),
+            recovery_timeout: value::Duration::from_secs(30),
+            max_recovery: value::Duration::from_secs(300),
+            half_open_requests: at_least_one(1),
+            failures: Failure::usual(),
+        }
+    }
+}
+
+impl Config {
+    /// What deserializing alone cannot see.
+    pub(super) fn check(&self, problems: &mut Problems) {
+        if let Toggle::On(ratio) = self.failure_ratio
+            && !(ratio > 0.0 && ratio <= 1.0)
+        {
+            problems
+                .error(&["failure_ratio"], "must be above 0, and at most 1")
+                .help("0.5 opens the breaker when half of the requests fail");
+        }
+        if self.consecutive_failures == Toggle::Off && self.failure_ratio == Toggle::Off {
+            problems
+                .error(
+                    &["failure_ratio"],
+                    "nothing is left that would open the breaker",
+                )
+                .help("set one of `failure_ratio` and `consecutive_failures`")
+                .related(&["consecutive_failures"], "turned off as well");
+        }
+        for (key, length) in [
+            ("window", self.window),
+            ("recovery_timeout", self.recovery_timeout),
+        ] {
+            if length.0 < Duration::from_millis(10) {
+                problems.error(&[key], "must be at least \"10ms\"");
+            }
+        }
+        if self.max_recovery < self.recovery_timeout {
+            problems
+                .error(
+                    &["recovery_timeout"],
+                    format!("longer than `max_recovery`, which is {}", self.max_recovery),
+                )
+                .help("raise `max_recovery`");
+        }
+        if self.failures.is_empty() {
+            problems
+                .error(
+                    &["failures"],
+                    "a breaker for which nothing is a failure never opens",
+                )
+                .help("write `circuit_breaker = false` to turn it off");
+        }
+    }
+
+    /// Whether GraphQL answers with errors are failures.
+    pub(super) fn counts_graphql(&self) -> bool {
+        self.failures.contains(&Failure::GraphQl)
+    }
+
+    fn thresholds(&self) -> Thresholds {
+        Thresholds {
+            consecutive_failures: self.consecutive_failures.on().map(|most| most.get()),
+            failure_ratio: self.failure_ratio.on().copied(),
+            min_requests: self.min_requests.get().into(),
+            window: millis(self.window.0),
+            recovery: millis(self.recovery_timeout.0),
+            max_recovery: millis(self.max_recovery.0),
+            probes: self.half_open_requests.get(),
+        }
+    }
+}
+
+fn millis(length: Duration) -> u64 {
+    length.as_millis() as u64
+}
+
+/// Refuses requests while the breaker is open.
+pub(super) struct CircuitBreaker(Arc<Judge>);
+
+impl CircuitBreaker {
+    pub(super) fn new(config: &Config, build: &mut Build<'_>) -> Self {
+        let facts = build.keep::<Facts>();
+        facts.told.get_or_init(|| Told::new(&build.route));
+        let judge = Arc::new(Judge {
+            facts,
+            thresholds: config.thresholds(),
+            failures: Classes::new(&config.failures),
+        });
+        build.show("circuit_breaker", judge.clone());
+        CircuitBreaker(judge)
+    }
+}
+
+impl Glance for CircuitBreaker {
+    type Seen<'a> = Watched<'a>;
+
+    fn enter(&self, request: &mut Request) -> Result<Watched<'_>, Error> {
+        let judge = &*self.0;
+        let dialect = match judge.failures.grpc {
+            true => request.dialect(),
+            false => Dialect::Http,
+        };
+        let call = dialect.is_grpc().then_some(Call {
+            hurried: request.context.hurried,
+            is_web: dialect.is_web(),
+        });
+        Ok(Watched {
+            sample: Sample::new(judge, judge.admit()?),
+            call,
+        })
+    }
+
+    fn leave(&self, mut watched: Watched<'_>, outcome: Outcome) -> Outcome {
+        match outcome {
+            Ok(response) => Ok(watched.sample.head(response, watched.call, &self.0)),
+            Err(error) => {
+                watched.sample.error(&error);
+                Err(error)
+            }
+        }
+    }
+}
+
+/// A request that was let through.
+pub(super) struct Watched<'a> {
+    sample: Sample<&'a Judge>,
+    /// When it is to be judged as a call of gRPC.
+    call: Option<Call>,
+}
+
+/// A route's breaker with the thresholds of one config.
+struct Judge {
+    facts: Arc<Facts>,
+    thresholds: Thresholds,
+    failures: Classes,
+}
+
+impl Judge {
+    fn admit(&self) -> Result<Permit, Error> {
+        let Facts { breaker, told, .. } = &*self.facts;
+        breaker
+            .admit(self.facts.now(), &self.thresholds, |state| {
+                moved(told, state);
+            })
+            .map_err(|Refused { wait, forced }| {
+                let seconds = wait.div_ceil(1_000).max(1);
+                let detail = if forced {
+                    "an operator holds the circuit breaker open, and the upstream is not asked"
+                } else {
+                    "the upstream has been failing, and is not asked for now"
+                };
+                Error::new(CIRCUIT_OPEN, detail)
+                    .with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
+            })
+    }
+
+    fn succeeded(&self, permit: Permit) {
+        let Facts { breaker, told, .. } = &*self.facts;
+        breaker.succeeded(permit, self.facts.now(), &self.thresholds, |state| {
+            moved(told, state);
+        });
+    }
+
+    fn failed(&self, permit: Permit) {
+        let Facts { breaker, told, .. } = &*self.facts;
+        let (now, random) = (self.facts.now(), fastrand::f64());
+        let moved = |state| moved(told, state);
+        breaker.failed(permit, now, &self.thresholds, random, moved);
+    }
+
+    fn abandoned(&self, permit: Permit) {
+        self.facts.breaker.abandoned(permit);
+    }
+}
+
+impl Shown for Judge {
+    fn state(&self) -> Value {
+        let look = self.facts.breaker.look(self.facts.now(), &self.thresholds);
+        json!({
+            "state": name(look.state),
+            "forced": look.forced != Forced::No,
+            "retry_in_seconds": look.wait.map(|wait| wait as f64 / 1_000.0),
+            "consecutive_failures": look.consecutive,
+            "window": { "requests": look.window.requests, "failures": look.window.failures },
+        })
+    }
+}
+
+/// What was seen of a route's upstream, by all workers, and what an operator has ordered.
+pub struct Facts {
+    breaker: Breaker,
+    beginning: Instant,
+    told: OnceLock<Told>,
+}
+
+impl Default for Facts {
+    fn default() -> Self {
+        Facts {
+            breaker: Breaker::default(),
+            beginning: Instant::now(),
+            told: OnceLock::new(),
+        }
+    }
+}
+
+impl Facts {
+    /// Holds the breaker open or closed, or lets go of it: then it begins anew, closed.
+    pub fn force(&self, forced: Forced) {
+        if let Some(told) = self.told.get() {
+            let order = match forced {
+                Forced::No => "lets go of",
+                Forced::Open => "holds open",
+                Forced::Closed => "holds closed",
+            };
+            tracing::warn!(route = %told.route, "an operator {order} a circuit breaker");
+        }
+        self.breaker.force(forced, |state| {
+            if let Some(told) = self.told.get() {
+                told.count(state);
+            }
+        });
+    }
+
+    /// Milliseconds since the breaker's beginning.
+    fn now(&self) -> u64 {
+        millis(timer::now().saturating_duration_since(self.beginning))
+    }
+}
+
+/// Those who want to know of a change.
+struct Told {
+    route: Arc<str>,
+    state: Gauge,
+    /// By the new state.
+    transitions: [Counter; 3],
+}
+
+impl Told {
+    fn new(route: &Arc<str>) -> Self {
+        let to = |state| counter!(TRANSITIONS, "route" => route.clone(), "to" => name(state));
+        let told = Told {
+            route: route.clone(),
+            state: gauge!(STATE, "route" => route.clone()),
+            transitions: [State::Closed, State::HalfOpen, State::Open].map(to),
+        };
+        told.state.set(0);
+        told
+    }
+
+    fn count(&self, state: State) {
+        self.state.set(state as u8);
+        self.transitions[state as usize].increment(1);
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        // The series outlives the breaker, and must not tell of one that is open.
+        self.state.set(0);
+    }
+}
+
+fn moved(told: &OnceLock<Told>, state: State) {
+    let Some(told) = told.get() else {
+        return;
+    };
+    let route = &*told.route;
+    match state {
+        State::Open => tracing::warn!(route, "a circuit breaker opens: the upstream fails"),
+        State::HalfOpen => tracing::info!(route, "a circuit breaker tries the upstream again"),
+        State::Closed => tracing::info!(route, "a circuit breaker closes"),
+    }
+    told.count(state);
+}
+
+fn name(state: State) -> &'static str {
+    match state {
+        State::Closed => "closed",
+        State::HalfOpen => "half-open",
+        State::Open => "open",
+    }
+}
+
+#[cfg(test)]
+mod races;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,352 @@
+//! `cors`: pages of which other origins a browser lets call (the CORS protocol of the WHATWG's Fetch standard,
+//! section 3.2).
+//!
+//! It keeps nobody out but browsers that ask: a request of an origin that is not allowed is forwarded as any
+//! other, and it is the browser that withholds the answer from the page.
+
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use serde::{Deserialize, Serialize};
+
+use super::authorize::FORBIDDEN;
+use super::stack::{Handler, Policy};
+use crate::http::body::Body;
+use crate::http::error::Error;
+use crate::http::headers::Headers;
+use crate::http::message::grpc::Dialect;
+use crate::http::message::{Request, Response};
+use crate::value::Duration;
+use crate::value::problem::Problems;
+
+mod origin;
+
+pub use origin::OriginPattern;
+
+/// `cors`
+///
+/// A preflight, which is an `OPTIONS` request with `Origin` and `Access-Control-Request-Method`, is answered here.
+/// It takes the route that the announced request would take, so `methods` of a route need not name `OPTIONS`.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// `"https://app.example"`, `"https://*.app.example"`, `"*.app.example"` for any scheme and port, or `"*"`.
+    pub allow_origins: Vec<OriginPattern>,
+    /// Default, as with `"*"`: every method that the route takes.
+    pub allow_methods: Option<Vec<MethodWord>>,
+    /// Headers that a page may set. Default, as with `"*"`: all that it asks for.
+    pub allow_headers: Option<Vec<HeaderWord>>,
+    /// Headers of the answer that a page may read, beside the ones that it always may.
+    #[serde(default)]
+    pub expose_headers: Vec<HeaderWord>,
+    /// Let pages send cookies and the like, and read the answer.
+    #[serde(default)]
+    pub allow_credentials: bool,
+    /// How long a browser may remember the answer to a preflight. Default: 10 min.
+    #[serde(default = "ten_minutes")]
+    pub max_age: Duration,
+}
+
+fn ten_minutes() -> Duration {
+    Duration::from_secs(600)
+}
+
+/// A method, or `"*"`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String")]
+pub struct MethodWord(String);
+
+impl TryFrom<String> for MethodWord {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let upper = text.to_ascii_uppercase();
+        match Method::from_bytes(text.as_bytes()) {
+            Ok(_) if text == upper => Ok(MethodWord(text)),
+            Ok(_) => Err(format!("methods are upper-case; write \"{upper}\"")),
+            Err(_) => Err(format!("`{text}` is not a method")),
+        }
+    }
+}
+
+/// The name of a header, or `"*"`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String")]
+pub struct HeaderWord(String);
+
+impl TryFrom<String> for HeaderWord {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match HeaderName::from_bytes(text.as_bytes()) {
+            Ok(_) => Ok(HeaderWord(text)),
+            Err(_) => Err(crate::value::template::not_a_header_name(&text)),
+        }
+    }
+}
+
+const ANY: &str = "*";
+/// Where a gRPC library for browsers looks for the status of a call that has no messages.
+const STATUS_OF_A_CALL: [&str; 3] = ["grpc-status", "grpc-message", "grpc-status-details-bin"];
+
+impl Config {
+    pub(super) fn check(&self, problems: &mut Problems) {
+        if self.allow_origins.is_empty() {
+            problems
+                .error(&["allow_origins"], "without an origin no page may call")
+                .help("name the origins that may, such as \"https://app.example\"");
+        }
+        for (index, origin) in self.allow_origins.iter().enumerate() {
+            let place = ["allow_origins", &index.to_string()];
+            if self.allow_credentials && origin.is_anybody() {
+                problems
+                    .error(
+                        &place,
+                        "with `allow_credentials`, any page on the web could act for whoever visits it",
+                    )
+                    .help("name the origins that may call, such as \"https://app.example\"")
+                    .related(&["allow_credentials"], "allowed here");
+            } else if *origin == OriginPattern::Any && self.allow_origins.len() > 1 {
+                problems.warning(
+                    &place,
+                    "`*` allows every origin, so the others change nothing",
+                );
+            }
+        }
+        let exposes_all = self.expose_headers.iter().position(|name| name.0 == ANY);
+        if let (true, Some(index)) = (self.allow_credentials, exposes_all) {
+            problems
+                .error(
+                    &["expose_headers", &index.to_string()],
+                    "with `allow_credentials`, browsers take `*` for the name of a header",
+                )
+                .help("name the headers");
+        }
+    }
+}
+
+/// The method that a preflight announces; None for any other request.
+pub fn announced_method(request: &Request) -> Option<Method> {
+    if request.method != Method::OPTIONS || !request.headers.contains(&header::ORIGIN) {
+        return None;
+    }
+    let method = request
+        .headers
+        .get(&header::ACCESS_CONTROL_REQUEST_METHOD)?;
+    Method::from_bytes(method).ok()
+}
+
+/// Whether a preflight announces that the request will have this header.
+pub fn announces_header(headers: &Headers, name: &HeaderName) -> bool {
+    headers
+        .get_all(&header::ACCESS_CONTROL_REQUEST_HEADERS)
+        .any(|line| lists(line, name.as_str()))
+}
+
+/// Answers preflights, and tells browsers who may read the other answers.
+pub(super) struct Cors {
+    origins: Vec<OriginPattern>,
+    /// The same answer for every origin.
+    open: bool,
+    /// None: what is asked for.
+    methods: Option<HeaderValue>,
+    headers: Option<HeaderValue>,
+    expose: Option<HeaderValue>,
+    /// The same and the status of a call, for pages that speak gRPC.
+    expose_status: HeaderValue,
+    credentials: bool,
+    max_age: HeaderValue,
+}
+
+impl Cors {
+    pub(super) fn new(config: &Config) -> Self {
+        let Config {
+            allow_origins,
+            allow_methods,
+            allow_headers,
+            expose_headers,
+            allow_credentials,
+            max_age,
+        } = config.clone();
+        let methods = allow_methods.map(|words| words.into_iter().map(|w| w.0).collect());
+        let headers = allow_headers.map(|words| words.into_iter().map(|w| w.0).collect());
+        let mut expose: Vec<String> = expose_headers.into_iter().map(|w| w.0).collect();
+        let configured = HeaderValue::from_str(&expose.join(", "));
+        expose.retain(|name| !STATUS_OF_A_CALL.contains(&&*name.to_ascii_lowercase()));
+        expose.extend(STATUS_OF_A_CALL.map(str::to_owned));
+        Cors {
+            open: allow_origins.contains(&OriginPattern::Any) && !allow_credentials,
+            origins: allow_origins,
+            methods: methods.and_then(list_unless_any),
+            headers: headers.and_then(list_unless_any),
+            expose: configured.ok().filter(|list| !list.is_empty()),
+            expose_status: HeaderValue::from_str(&expose.join(", "))
+                .unwrap_or(HeaderValue::from_static(ANY)),
+            credentials: allow_credentials,
+            max_age: HeaderValue::from(max_age.0.as_secs()),
+        }
+    }
+
+    /// What `Access-Control-Allow-Origin` says to the sender of these headers; None when it says nothing.
+    fn allowed(&self, headers: &Headers) -> Option<HeaderValue> {
+        // Also without `Origin`: a cache may give this answer to a page.
+        if self.open {
+            return Some(HeaderValue::from_static(ANY));
+        }
+        let mut origins = headers.get_all(&header::ORIGIN);
+        let origin = origins.next()?;
+        // A browser sends one. Of two, nobody knows which the page is of.
+        if origins.next().is_some() {
+            return None;
+        }
+        let text = std::str::from_utf8(origin).ok()?;
+        let allowed = self.origins.iter().any(|pattern| pattern.takes(text));
+        HeaderValue::from_bytes(origin).ok().filter(|_| allowed)
+    }
+
+    fn preflight(&self, request: &Request, method: &Method) -> Result<Box<Response>, Error> {
+        let Some(origin) = self.allowed(&request.headers) else {
+            return Err(self.vary_error(Error::new(
+                FORBIDDEN,
+                "pages of this origin may not call: `allow_origins` of the route's `cors` does not name it",
+            )));
+        };
+        let mut response = Response::new(StatusCode::NO_CONTENT, Body::empty());
+        let headers = &mut response.headers;
+        self.allow(headers, &origin);
+        let methods = match &self.methods {
+            Some(methods) => Some(methods.clone()),
+            None => HeaderValue::from_str(method.as_str()).ok(),
+        };
+        let asked: Vec<&[u8]> = request
+            .headers
+            .get_all(&header::ACCESS_CONTROL_REQUEST_HEADERS)
+            .collect();
+        let names = match &self.headers {
+            Some(names) => Some(names.clone()),
+            None => HeaderValue::from_bytes(&asked.join(&b", "[..]))
+                .ok()
+                .filter(|names| !names.is_empty()),
+        };
+        let told = [
+            (header::ACCESS_CONTROL_ALLOW_METHODS, methods),
+            (header::ACCESS_CONTROL_ALLOW_HEADERS, names),
+            (header::ACCESS_CONTROL_MAX_AGE, Some(self.max_age.clone())),
+        ];
+        for (name, value) in told {
+            if let Some(value) = value {
+                headers.insert(&name, &value);
+            }
+        }
+        headers.insert(
+            &header::VARY,
+            &HeaderValue::from_static(
+                "origin, access-control-request-method, access-control-request-headers",
+            ),
+        );
+        Ok(Box::new(response))
+    }
+
+    /// Puts our word in the place of the upstream's.
+    fn mark(&self, headers: &mut Headers, origin: Option<&HeaderValue>, dialect: Dialect) {
+        for name in [
+            header::ACCESS_CONTROL_ALLOW_ORIGIN,
+            header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+            header::ACCESS_CONTROL_ALLOW_METHODS,
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            header::ACCESS_CONTROL_MAX_AGE,
+        ] {
+            headers.remove(&name);
+        }
+        if let Some(origin) = origin {
+            self.allow(headers, origin);
+            if let Some(expose) = self.exposed(dialect) {
+                headers.insert(&header::ACCESS_CONTROL_EXPOSE_HEADERS, expose);
+            }
+        }
+        let varies = headers
+            .get_all(&header::VARY)
+            .any(|line| lists(line, "origin") || lists(line, ANY));
+        if !self.open && !varies {
+            headers.append(&header::VARY, &HeaderValue::from_static("origin"));
+        }
+    }
+
+    /// The same for an answer that the proxy makes out of a failure, so that a page can read why.
+    fn mark_error(&self, error: Error, origin: Option<HeaderValue>, dialect: Dialect) -> Error {
+        let mut error = self.vary_error(error);
+        if let Some(origin) = origin {
+            error = error.with_header(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            if self.credentials {
+                let yes = HeaderValue::from_static("true");
+                error = error.with_header(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, yes);
+            }
+            if let Some(expose) = self.exposed(dialect) {
+                error = error.with_header(header::ACCESS_CONTROL_EXPOSE_HEADERS, expose.clone());
+            }
+        }
+        error
+    }
+
+    /// What pages may read beside what they always may.
+    fn exposed(&self, dialect: Dialect) -> Option<&HeaderValue> {
+        match dialect.is_web() {
+            true => Some(&self.expose_status),
+            false => self.expose.as_ref(),
+        }
+    }
+
+    fn vary_error(&self, error: Error) -> Error {
+        match self.open {
+            true => error,
+            false => error.with_header(header::VARY, HeaderValue::from_static("origin")),
+        }
+    }
+
+    fn allow(&self, headers: &mut Headers, origin: &HeaderValue) {
+        headers.insert(&header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        if self.credentials {
+            headers.insert(
+                &header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+                &HeaderValue::from_static("true"),
+            );
+        }
+    }
+}
+
+impl Policy for Cors {
+    async fn apply(
+        &self,
+        request: Box<Request>,
+        next: &dyn Handler,
+    ) -> Result<Box<Response>, Error> {
+        if let Some(method) = announced_method(&request) {
+            return self.preflight(&request, &method);
+        }
+        let origin = self.allowed(&request.headers);
+        let dialect = request.dialect();
+        match next.call(request).await {
+            Ok(mut response) => {
+                self.mark(&mut response.headers, origin.as_ref(), dialect);
+                Ok(response)
+            }
+            Err(error) => Err(self.mark_error(error, origin, dialect)),
+        }
+    }
+}
+
+/// None when `*` is among them.
+fn list_unless_any(words: Vec<String>) -> Option<HeaderValue> {
+    match words.iter().any(|word| word == ANY) {
+        true => None,
+        false => HeaderValue::from_str(&words.join(", ")).ok(),
+    }
+}
+
+/// Whether a comma-separated line has this word.
+fn lists(line: &[u8], word: &str) -> bool {
+    line.split(|byte| *byte == b',')
+        .any(|element| element.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,250 @@
+//! `request` and `response`: headers set, added and removed. What they do to bodies is in `body_transform`.
+
+use std::collections::BTreeMap;
+
+use http::header;
+use serde::{Deserialize, Serialize};
+
+use super::body_transform::on_status::{self, OnStatus};
+use super::body_transform::step::{self, Step};
+use super::stack::{Glance, Outcome};
+use super::validate;
+use crate::http::error::Error;
+use crate::http::message::Request;
+use crate::value::ByteSize;
+use crate::value::problem::Problems;
+use crate::value::template::{self, FieldName, HeaderTemplate};
+
+mod apply;
+mod changes;
+mod plan;
+
+use apply::Rendered;
+use changes::{Changes, Value};
+use plan::Plan;
+
+/// `request`
+///
+/// Values are made from the request as it came; then headers are removed, set and added, in that order.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct RequestConfig {
+    /// In place of all values under that name.
+    #[serde(serialize_with = "template::shown")]
+    pub set_headers: BTreeMap<FieldName, HeaderTemplate>,
+    /// Beside the values that are there.
+    #[serde(serialize_with = "template::shown")]
+    pub add_headers: BTreeMap<FieldName, HeaderTemplate>,
+    pub remove_headers: Vec<FieldName>,
+    /// A schema for JSON bodies, as they come.
+    pub validate: Option<validate::Config>,
+    /// Changes of JSON bodies, in order.
+    pub body: Vec<Step>,
+    /// Bytes that a body may have, after decompression. Default: 1 MiB for a body that is read whole, because
+    /// something here looks at it; no limit for one that streams through.
+    pub max_body: Option<ByteSize>,
+    /// Whether a body that is not JSON by its content type is refused, rather than passed unchanged. Default: where it
+    /// would pass the schema unjudged.
+    pub require_json: Option<bool>,
+}
+
+/// `response`
+///
+/// Variables stand for facts of the request, as it was before `request` changed it. Answers that the proxy
+/// makes out of a failure are not touched.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct ResponseConfig {
+    /// In place of all values under that name.
+    #[serde(serialize_with = "template::shown")]
+    pub set_headers: BTreeMap<FieldName, HeaderTemplate>,
+    /// Beside the values that are there.
+    #[serde(serialize_with = "template::shown")]
+    pub add_headers: BTreeMap<FieldName, HeaderTemplate>,
+    pub remove_headers: Vec<FieldName>,
+    /// A schema for the JSON bodies of successes, as the upstream sends them.
+    pub validate: Option<validate::Config>,
+    /// Changes of JSON bodies, in order.
+    pub body: Vec<Step>,
+    /// Bytes that a body may have that is read whole, after decompression. Default: 1 MiB.
+    pub max_body: Option<ByteSize>,
+    /// Whether a body that is not JSON by its content type is refused, rather than passed unchanged. Default: where it
+    /// would pass the schema unjudged.
+    pub require_json: Option<bool>,
+    /// Of which answers the bodies are changed, and have to be JSON if that is required. Default: successes.
+    pub on_status: Option<OnStatus>,
+    /// Whether every answer is put into one shape; see [`super::body_transform::envelope`].
+    pub envelope: bool,
+}
+
+impl RequestConfig {
+    pub(super) fn requires_json(&self) -> bool {
+        self.require_json.unwrap_or(self.validate.is_some())
+    }
+
+    pub(super) fn values(&self) -> impl Iterator<Item = Value> {
+        self.changes().values()
+    }
+
+    pub(super) fn names_upstream(&self) -> bool {
+        self.changes().names_upstream()
+    }
+
+    pub(super) fn check(&self, problems: &mut Problems) {
+        step::check(&self.body, problems);
+        let changes = self.changes();
+        changes.check(problems);
+        for (place, name) in changes.names() {
+            if *name.name() == header::HOST {
+                problems
+                    .error(
+                        &[place[0].as_str(), place[1].as_str()],
+                        "`Host` is not a header to change here",
+                    )
+                    .help("set `rewrite.host` on the route");
+            }
+        }
+    }
+
+    fn changes(&self) -> Changes {
+        let RequestConfig {
+            set_headers,
+            add_headers,
+            remove_headers,
+            validate: _,
+            body: _,
+            max_body: _,
+            require_json: _,
+        } = self.clone();
+        Changes {
+            set: set_headers,
+            add: add_headers,
+            remove: remove_headers,
+        }
+    }
+}
+
+impl ResponseConfig {
+    pub(super) fn values(&self) -> impl Iterator<Item = Value> {
+        self.changes().values()
+    }
+
+    pub(super) fn names_upstream(&self) -> bool {
+        self.changes().names_upstream()
+    }
+
+    pub(super) fn check(&self, problems: &mut Problems) {
+        step::check(&self.body, problems);
+        self.changes().check(problems);
+        let reads = self.validate.is_some() || !self.body.is_empty() || self.envelope;
+        if self.max_body.is_some() && !reads {
+            problems
+                .warning(
+                    &["max_body"],
+                    "this limits nothing: answers are limited only where they are read whole, and nothing here reads them",
+                )
+                .help("it belongs to `validate`, `body` and `envelope`; remove it without one of them");
+        }
+        self.check_statuses(problems);
+    }
+
+    fn check_statuses(&self, problems: &mut Problems) {
+        match &self.on_status {
+            Some(statuses) if statuses.0.is_empty() => {
+                problems
+                    .error(&["on_status"], "this names no answers, so none is changed")
+                    .help("write \"any\", or a list such as [\"2xx\", \"404\"]");
+            }
+            Some(_) if self.body.is_empty() && self.require_json != Some(true) => {
+                problems
+                    .warning(
+                        &["on_status"],
+                        "this says which answers `body` changes, and there is no `body`",
+                    )
+                    .help("remove it; `validate` is for successes, `envelope` for every answer");
+            }
+            Some(_) => {}
+            None => {
+                let removes = |step: &Step| matches!(step, Step::Remove(what) if !what.is_empty());
+                if let Some(index) = self.body.iter().position(removes) {
+                    problems
+                        .warning(
+                            &["body", &index.to_string(), "remove"],
+                            "only successes (2xx) are changed: errors keep what this removes",
+                        )
+                        .help(
+                            "set `on_status = \"any\"` to change errors as well, or `on_status = \"2xx\"` if they have nothing to hide",
+                        );
+                }
+            }
+        }
+    }
+
+    /// The same with what holds where nothing is said.
+    pub(super) fn with_defaults(&mut self) {
+        self.require_json.get_or_insert(self.validate.is_some());
+        self.on_status.get_or_insert_with(on_status::by_default);
+    }
+
+    fn changes(&self) -> Changes {
+        let ResponseConfig {
+            set_headers,
+            add_headers,
+            remove_headers,
+            validate: _,
+            body: _,
+            max_body: _,
+            require_json: _,
+            on_status: _,
+            envelope: _,
+        } = self.clone();
+        Changes {
+            set: set_headers,
+            add: add_headers,
+            remove: remove_headers,
+        }
+    }
+}
+
+/// Changes headers on the way in and on the way back.
+pub(super) struct ChangeHeaders {
+    request: Plan,
+    response: Plan,
+}
+
+impl ChangeHeaders {
+    /// None when nothing is to be changed.
+    pub(super) fn new(
+        request: Option<&RequestConfig>,
+        response: Option<&ResponseConfig>,
+    ) -> Option<Self> {
+        let request = request.map(RequestConfig::changes).unwrap_or_default();
+        let response = response.map(ResponseConfig::changes).unwrap_or_default();
+        let any = !request.is_empty() || !response.is_empty();
+        any.then(|| ChangeHeaders {
+            request: Plan::new(request),
+            response: Plan::new(response),
+        })
+    }
+}
+
+impl Glance for ChangeHeaders {
+    /// The values for the answer, which speak of the request as it came.
+    type Seen<'a> = Rendered;
+
+    fn enter(&self, request: &mut Request) -> Result<Rendered, Error> {
+        let on_the_way_back = self.response.render(request);
+        let on_the_way_in = self.request.render(request);
+        self.request.apply(&on_the_way_in, &mut request.headers);
+        Ok(on_the_way_back)
+    }
+
+    fn leave(&self, rendered: Rendered, outcome: Outcome) -> Outcome {
+        let mut response = outcome?;
+        self.response.apply(&rendered, &mut response.headers);
+        Ok(response)
+    }
+}
+
+#[cfg(test)]
+mod tests;

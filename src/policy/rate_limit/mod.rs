@@ -1,0 +1,316 @@
+//! `rate_limit`: how many requests in a time, for the whole route or for each caller.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, header};
+use metrics::{Counter, counter};
+use serde::de::{self, Deserializer};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::stack::{Build, Glance, Outcome, Shown};
+use crate::http::error::{Error, Reason};
+use crate::http::headers::Headers;
+use crate::http::message::Request;
+use crate::net::timer;
+use crate::value::problem::Problems;
+use crate::value::{self, OneOrMany};
+
+mod bucket;
+mod fields;
+mod key;
+mod spending;
+mod table;
+
+use bucket::TOKEN;
+pub use key::Key;
+use spending::{Facts, Spending};
+use table::{Id, KeyTaken};
+
+/// Where the concurrent parts take their tools from, so that a test can put others in their place.
+mod sync {
+    pub use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+    pub use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+}
+
+/// More requests came than a limit grants.
+pub const RATE_LIMITED: Reason = Reason::new("rate_limited", 429);
+
+/// Counter: requests over a limit, also those that only a shadow limit would have refused. Those that were refused
+/// are in `outrigger_refused_total` with the reason `rate_limited`.
+const LIMITED: &str = "outrigger_rate_limited_total";
+
+/// Limits that one route may have.
+const MOST_LIMITS: usize = 8;
+
+/// `rate_limit`: one limit or a list. All of a list must grant a request, and none is spent when another refuses.
+pub type Config = OneOrMany<Limit>;
+
+/// `rate_limit = { requests = 100, per = "1s", burst = 100, key = "route", shadow = false }`
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Limit {
+    /// How many are granted in the long run.
+    pub requests: NonZeroU32,
+    /// In which time. Default: 1 s.
+    #[serde(default = "one_second", deserialize_with = "long_enough")]
+    pub per: value::Duration,
+    /// How many are granted at once after a pause. Default: as many as `requests`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<NonZeroU32>,
+    /// Requests with the same one are counted together.
+    #[serde(default)]
+    pub key: Key,
+    /// Count what would be refused, and let it pass.
+    #[serde(default)]
+    pub shadow: bool,
+    /// How many keys have a bucket of their own. Above it, new ones share one until some other key has been
+    /// silent for long enough to be as good as new.
+    #[serde(default = "max_keys")]
+    pub max_keys: NonZeroU32,
+    /// Tell callers with each answer what is left, not only when they are refused.
+    #[serde(default)]
+    pub headers: bool,
+}
+
+fn one_second() -> value::Duration {
+    value::Duration::from_secs(1)
+}
+
+fn max_keys() -> NonZeroU32 {
+    const { NonZeroU32::new(10_000).unwrap() }
+}
+
+fn long_enough<'de, D: Deserializer<'de>>(deserializer: D) -> Result<value::Duration, D::Error> {
+    let per = value::Duration::deserialize(deserializer)?;
+    match per.0 < Duration::from_millis(1) {
+        true => Err(de::Error::custom("must be at least \"1ms\"")),
+        false => Ok(per),
+    }
+}
+
+/// What deserializing alone cannot see.
+pub(super) fn check(limits: &Config, problems: &mut Problems) {
+    match limits.0.len() {
+        0 => problems
+            .error(&[], "a list without a limit limits nothing")
+            .help("write `rate_limit = false` to turn it off"),
+        1..=MOST_LIMITS => return,
+        more => problems.error(
+            &[],
+            format!("{more} limits are too many; a route has at most {MOST_LIMITS}"),
+        ),
+    };
+}
+
+/// A claim by which callers are counted, if there is one.
+pub(super) fn claim(limits: &Config) -> Option<&str> {
+    limits.0.iter().find_map(|limit| match &limit.key {
+        Key::Claim(name) => Some(name.as_str()),
+        _ => None,
+    })
+}
+
+/// Whether some limit counts by the identity that a caller has proven.
+pub(super) fn counts_identities(limits: &Config) -> bool {
+    limits
+        .0
+        .iter()
+        .any(|limit| limit.key == Key::ClientIdentity)
+}
+
+/// Refuses requests over a limit.
+pub(super) struct RateLimit {
+    limits: Arc<Limits>,
+    /// Some limit tells what is left with each answer.
+    tells: bool,
+    limited: Counter,
+}
+
+impl RateLimit {
+    pub(super) fn new(config: &Config, build: &mut Build<'_>) -> Self {
+        let facts = build.keep::<Facts>();
+        let limits = config
+            .0
+            .iter()
+            .enumerate()
+            .map(|(index, limit)| {
+                let same_key = |other: &&Limit| other.key == limit.key;
+                let nth = config.0[..index].iter().filter(same_key).count();
+                Spending::new(limit, nth, &facts)
+            })
+            .collect();
+        let limits = Arc::new(Limits(limits));
+        build.show("rate_limit", limits.clone());
+        RateLimit {
+            tells: config.0.iter().any(|limit| limit.headers),
+            limited: counter!(LIMITED, "route" => build.route.clone()),
+            limits,
+        }
+    }
+
+    /// Spends a token of each limit, or says which do not grant one.
+    fn pass(&self, request: &Request) -> Result<Tally, Error> {
+        let mut ids = [0; MOST_LIMITS];
+        for (id, limit) in ids.iter_mut().zip(&*self.limits.0) {
+            *id = limit.id(request);
+        }
+        let tally = self.spend(&ids, timer::now());
+        if tally.over != 0 {
+            self.limited.increment(1);
+        }
+        match tally.refused {
+            true => Err(self.refusal(&tally)),
+            false => Ok(tally),
+        }
+    }
+
+    fn spend(&self, ids: &[Id; MOST_LIMITS], now: Instant) -> Tally {
+        let mut tally = Tally::default();
+        if let [only] = &*self.limits.0 {
+            match only.take(ids[0], only.count(now)) {
+                Ok(taken) => tally.owed[0] = taken.taken.owed,
+                Err(owed) => tally.over(0, only, owed),
+            }
+            return tally;
+        }
+        let mut counts = [0; MOST_LIMITS];
+        for (i, limit) in self.limits.0.iter().enumerate() {
+            counts[i] = limit.count(now);
+            let owed = limit.owed(ids[i], counts[i]);
+            tally.owed[i] = owed;
+            if owed + TOKEN > limit.burst {
+                tally.over(i, limit, owed);
+            }
+        }
+        if tally.refused {
+            return tally;
+        }
+        let mut taken: [Option<KeyTaken>; MOST_LIMITS] = [None; MOST_LIMITS];
+        for (i, limit) in self.limits.0.iter().enumerate() {
+            if tally.is_over(i) {
+                continue;
+            }
+            match limit.take(ids[i], counts[i]) {
+                Ok(token) => {
+                    tally.owed[i] = token.taken.owed;
+                    taken[i] = Some(token);
+                }
+                Err(owed) => tally.over(i, limit, owed),
+            }
+            if tally.refused {
+                // Another request took what was left there between the two looks.
+                for (before, token) in taken.iter().enumerate() {
+                    if let Some(token) = *token {
+                        let limit = &self.limits.0[before];
+                        tally.owed[before] -= TOKEN;
+                        limit.give_back(ids[before], token, limit.count(Instant::now()));
+                    }
+                }
+                break;
+            }
+        }
+        tally
+    }
+
+    fn refusal(&self, tally: &Tally) -> Error {
+        let enforced = || {
+            self.limits
+                .0
+                .iter()
+                .enumerate()
+                .filter(|(_, l)| !l.shadow())
+        };
+        let wait = enforced()
+            .filter(|(i, _)| tally.is_over(*i))
+            .map(|(i, limit)| {
+                let missing = (tally.owed[i] + TOKEN).saturating_sub(limit.burst);
+                fields::seconds(missing, limit.rate)
+            })
+            .max();
+        let wait = HeaderValue::from(wait.unwrap_or_default().max(1));
+        let (left, policies) = self.told(tally, |limit| !limit.shadow());
+        Error::new(
+            RATE_LIMITED,
+            "more requests than the route's rate limit grants",
+        )
+        .with_header(header::RETRY_AFTER, wait)
+        .with_header(fields::RATE_LIMIT, left)
+        .with_header(fields::RATE_LIMIT_POLICY, policies)
+    }
+
+    fn tell(&self, tally: &Tally, headers: &mut Headers) {
+        let (left, policies) = self.told(tally, |limit| limit.config.headers);
+        headers.append(&fields::RATE_LIMIT, &left);
+        headers.append(&fields::RATE_LIMIT_POLICY, &policies);
+    }
+
+    /// The values of `RateLimit` and `RateLimit-Policy`.
+    fn told(&self, tally: &Tally, which: impl Fn(&Spending) -> bool) -> (HeaderValue, HeaderValue) {
+        let (mut left, mut policies) = (String::new(), Vec::new());
+        for (limit, owed) in self.limits.0.iter().zip(tally.owed) {
+            if which(limit) {
+                fields::add(&mut left, &limit.name, owed, limit.burst, limit.rate);
+                policies.push(limit.policy.as_str());
+            }
+        }
+        (fields::value(&left), fields::value(&policies.join(", ")))
+    }
+}
+
+impl Glance for RateLimit {
+    /// Nothing, unless it is to be told.
+    type Seen<'a> = Option<Box<Tally>>;
+
+    fn enter(&self, request: &mut Request) -> Result<Self::Seen<'_>, Error> {
+        let tally = self.pass(request)?;
+        Ok(self.tells.then(|| Box::new(tally)))
+    }
+
+    fn leave(&self, tally: Self::Seen<'_>, outcome: Outcome) -> Outcome {
+        let mut response = outcome?;
+        if let Some(tally) = tally {
+            self.tell(&tally, &mut response.headers);
+        }
+        Ok(response)
+    }
+}
+
+/// The limits of a route.
+struct Limits(Box<[Spending]>);
+
+impl Shown for Limits {
+    fn state(&self) -> Value {
+        self.0.iter().map(Spending::state).collect()
+    }
+}
+
+/// What the limits said to one request.
+#[derive(Default)]
+pub(super) struct Tally {
+    /// What the bucket of each owes, after the request.
+    owed: [u64; MOST_LIMITS],
+    /// A bit for each limit that does not grant it, also if it is a shadow.
+    over: u8,
+    refused: bool,
+}
+
+impl Tally {
+    fn over(&mut self, index: usize, limit: &Spending, owed: u64) {
+        self.owed[index] = owed;
+        self.over |= 1 << index;
+        self.refused |= !limit.shadow();
+    }
+
+    fn is_over(&self, index: usize) -> bool {
+        self.over & 1 << index != 0
+    }
+}
+
+#[cfg(test)]
+mod races;
+#[cfg(test)]
+mod tests;

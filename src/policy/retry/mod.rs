@@ -1,0 +1,383 @@
+//! `retry`: failed requests are sent again, as far as that is safe and the route can afford it.
+//!
+//! What is sent again begins from the start of its body, so only as much of it is kept as `max_body` says. Once the
+//! head of an answer is on its way to the caller, nothing is sent again.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::{Method, header};
+use http_body_util::BodyExt;
+use metrics::{Counter, counter};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::replay::{Replay, take_back};
+use super::stack::{Build, Glance, Handler, Outcome, Policy, Shown};
+use super::timeout;
+use crate::http::body::Body;
+use crate::http::message::{Request, Response};
+use crate::value::problem::Problems;
+use crate::value::{ByteSize, Duration};
+
+mod attempts;
+mod budget;
+mod class;
+mod hedge;
+mod method;
+
+use budget::Budget;
+pub use class::Class;
+pub use hedge::HedgeAfter;
+use hedge::Latencies;
+pub use method::MethodName;
+
+const RETRIES: &str = "outrigger_retries_total";
+const EXHAUSTED: &str = "outrigger_retry_budget_exhausted_total";
+
+/// The longest wait that an upstream may ask for by `Retry-After` where no limit on the request says more.
+const LONGEST_WAIT: Length = Length::from_secs(30);
+/// So much of the answer that is thrown away is read, so that its connection can be used again.
+const DRAINED: u64 = 64 << 10;
+
+type Length = std::time::Duration;
+
+/// `retry`
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// How often a request is sent again at most, beside the first time: 1 to 10.
+    pub attempts: u32,
+    /// The failures after which it is: `connect-failure`, `refused-stream` (the upstream did not look at it),
+    /// `reset-before-response`, a status from 400 on, `5xx`, or the status of a gRPC call such as
+    /// `grpc:unavailable`, as far as it comes without a message before it. A `per_try_timeout` that is over counts as 504.
+    pub on: Vec<Class>,
+    /// The longest that one attempt may take to the head of its answer, from when its body has gone out. Default: as
+    /// long as `timeout` leaves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_try_timeout: Option<Duration>,
+    /// The wait before a retry is drawn between none and this, twice this before the second, and so on. An upstream
+    /// may ask for more by `Retry-After`, and gets it if the request's time allows; else its answer is passed on.
+    pub backoff: Duration,
+    /// The longest that is drawn.
+    pub max_backoff: Duration,
+    /// Retries per request that the route can afford, over all its requests: up to 1. Beside them it has a reserve of
+    /// 20, to which two come back each second.
+    pub budget: f64,
+    /// A larger body streams through as any other; the request is then not sent again.
+    pub max_body: ByteSize,
+    /// Methods that may be sent again though they may have been processed. `connect-failure` and `refused-stream`
+    /// apply to all methods, and `grpc:` to all gRPC calls.
+    pub methods: Vec<MethodName>,
+    /// Sends a request of `methods` once more, to another endpoint, when its answer takes longer than this, and takes
+    /// the first good answer of the two: a duration, or `"p95"` of the route's own latency. Default: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hedge_after: Option<HedgeAfter>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            attempts: 2,
+            on: Class::by_default(),
+            per_try_timeout: None,
+            backoff: Duration::from_millis(25),
+            max_backoff: Duration::from_millis(250),
+            budget: 0.2,
+            max_body: ByteSize(64 << 10),
+            methods: MethodName::idempotent(),
+            hedge_after: None,
+        }
+    }
+}
+
+impl Config {
+    pub(super) fn check(&self, problems: &mut Problems) {
+        if !(1..=10).contains(&self.attempts) {
+            problems
+                .error(&["attempts"], "must be from 1 to 10")
+                .help("write `retry = false` to send nothing again");
+        }
+        if self.on.is_empty() {
+            problems
+                .error(&["on"], "without a failure nothing is sent again")
+                .help("write `retry = false` for that, or leave `on` out");
+        }
+        if self.per_try_timeout.is_some_and(|limit| limit.0.is_zero()) {
+            problems.error(&["per_try_timeout"], "no answer can be that fast");
+        }
+        if self.max_backoff < self.backoff {
+            problems
+                .error(&["max_backoff"], "max_backoff is shorter than backoff")
+                .related(&["backoff"], "this");
+        }
+        if !(self.budget > 0.0 && self.budget <= 1.0) {
+            problems
+                .error(&["budget"], "must be above 0 and at most 1")
+                .help("0.2 allows one retry for five requests");
+        }
+        if self.methods.is_empty() {
+            problems
+                .error(&["methods"], "names no method")
+                .help("leave it out for the idempotent ones");
+        }
+        if self.hedge_after == Some(HedgeAfter::Length(Duration::from_secs(0))) {
+            problems
+                .error(&["hedge_after"], "must be longer than 0")
+                .help("else every request is sent twice");
+        }
+    }
+}
+
+/// What outlives a reload.
+#[derive(Default)]
+struct Facts {
+    budget: Budget,
+    latencies: Latencies,
+}
+
+impl Shown for Facts {
+    fn state(&self) -> serde_json::Value {
+        let p95 = self.latencies.p95();
+        serde_json::json!({
+            "budget_left": self.budget.left(),
+            "p95_seconds": p95.map(|length| length.as_secs_f64()),
+        })
+    }
+}
+
+/// Sends failed requests again.
+pub(super) struct Retry<G = ()> {
+    /// Looks at each attempt.
+    each: G,
+    /// An attempt may be cut before it has an outcome.
+    cuts: bool,
+    config: Config,
+    on: Vec<(Class, Counter)>,
+    hedges: Counter,
+    exhausted: Counter,
+    facts: Arc<Facts>,
+}
+
+/// Which classes apply to a request.
+#[derive(Clone, Copy)]
+struct Kind {
+    /// Its method is one of `methods`.
+    listed: bool,
+    grpc: bool,
+}
+
+impl Retry {
+    pub(super) fn new(config: &Config, build: &mut Build<'_>) -> Self {
+        let route = build.route.to_string();
+        let retries =
+            |reason: String| counter!(RETRIES, "route" => route.clone(), "reason" => reason);
+        let facts: Arc<Facts> = build.keep();
+        build.show("retry", facts.clone());
+        Retry {
+            on: config
+                .on
+                .iter()
+                .map(|class| (*class, retries(class.to_string())))
+                .collect(),
+            hedges: retries("hedge".to_owned()),
+            exhausted: counter!(EXHAUSTED, "route" => route.clone()),
+            cuts: config.per_try_timeout.is_some() || config.hedge_after.is_some(),
+            config: config.clone(),
+            facts,
+            each: (),
+        }
+    }
+
+    /// The same with each attempt looked at by `each`.
+    pub(super) fn judging_each<G: Glance>(self, each: G) -> Retry<G> {
+        let Retry {
+            each: (),
+            cuts,
+            config,
+            on,
+            hedges,
+            exhausted,
+            facts,
+        } = self;
+        Retry {
+            each,
+            cuts,
+            config,
+            on,
+            hedges,
+            exhausted,
+            facts,
+        }
+    }
+}
+
+impl<G: Glance> Retry<G> {
+    fn kind(&self, request: &Request) -> Kind {
+        let by_grpc_status = self.on.iter().any(|(class, _)| class.is_grpc());
+        Kind {
+            listed: self.lists(&request.method),
+            grpc: by_grpc_status && request.dialect().is_grpc(),
+        }
+    }
+
+    fn lists(&self, method: &Method) -> bool {
+        self.config.methods.iter().any(|listed| listed.0 == *method)
+    }
+
+    /// The class of a failure that is worth another attempt, with its counter.
+    fn class_of(&self, outcome: &Outcome, kind: Kind) -> Option<&Counter> {
+        let outcome = outcome.as_deref();
+        // As nearly all are.
+        if outcome.is_ok_and(|response| response.status.is_success() && !kind.grpc) {
+            return None;
+        }
+        // What a route answers itself it would only answer again.
+        if outcome.is_ok_and(|response| response.served_by.is_none()) {
+            return None;
+        }
+        let applies = |class: Class| {
+            class.is_safe()
+                || if class.is_grpc() {
+                    kind.grpc
+                } else {
+                    kind.listed
+                }
+        };
+        let mut classes = self.on.iter();
+        let found = classes.find(|(class, _)| applies(*class) && class.has(outcome));
+        found.map(|(_, counter)| counter)
+    }
+
+    /// All that follows on a first failure.
+    async fn again(&self, failed: Failed, kind: Kind, next: &dyn Handler) -> Outcome {
+        let Failed {
+            mut outcome,
+            replay,
+            until,
+        } = failed;
+        for nth in 0..self.config.attempts {
+            let Some(counter) = self.class_of(&outcome, kind) else {
+                break;
+            };
+            let Some(wait) = self.wait(&outcome, until, nth) else {
+                break;
+            };
+            let back = take_back(&mut outcome);
+            if !replay.is_possible(back.as_deref()) || !self.afford() {
+                break;
+            }
+            let Some(request) = again(&replay, back) else {
+                break;
+            };
+            let_go(outcome, wait).await;
+            counter.increment(1);
+            outcome = self.attempt(request, &replay, next).await;
+        }
+        outcome
+    }
+
+    /// How long to wait before the `nth` retry, from 0; None when the request's time, `until`, does not allow it.
+    fn wait(&self, outcome: &Outcome, until: Option<Instant>, nth: u32) -> Option<Length> {
+        let grown = self.config.backoff.0.saturating_mul(1 << nth.min(16));
+        let drawn = grown
+            .min(self.config.max_backoff.0)
+            .mul_f32(fastrand::f32());
+        let asked = outcome
+            .as_ref()
+            .ok()
+            .and_then(|response| retry_after(response));
+        let wait = drawn.max(asked.unwrap_or_default());
+        let room = match until {
+            Some(until) => until.saturating_duration_since(Instant::now()),
+            None => LONGEST_WAIT,
+        };
+        (wait < room).then_some(wait)
+    }
+
+    fn afford(&self) -> bool {
+        let affords = self.facts.budget.withdraw();
+        if !affords {
+            self.exhausted.increment(1);
+        }
+        affords
+    }
+}
+
+impl<G: Glance> Policy for Retry<G> {
+    async fn apply(&self, mut request: Box<Request>, next: &dyn Handler) -> Outcome {
+        self.facts.budget.deposit(self.config.budget);
+        let kind = self.kind(&request);
+        let limits = [request.context.deadline, request.context.head_by];
+        let until = limits.into_iter().flatten().min();
+        // Of every method, as some failures say that the upstream has not looked at the request.
+        let max_body = self.config.max_body.0;
+        let (outcome, replay) = match self.cuts {
+            false => {
+                let replay = Replay::keep(&mut request, max_body);
+                (self.once(request, next).await, replay)
+            }
+            true => {
+                let replay = Replay::copy(&mut request, max_body);
+                let outcome = Box::pin(self.first(request, &replay, kind, next)).await;
+                (outcome, replay)
+            }
+        };
+        if self.class_of(&outcome, kind).is_none() {
+            return outcome;
+        }
+        let failed = Failed {
+            outcome,
+            replay,
+            until,
+        };
+        Box::pin(self.again(failed, kind, next)).await
+    }
+}
+
+/// A first attempt that failed in a way that is worth another.
+struct Failed {
+    outcome: Outcome,
+    replay: Replay,
+    /// When the head of the answer must be here.
+    until: Option<Instant>,
+}
+
+fn again(replay: &Replay, back: Option<Box<Request>>) -> Option<Box<Request>> {
+    let mut request = replay.again(back)?;
+    timeout::tell_time_left(&mut request);
+    Some(request)
+}
+
+/// Waits, and reads meanwhile what is left of a failed answer, so that its connection can be used again.
+async fn let_go(outcome: Outcome, wait: Length) {
+    let until = Instant::now() + wait;
+    if let Ok(response) = outcome {
+        // Not to the end within the wait: the connection closes with it.
+        let _ = tokio::time::timeout_at(until, drain(response.body)).await;
+    }
+    tokio::time::sleep_until(until).await;
+}
+
+async fn drain(mut body: Body) {
+    let mut read = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        read += frame.data_ref().map_or(0, |data| data.len() as u64);
+        if read > DRAINED {
+            return;
+        }
+    }
+}
+
+/// RFC 9110, section 10.2.3: a number of seconds, or a date.
+fn retry_after(response: &Response) -> Option<Length> {
+    let value = response.headers.get_str(&header::RETRY_AFTER)?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Length::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests;

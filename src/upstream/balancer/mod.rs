@@ -1,0 +1,206 @@
+//! Which endpoint takes the next request.
+//!
+//! `peak-ewma` and `least-request` draw two endpoints and take the better one: the power of two choices
+//! (Mitzenmacher, 2001) comes near the best of all without looking at all, and workers that see the same facts at
+//! the same time do not all run to the same endpoint. `hash` is weighted rendezvous hashing (Thaler and Ravishankar,
+//! 1998; weights as in Schindelhauer and Schomaker, 2005): only the callers of an endpoint that goes move, and
+//! those of one that is unavailable spread over the others.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::endpoint::Endpoint;
+use super::endpoint_list::{EndpointList, Listed};
+use super::hash_key::{HashKey, mix};
+
+/// `balancer`
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum BalancerConfig {
+    /// The one that promises the fastest answer, by its latency and what it has to do already.
+    #[default]
+    PeakEwma,
+    /// The one with fewer requests in flight.
+    LeastRequest,
+    /// One after the other.
+    RoundRobin,
+    /// Any.
+    Random,
+    /// The same one for the same caller, as long as it is there.
+    Hash(HashKey),
+}
+
+/// Picks endpoints.
+pub struct Balancer {
+    config: BalancerConfig,
+    turn: AtomicUsize,
+}
+
+impl Balancer {
+    pub fn new(config: BalancerConfig) -> Self {
+        Balancer {
+            config,
+            // Sidecars that start together must not all begin with the same endpoint.
+            turn: AtomicUsize::new(fastrand::u16(..).into()),
+        }
+    }
+
+    /// An endpoint of `list` for which `usable` holds. `key` is what [`HashKey::of`] made of the request; without
+    /// one, hashing picks at random.
+    pub fn pick<'a>(
+        &self,
+        list: &'a EndpointList,
+        key: Option<u64>,
+        now: Instant,
+        usable: impl Fn(&Listed) -> bool,
+    ) -> Option<&'a Arc<Endpoint>> {
+        if let [only] = list.entries() {
+            return usable(only).then_some(&only.endpoint);
+        }
+        let index = self.pick_from(&Choice { list, usable }, key, now);
+        index.map(|index| &list.entries()[index].endpoint)
+    }
+
+    fn pick_from(
+        &self,
+        choice: &Choice<'_, impl Fn(&Listed) -> bool>,
+        key: Option<u64>,
+        now: Instant,
+    ) -> Option<usize> {
+        match (&self.config, key) {
+            (BalancerConfig::PeakEwma, _) => choice.better_of_two(|list, first, second| {
+                let cost = |index: usize| {
+                    let load = &list.entries()[index].endpoint.load;
+                    load.cost(now, list.share(index))
+                };
+                // With weights the draw already says who should have the request; latencies that differ by chance
+                // must not undo it.
+                let margin = if list.is_even() { 1.0 } else { 2.0 };
+                cost(second) * margin < cost(first)
+            }),
+            (BalancerConfig::LeastRequest, _) => choice.better_of_two(|list, first, second| {
+                let [first, second] = [first, second].map(|index| &list.entries()[index]);
+                let in_flight = |entry: &Listed| entry.endpoint.load.in_flight() as u64;
+                in_flight(second) * u64::from(first.weight)
+                    < in_flight(first) * u64::from(second.weight)
+            }),
+            (BalancerConfig::RoundRobin, _) => choice.in_turn(&self.turn),
+            (BalancerConfig::Random, _) | (BalancerConfig::Hash(_), None) => choice.draw(),
+            (BalancerConfig::Hash(_), Some(key)) => choice.nearest(key),
+        }
+    }
+}
+
+/// The entries of a list that may be picked now.
+struct Choice<'a, U> {
+    list: &'a EndpointList,
+    usable: U,
+}
+
+impl<U: Fn(&Listed) -> bool> Choice<'_, U> {
+    /// Draws two by weight. `better(list, first, second)` says whether the second is better.
+    fn better_of_two(&self, better: impl Fn(&EndpointList, usize, usize) -> bool) -> Option<usize> {
+        let first = self.draw()?;
+        match self.draw_beside(first) {
+            Some(second) if better(self.list, first, second) => Some(second),
+            _ => Some(first),
+        }
+    }
+
+    /// One by weight.
+    fn draw(&self) -> Option<usize> {
+        if self.list.entries().is_empty() {
+            return None;
+        }
+        // Nearly always every entry is usable, and the first draw hits.
+        let index = self.list.at(fastrand::u64(..self.list.total()));
+        match self.is_usable(index) {
+            true => Some(index),
+            false => self.draw_slowly(None),
+        }
+    }
+
+    /// One by weight that is not `taken`.
+    fn draw_beside(&self, taken: usize) -> Option<usize> {
+        let span = self.list.span(taken);
+        let others = self.list.total() - (span.end - span.start);
+        if others == 0 {
+            return None;
+        }
+        let point = fastrand::u64(..others);
+        let point = match point < span.start {
+            true => point,
+            false => point + (span.end - span.start),
+        };
+        let index = self.list.at(point);
+        match self.is_usable(index) {
+            true => Some(index),
+            false => self.draw_slowly(Some(taken)),
+        }
+    }
+
+    /// One by weight, looking at all.
+    fn draw_slowly(&self, taken: Option<usize>) -> Option<usize> {
+        let candidates = || self.usable().filter(|(index, _)| Some(*index) != taken);
+        let total: u64 = candidates().map(|(_, entry)| u64::from(entry.weight)).sum();
+        if total == 0 {
+            return None;
+        }
+        let mut point = fastrand::u64(..total);
+        for (index, entry) in candidates() {
+            match point.checked_sub(entry.weight.into()) {
+                None => return Some(index),
+                Some(rest) => point = rest,
+            }
+        }
+        // Reached when an endpoint became unavailable since the sum was made.
+        candidates().next().map(|(index, _)| index)
+    }
+
+    /// The next in turn. A turn that falls on an unusable one is used up, so that its load spreads over all others
+    /// and not on its neighbour alone.
+    fn in_turn(&self, turn: &AtomicUsize) -> Option<usize> {
+        if self.list.entries().is_empty() {
+            return None;
+        }
+        (0..2 * self.list.entries().len())
+            .map(|_| self.list.in_turn(turn.fetch_add(1, Ordering::Relaxed)))
+            .find(|&index| self.is_usable(index))
+            .or_else(|| self.draw_slowly(None))
+    }
+
+    /// The one that wins the race of all for `key`. The exponential variate of rate `weight` that comes first wins
+    /// with a chance in proportion to its weight.
+    fn nearest(&self, key: u64) -> Option<usize> {
+        let drawn = |entry: &Listed| mix(key ^ entry.endpoint.hash);
+        if self.list.is_even() {
+            // The same winner as below, without the logarithms.
+            let nearest = self.usable().max_by_key(|(_, entry)| drawn(entry));
+            return nearest.map(|(index, _)| index);
+        }
+        let time = |entry: &Listed| {
+            // 53 bits, the precision of an f64, in (0, 1].
+            let uniform = ((drawn(entry) >> 11) + 1) as f64 / (1u64 << 53) as f64;
+            -uniform.ln() / f64::from(entry.weight)
+        };
+        self.usable()
+            .map(|(index, entry)| (time(entry), index))
+            .min_by(|a, b| a.0.total_cmp(&b.0))
+            .map(|(_, index)| index)
+    }
+
+    fn is_usable(&self, index: usize) -> bool {
+        (self.usable)(&self.list.entries()[index])
+    }
+
+    fn usable(&self) -> impl Iterator<Item = (usize, &Listed)> {
+        let entries = self.list.entries().iter().enumerate();
+        entries.filter(|(_, entry)| (self.usable)(entry))
+    }
+}
+
+#[cfg(test)]
+mod tests;

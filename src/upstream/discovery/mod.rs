@@ -1,0 +1,277 @@
+//! From configured endpoints to addresses, and after them as they change.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::task::AbortHandle;
+
+use super::connector::Address;
+use super::endpoint_set::{EndpointSet, Resolved};
+use super::knowledge::Knowledge;
+use super::resolve::{Failure, Resolution, Resolve, resolve};
+use super::target::{EndpointConfig, Target};
+use crate::value::Name;
+
+/// `discovery`
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Discovery {
+    /// Host names stand for all their A and AAAA records.
+    #[default]
+    Dns,
+    /// Names of services stand for what their SRV records of the lowest priority number say.
+    Srv,
+    /// IP addresses only.
+    Static,
+}
+
+/// A name is asked for again after its TTL, but neither sooner nor later than this.
+const MIN_TTL: Duration = Duration::from_secs(5);
+const MAX_TTL: Duration = Duration::from_secs(60);
+
+/// After a failure: the first wait, doubled each time up to the longest, less up to a half by chance.
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(16);
+
+/// What follows the names of an upstream for as long as it exists.
+pub struct Follower {
+    endpoints: Vec<EndpointConfig>,
+    discovery: Discovery,
+    shared: Arc<Shared>,
+    tasks: Vec<AbortHandle>,
+}
+
+struct Shared {
+    upstream: Name,
+    set: EndpointSet,
+    /// Endpoints of an earlier config serve at first.
+    seeded: bool,
+    sources: Mutex<Vec<Source>>,
+}
+
+/// An entry of `endpoints`, and where it led last.
+struct Source {
+    target: Target,
+    weight: u32,
+    /// The last good answer; its weights are within this source. None until there was one.
+    answer: Option<Vec<Resolved>>,
+    /// What that answer was made of.
+    knowledge: Knowledge,
+    /// Whether it was resolved once, well or badly.
+    tried: bool,
+}
+
+impl Follower {
+    /// Follows `endpoints`. What `old` knows serves until it is known better. Must be called within a runtime; the
+    /// tasks end with the follower.
+    pub fn start(
+        upstream: &Name,
+        endpoints: &[EndpointConfig],
+        discovery: Discovery,
+        old: Option<&Follower>,
+        resolver: &Arc<dyn Resolve>,
+    ) -> Self {
+        let list = old.map(|old| old.set().load_full()).unwrap_or_default();
+        let sources = sources(upstream, endpoints, discovery, old);
+        let names: Vec<(usize, Target)> = sources
+            .iter()
+            .enumerate()
+            .filter(|(_, source)| !source.tried)
+            .map(|(place, source)| (place, source.target.clone()))
+            .collect();
+        let shared = Arc::new(Shared {
+            upstream: upstream.clone(),
+            seeded: !list.entries().is_empty(),
+            set: EndpointSet::new(list),
+            sources: Mutex::new(sources),
+        });
+        shared.publish(|_| ());
+        let tasks = names
+            .into_iter()
+            .map(|(place, target)| {
+                let task = follow(shared.clone(), place, target, resolver.clone());
+                tokio::spawn(task).abort_handle()
+            })
+            .collect();
+        Follower {
+            endpoints: endpoints.to_vec(),
+            discovery,
+            shared,
+            tasks,
+        }
+    }
+
+    /// Whether it follows exactly these already.
+    pub fn follows(&self, endpoints: &[EndpointConfig], discovery: Discovery) -> bool {
+        self.endpoints == endpoints && self.discovery == discovery
+    }
+
+    pub fn set(&self) -> &EndpointSet {
+        &self.shared.set
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+fn sources(
+    upstream: &Name,
+    endpoints: &[EndpointConfig],
+    discovery: Discovery,
+    old: Option<&Follower>,
+) -> Vec<Source> {
+    let known = old.map(|old| old.shared.sources());
+    let last = |target: &Target| {
+        let mut known = known.iter().flat_map(|sources| sources.iter());
+        let source = known.find(|s| s.target == *target)?;
+        Some((source.answer.clone(), source.knowledge.clone()))
+    };
+    let source = |entry: &EndpointConfig| {
+        let target = entry
+            .target(discovery)
+            // A config that was checked has no such entry.
+            .inspect_err(|mistake| tracing::error!(upstream = upstream.as_str(), "{mistake}"))
+            .ok()?;
+        let fixed = match &target {
+            Target::Ip(address) => Some(Address::Tcp(*address)),
+            Target::Unix(path) => Some(Address::Unix(path.clone())),
+            Target::Host { .. } | Target::Service(_) => None,
+        };
+        let tried = fixed.is_some();
+        let (answer, knowledge) = match fixed {
+            Some(address) => {
+                let answer = vec![Resolved::new(address, target.host_header(), 1)];
+                (Some(answer), Knowledge::default())
+            }
+            None => last(&target).unwrap_or_default(),
+        };
+        Some(Source {
+            target,
+            weight: entry.weight,
+            answer,
+            knowledge,
+            tried,
+        })
+    };
+    endpoints.iter().filter_map(source).collect()
+}
+
+impl Shared {
+    /// Changes the sources, and the endpoints with them.
+    fn publish<T>(&self, change: impl FnOnce(&mut Vec<Source>) -> T) -> T {
+        let mut sources = self.sources();
+        let result = change(&mut sources);
+        let resolved: Vec<Resolved> = sources.iter().flat_map(Source::resolved).collect();
+        // Endpoints of an earlier config stay until every new name had its chance, and while none is known.
+        let all_had = |chance: fn(&Source) -> bool| sources.iter().all(chance);
+        if !resolved.is_empty() && (!self.seeded || all_had(|s| s.tried || s.answer.is_some())) {
+            self.set.update(&resolved);
+        }
+        if all_had(|source| source.tried) {
+            self.set.settle();
+        }
+        result
+    }
+
+    fn sources(&self) -> MutexGuard<'_, Vec<Source>> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Source {
+    fn succeed(&mut self, answer: Vec<Resolved>, knowledge: Knowledge) {
+        self.tried = true;
+        self.answer = Some(answer);
+        self.knowledge = knowledge;
+    }
+
+    /// Keeps the last good answer; says whether there is one.
+    fn fail(&mut self) -> bool {
+        self.tried = true;
+        self.answer.is_some()
+    }
+
+    fn resolved(&self) -> impl Iterator<Item = Resolved> {
+        let weight = self.weight;
+        self.answer.iter().flatten().map(move |resolved| Resolved {
+            weight: resolved.weight.saturating_mul(weight),
+            ..resolved.clone()
+        })
+    }
+}
+
+/// Resolves one name again and again.
+async fn follow(shared: Arc<Shared>, place: usize, target: Target, resolver: Arc<dyn Resolve>) {
+    let mut failures = 0;
+    loop {
+        let mut knowledge = shared.sources()[place].knowledge.clone();
+        let wait = match resolve(&target, &*resolver, &mut knowledge).await {
+            Ok(Resolution {
+                records,
+                ttl,
+                failure,
+            }) => {
+                shared.publish(|sources| sources[place].succeed(records, knowledge));
+                let lasts = ttl.clamp(MIN_TTL, MAX_TTL);
+                match failure {
+                    None => {
+                        if failures > 0 {
+                            let upstream = shared.upstream.as_str();
+                            tracing::info!(upstream, "{target} resolves again");
+                        }
+                        failures = 0;
+                        lasts
+                    }
+                    Some(failure) => {
+                        failures += 1;
+                        report(&shared.upstream, &target, &failure, failures, IN_PART);
+                        backoff(failures).min(lasts)
+                    }
+                }
+            }
+            Err(failure) => {
+                let known = shared.publish(|sources| sources[place].fail());
+                failures += 1;
+                let meanwhile = if known { LAST_STAY } else { NONE };
+                report(&shared.upstream, &target, &failure, failures, meanwhile);
+                backoff(failures)
+            }
+        };
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// What a failure means for requests.
+const IN_PART: &str = "the rest of its addresses is in use, with what was known of this part";
+const LAST_STAY: &str = "its last addresses stay in use";
+const NONE: &str = "it has no addresses";
+
+/// Warns once for each row of failures: the proxy asks often.
+fn report(upstream: &Name, target: &Target, failure: &Failure, failures: u32, meanwhile: &str) {
+    let upstream = upstream.as_str();
+    let how = if meanwhile == IN_PART {
+        "resolves only in part"
+    } else {
+        "does not resolve"
+    };
+    match failures {
+        1 => tracing::warn!(upstream, "{target} {how}: {failure}; {meanwhile}"),
+        _ => tracing::debug!(upstream, failures, "{target} {how}: {failure}"),
+    }
+}
+
+fn backoff(failures: u32) -> Duration {
+    let longest = FIRST_BACKOFF
+        .saturating_mul(1 << (failures - 1).min(8))
+        .min(LONGEST_BACKOFF);
+    longest.mul_f32(1.0 - fastrand::f32() / 2.0)
+}
+
+#[cfg(test)]
+mod tests;
