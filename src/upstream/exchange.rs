@@ -5,13 +5,12 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use http_body::Body as _;
 
-use super::endpoint::Endpoint;
-use super::multiplexed::Lent;
-use super::outlier::{Verdict, failed_in_trailers};
-use super::pool::Wanted;
-use super::terms::Secure;
+use super::endpoints::endpoint::Endpoint;
+use super::health::outlier::{Verdict, failed_in_trailers};
+use super::transport::multiplexed::Lent;
+use super::transport::pool::Wanted;
+use super::transport::terms::Secure;
 use super::trial::Trial;
-use super::{Admission, LoadGuard, Protocol, Upstream};
 use crate::codec::h1;
 use crate::http::body::{Body, End, Guard};
 use crate::http::error::{
@@ -21,6 +20,7 @@ use crate::http::message::{Request, Response};
 use crate::net::timer;
 use crate::tls::outbound::Offer;
 use crate::tls::words;
+use crate::upstream::{Admission, LoadGuard, Protocol, Upstream};
 
 /// What is sent once more, at once, without the route's policies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

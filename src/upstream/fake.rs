@@ -11,10 +11,10 @@ use http::uri::PathAndQuery;
 use http::{Method, Version};
 use tokio::time::Instant;
 
-use super::connector::Address;
-use super::endpoint::Endpoint;
-use super::endpoint_list::{EndpointList, Listed};
-use super::resolve::{Addresses, Answer, Failure, Found, Known, Resolve, Service};
+use super::endpoints::endpoint::Endpoint;
+use super::endpoints::list::{EndpointList, Listed};
+use super::endpoints::resolve::{Addresses, Answer, Failure, Found, Known, Resolve, Service};
+use super::transport::connector::Address;
 use crate::http::body::Body;
 use crate::http::headers::Headers;
 use crate::http::message::Captures;

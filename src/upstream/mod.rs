@@ -5,67 +5,45 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-mod admission;
-mod balancer;
-mod connector;
-mod discovery;
-mod endpoint;
-mod endpoint_list;
-mod endpoint_set;
+mod balance;
+mod endpoints;
 mod exchange;
 #[cfg(test)]
 mod fake;
-mod hash_key;
 mod health;
-mod hosts_file;
-mod knowledge;
-mod last_error;
-mod load;
 mod metrics;
-mod multiplexed;
-mod name_servers;
-mod odd_lines;
-mod outlier;
-mod picking;
-mod pool;
 mod report;
-mod reread;
-mod resolv_conf;
-mod resolve;
-mod search;
-mod standing;
-mod system_resolver;
-mod target;
-mod terms;
+mod transport;
 mod trial;
 
-pub use admission::Admission;
-pub use balancer::BalancerConfig;
-pub use connector::Address;
-pub use discovery::Discovery;
-pub use endpoint::Endpoint;
+pub use balance::admission::Admission;
+pub use balance::balancer::BalancerConfig;
+pub use balance::hash_key::HashKey;
+pub use balance::load::LoadGuard;
+pub use balance::picking::State;
+pub use endpoints::discovery::Discovery;
+pub use endpoints::endpoint::Endpoint;
+pub use endpoints::entry::EndpointConfig;
+pub use endpoints::resolve::{Known, Resolve};
+pub use endpoints::system_resolver::SystemResolver;
 pub use exchange::Resend;
-pub use hash_key::HashKey;
-pub use health::HealthConfig;
-pub use load::LoadGuard;
-pub use outlier::OutlierConfig;
-pub use picking::State;
+pub use health::checker::HealthConfig;
+pub use health::outlier::OutlierConfig;
 pub use report::render_health;
-pub use resolve::{Known, Resolve};
-pub use system_resolver::SystemResolver;
-pub use target::EndpointConfig;
+pub use transport::connector::Address;
 
 use crate::http::error::{Error, TLS_FAILED};
 use crate::tls;
 use crate::tls::outbound::Client;
 use crate::value::problem::Problems;
 use crate::value::{Duration, Limit, Name, Toggle};
-use admission::InFlight;
-use balancer::Balancer;
-use discovery::Follower;
-use health::Checker;
+use balance::admission::InFlight;
+use balance::balancer::Balancer;
+use endpoints::discovery::Follower;
+use endpoints::entry::MAX_WEIGHT;
+use health::checker::Checker;
+use health::outlier::Ejector;
 use metrics::UpstreamMetrics;
-use outlier::Ejector;
 use report::{Description, Gauges};
 
 /// `[upstreams.NAME]`
@@ -96,7 +74,7 @@ pub struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health_check: Option<HealthConfig>,
     /// When an endpoint that fails is left out for a time; `false`: never.
-    #[serde(default = "outlier::by_default")]
+    #[serde(default = "health::outlier::by_default")]
     pub outlier_detection: Toggle<OutlierConfig>,
     /// How long an endpoint that is new beside others, or is back, takes to get its whole share of requests.
     #[serde(default = "slow_start")]
@@ -125,9 +103,9 @@ impl Config {
                     problem.help(mend);
                 }
             }
-            if !(1..=target::MAX_WEIGHT).contains(&entry.weight) {
+            if !(1..=MAX_WEIGHT).contains(&entry.weight) {
                 let at = ["endpoints", &place, "weight"];
-                problems.error(&at, format!("must be from 1 to {}", target::MAX_WEIGHT));
+                problems.error(&at, format!("must be from 1 to {}", MAX_WEIGHT));
             }
             if let Some(first) = first.get(entry.address.as_str()) {
                 problems

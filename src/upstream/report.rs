@@ -7,10 +7,10 @@ use metrics::Gauge;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::Upstream;
-use super::balancer::BalancerConfig;
-use super::endpoint_list::{EndpointList, Listed};
-use super::picking::State;
+use super::balance::balancer::BalancerConfig;
+use super::balance::picking::State;
+use super::endpoints::list::{EndpointList, Listed};
+use crate::upstream::Upstream;
 use crate::value::Name;
 
 /// Endpoints of an upstream, by the state that they are in.

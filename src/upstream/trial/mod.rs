@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::endpoint::Endpoint;
+use super::endpoints::endpoint::Endpoint;
+use super::health::outlier::{Verdict, is_of_endpoint, is_refusal};
 use super::metrics::Ended;
-use super::outlier::{Verdict, is_of_endpoint, is_refusal};
-use super::{LoadGuard, Upstream};
 use crate::http::error::{Error, OVERLOADED};
 use crate::http::message::{Request, Response, ServedBy, Tried, Upload};
 use crate::net::cut::{self, Place, Why};
 use crate::net::timer;
+use crate::upstream::{LoadGuard, Upstream};
 
 /// How far an attempt is. Those know it of whom it wants a connection.
 #[derive(Debug, Default)]

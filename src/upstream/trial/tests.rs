@@ -1,10 +1,10 @@
 //! What an endpoint is blamed for, and how its time is told from that of others.
 
 use super::super::fake::{Names, request};
-use super::super::{Config, Resolve};
 use super::*;
 use crate::http::body::Body;
 use crate::http::error::{CALLER_GONE, CONNECT_FAILED, CONNECT_TIMEOUT};
+use crate::upstream::{Config, Resolve};
 use http::StatusCode;
 
 const MS: Duration = Duration::from_millis(1);

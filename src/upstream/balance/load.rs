@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::endpoint::Endpoint;
 use crate::http::body::{End, Guard};
+use crate::upstream::endpoints::endpoint::Endpoint;
 
 /// Within this time an earlier latency loses 63 % of its weight: Finagle's default.
 const DECAY: Duration = Duration::from_secs(10);
@@ -217,8 +217,8 @@ impl Guard for LoadGuard {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fake::{answered, endpoint};
     use super::*;
+    use crate::upstream::fake::{answered, endpoint};
     use proptest::prelude::*;
 
     const MS: Duration = Duration::from_millis(1);

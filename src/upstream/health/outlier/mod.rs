@@ -8,14 +8,14 @@ use metrics::{Counter, counter};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::endpoint::Endpoint;
-use super::endpoint_list::EndpointList;
 use super::standing::Mark;
 use crate::http::error::{
     CONNECT_FAILED, CONNECT_TIMEOUT, Error, Progress, Reason, TLS_FAILED, UPSTREAM_PROTOCOL_ERROR,
     UPSTREAM_RESET,
 };
 use crate::http::message::{Response, grpc};
+use crate::upstream::endpoints::endpoint::Endpoint;
+use crate::upstream::endpoints::list::EndpointList;
 use crate::value::problem::Problems;
 use crate::value::{Duration, Toggle};
 
@@ -52,12 +52,12 @@ impl Default for OutlierConfig {
     }
 }
 
-pub(super) fn by_default() -> Toggle<OutlierConfig> {
+pub fn by_default() -> Toggle<OutlierConfig> {
     Toggle::On(OutlierConfig::default())
 }
 
 impl OutlierConfig {
-    pub(super) fn check(&self, problems: &mut Problems) {
+    pub fn check(&self, problems: &mut Problems) {
         if self.consecutive_failures == 0 {
             problems.error(&["consecutive_failures"], "must be at least 1");
         }
@@ -82,7 +82,7 @@ impl OutlierConfig {
     }
 
     /// How long an ejection lasts that is the `times`th in a row.
-    pub(super) fn length(&self, times: u32) -> Length {
+    pub fn length(&self, times: u32) -> Length {
         let prolonged = self.ejection.0.saturating_mul(times.max(1));
         prolonged.min(self.max_ejection.0)
     }
@@ -97,14 +97,14 @@ impl OutlierConfig {
 }
 
 /// Ejects, one endpoint at a time, so that two workers never eject the last two.
-pub(super) struct Ejector {
+pub struct Ejector {
     upstream: String,
     turn: Mutex<()>,
     ejections: Counter,
 }
 
 impl Ejector {
-    pub(super) fn new(upstream: &str) -> Self {
+    pub fn new(upstream: &str) -> Self {
         Ejector {
             upstream: upstream.to_owned(),
             turn: Mutex::default(),
@@ -114,7 +114,7 @@ impl Ejector {
 
     /// Ejects an endpoint of `list` that has failed too often, if another serves and not too many are out. Says
     /// whether it is out.
-    pub(super) fn eject(
+    pub fn eject(
         &self,
         config: &OutlierConfig,
         list: &EndpointList,
@@ -165,7 +165,7 @@ impl OutlierConfig {
 
 /// What an attempt says about the endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub enum Verdict {
     Good,
     Failure,
     /// Nothing: it is the caller's doing, or ours.
@@ -175,7 +175,7 @@ pub(super) enum Verdict {
 impl Verdict {
     /// `stale`: it went over a connection that the endpoint may have closed because it was idle. `grpc`: it may have
     /// been a call of gRPC.
-    pub(super) fn of(outcome: Result<&Response, &Error>, stale: bool, grpc: bool) -> Self {
+    pub fn of(outcome: Result<&Response, &Error>, stale: bool, grpc: bool) -> Self {
         match outcome {
             Ok(response) => match failed(response, grpc) {
                 true => Verdict::Failure,
@@ -186,7 +186,7 @@ impl Verdict {
         }
     }
 
-    pub(super) fn of_failure(error: &Error) -> Self {
+    pub fn of_failure(error: &Error) -> Self {
         let unsent = error.reason() == UPSTREAM_RESET && error.progress() == Progress::Unsent;
         if is_of_endpoint(error.reason()) && !unsent {
             Verdict::Failure
@@ -197,7 +197,7 @@ impl Verdict {
 }
 
 /// Whether it is between us and the endpoint that something went wrong.
-pub(super) fn is_of_endpoint(reason: Reason) -> bool {
+pub fn is_of_endpoint(reason: Reason) -> bool {
     [
         CONNECT_FAILED,
         TLS_FAILED,
@@ -209,7 +209,7 @@ pub(super) fn is_of_endpoint(reason: Reason) -> bool {
 }
 
 /// Whether the endpoint refuses the request because there are too many of them.
-pub(super) fn is_refusal(response: &Response, grpc: bool) -> bool {
+pub fn is_refusal(response: &Response, grpc: bool) -> bool {
     match response.status {
         StatusCode::TOO_MANY_REQUESTS => true,
         StatusCode::OK if grpc => grpc::status_in(&response.headers) == Some(b"8"),
@@ -227,7 +227,7 @@ fn failed(response: &Response, grpc: bool) -> bool {
 }
 
 /// The status behind the messages of a gRPC answer, if it is that of a failure.
-pub(super) fn failed_in_trailers(trailers: &HeaderMap) -> Option<&[u8]> {
+pub fn failed_in_trailers(trailers: &HeaderMap) -> Option<&[u8]> {
     grpc::status_behind(trailers).filter(|status| is_failure(status))
 }
 

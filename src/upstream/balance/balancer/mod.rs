@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::endpoint::Endpoint;
-use super::endpoint_list::{EndpointList, Listed};
 use super::hash_key::{HashKey, mix};
+use crate::upstream::endpoints::endpoint::Endpoint;
+use crate::upstream::endpoints::list::{EndpointList, Listed};
 
 /// `balancer`
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]

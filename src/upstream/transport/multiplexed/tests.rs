@@ -7,9 +7,9 @@ use futures_util::future::join_all;
 use futures_util::poll;
 use socket2::{Domain, Socket, Type};
 
-use super::super::trial::Stage;
 use super::*;
 use crate::http::error::CONNECT_TIMEOUT;
+use crate::upstream::trial::Stage;
 
 const LIMIT: Duration = Duration::from_secs(1);
 

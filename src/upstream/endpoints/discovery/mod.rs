@@ -6,11 +6,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::task::AbortHandle;
 
-use super::connector::Address;
-use super::endpoint_set::{EndpointSet, Resolved};
+use super::entry::{EndpointConfig, Target};
 use super::knowledge::Knowledge;
 use super::resolve::{Failure, Resolution, Resolve, resolve};
-use super::target::{EndpointConfig, Target};
+use super::set::{EndpointSet, Resolved};
+use crate::upstream::transport::connector::Address;
 use crate::value::Name;
 
 /// `discovery`

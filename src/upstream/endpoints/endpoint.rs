@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::time::Instant;
 
-use super::connector::Address;
-use super::hash_key;
-use super::health::Health;
-use super::last_error::LastError;
-use super::load::Load;
-use super::multiplexed::Multiplexed;
-use super::pool::Pool;
-use super::standing::Standing;
+use crate::upstream::balance::hash_key;
+use crate::upstream::balance::load::Load;
+use crate::upstream::health::checker::Health;
+use crate::upstream::health::last_error::LastError;
+use crate::upstream::health::standing::Standing;
+use crate::upstream::transport::connector::Address;
+use crate::upstream::transport::multiplexed::Multiplexed;
+use crate::upstream::transport::pool::Pool;
 
 /// One address of an upstream. It is the same, with all its facts, as long as some list names it.
 pub struct Endpoint {
@@ -29,7 +29,7 @@ pub struct Endpoint {
     pub health: Health,
     pub last_error: LastError,
     /// The same for the same endpoint in every process.
-    pub(super) hash: u64,
+    pub hash: u64,
     /// Number of lists that name it.
     listed: AtomicUsize,
 }
@@ -73,11 +73,11 @@ impl Endpoint {
         (open + open2, idle + idle2)
     }
 
-    pub(super) fn enlist(&self) {
+    pub fn enlist(&self) {
         self.listed.fetch_add(1, Ordering::AcqRel);
     }
 
-    pub(super) fn delist(&self) {
+    pub fn delist(&self) {
         if self.listed.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.pool.close();
             self.multiplexed.close();

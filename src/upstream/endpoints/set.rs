@@ -7,9 +7,9 @@ use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::connector::Address;
 use super::endpoint::Endpoint;
-use super::endpoint_list::{EndpointList, Listed};
+use super::list::{EndpointList, Listed};
+use crate::upstream::transport::connector::Address;
 
 /// One address that an upstream should have.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! Shares, avoidance and stability of every balancer.
 
-use super::super::fake::{answered, list};
 use super::super::load::LoadGuard;
-use super::super::standing::Mark;
 use super::*;
+use crate::upstream::fake::{answered, list};
+use crate::upstream::health::standing::Mark;
 use proptest::prelude::*;
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Rows of checks, and the block.
 
-use super::super::fake::endpoint;
 use super::*;
+use crate::upstream::fake::endpoint;
 
 fn config(text: &str) -> HealthConfig {
     toml::from_str(text).unwrap()

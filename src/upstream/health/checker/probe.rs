@@ -8,10 +8,6 @@ use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use http_body_util::{BodyExt, Limited};
 
-use super::super::Protocol;
-use super::super::connector;
-use super::super::endpoint::Endpoint;
-use super::super::terms::Secure;
 use super::{Question, grpc};
 use crate::codec::h1;
 use crate::codec::h2;
@@ -20,6 +16,10 @@ use crate::http::error::OVERLOADED;
 use crate::http::message::{Context, Request, Response};
 use crate::tls;
 use crate::tls::outbound::{Client, Offer};
+use crate::upstream::Protocol;
+use crate::upstream::endpoints::endpoint::Endpoint;
+use crate::upstream::transport::connector;
+use crate::upstream::transport::terms::Secure;
 
 const USER_AGENT: &str = concat!("outrigger-health-check/", env!("CARGO_PKG_VERSION"));
 

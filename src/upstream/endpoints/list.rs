@@ -150,7 +150,7 @@ fn greatest_common_divisor(a: u64, b: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fake::list;
+    use crate::upstream::fake::list;
     use proptest::prelude::*;
 
     #[test]

@@ -106,8 +106,8 @@ impl Serialize for HashKey {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fake::request;
     use super::*;
+    use crate::upstream::fake::request;
     use http::HeaderValue;
 
     fn key(text: &str, request: &Request) -> Option<u64> {

@@ -1,8 +1,8 @@
 //! Names that resolve, change, fail and come back, by a paused clock.
 
-use super::super::fake::Names;
-use super::super::fake::Question::{V4, V6};
 use super::*;
+use crate::upstream::fake::Names;
+use crate::upstream::fake::Question::{V4, V6};
 
 struct World {
     names: Arc<Names>,

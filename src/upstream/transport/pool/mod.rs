@@ -12,15 +12,15 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::PoolConfig;
 use super::connector::{self, Address, Connected};
 use super::terms::{Secure, Terms};
-use super::trial::Stage;
 use crate::codec::h1::client::{Connection, Loan};
 use crate::http::error::{Error, OVERLOADED};
 use crate::net::timer;
 use crate::process;
 use crate::tls::outbound::{Client, Offer};
+use crate::upstream::PoolConfig;
+use crate::upstream::trial::Stage;
 
 /// What connection an exchange wants.
 #[derive(Clone, Copy)]

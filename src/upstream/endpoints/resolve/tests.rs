@@ -1,8 +1,8 @@
 //! Hosts and services, whole and in part.
 
-use super::super::fake::Question::{Service as Srv, V4, V6};
-use super::super::fake::{Names, Question};
 use super::*;
+use crate::upstream::fake::Question::{Service as Srv, V4, V6};
+use crate::upstream::fake::{Names, Question};
 
 async fn found(target: &Target, names: &Names) -> Result<Vec<String>, String> {
     again(target, names, &mut Knowledge::default()).await.0

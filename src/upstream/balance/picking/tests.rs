@@ -1,9 +1,9 @@
 //! Who is left out, who comes back and how, and what happens when nobody is left.
 
-use super::super::fake::{Names, request};
-use super::super::{Config, Resolve};
 use super::*;
 use crate::http::message::Tried;
+use crate::upstream::fake::{Names, request};
+use crate::upstream::{Config, Resolve};
 
 const SECOND: Duration = Duration::from_secs(1);
 

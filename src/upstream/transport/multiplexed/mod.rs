@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-use super::PoolConfig;
 use super::connector::{self, Address, Connected};
 use super::pool::Wanted;
 use super::terms::Terms;
@@ -16,6 +15,7 @@ use crate::http::error::Error;
 use crate::process;
 use crate::tls;
 use crate::tls::outbound::{Client, Offer};
+use crate::upstream::PoolConfig;
 
 /// Connections to one address.
 pub struct Multiplexed {

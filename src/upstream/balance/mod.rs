@@ -1,0 +1,7 @@
+//! Which endpoint a request goes to, and how many may be on their way.
+
+pub mod admission;
+pub mod balancer;
+pub mod hash_key;
+pub mod load;
+pub mod picking;
