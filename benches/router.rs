@@ -12,7 +12,8 @@ use divan::Bencher;
 use http::Method;
 use http::uri::PathAndQuery;
 use outrigger::http::headers::Headers;
-use outrigger::route::{Config, Found, Lookup, Table, normalise};
+use outrigger::http::path::normalise;
+use outrigger::route::{Config, Found, Lookup, Table};
 use outrigger::value::Name;
 
 const SIZES: [usize; 3] = [10, 1_000, 10_000];
@@ -31,7 +32,7 @@ fn table(size: usize) -> Table<usize> {
                 n if n % 2 == 0 => format!("path = \"/api/v1/things-{index}/list\""),
                 _ => format!("path = \"/api/v1/things-{index}/{{id}}/{{*rest}}\""),
             };
-            let text = format!("upstream = \"u\"\nmatch = {{ {condition}, methods = [\"GET\"] }}");
+            let text = format!("match = {{ {condition}, methods = [\"GET\"] }}");
             let name = format!("r{index}").parse().unwrap();
             (name, toml::from_str(&text).unwrap())
         })

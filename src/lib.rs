@@ -15,8 +15,8 @@
 //!    [`net::write_queue`].
 //! 4. Its path is normalised and a [`route`] chosen by the snapshot that serves now. The route stays with the
 //!    request to the end of its body, whatever is reloaded meanwhile.
-//! 5. The route's [`policy`] stack takes the request down and the answer up. At its bottom stands the target: an
-//!    answer made here, or an [`upstream`].
+//! 5. The route's [`policy`] stack takes the request down and the answer up. At its bottom stands the [`target`]:
+//!    an answer made here, or an [`upstream`].
 //!    A policy that needs a token or keys of another server has [`fetch`] get them, in the background.
 //! 6. The upstream admits the request, picks an endpoint, borrows a connection from its pool, and sends. What must
 //!    last as long as the exchange rides in the answer's body as a guard.
@@ -33,7 +33,7 @@
 //! - No room but `cli`, `app`, `reload`, `snapshot` and `admin` imports `config`: each owns its TOML block.
 //! - A policy knows request, response, error, peer and its own block; no route, upstream, listener or snapshot.
 //! - `listener`, `policy` and `upstream` do not know each other.
-//! - A route looks up no names when it serves: it holds its upstreams.
+//! - A target looks up no names when it serves: it holds its upstreams. A route only chooses.
 //! - No lock and no snapshot is held across an `.await`, and every task that is spawned has an owner that ends it.
 //! - A guard ends with the body, not with the head.
 //! - Test switches do not exist in what ships; dependencies come in by constructor.
@@ -42,7 +42,7 @@
 //!
 //! `tests/run` installs what the tests need and runs them all; `.ci/run` is everything that must hold before a
 //! change lands. Unit tests stand beside the code, with a paused clock where time matters; `tests/it` runs the real
-//! program over real sockets. A new policy touches two files: its own, and three lines of `policy/mod.rs`. Where threads
+//! program over real sockets. A new policy touches two files: its own, and three lines of `policy/mod.rs`; a new kind of target its own, and its lines in the list of `target/mod.rs`. Where threads
 //! meet at atomics, a file `races.rs` has `loom` try every order, as part of the same tests.
 #![deny(unsafe_code)]
 
@@ -59,6 +59,7 @@ pub mod policy;
 pub mod process;
 pub mod proxy;
 pub mod route;
+pub mod target;
 pub mod telemetry;
 #[cfg(test)]
 mod testing;

@@ -10,8 +10,8 @@ use std::time::SystemTime;
 use crate::config::{Config, Content, Loaded};
 use crate::fetch::Fetch;
 use crate::policy::{self, stack};
-use crate::route::target::{SettleUpstream, Target};
 use crate::route::{self, Table};
+use crate::target::{self, SettleUpstream, Targets as _};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::request_metrics::RouteMetrics;
 use crate::upstream::{Resend, Resolve, Upstream};
@@ -113,7 +113,13 @@ impl Snapshot {
                 (true, true) => Resend::Stale,
                 (true, false) => Resend::Unprocessed,
             };
-            let Some(target) = Target::new(&route.route, &upstreams, resend, name) else {
+            let site = target::Build {
+                route: name,
+                upstreams: &upstreams,
+                resend,
+                allow: route.route.allow(),
+            };
+            let Some(target) = route.target.build(&site) else {
                 problems.error(
                     &["routes", name.as_str()],
                     "a route needs a target that exists",
@@ -122,9 +128,9 @@ impl Snapshot {
             };
             let mut build =
                 stack::Build::new(name.shared(), old_kept, &mut kept).with_fetch(&tools.fetch);
-            let mut stack = policy::stack(&route.policies, &mut build, Box::new(target));
+            let mut stack = policy::stack(&route.policies, &mut build, target);
             if route.policies.names_upstream() {
-                stack = SettleUpstream::over(stack, &route.route);
+                stack = SettleUpstream::over(stack, &route.target);
             }
             let ready = Route {
                 name: name.shared(),

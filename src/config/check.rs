@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::read::Blocks;
+use super::read::{Blocks, Route};
 use super::suggest::nearest;
 use crate::listener::ListenAddress;
+use crate::target::Targets as _;
+use crate::value::captures;
 use crate::value::problem::Problems;
 use crate::value::{Name, Toggle};
 use crate::{listener, policy, route};
@@ -27,7 +29,7 @@ pub(super) fn check(blocks: &Blocks, problems: &mut Problems) {
     let routes = blocks
         .routes
         .iter()
-        .map(|(name, (route, _))| (name.clone(), route));
+        .map(|(name, read)| (name.clone(), &read.route));
     let names = blocks.listener_names.iter();
     let listeners: Vec<Name> = names.filter_map(|name| name.parse().ok()).collect();
     route::check(&routes.collect(), &listeners, problems);
@@ -39,8 +41,9 @@ pub(super) fn check_use(blocks: &Blocks, problems: &mut Problems) {
     if let Some(defaults) = &blocks.defaults {
         problems.within(&["defaults"], |p| captures_of_defaults(blocks, defaults, p));
     }
-    let routes = || blocks.routes.values().map(|(route, _)| route);
-    let used: BTreeSet<&str> = routes().flat_map(upstreams).map(|(name, _)| name).collect();
+    let routes = || blocks.routes.values();
+    let named = routes().flat_map(|read| read.target.upstreams());
+    let used: BTreeSet<&str> = named.map(|(name, _)| name).collect();
     identities(blocks, problems);
     for name in blocks.upstreams.keys() {
         if !used.contains(name.as_str()) {
@@ -48,7 +51,7 @@ pub(super) fn check_use(blocks: &Blocks, problems: &mut Problems) {
         }
     }
     for name in blocks.listeners.keys() {
-        if !routes().any(|route| serves(route, name)) {
+        if !routes().any(|read| serves(&read.route, name)) {
             problems.warning(
                 &["listeners", name.as_str()],
                 "no route serves this listener: every request gets 404",
@@ -65,7 +68,10 @@ fn identities(blocks: &Blocks, problems: &mut Problems) {
             .as_ref()
             .is_some_and(|tls| tls.client_ca.is_some())
     };
-    for (name, (route, policies)) in &blocks.routes {
+    for (name, read) in &blocks.routes {
+        let Route {
+            route, policies, ..
+        } = read;
         let mut listeners = blocks.listeners.iter();
         let served = listeners.any(|(listener, config)| serves(route, listener) && proves(config));
         let asks = policies.authorize.as_ref().and_then(Toggle::on);
@@ -99,11 +105,18 @@ fn blocks_alone(blocks: &Blocks, problems: &mut Problems) {
     for (name, upstream) in &blocks.upstreams {
         problems.within(&["upstreams", name.as_str()], |p| upstream.check(p));
     }
-    for (name, (route, policies)) in &blocks.routes {
+    for (name, read) in &blocks.routes {
+        let Route {
+            route,
+            target,
+            policies,
+        } = read;
+        let known = route.captures();
         problems.within(&["routes", name.as_str()], |p| {
             route.check(p);
+            target.check(&known, p);
             policies.check(p);
-            captures(&route.captures(), policies, p);
+            check_captures(&known, policies, p);
             if let Some(defaults) = &blocks.defaults {
                 policies.clone().or(defaults).check_together(p);
             }
@@ -121,10 +134,10 @@ fn blocks_alone(blocks: &Blocks, problems: &mut Problems) {
 }
 
 /// What values of headers call the parts of the path: `known` is what it has.
-fn captures(known: &[&str], policies: &policy::Config, problems: &mut Problems) {
+fn check_captures(known: &[&str], policies: &policy::Config, problems: &mut Problems) {
     for (place, value) in policies.values() {
         let place = place.each_ref().map(String::as_str);
-        route::names::check(known, &place, value.captures(), value.as_str(), problems);
+        captures::check(known, &place, value.captures(), value.as_str(), problems);
     }
 }
 
@@ -132,20 +145,20 @@ fn captures(known: &[&str], policies: &policy::Config, problems: &mut Problems) 
 /// route has it.
 fn captures_of_defaults(blocks: &Blocks, defaults: &policy::Config, problems: &mut Problems) {
     let routes = blocks.routes.values();
-    let known: BTreeSet<&str> = routes.flat_map(|(route, _)| route.captures()).collect();
-    captures(&Vec::from_iter(known), defaults, problems);
+    let known: BTreeSet<&str> = routes.flat_map(|read| read.route.captures()).collect();
+    check_captures(&Vec::from_iter(known), defaults, problems);
 }
 
 fn names(blocks: &Blocks, problems: &mut Problems) {
-    for (name, (route, _)) in &blocks.routes {
+    for (name, read) in &blocks.routes {
         let at = |keys: &[String]| {
             let route = ["routes".to_owned(), name.to_string()];
             [&route, keys].concat()
         };
-        for (upstream, keys) in upstreams(route) {
+        for (upstream, keys) in read.target.upstreams() {
             upstream_exists(upstream, &at(&keys), &blocks.upstream_names, problems);
         }
-        for (listener, keys) in listeners(route) {
+        for (listener, keys) in listeners(&read.route) {
             exists(
                 "listener",
                 listener,
@@ -318,23 +331,6 @@ fn admin_port(blocks: &Blocks, address: &ListenAddress) -> Option<(&'static str,
         }
         () => None,
     }
-}
-
-/// The upstreams that a route names, and under which key.
-fn upstreams(route: &route::Config) -> Vec<(&str, Vec<String>)> {
-    let one = route
-        .upstream
-        .iter()
-        .map(|name| (name.as_str(), vec!["upstream".to_owned()]));
-    let several = route.split.iter().flatten().enumerate().map(|(i, side)| {
-        let at = vec!["split".to_owned(), i.to_string(), "upstream".to_owned()];
-        (side.upstream.as_str(), at)
-    });
-    let mirror = route.mirror.iter().map(|mirror| {
-        let at = vec!["mirror".to_owned(), "upstream".to_owned()];
-        (mirror.upstream.as_str(), at)
-    });
-    one.chain(several).chain(mirror).collect()
 }
 
 /// The listeners that a route names, and under which key.

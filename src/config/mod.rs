@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::target::Targets as _;
 use crate::tls::inventory::Inventory;
 use crate::value::Name;
 use crate::value::problem::Problems;
-use crate::{admin, listener, net::drain, policy, process, route, telemetry, upstream};
+use crate::{admin, listener, net::drain, policy, process, route, target, telemetry, upstream};
 
 mod certificates;
 mod check;
@@ -52,11 +53,13 @@ pub struct Config {
     pub routes: BTreeMap<Name, RouteConfig>,
 }
 
-/// `[routes.NAME]`, one table for both.
+/// `[routes.NAME]`, one table for all three.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RouteConfig {
     #[serde(flatten)]
     pub route: route::Config,
+    #[serde(flatten)]
+    pub target: target::Config,
     /// What the route asks for, `[defaults]` included.
     #[serde(flatten)]
     pub policies: policy::Config,
@@ -199,13 +202,19 @@ impl Blocks {
     /// The whole, when every part of it could be read.
     fn finish(self) -> Option<Config> {
         let defaults = self.defaults?;
-        let routes = self.routes.into_iter().map(|(name, (route, own))| {
-            let policies = own.or(&defaults);
-            let policies = match route.is_forwarded() {
+        let routes = self.routes.into_iter().map(|(name, read)| {
+            let policies = read.policies.or(&defaults);
+            let policies = match read.target.is_forwarded() {
                 true => policies.with_defaults(),
                 false => policies,
             };
-            (name, RouteConfig { route, policies })
+            let (route, target) = (read.route, read.target);
+            let route = RouteConfig {
+                route,
+                target,
+                policies,
+            };
+            (name, route)
         });
         let listeners = self.listeners.into_iter();
         Some(Config {

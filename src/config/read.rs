@@ -13,7 +13,7 @@ use super::suggest::nearest;
 use super::tree::{Entry, Node, Place, Value};
 use crate::value::Name;
 use crate::value::problem::{Problem, Problems};
-use crate::{admin, listener, net::drain, policy, process, route, telemetry, upstream};
+use crate::{admin, listener, net::drain, policy, process, route, target, telemetry, upstream};
 
 /// The root keys that this version knows.
 const BLOCKS: &[&str] = &[
@@ -30,6 +30,13 @@ const BLOCKS: &[&str] = &[
 /// Root keys of the contract that are not built yet.
 const NOT_BUILT: &[&str] = &["tracing", "rollback"];
 
+/// The blocks of `[routes.NAME]`, one table for all.
+pub(super) struct Route {
+    pub route: route::Config,
+    pub target: target::Config,
+    pub policies: policy::Config,
+}
+
 /// The blocks as far as they could be read.
 #[derive(Default)]
 pub(super) struct Blocks {
@@ -40,7 +47,7 @@ pub(super) struct Blocks {
     pub defaults: Option<policy::Config>,
     pub listeners: BTreeMap<Name, listener::Config>,
     pub upstreams: BTreeMap<Name, upstream::Config>,
-    pub routes: BTreeMap<Name, (route::Config, policy::Config)>,
+    pub routes: BTreeMap<Name, Route>,
     /// Every name that is in use, also of blocks that could not be read.
     pub listener_names: BTreeSet<String>,
     pub upstream_names: BTreeSet<String>,
@@ -213,17 +220,24 @@ impl<'a> Reader<'a> {
         self.until_read(path, |node| de::read(node, sources))
     }
 
-    /// A route's table holds two blocks. Each is read without the keys of the other; what neither knows is
+    /// A route's table holds three blocks. Each is read without the keys of the others; what none knows is
     /// unknown.
-    fn route(&mut self, path: &[String]) -> Option<(route::Config, policy::Config)> {
-        let (own, policies) = (Cell::new(&[][..]), Cell::new(&[][..]));
+    fn route(&mut self, path: &[String]) -> Option<Route> {
+        let known: [Cell<&[&str]>; 3] = Default::default();
+        let [own, targets, others] = &known;
         let sources = self.sources;
-        let route = self.until_read(path, |node| de::read_part(node, sources, &own));
-        let policy = self.until_read(path, |node| de::read_part(node, sources, &policies));
-        if !own.get().is_empty() && !policies.get().is_empty() {
-            self.remove_unknown(path, &[own.get(), policies.get()].concat());
+        let route = self.until_read(path, |node| de::read_part(node, sources, own));
+        let target = self.until_read(path, |node| de::read_part(node, sources, targets));
+        let policies = self.until_read(path, |node| de::read_part(node, sources, others));
+        let known = known.map(Cell::into_inner);
+        if known.iter().all(|keys| !keys.is_empty()) {
+            self.remove_unknown(path, &known.concat());
         }
-        route.zip(policy)
+        Some(Route {
+            route: route?,
+            target: target?,
+            policies: policies?,
+        })
     }
 
     /// Tries until it works, each time without what was wrong the last time.

@@ -2,6 +2,8 @@
 
 pub mod body;
 pub mod error;
+pub mod handler;
 pub mod headers;
 pub mod message;
+pub mod path;
 pub mod peer;

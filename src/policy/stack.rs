@@ -11,22 +11,14 @@
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use tower::Layer;
 
 use crate::fetch::{Fetch, Nowhere};
 use crate::http::error::Error;
+pub use crate::http::handler::{Answer, Handler};
 use crate::http::message::{Request, Response};
-
-/// The future of an answer.
-pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Box<Response>, Error>> + Send + 'a>>;
-
-/// Something that answers requests: a policy over another handler, or the target at the bottom.
-pub trait Handler: Send + Sync {
-    fn call<'a>(&'a self, request: Box<Request>) -> Answer<'a>;
-}
 
 /// One policy of a route.
 pub trait Policy: Send + Sync + 'static {

@@ -11,12 +11,13 @@ use crate::http::body::Body;
 use crate::http::error::{BAD_PATH, Error, METHOD_NOT_ALLOWED, NO_ROUTE};
 use crate::http::headers::Headers;
 use crate::http::message::{Captures, Context, Interim, Request, Response};
+use crate::http::path;
 use crate::http::peer::Peer;
 use crate::listener;
 use crate::net::timer;
 use crate::policy::body_transform::envelope;
 use crate::policy::cors;
-use crate::route::{self, Found, Lookup};
+use crate::route::{Found, Lookup};
 use crate::telemetry::flood::{self, Kind, Like};
 use crate::telemetry::request_metrics::{NO_ROUTE as NO_ROUTE_LABEL, RouteMetrics};
 
@@ -175,7 +176,7 @@ impl Proxy {
 
 /// Normalises the path, and finds the route.
 fn find_route(snapshot: &Snapshot, request: &mut Request) -> Result<Arc<Route>, Error> {
-    let encoded_separators = route::path::normalise_in_place(&mut request.target)?;
+    let encoded_separators = path::normalise_in_place(&mut request.target)?;
     let lookup = Lookup {
         listener: &request.context.peer.listener,
         host: request.authority.as_ref().map(Authority::as_str),

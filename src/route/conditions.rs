@@ -6,9 +6,9 @@ use http::{HeaderName, Method};
 
 use super::matching::{MatchConfig, Pattern, ValueMatch};
 use super::overlap::{Overlap, Overlaps, Texts};
-use super::path::escaped_byte;
 use super::table::Lookup;
 use crate::http::headers::Headers;
+use crate::http::path::escaped_byte;
 use crate::value::Name;
 
 /// Conditions of one route; each given one must hold.

@@ -17,7 +17,7 @@ use crate::value::{Name, OneOrMany, REDACTED, names_a_secret};
 
 /// `match`: every condition given must hold; one left out always does.
 ///
-/// Paths are matched in the one form that [`super::path`] gives them. Precedence does not depend on the order
+/// Paths are matched in the one form that [`crate::http::path`] gives them. Precedence does not depend on the order
 /// in the file: an exact host before the longest suffix before any host; then the more specific path, segment
 /// by segment; then the route with more conditions.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::path;
 use crate::http::message::Captures;
+use crate::http::path;
 
 /// A `path`: literal segments, `{name}` for one segment that is not empty, and at the end `{*name}` for the
 /// rest, which may be empty: `/a/{*rest}` also takes `/a/` and `/a`.

@@ -37,10 +37,10 @@ pub struct Lookup<'a> {
     /// The host that the caller asked for; a port is ignored.
     pub host: Option<&'a str>,
     pub method: &'a Method,
-    /// As [`normalise`](super::path::normalise) gives it. `*` (of `OPTIONS *`) is matched as `/`, and so is
+    /// As [`normalise`](crate::http::path::normalise) gives it. `*` (of `OPTIONS *`) is matched as `/`, and so is
     /// the path of `CONNECT`, which has none.
     pub path: &'a str,
-    /// What [`normalise`](super::path::normalise) said of the path.
+    /// What [`normalise`](crate::http::path::normalise) said of the path.
     pub encoded_separators: bool,
     pub query: Option<&'a str>,
     pub headers: &'a Headers,

@@ -41,13 +41,35 @@ fn listener_policy_and_upstream_do_not_know_each_other() {
 }
 
 #[test]
+fn a_target_knows_upstreams_and_neither_routes_nor_policies() {
+    for file in rust_files(Path::new("src/target")) {
+        assert_imports_none(
+            &file,
+            &["route", "policy", "listener", "proxy", "admin", "app"],
+        );
+    }
+}
+
+#[test]
+fn a_route_only_chooses() {
+    for file in rust_files(Path::new("src/route")) {
+        assert_imports_none(
+            &file,
+            &[
+                "target", "policy", "upstream", "listener", "proxy", "admin", "app",
+            ],
+        );
+    }
+}
+
+#[test]
 fn the_imports_of_a_file_are_found_however_they_are_written() {
     let text = "use crate::route::Table;\nuse crate::{body::Body, config, upstream::{Pool, Upstream}};\n\
                 // crate::admin in a comment\nfn f() -> crate::net::drain::Config { crate :: peer::new() }\n";
     let found: Vec<String> = imports(text).into_iter().collect();
     assert_eq!(
         found,
-        ["body", "config", "drain", "peer", "route", "upstream"]
+        ["body", "config", "net", "peer", "route", "upstream"]
     );
 }
 

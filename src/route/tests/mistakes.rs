@@ -142,60 +142,10 @@ fn checked(text: &str) -> Vec<String> {
 #[test]
 fn a_route_s_own_mistakes_stand_at_their_key() {
     for (text, places) in [
-        ("upstream = \"u\"", &[][..]),
-        ("", &[""]),
-        ("upstream = \"u\"\nrespond = {}", &["respond"]),
-        ("respond = {}\nrewrite = { path = \"/\" }", &["rewrite"]),
-        ("upstream = \"u\"\nsticky = \"client-ip\"", &["sticky"]),
-        ("split = []", &["split"]),
-        ("split = [{ upstream = \"a\", weight = 0 }]", &["split"]),
-        (
-            "split = [{ upstream = \"a\", weight = 1 }, { upstream = \"a\", weight = 1 }]",
-            &["split.1.upstream"],
-        ),
-        (
-            "upstream = \"u\"\nlistener = \"a\"\nmatch.listener = \"b\"",
-            &["listener"],
-        ),
-        ("upstream = \"u\"\nmatch.listener = []", &["match.listener"]),
-        ("upstream = \"u\"\nmatch.methods = []", &["match.methods"]),
-        (
-            "upstream = \"u\"\nmatch.path = \"/{id}\"\nrewrite.path = \"/${path.id}\"",
-            &[],
-        ),
-        (
-            "upstream = \"u\"\nmatch.path = \"/{id}\"\nrewrite.path = \"/${path.i}\"",
-            &["rewrite.path"],
-        ),
-        (
-            "redirect.location = \"/${path.rest}\"",
-            &["redirect.location"],
-        ),
-        (
-            "match.path = \"/{id}\"\nrespond.body = \"{id} ${path.id}\"",
-            &["respond.body"],
-        ),
-        (
-            "match.path = \"/{id}\"\nrespond.body = '{\"a\": \"${path.id}\", \"id\": {}}'",
-            &[],
-        ),
-        (
-            "match.path = \"/{id}\"\nrespond.body = \"${path.idd}\"",
-            &["respond.body"],
-        ),
-        (
-            "match.path = \"/{id}\"\nrespond.headers = { x = \"{id}\" }",
-            &["respond.headers.x"],
-        ),
-        (
-            "respond.headers = { x = \"${path.id}\" }",
-            &["respond.headers.x"],
-        ),
-        ("respond.status = 99", &["respond.status"]),
-        (
-            "redirect = { status = 200, location = \"\" }",
-            &["redirect.status", "redirect.location"],
-        ),
+        ("", &[][..]),
+        ("listener = \"a\"\nmatch.listener = \"b\"", &["listener"]),
+        ("match.listener = []", &["match.listener"]),
+        ("match.methods = []", &["match.methods"]),
     ] {
         assert_eq!(checked(text), places, "{text}");
     }

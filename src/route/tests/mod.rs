@@ -5,17 +5,18 @@ use http::uri::PathAndQuery;
 
 use super::*;
 use crate::http::headers::Headers;
+use crate::http::path::normalise;
 
 mod conditions;
 mod mistakes;
 mod paths;
 
-/// Routes out of TOML: the keys of `match`, each route answering here.
+/// Routes out of TOML: the keys of `match`.
 fn routes(text: &str) -> BTreeMap<Name, Config> {
     let matches: BTreeMap<Name, MatchConfig> = toml::from_str(text).unwrap();
     let respond = |matches| Config {
         matches,
-        ..toml::from_str("respond = {}").unwrap()
+        ..Config::default()
     };
     matches
         .into_iter()

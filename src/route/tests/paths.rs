@@ -169,7 +169,7 @@ proptest! {
         }
         let configs: Vec<(Name, Config, String)> = taken.into_values().enumerate()
             .map(|(index, (pattern, read))| {
-                let mut config: Config = toml::from_str("respond = {}").unwrap();
+                let mut config = Config::default();
                 config.matches.path = Some(read);
                 (format!("r{index}").parse().unwrap(), config, pattern)
             })

@@ -1,15 +1,22 @@
 //! `split` and `sticky`: one of several upstreams, by weight.
 
+use std::sync::Arc;
+
 use http::{HeaderName, header};
 use serde::{Deserialize, Serialize};
 
+use super::block::{Block, Build, Named, Options};
+use super::forward::Forward;
+use super::settle::SettledBy;
+use crate::http::handler::{Answer, Handler};
 use crate::http::message::Request;
+use crate::upstream::Upstream;
 use crate::value::problem::Problems;
 
 /// One side of a `split`.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields)]
-pub struct SplitConfig {
+pub struct SideConfig {
     pub upstream: String,
     /// Share of the requests, relative to the other sides. 0 takes none.
     pub weight: u32,
@@ -24,22 +31,88 @@ pub enum Sticky {
     ClientIp,
 }
 
-pub(super) fn check(sides: &[SplitConfig], problems: &mut Problems) {
-    if sides.iter().all(|side| side.weight == 0) {
-        problems
-            .error(&[], "no side of the split takes any request")
-            .help("give at least one side a weight above 0");
-    }
-    for (index, side) in sides.iter().enumerate() {
-        if sides[..index].iter().any(|s| s.upstream == side.upstream) {
-            let index = index.to_string();
+/// `split`
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
+#[serde(transparent)]
+pub struct Config(Vec<SideConfig>);
+
+impl Block for Config {
+    fn check(&self, _: &[&str], problems: &mut Problems) {
+        if self.0.iter().all(|side| side.weight == 0) {
             problems
-                .error(
-                    &[&index, "upstream"],
-                    format!("`{}` is a side of this split already", side.upstream),
-                )
-                .help("add up the weights in one entry");
+                .error(&[], "no side of the split takes any request")
+                .help("give at least one side a weight above 0");
         }
+        for (index, side) in self.0.iter().enumerate() {
+            if self.0[..index].iter().any(|s| s.upstream == side.upstream) {
+                let index = index.to_string();
+                problems
+                    .error(
+                        &[&index, "upstream"],
+                        format!("`{}` is a side of this split already", side.upstream),
+                    )
+                    .help("add up the weights in one entry");
+            }
+        }
+    }
+
+    fn build(&self, build: &Build<'_>, options: Options<'_>) -> Option<Box<dyn Handler>> {
+        let sides: Option<Vec<_>> = self
+            .sides()
+            .map(|(name, weight)| Some((name, weight, build.upstream(name)?)))
+            .collect();
+        Some(Box::new(Several {
+            forward: Forward::new(build, options)?,
+            split: Split::new(sides?, options.sticky.cloned())?,
+        }))
+    }
+
+    fn is_forwarded(&self) -> bool {
+        true
+    }
+
+    fn has_sides(&self) -> bool {
+        true
+    }
+
+    fn upstreams(&self) -> Vec<Named<'_>> {
+        let place = |index: usize| vec![index.to_string(), "upstream".to_owned()];
+        let sides = self.sides().enumerate();
+        sides
+            .map(|(index, (name, _))| (name, place(index)))
+            .collect()
+    }
+
+    fn settled_by(&self, options: Options<'_>) -> Option<SettledBy> {
+        let sides = self
+            .sides()
+            .map(|(name, weight)| (name, weight, name.into()));
+        Split::new(sides, options.sticky.cloned()).map(SettledBy::Split)
+    }
+}
+
+impl Config {
+    /// Name and weight of each side.
+    fn sides(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.0
+            .iter()
+            .map(|side| (side.upstream.as_str(), side.weight))
+    }
+}
+
+/// The target of a route with `split`.
+struct Several {
+    forward: Forward,
+    split: Split<Arc<Upstream>>,
+}
+
+impl Handler for Several {
+    fn call<'a>(&'a self, request: Box<Request>) -> Answer<'a> {
+        let settled = request.context.upstream.as_ref();
+        let mut upstreams = self.split.values();
+        let settled = settled.and_then(|name| upstreams.find(|upstream| upstream.name() == name));
+        let upstream = settled.unwrap_or_else(|| self.split.choose(&request));
+        Box::pin(self.forward.send(upstream, request))
     }
 }
 

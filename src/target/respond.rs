@@ -6,16 +6,18 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
+use super::block::{Block, Build, Options};
 use crate::http::body::Body;
+use crate::http::handler::{Answer, Handler};
 use crate::http::message::{Request, Response};
-use crate::policy::stack::{Answer, Handler};
+use crate::value::captures;
 use crate::value::problem::Problems;
 use crate::value::template::{BodyTemplate, FieldName, HeaderTemplate};
 
 /// `respond`
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields)]
-pub struct RespondConfig {
+pub struct Config {
     /// 200 to 599.
     #[serde(default = "ok")]
     pub status: u16,
@@ -26,8 +28,8 @@ pub struct RespondConfig {
     pub headers: BTreeMap<FieldName, HeaderTemplate>,
 }
 
-impl RespondConfig {
-    pub(super) fn check(&self, problems: &mut Problems) {
+impl Block for Config {
+    fn check(&self, known: &[&str], problems: &mut Problems) {
         if !(200..=599).contains(&self.status) {
             problems.error(
                 &["status"],
@@ -52,6 +54,16 @@ impl RespondConfig {
         for (name, value) in &self.headers {
             value.check(&["headers", name.as_str()], problems);
         }
+        let body = &self.body;
+        captures::check(known, &["body"], body.captures(), body.as_str(), problems);
+        for (name, value) in &self.headers {
+            let place = ["headers", name.as_str()];
+            captures::check(known, &place, value.captures(), value.as_str(), problems);
+        }
+    }
+
+    fn build(&self, _: &Build<'_>, _: Options<'_>) -> Option<Box<dyn Handler>> {
+        Some(Box::new(Respond::new(self)))
     }
 }
 
@@ -65,7 +77,7 @@ pub struct Respond {
 }
 
 impl Respond {
-    pub fn new(config: &RespondConfig) -> Self {
+    pub fn new(config: &Config) -> Self {
         Respond {
             status: StatusCode::from_u16(config.status).unwrap_or_default(),
             body: config.body.clone(),
@@ -107,7 +119,7 @@ mod tests {
     use super::*;
     use crate::testing::request;
 
-    fn respond(text: &str) -> RespondConfig {
+    fn respond(text: &str) -> Config {
         toml::from_str(text).unwrap()
     }
 
@@ -156,7 +168,7 @@ mod tests {
             ),
         ] {
             let mut problems = Problems::default();
-            respond(text).check(&mut problems);
+            respond(text).check(&[], &mut problems);
             assert_eq!(problems.into_vec().len(), expected, "{text}");
         }
     }

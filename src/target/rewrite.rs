@@ -4,10 +4,9 @@ use http::header;
 use http::uri::Authority;
 use serde::{Deserialize, Serialize};
 
-use super::normalise;
-use super::path::{canonical, with_query};
 use crate::http::error::Error;
 use crate::http::message::{Captures, Request};
+use crate::http::path::{canonical, normalise, with_query};
 use crate::value::template::bare;
 
 /// `rewrite`

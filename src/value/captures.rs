@@ -1,7 +1,7 @@
 //! What the values of a route call the parts of its path.
 
-use crate::value::problem::Problems;
-use crate::value::template::bare_capture;
+use super::problem::Problems;
+use super::template::bare_capture;
 
 /// Reports, at `place`, captures that the path does not have, and those that it has, `known`, in another spelling.
 pub fn check<'a>(

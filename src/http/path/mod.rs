@@ -64,7 +64,7 @@ pub fn normalise_in_place(target: &mut PathAndQuery) -> Result<bool, Error> {
 ///
 /// # Errors
 /// `bad_path` when the whole is longer than a URI may be (64 KiB), or `path` is none.
-pub(super) fn with_query(path: &str, query: Option<&str>) -> Result<PathAndQuery, Error> {
+pub fn with_query(path: &str, query: Option<&str>) -> Result<PathAndQuery, Error> {
     let mut whole = String::with_capacity(path.len() + query.map_or(0, |q| q.len() + 1));
     whole.push_str(path);
     if let Some(query) = query {
@@ -77,13 +77,13 @@ pub(super) fn with_query(path: &str, query: Option<&str>) -> Result<PathAndQuery
 
 /// A path in the one form, borrowed when it came so.
 #[derive(Debug, PartialEq)]
-pub(super) struct Canonical<'a> {
+pub struct Canonical<'a> {
     pub text: Cow<'a, str>,
     pub encoded_separators: bool,
 }
 
 /// The one form of `path`, which begins with a slash. None: malformed.
-pub(super) fn canonical(path: &str) -> Option<Canonical<'_>> {
+pub fn canonical(path: &str) -> Option<Canonical<'_>> {
     match scan(path.as_bytes())? {
         Scan::Canonical { encoded_separators } => Some(Canonical {
             text: Cow::Borrowed(path),
@@ -216,7 +216,7 @@ fn push_escape(text: &mut String, byte: u8) {
 }
 
 /// The byte that the escape at the start of `bytes` stands for.
-pub(super) fn escaped_byte(bytes: &[u8]) -> Option<u8> {
+pub fn escaped_byte(bytes: &[u8]) -> Option<u8> {
     let digit = |at: usize| char::from(*bytes.get(at)?).to_digit(16);
     Some((digit(1)? << 4 | digit(2)?) as u8)
 }

@@ -3,16 +3,18 @@
 use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
+use super::block::{Block, Build, Options};
 use crate::http::body::Body;
+use crate::http::handler::{Answer, Handler};
 use crate::http::message::{Request, Response};
-use crate::policy::stack::{Answer, Handler};
+use crate::value::captures;
 use crate::value::problem::Problems;
 use crate::value::template::HeaderTemplate;
 
 /// `redirect`
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields)]
-pub struct RedirectConfig {
+pub struct Config {
     /// 300 to 399, but for 304, which sends nobody anywhere.
     #[serde(default = "permanent_redirect")]
     pub status: u16,
@@ -20,8 +22,8 @@ pub struct RedirectConfig {
     pub location: Location,
 }
 
-impl RedirectConfig {
-    pub(super) fn check(&self, problems: &mut Problems) {
+impl Block for Config {
+    fn check(&self, known: &[&str], problems: &mut Problems) {
         if !(300..=399).contains(&self.status) || self.status == 304 {
             problems
                 .error(
@@ -36,6 +38,12 @@ impl RedirectConfig {
             problems.error(&["location"], "a redirect needs somewhere to go");
         }
         self.location.0.check(&["location"], problems);
+        let used = self.location.0.captures();
+        captures::check(known, &["location"], used, "", problems);
+    }
+
+    fn build(&self, _: &Build<'_>, _: Options<'_>) -> Option<Box<dyn Handler>> {
+        Some(Box::new(Redirect::new(self)))
     }
 }
 
@@ -45,10 +53,6 @@ impl RedirectConfig {
 pub struct Location(HeaderTemplate);
 
 impl Location {
-    pub(super) fn captures(&self) -> impl Iterator<Item = &str> {
-        self.0.captures()
-    }
-
     fn render(&self, request: &Request) -> HeaderValue {
         let location = self.0.render(request);
         let query = request.target.query().filter(|query| !query.is_empty());
@@ -93,7 +97,7 @@ pub struct Redirect {
 }
 
 impl Redirect {
-    pub fn new(config: &RedirectConfig) -> Self {
+    pub fn new(config: &Config) -> Self {
         Redirect {
             status: StatusCode::from_u16(config.status).unwrap_or(StatusCode::PERMANENT_REDIRECT),
             location: config.location.clone(),
@@ -125,7 +129,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_location_is_filled_in() {
-        let config: RedirectConfig = toml::from_str(
+        let config: Config = toml::from_str(
             "status = 302\nlocation = \"https://new.example/${path.rest}?r=${route}\"",
         )
         .unwrap();
@@ -157,7 +161,7 @@ mod tests {
             ("/new?v=2&${query}", "/old/a?id=5", "/new?v=2&id=5"),
             ("/find/${query}", "/old/a?id=5", "/find/id=5"),
         ] {
-            let config = RedirectConfig {
+            let config = Config {
                 status: 308,
                 location: location.to_owned().try_into().unwrap(),
             };
@@ -172,12 +176,12 @@ mod tests {
     #[test]
     fn only_redirecting_statuses_are_taken() {
         for (status, problems_expected) in [(308, 0), (300, 0), (304, 1), (200, 1), (400, 1)] {
-            let config = RedirectConfig {
+            let config = Config {
                 status,
                 location: "/x".to_owned().try_into().unwrap(),
             };
             let mut problems = Problems::default();
-            config.check(&mut problems);
+            config.check(&[], &mut problems);
             assert_eq!(problems.into_vec().len(), problems_expected, "{status}");
         }
     }

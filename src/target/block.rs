@@ -1,0 +1,90 @@
+//! What each kind of target is to the others: the block of its key.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+use super::mirror::MirrorConfig;
+use super::rewrite::RewriteConfig;
+use super::settle::SettledBy;
+use super::split::Sticky;
+use crate::http::handler::Handler;
+use crate::upstream::{Resend, Upstream};
+use crate::value::Name;
+use crate::value::problem::Problems;
+
+/// The name of an upstream, and the keys under which it stands.
+pub type Named<'c> = (&'c str, Vec<String>);
+
+/// The block of a kind of target.
+pub trait Block {
+    /// What deserializing alone cannot see. `known` are the names that the route's path gives to its parts.
+    fn check(&self, known: &[&str], problems: &mut Problems);
+
+    /// What answers the requests. None when it names an upstream that is not there.
+    fn build(&self, build: &Build<'_>, options: Options<'_>) -> Option<Box<dyn Handler>>;
+
+    /// Whether an upstream gets the requests: such a route has the default policies, `rewrite` and `mirror`.
+    fn is_forwarded(&self) -> bool {
+        false
+    }
+
+    /// Whether `sticky` has something to choose from.
+    fn has_sides(&self) -> bool {
+        false
+    }
+
+    /// The upstreams that it names, each with the keys below its own.
+    fn upstreams(&self) -> Vec<Named<'_>> {
+        Vec::new()
+    }
+
+    /// How to tell which upstream gets a request before its policies see it.
+    fn settled_by(&self, _: Options<'_>) -> Option<SettledBy> {
+        None
+    }
+}
+
+/// The keys beside a target that say how it is reached.
+#[derive(Clone, Copy)]
+pub struct Options<'c> {
+    pub(super) sticky: Option<&'c Sticky>,
+    pub(super) rewrite: Option<&'c RewriteConfig>,
+    pub(super) mirror: Option<&'c MirrorConfig>,
+}
+
+impl Options<'_> {
+    /// Reports those that have nothing to act on, for no upstream gets the requests.
+    pub(super) fn check_unused(&self, problems: &mut Problems) {
+        if self.rewrite.is_some() {
+            problems.error(
+                &["rewrite"],
+                "`rewrite` changes what an upstream sees, and this route has none",
+            );
+        }
+        if self.mirror.is_some() {
+            problems.error(
+                &["mirror"],
+                "`mirror` copies what an upstream gets, and this route has none",
+            );
+        }
+    }
+}
+
+/// What a target is built with, beside its block.
+pub struct Build<'a> {
+    pub route: &'a Name,
+    pub upstreams: &'a BTreeMap<Name, Arc<Upstream>>,
+    /// What is sent once more at once.
+    pub resend: Resend,
+    /// What `Allow` says of the route.
+    pub allow: HeaderValue,
+}
+
+impl Build<'_> {
+    /// The upstream of that name.
+    pub fn upstream(&self, name: &str) -> Option<Arc<Upstream>> {
+        self.upstreams.get(&name.parse::<Name>().ok()?).cloned()
+    }
+}

@@ -1,0 +1,37 @@
+//! Where a route's requests end: at an upstream, or in an answer made here.
+//!
+//! A kind of target is one file: its block of the config ([`Block`]), what answers its requests (a
+//! [`Handler`](crate::http::handler::Handler)), and its unit tests. It adds its line here, to the list, beside its
+//! `mod`: from the list come the keys of a route, their checks, what `GET /routes` shows, and what is built.
+
+use serde::{Deserialize, Serialize};
+
+mod block;
+mod forward;
+mod list;
+mod mirror;
+mod recipient;
+mod redirect;
+mod respond;
+mod rewrite;
+mod settle;
+mod split;
+#[cfg(test)]
+mod tests;
+mod upstream;
+
+pub use block::{Block, Build, Named, Options};
+pub use list::Targets;
+pub use settle::SettleUpstream;
+
+list::targets! {
+    not built: publish, sql, files;
+    /// Forward to this upstream.
+    upstream: upstream::Config,
+    /// Forward to one of several upstreams, by weight.
+    split: split::Config,
+    /// Answer here.
+    respond: respond::Config,
+    /// Send the caller elsewhere.
+    redirect: redirect::Config,
+}

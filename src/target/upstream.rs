@@ -1,0 +1,53 @@
+//! `upstream`: one upstream gets all requests.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::block::{Block, Build, Named, Options};
+use super::forward::Forward;
+use super::settle::SettledBy;
+use crate::http::handler::{Answer, Handler};
+use crate::http::message::Request;
+use crate::upstream::Upstream;
+use crate::value::problem::Problems;
+
+/// `upstream`: its name.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
+#[serde(transparent)]
+pub struct Config(String);
+
+impl Block for Config {
+    fn check(&self, _: &[&str], _: &mut Problems) {}
+
+    fn build(&self, build: &Build<'_>, options: Options<'_>) -> Option<Box<dyn Handler>> {
+        Some(Box::new(One {
+            forward: Forward::new(build, options)?,
+            upstream: build.upstream(&self.0)?,
+        }))
+    }
+
+    fn is_forwarded(&self) -> bool {
+        true
+    }
+
+    fn upstreams(&self) -> Vec<Named<'_>> {
+        vec![(&self.0, Vec::new())]
+    }
+
+    fn settled_by(&self, _: Options<'_>) -> Option<SettledBy> {
+        Some(SettledBy::One(self.0.as_str().into()))
+    }
+}
+
+/// The target of a route with `upstream`.
+struct One {
+    forward: Forward,
+    upstream: Arc<Upstream>,
+}
+
+impl Handler for One {
+    fn call<'a>(&'a self, request: Box<Request>) -> Answer<'a> {
+        Box::pin(self.forward.send(&self.upstream, request))
+    }
+}
