@@ -1,27 +1,24 @@
 //! One connection of a caller: which protocol it speaks, and its requests one by one.
 
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use bytes::BytesMut;
-use http::Version;
+use bytes::{Bytes, BytesMut};
 
-use super::Proxy;
-use super::upgrade::{Side, tunnel};
-use crate::codec::h1::{self, head::Limits};
-use crate::codec::h2;
-use crate::http::body::Body;
-use crate::http::error::{BAD_REQUEST, CALLER_GONE, Error, REQUEST_TIMEOUT};
-use crate::http::message::{Interim, Request, Response};
+use super::{Proxy, upgrade};
+use crate::codec::h2::frame::PREFACE;
+use crate::codec::{Service, Settings, h1, h2};
+use crate::http::error::{BAD_REQUEST, Error};
+use crate::http::headers::Headers;
+use crate::http::message::{Context, Request, Response, Upgraded};
+use crate::http::peer::Peer;
 use crate::listener::{Accepted, Config, Protocol, Secured};
 use crate::net::buffer;
+use crate::net::io::Io;
 use crate::net::timer::{self, Deadline};
 use crate::tls;
 
-/// What an HTTP/2 connection begins with (RFC 9113, section 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Bytes of the smallest frame, such as empty settings.
 const FRAME_HEAD: usize = 9;
 
@@ -124,15 +121,25 @@ fn spoken(early: &[u8]) -> Option<Spoken> {
     (!PREFACE.starts_with(early)).then_some(Spoken::Http1)
 }
 
-async fn serve_http2(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>, early: BytesMut) {
-    let settings = h2::server::Settings {
-        max_concurrent_streams: config.max_concurrent_streams,
-        max_header_bytes: u32::try_from(config.max_header_bytes.0).unwrap_or(u32::MAX),
-        max_headers: config.max_headers,
-        header_timeout: config.header_timeout.0,
-        body_timeout: config.body_timeout.0,
-        idle_timeout: config.idle_timeout.0,
+async fn serve_http1(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>, early: BytesMut) {
+    let settings = settings(&config);
+    // What is not taken out, such as the count of connections, lives to the end of this function.
+    let Accepted {
+        io, peer, ticket, ..
+    } = accepted;
+    let draining = || ticket.is_draining();
+    let requests = Requests {
+        proxy: &proxy,
+        peer: &peer,
+        config: &config,
     };
+    if let Err(error) = h1::server::serve(io, early, settings, draining, requests).await {
+        tracing::debug!(peer = %peer.address, %error, "an answer was cut");
+    }
+}
+
+async fn serve_http2(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>, early: BytesMut) {
+    let settings = settings(&config);
     let Accepted {
         io,
         peer,
@@ -140,32 +147,13 @@ async fn serve_http2(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
         listener,
         ..
     } = accepted;
-    let answer =
-        |head: Result<h2::server::RequestHead, Error>, body: Body, interim: Arc<dyn Interim>| {
-            let (proxy, peer, config) = (proxy.clone(), peer.clone(), config.clone());
-            async move {
-                match head {
-                    Ok(head) => {
-                        let context = proxy.context(&peer, &head.headers, Some(interim));
-                        let request = Box::new(Request {
-                            method: head.method,
-                            authority: head.authority,
-                            target: head.target,
-                            version: Version::HTTP_2,
-                            headers: head.headers,
-                            body,
-                            upgrade: None,
-                            context,
-                        });
-                        proxy.handle(request, &config).await
-                    }
-                    Err(error) => proxy.refuse(error, &peer, &config),
-                }
-            }
-        };
     let draining = || ticket.is_draining();
-    let unanswered = |error| proxy.refuse_silently(error, &peer, &config);
-    if let Err(error) = h2::server::serve(io, early, settings, draining, answer, unanswered).await {
+    let requests = Requests {
+        proxy: &proxy,
+        peer: &peer,
+        config: &config,
+    };
+    if let Err(error) = h2::server::serve(io, early, settings, draining, requests).await {
         tracing::debug!(listener = %listener.name, peer = %peer.address, %error, "an HTTP/2 connection broke");
     }
 }
@@ -179,128 +167,48 @@ async fn refuse_plain(proxy: &Proxy, accepted: Accepted, config: &Config, early:
     let error = Error::new(BAD_REQUEST, "this port speaks TLS: write https://");
     let error = error.of_head(h1::head::outline(&early));
     let answer = proxy.refuse(error, &accepted.peer, config);
-    let connection = h1::server::Connection::new(accepted.io, early, http1_settings(config));
-    end_with(connection, answer).await;
+    h1::server::refuse(accepted.io, early, settings(config), answer).await;
 }
 
-fn http1_settings(config: &Config) -> h1::server::Settings {
-    h1::server::Settings {
-        head: Limits {
-            bytes: usize::try_from(config.max_header_bytes.0)
-                .unwrap_or(usize::MAX)
-                .min(1 << 30),
-            fields: config.max_headers,
-        },
+/// What the listener's block says to the codecs.
+fn settings(config: &Config) -> Settings {
+    Settings {
+        max_header_bytes: u32::try_from(config.max_header_bytes.0).unwrap_or(u32::MAX),
+        max_headers: config.max_headers,
         header_timeout: config.header_timeout.0,
-        idle_timeout: config.idle_timeout.0,
         body_timeout: config.body_timeout.0,
+        idle_timeout: config.idle_timeout.0,
+        max_concurrent_streams: config.max_concurrent_streams,
     }
 }
 
-async fn serve_http1(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>, early: BytesMut) {
-    let settings = http1_settings(&config);
-    // What is not taken out, such as the count of connections, lives to the end of this function.
-    let Accepted {
-        io, peer, ticket, ..
-    } = accepted;
-    let mut connection = h1::server::Connection::new(io, early, settings);
-    let receive = {
-        let (proxy, peer, interim) = (proxy.clone(), peer.clone(), connection.interim());
-        move |head: h1::head::RequestHead, body| {
-            // An HTTP/1.0 caller cannot read interim answers (RFC 9110, section 15.2).
-            let interim = (head.version == Version::HTTP_11).then(|| interim.clone());
-            Box::new(Request {
-                context: proxy.context(&peer, &head.headers, interim),
-                method: head.method,
-                authority: head.authority,
-                target: head.target,
-                version: head.version,
-                headers: head.headers,
-                body,
-                upgrade: head.upgrade,
-            })
-        }
-    };
-    loop {
-        let request = match connection.next(|| ticket.is_draining(), &receive).await {
-            Ok(Some(request)) => request,
-            Ok(None) => return connection.leave(),
-            Err(error) => {
-                let answer = proxy.refuse(error, &peer, &config);
-                return Box::pin(end_with(connection, answer)).await;
-            }
-        };
-        let answered = {
-            let mut answering = pin!(proxy.handle(request, &config));
-            poll_fn(|cx| match answering.as_mut().poll(cx) {
-                Poll::Ready(response) => Poll::Ready(Some(response)),
-                // Dropping the future ends the upstream request.
-                Poll::Pending => connection.poll_gone(cx).map(|()| None),
-            })
-            .await
-        };
-        let Some(mut response) = answered else {
-            return;
-        };
-        if response.refused == Some(CALLER_GONE) {
-            return;
-        }
-        if let Some(upgraded) = response.upgrade.take() {
-            // It holds the connection's way for interim answers.
-            drop(receive);
-            return Box::pin(switch(connection, *response, upgraded)).await;
-        }
-        match connection.respond(response, !ticket.is_draining()).await {
-            Ok(true) => {}
-            Ok(false) => {
-                // Nobody but the connection holds the stream then, so that it ends with it.
-                drop(receive);
-                return connection.close().await;
-            }
-            Err(error) => {
-                if error.reason() != CALLER_GONE && error.reason() != REQUEST_TIMEOUT {
-                    tracing::debug!(peer = %peer.address, %error, "an answer was cut");
-                }
-                return;
-            }
-        }
-    }
+/// The requests of one connection, answered by the proxy.
+struct Requests<'a> {
+    proxy: &'a Proxy,
+    peer: &'a Arc<Peer>,
+    config: &'a Config,
 }
 
-/// Gives a last answer.
-async fn end_with(mut connection: h1::server::Connection, answer: Box<Response>) {
-    if connection.respond(answer, false).await.is_ok() {
-        connection.close().await;
+impl Service for Requests<'_> {
+    fn context(&self, headers: &Headers) -> Context {
+        self.proxy.context(self.peer, headers)
     }
-}
 
-async fn switch(
-    connection: h1::server::Connection,
-    mut response: Response,
-    upgraded: Box<crate::http::message::Upgraded>,
-) {
-    // It is not sent again, and holds the connection's way for interim answers.
-    response.request = None;
-    let switched = connection
-        .switch(
-            response.status,
-            &response.headers,
-            upgraded.protocol.as_ref(),
-        )
-        .await;
-    let Ok((io, early)) = switched else {
-        return;
-    };
-    let caller = Side { io, early };
-    let upstream = Side {
-        io: upgraded.io,
-        early: upgraded.early,
-    };
-    if let Err(error) = tunnel(caller, upstream, upgraded.idle_limit, &upgraded.passed).await {
-        tracing::debug!(%error, "an upgraded connection broke");
+    fn answer(&self, request: Box<Request>) -> impl Future<Output = Box<Response>> {
+        self.proxy.handle(request, self.config)
     }
-    // The answer's guards, such as the count of requests in flight, live to the end of the tunnel.
-    drop(response.body);
+
+    fn refuse(&self, error: Error) -> Box<Response> {
+        self.proxy.refuse(error, self.peer, self.config)
+    }
+
+    fn refuse_silently(&self, error: Error) {
+        self.proxy.refuse_silently(error, self.peer, self.config);
+    }
+
+    fn tunnel(&self, caller: Io, early: Bytes, upgraded: Upgraded) -> impl Future<Output = ()> {
+        upgrade::serve(caller, early, upgraded)
+    }
 }
 
 #[cfg(test)]

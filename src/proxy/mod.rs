@@ -10,7 +10,7 @@ use crate::app::snapshot::{Route, Snapshot};
 use crate::http::body::Body;
 use crate::http::error::{BAD_PATH, Error, METHOD_NOT_ALLOWED, NO_ROUTE};
 use crate::http::headers::Headers;
-use crate::http::message::{Captures, Context, Interim, Request, Response};
+use crate::http::message::{Captures, Context, Request, Response};
 use crate::http::path;
 use crate::http::peer::Peer;
 use crate::listener;
@@ -51,12 +51,7 @@ impl Proxy {
     }
 
     /// What is known of a request when it arrives.
-    pub fn context(
-        &self,
-        peer: &Arc<Peer>,
-        headers: &Headers,
-        interim: Option<Arc<dyn Interim>>,
-    ) -> Context {
+    fn context(&self, peer: &Arc<Peer>, headers: &Headers) -> Context {
         Context {
             peer: peer.clone(),
             client: peer.address.ip(),
@@ -67,7 +62,7 @@ impl Proxy {
             deadline: None,
             hurried: false,
             head_by: None,
-            interim,
+            interim: None,
             upstream: None,
             claims: None,
             tried: None,

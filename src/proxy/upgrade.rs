@@ -8,25 +8,35 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::time::Instant;
 
-use crate::http::message::Tunnelled;
+use crate::http::message::{Tunnelled, Upgraded};
 use crate::net::buffer;
 use crate::net::io::Io;
 use crate::net::timer::Deadline;
 
 /// One end of a tunnel, and what arrived there before it was one.
-pub struct Side {
-    pub io: Io,
-    pub early: Bytes,
+struct Side {
+    io: Io,
+    early: Bytes,
+}
+
+/// Connects a caller with the upstream that has switched protocols for it, to the end of both. `early` are bytes that
+/// the caller sent behind its request.
+pub async fn serve(caller: Io, early: Bytes, upgraded: Upgraded) {
+    let caller = Side { io: caller, early };
+    let upstream = Side {
+        io: upgraded.io,
+        early: upgraded.early,
+    };
+    if let Err(error) = tunnel(caller, upstream, upgraded.idle_limit, &upgraded.passed).await {
+        tracing::debug!(%error, "an upgraded connection broke");
+    }
 }
 
 /// Copies bytes both ways until both directions have ended, or nothing has passed for `idle_limit`.
 ///
 /// The end of one direction is passed on as such and leaves the other open. No buffer is held while nothing passes.
 /// What passes is counted in `passed`.
-///
-/// # Errors
-/// What broke either connection.
-pub async fn tunnel(
+async fn tunnel(
     caller: Side,
     upstream: Side,
     idle_limit: Option<Duration>,

@@ -2,26 +2,17 @@
 //! handed on as a request is sound. The first byte of the input says how the rest is cut.
 #![no_main]
 
-use std::time::Duration;
-
 use bytes::BytesMut;
 use http::{HeaderName, HeaderValue, StatusCode};
 use libfuzzer_sys::fuzz_target;
+use outrigger::codec::h2;
 use outrigger::http::body::Body;
 use outrigger::http::error::Error;
-use outrigger::codec::h2::server::{RequestHead, Settings, serve};
-use outrigger::http::message::Response;
+use outrigger::http::message::{Request, Response};
 
 mod common;
+mod service;
 
-const SETTINGS: Settings = Settings {
-    max_concurrent_streams: 10,
-    max_header_bytes: 4 << 10,
-    max_headers: 20,
-    header_timeout: Duration::from_secs(10),
-    body_timeout: Duration::from_secs(10),
-    idle_timeout: Duration::from_secs(10),
-};
 const GREETING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 fuzz_target!(|input: &[u8]| {
@@ -35,24 +26,27 @@ fuzz_target!(|input: &[u8]| {
 
 fn serve_all(wire: &[u8], step: usize) {
     common::fed(wire, step, |io| async {
-        let answer = |head: Result<RequestHead, Error>, body: Body, _| {
-            if let Ok(head) = head {
-                check(&head);
-            }
+        let answer = |request: Box<Request>| {
+            check(&request);
             async move {
-                let status = match common::read_all(body).await {
+                let status = match common::read_all(request.body).await {
                     Ok(_) => StatusCode::OK,
                     Err(_) => StatusCode::BAD_REQUEST,
                 };
-                Box::new(Response::new(status, Body::full("hello")))
+                Response::new(status, Body::full("hello"))
             }
         };
-        let _ended = serve(io, BytesMut::new(), SETTINGS, || false, answer, |_| ()).await;
+        let service = service::Service {
+            answer,
+            refused: |_: Error| (),
+        };
+        let early = BytesMut::new();
+        let _ended = h2::server::serve(io, early, service::SETTINGS, || false, service).await;
     });
 }
 
 /// What the next hop could read in two ways must not get through.
-fn check(head: &RequestHead) {
+fn check(head: &Request) {
     assert!(!head.method.as_str().bytes().any(|byte| byte.is_ascii_lowercase()));
     for (name, value) in common::fields(&head.headers) {
         HeaderName::from_lowercase(&name).expect("a name");

@@ -3,27 +3,18 @@
 #![no_main]
 
 mod common;
+mod service;
 
-use std::time::Duration;
+use std::cell::RefCell;
 
 use bytes::BytesMut;
 use http::StatusCode;
 use libfuzzer_sys::fuzz_target;
+use outrigger::codec::h1;
 use outrigger::http::body::Body;
-use outrigger::codec::h1::head::Limits;
-use outrigger::codec::h1::server::{Connection, Settings};
+use outrigger::http::error::{CALLER_GONE, Error};
+use outrigger::http::message::{Request, Response};
 use outrigger::net::io::Io;
-use outrigger::http::message::Response;
-
-const SETTINGS: Settings = Settings {
-    head: Limits {
-        bytes: 4 << 10,
-        fields: 20,
-    },
-    header_timeout: Duration::from_secs(10),
-    idle_timeout: Duration::from_secs(10),
-    body_timeout: Duration::from_secs(10),
-};
 
 fuzz_target!(|input: &[u8]| {
     let Some((step, wire)) = input.split_first() else {
@@ -35,27 +26,33 @@ fuzz_target!(|input: &[u8]| {
 });
 
 /// What the requests were, and how the connection ended.
-async fn serve(io: Io) -> (Vec<String>, &'static str) {
-    let mut connection = Connection::new(io, BytesMut::new(), SETTINGS);
-    let mut seen = Vec::new();
-    loop {
-        let (head, body) = match connection.next(|| false, |head, body| (head, body)).await {
-            Ok(Some(request)) => request,
-            Ok(None) => return (seen, "end"),
-            // Which limit is met first may depend on the cuts.
-            Err(_) => return (seen, "refused"),
-        };
-        let target = (head.method, head.authority, head.target, head.version);
-        let fields = common::fields(&head.headers);
-        match common::read_all(body).await {
-            Ok(body) => seen.push(format!("{target:?} {fields:?} {body:?}")),
-            Err(why) => return (seen, why),
+async fn serve(io: Io) -> Vec<String> {
+    let seen = RefCell::new(Vec::new());
+    let answer = async |request: Box<Request>| {
+        let target = (&request.method, &request.authority, &request.target, request.version);
+        let head = format!("{target:?} {:?}", common::fields(&request.headers));
+        match common::read_all(request.body).await {
+            Ok(body) => {
+                seen.borrow_mut().push(format!("{head} {body:?}"));
+                Response::new(StatusCode::OK, Body::full("seen"))
+            }
+            Err(why) => {
+                seen.borrow_mut().push(why.to_owned());
+                let mut response = Response::new(StatusCode::BAD_REQUEST, Body::empty());
+                // Which ends the connection at once.
+                response.refused = Some(CALLER_GONE);
+                response
+            }
         }
-        let response = Response::new(StatusCode::OK, Body::full("seen"));
-        match connection.respond(response, true).await {
-            Ok(true) => {}
-            Ok(false) => return (seen, "closed"),
-            Err(_) => return (seen, "gone"),
-        }
+    };
+    let service = service::Service {
+        answer,
+        // Which limit is met first may depend on the cuts.
+        refused: |_: Error| seen.borrow_mut().push("refused".to_owned()),
+    };
+    let early = BytesMut::new();
+    if h1::server::serve(io, early, service::SETTINGS, || false, service).await.is_err() {
+        seen.borrow_mut().push("cut".to_owned());
     }
+    seen.into_inner()
 }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod ending;
+mod serve;
 mod shared;
 
 use std::future::poll_fn;
@@ -12,10 +13,12 @@ use std::time::Duration;
 use bytes::BytesMut;
 use http::{Method, Version, header};
 
+pub use self::serve::{refuse, serve};
 use self::shared::Shared;
 use super::head::{self, Limits, RequestHead};
 use super::outgoing::Outgoing;
 use super::pace::Pace;
+use crate::codec::Settings;
 use crate::http::body::Body;
 use crate::http::error::{Error, REQUEST_TIMEOUT};
 use crate::http::headers::{Headers, Names};
@@ -23,25 +26,17 @@ use crate::http::message::{Interim, Outline};
 use crate::net::io::Io;
 use crate::net::timer::{self, Deadline};
 
-/// Limits of one connection; see `[listeners.NAME]` for their meaning.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    pub head: Limits,
-    pub header_timeout: Duration,
-    pub idle_timeout: Duration,
-    pub body_timeout: Duration,
-}
-
 /// How long an idle connection is kept when draining: a request may be on its way.
 pub const DRAIN_GRACE: Duration = Duration::from_millis(500);
 /// Bytes of following requests that are taken while one is answered.
 const PIPELINED: usize = 64 << 10;
 
 /// A caller's connection.
-pub struct Connection {
+pub(in crate::codec::h1) struct Connection {
     shared: Arc<Shared>,
     out: Outgoing,
     settings: Settings,
+    head_limits: Limits,
     deadline: Deadline,
     /// Bytes of the answer that were written when the caller last took some.
     stalled_at: u64,
@@ -79,6 +74,10 @@ impl Connection {
         Connection {
             shared: Arc::new(Shared::new(io, early, settings.body_timeout)),
             out: Outgoing::default(),
+            head_limits: Limits {
+                bytes: settings.max_header_bytes as usize,
+                fields: settings.max_headers,
+            },
             settings,
             deadline: Deadline::new(),
             stalled_at: 0,
@@ -95,7 +94,7 @@ impl Connection {
     /// # Errors
     /// What is to be answered before closing: `bad_request`, `headers_too_large`, `request_timeout`; with an outline of
     /// the head.
-    pub async fn next<T>(
+    pub(in crate::codec::h1) async fn next<T>(
         &mut self,
         draining: impl Fn() -> bool,
         receive: impl Fn(RequestHead, Body) -> T,
@@ -107,7 +106,7 @@ impl Connection {
     }
 
     /// What can be told of a request whose head was not taken.
-    pub fn outline(&self) -> Outline {
+    fn outline(&self) -> Outline {
         head::outline(&self.shared.state().reader.buffer)
     }
 
@@ -131,21 +130,21 @@ impl Connection {
         loop {
             let reader = &mut state.reader;
             if progress.pace.is_worthwhile(&reader.buffer) {
-                if let Some(head) = head::take_request(&mut reader.buffer, self.settings.head)? {
+                if let Some(head) = head::take_request(&mut reader.buffer, self.head_limits)? {
                     self.deadline.clear();
                     self.exchange = Exchange::of(&head);
                     let body = state.begin(&head, &self.shared);
                     return Poll::Ready(Ok(Some(receive(head, body))));
                 }
                 progress.pace.attempted(reader.buffer.len());
-            } else if reader.buffer.len() > self.settings.head.bytes {
+            } else if reader.buffer.len() > self.head_limits.bytes {
                 return Poll::Ready(Err(head::too_large()));
             }
             let started = !reader.buffer.is_empty();
             match reader.poll_fill(&self.shared.io, cx) {
                 // What arrived may be malformed, though not worth a look while more could come.
                 Poll::Ready(Ok(0)) => {
-                    let rest = head::take_request(&mut reader.buffer, self.settings.head);
+                    let rest = head::take_request(&mut reader.buffer, self.head_limits);
                     return Poll::Ready(rest.map(|_| None));
                 }
                 Poll::Ready(Ok(_)) => continue,

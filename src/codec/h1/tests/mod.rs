@@ -25,8 +25,9 @@ use http_body_util::BodyExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 
-use super::head::{Limits, RequestHead};
-use super::server::{Connection, Settings};
+use super::head::RequestHead;
+use super::server::Connection;
+use crate::codec::Settings;
 use crate::http::body::Body;
 use crate::http::error::Error;
 use crate::http::headers::Headers;
@@ -35,16 +36,13 @@ use crate::http::message::{Context, Request, RequestId, Response};
 use crate::http::peer::{Peer, PeerAddress};
 use crate::net::io::Io;
 
-const LIMITS: Limits = Limits {
-    bytes: 60 << 10,
-    fields: 100,
-};
-
 const SETTINGS: Settings = Settings {
-    head: LIMITS,
+    max_header_bytes: 60 << 10,
+    max_headers: 100,
     header_timeout: Duration::from_secs(10),
     idle_timeout: Duration::from_secs(3600),
     body_timeout: Duration::from_secs(60),
+    max_concurrent_streams: 100,
 };
 
 /// The far end of a connection, in raw bytes.
@@ -124,12 +122,7 @@ async fn next(connection: &mut Connection) -> (RequestHead, Body) {
 
 /// Drives `work` as the proxy drives a request: watching whether the caller is gone, which `None` means.
 async fn attended<T>(connection: &mut Connection, work: impl Future<Output = T>) -> Option<T> {
-    let mut work = std::pin::pin!(work);
-    poll_fn(|cx| match work.as_mut().poll(cx) {
-        std::task::Poll::Ready(done) => std::task::Poll::Ready(Some(done)),
-        std::task::Poll::Pending => connection.poll_gone(cx).map(|()| None),
-    })
-    .await
+    connection.attend(work).await
 }
 
 fn ok(body: impl Into<Bytes>) -> Response {

@@ -14,14 +14,13 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::BytesMut;
 use http::Version;
 
 use self::body::RequestBody;
 use self::ending::{Ending, Step, linger};
-pub use self::request::RequestHead;
+pub(in crate::codec::h2) use self::request::RequestHead;
 use self::side::{Callers, Fresh, Server};
 use self::slots::Slots;
 use self::stall::{Due, Stall, WRITE_STALL};
@@ -30,27 +29,14 @@ use super::incoming::Cut;
 use super::reading::{Broken, FAR_TOO_LARGE, Reading, UNREADABLE};
 use super::settings::Local;
 use super::shared::Shared;
+use crate::codec::{Service, Settings};
 use crate::http::body::Body;
 use crate::http::error::{
     BAD_REQUEST, DEADLINE_EXCEEDED, Error, HEADERS_TOO_LARGE, REQUEST_TIMEOUT,
 };
-use crate::http::message::{Interim, Outline, Response};
+use crate::http::message::{Interim, Outline, Request, Response};
 use crate::net::io::Io;
 use crate::net::timer::{self, Deadline};
-
-/// Limits of one connection; see `[listeners.NAME]` for their meaning.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    pub max_concurrent_streams: u32,
-    pub max_header_bytes: u32,
-    pub max_headers: usize,
-    /// How long the head of a request may take, from its first byte to its end.
-    pub header_timeout: Duration,
-    /// How long a caller may pause in a request body, until its answer begins. Not for gRPC, whose callers may
-    /// send nothing for hours.
-    pub body_timeout: Duration,
-    pub idle_timeout: Duration,
-}
 
 /// What all streams of a connection may send before it is read; above one stream's, or one that is not read stalls
 /// its siblings.
@@ -68,13 +54,48 @@ const HEAD_TOO_SLOW: Fault = Fault::Connection(
 const NO_PREFACE: &str =
     "HTTP/2 is spoken here, and what came does not begin as a connection of it does";
 
-/// Serves a connection to its end. `draining` is asked whenever the task is woken; once it says yes, the caller is
-/// told with GOAWAY, and what is under way finishes. `unanswered` is told why a head was refused that the standard lets
-/// nobody answer.
+/// Serves a connection to its end. Once `draining` says yes, the caller is told with GOAWAY, and what is under way
+/// finishes.
 ///
 /// # Errors
 /// What broke the connection.
-pub async fn serve<F, A>(
+pub async fn serve(
+    io: Io,
+    early: BytesMut,
+    settings: Settings,
+    draining: impl Fn() -> bool,
+    service: impl Service,
+) -> io::Result<()> {
+    let service = &service;
+    let answer = |head: Result<RequestHead, Error>, body, interim| {
+        let request = head.map(|head| {
+            let mut context = service.context(&head.headers);
+            context.interim = Some(interim);
+            Box::new(Request {
+                method: head.method,
+                authority: head.authority,
+                target: head.target,
+                version: Version::HTTP_2,
+                headers: head.headers,
+                body,
+                upgrade: None,
+                context,
+            })
+        });
+        async move {
+            match request {
+                Ok(request) => service.answer(request).await,
+                Err(error) => service.refuse(error),
+            }
+        }
+    };
+    let unanswered = |error| service.refuse_silently(error);
+    serve_streams(io, early, settings, draining, answer, unanswered).await
+}
+
+/// The same, where `answer` takes what a head was read as, and `unanswered` why it was refused if the standard lets
+/// nobody answer it.
+pub(in crate::codec::h2) async fn serve_streams<F, A>(
     io: Io,
     early: BytesMut,
     settings: Settings,

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use tokio::net::UnixStream;
 
 use super::*;
+use crate::codec::Settings;
 use crate::codec::h2::server;
 use crate::net::io::Io;
 
@@ -122,7 +123,7 @@ async fn through_our_client(cases: &[Case]) {
 /// Our server, and theirs as its caller.
 async fn through_our_server(cases: &[Case]) {
     let (near, far) = UnixStream::pair().unwrap();
-    let settings = server::Settings {
+    let settings = Settings {
         max_concurrent_streams: 100,
         max_header_bytes: 60 << 10,
         max_headers: 100,
@@ -137,7 +138,7 @@ async fn through_our_server(cases: &[Case]) {
             Box::new(response)
         };
         let io = Io::Unix(near);
-        server::serve(
+        server::serve_streams(
             io,
             bytes::BytesMut::new(),
             settings,

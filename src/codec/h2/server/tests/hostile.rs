@@ -391,7 +391,7 @@ async fn a_connection_begins_with_the_preface_and_settings() {
         far.send(wire).await;
         tokio::spawn(async move {
             let answer = |head, body, interim| echo((head, body, interim));
-            serve(io, BytesMut::new(), SETTINGS, || false, answer, |_| ()).await
+            serve_streams(io, BytesMut::new(), SETTINGS, || false, answer, |_| ()).await
         });
         let goaway = far.news().await;
         assert_eq!(goaway, Event::Goaway(0, Code::PROTOCOL_ERROR), "{what}");

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
@@ -48,7 +49,7 @@ pub(super) async fn serving_with(
     far.greet(&first).await;
     tokio::spawn(async move {
         let answer = move |head, body, interim| answer((head, body, interim));
-        let _ended = serve(io, BytesMut::new(), settings, || false, answer, |_| ()).await;
+        let _ended = serve_streams(io, BytesMut::new(), settings, || false, answer, |_| ()).await;
     });
     far
 }
@@ -106,7 +107,7 @@ async fn every_split_of_the_wire_is_read_alike() {
         tokio::spawn(async move {
             let early = BytesMut::from(&first[..]);
             let answer = |head, body, interim| echo((head, body, interim));
-            let _ended = serve(io, early, SETTINGS, || false, answer, |_| ()).await;
+            let _ended = serve_streams(io, early, SETTINGS, || false, answer, |_| ()).await;
         });
         tokio::task::yield_now().await;
         far.send(second).await;

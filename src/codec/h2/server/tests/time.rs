@@ -78,7 +78,7 @@ async fn a_caller_that_does_not_read_its_socket_is_left() {
     far.send(get(1)).await;
     let start = Instant::now();
     let answer = |_, _, _| async { ok(vec![b'x'; 64 << 20]) };
-    serve(io, BytesMut::new(), SETTINGS, || false, answer, |_| ())
+    serve_streams(io, BytesMut::new(), SETTINGS, || false, answer, |_| ())
         .await
         .unwrap();
     assert!(start.elapsed() >= WRITE_STALL && start.elapsed() < WRITE_STALL + 2 * LINGER);
@@ -190,7 +190,7 @@ async fn a_drain_waits_for_what_is_under_way_and_takes_no_more() {
             ok("done")
         };
         let draining = || DRAINING.load(Ordering::SeqCst);
-        serve(io, BytesMut::new(), SETTINGS, draining, answer, |_| ()).await
+        serve_streams(io, BytesMut::new(), SETTINGS, draining, answer, |_| ()).await
     });
     far.send([get(1), ping(b"00000000")].concat()).await;
     far.news().await;
@@ -224,7 +224,7 @@ async fn unanswered(wire: Vec<u8>) -> Vec<(crate::http::error::Reason, Option<Me
         told.lock().unwrap().push((error.reason(), method));
     };
     let answer = |head, body, interim| echo((head, body, interim));
-    let _ended = serve(io, BytesMut::new(), SETTINGS, || false, answer, note).await;
+    let _ended = serve_streams(io, BytesMut::new(), SETTINGS, || false, answer, note).await;
     told.into_inner().unwrap()
 }
 
@@ -259,6 +259,6 @@ async fn a_head_that_takes_too_long_is_told_of() {
         told.fetch_add(1, Ordering::SeqCst);
     };
     let answer = |head, body, interim| echo((head, body, interim));
-    let _ended = serve(io, BytesMut::new(), SETTINGS, || false, answer, note).await;
+    let _ended = serve_streams(io, BytesMut::new(), SETTINGS, || false, answer, note).await;
     assert_eq!(told.into_inner(), 1);
 }

@@ -1,0 +1,129 @@
+//! The requests of a connection, one by one, and how it ends behind the last.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+use bytes::BytesMut;
+use http::Version;
+
+use super::Connection;
+use crate::codec::h1::head::RequestHead;
+use crate::codec::{Service, Settings};
+use crate::http::body::Body;
+use crate::http::error::{CALLER_GONE, Error, REQUEST_TIMEOUT};
+use crate::http::message::{Request, Response, Upgraded};
+use crate::net::io::Io;
+
+/// Serves a connection to its end.
+///
+/// # Errors
+/// Why an answer was cut, unless the caller itself gave it up.
+pub async fn serve(
+    io: Io,
+    early: BytesMut,
+    settings: Settings,
+    draining: impl Fn() -> bool,
+    service: impl Service,
+) -> Result<(), Error> {
+    let mut connection = Connection::new(io, early, settings);
+    let receive = |head: RequestHead, body: Body| {
+        Box::new(Request {
+            context: service.context(&head.headers),
+            method: head.method,
+            authority: head.authority,
+            target: head.target,
+            version: head.version,
+            headers: head.headers,
+            body,
+            upgrade: head.upgrade,
+        })
+    };
+    loop {
+        let mut request = match connection.next(&draining, receive).await {
+            Ok(Some(request)) => request,
+            Ok(None) => {
+                connection.leave();
+                return Ok(());
+            }
+            Err(error) => {
+                Box::pin(end_with(connection, service.refuse(error))).await;
+                return Ok(());
+            }
+        };
+        // An HTTP/1.0 caller cannot read interim answers (RFC 9110, section 15.2).
+        if request.version == Version::HTTP_11 {
+            request.context.interim = Some(connection.interim());
+        }
+        let answered = connection.attend(service.answer(request)).await;
+        let Some(mut response) = answered else {
+            return Ok(());
+        };
+        if response.refused == Some(CALLER_GONE) {
+            return Ok(());
+        }
+        if let Some(upgraded) = response.upgrade.take() {
+            Box::pin(switch(connection, *response, *upgraded, &service)).await;
+            return Ok(());
+        }
+        match connection.respond(response, !draining()).await {
+            Ok(true) => {}
+            Ok(false) => {
+                connection.close().await;
+                return Ok(());
+            }
+            Err(error) if matches!(error.reason(), CALLER_GONE | REQUEST_TIMEOUT) => {
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Gives a connection one answer, whatever it asks, and ends it.
+pub async fn refuse(io: Io, early: BytesMut, settings: Settings, answer: Box<Response>) {
+    end_with(Connection::new(io, early, settings), answer).await;
+}
+
+async fn end_with(mut connection: Connection, answer: Box<Response>) {
+    if connection.respond(answer, false).await.is_ok() {
+        connection.close().await;
+    }
+}
+
+/// Writes the head of an answer that ends HTTP on this connection, and stays with the tunnel that follows.
+async fn switch(
+    connection: Connection,
+    mut response: Response,
+    upgraded: Upgraded,
+    service: &impl Service,
+) {
+    // It is not sent again, and holds the connection's way for interim answers.
+    response.request = None;
+    let protocol = upgraded.protocol.as_ref();
+    let switched = connection
+        .switch(response.status, &response.headers, protocol)
+        .await;
+    let Ok((io, early)) = switched else {
+        return;
+    };
+    service.tunnel(io, early, upgraded).await;
+    // The answer's guards, such as the count of requests in flight, live to the end of the tunnel.
+    drop(response.body);
+}
+
+impl Connection {
+    /// Does `work` for the request under way; `None` when the caller is gone before it is done.
+    pub(in crate::codec::h1) async fn attend<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut work = pin!(work);
+        poll_fn(|cx| match work.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            // Dropping the work ends it.
+            Poll::Pending => self.poll_gone(cx).map(|()| None),
+        })
+        .await
+    }
+}
