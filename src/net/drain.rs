@@ -2,6 +2,10 @@
 //!
 //! Each listener has a [`Drain`]; each of its connections holds a [`Ticket`] while it lives. Starting the drain
 //! wakes every connection's task, which then asks [`Ticket::is_draining`] and ends when it has nothing to do.
+//!
+//! Not tokio-util's `CancellationToken` and `TaskTracker` (0.7): a tracker waits for no task at all, but not for fewer
+//! than a limit, and ending one connection alone takes a child token for each: an allocation,
+//! and a place in a tree.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -9,6 +9,7 @@ use metrics::{describe_counter, describe_gauge, describe_histogram, gauge};
 
 use super::process::Process;
 use super::recorder::Registry;
+use crate::value::exposition::{Kind, Metric};
 
 /// Gauge, always 1: its labels say which build runs.
 pub const BUILD_INFO: &str = "outrigger_build_info";
@@ -53,7 +54,7 @@ impl Metrics {
 }
 
 fn describe() {
-    for (kind, name, help) in DESCRIPTIONS {
+    for Metric { kind, name, help } in DESCRIPTIONS {
         match kind {
             Kind::Counter => describe_counter!(*name, *help),
             Kind::Gauge => describe_gauge!(*name, *help),
@@ -69,188 +70,139 @@ fn describe() {
     .set(1);
 }
 
-enum Kind {
-    Counter,
-    Gauge,
-    Histogram,
-}
-
-use Kind::{Counter, Gauge, Histogram};
-
-const DESCRIPTIONS: &[(Kind, &str, &str)] = &[
-    (
-        Counter,
+const DESCRIPTIONS: &[Metric] = &[
+    Metric::counter(
         "outrigger_requests_total",
         "Requests answered, by route and status code.",
     ),
-    (
-        Histogram,
+    Metric::histogram(
         "outrigger_request_duration_seconds",
         "From a request's head to the end of its answer.",
     ),
-    (
-        Gauge,
+    Metric::gauge(
         "outrigger_requests_in_flight",
         "Requests whose answer has not ended.",
     ),
-    (
-        Counter,
-        "outrigger_request_bytes_total",
-        "Bytes of request bodies.",
-    ),
-    (
-        Counter,
+    Metric::counter("outrigger_request_bytes_total", "Bytes of request bodies."),
+    Metric::counter(
         "outrigger_response_bytes_total",
         "Bytes of response bodies.",
     ),
-    (
-        Counter,
+    Metric::counter(
         "outrigger_refused_total",
         "Requests answered by the proxy itself because they were refused or failed.",
     ),
-    (
-        Counter,
+    Metric::counter(
         "outrigger_grpc_responses_total",
-        "Calls of gRPC, by the upstream that answered (none: the proxy itself) and their status; \
+        "Calls of gRPC, by the upstream that answered (\"\": the proxy itself) and their status; \
          in_body: a page's call, whose status stands in the body.",
     ),
-    (
-        Counter,
+    Metric::counter(
         "outrigger_rate_limited_total",
         "Requests over a rate limit, also those that only a shadow limit would have refused.",
     ),
-    (
-        Gauge,
+    Metric::gauge(
         "outrigger_circuit_breaker_state",
         "0 closed, 1 half-open, 2 open.",
     ),
-    (
-        Counter,
+    Metric::counter(
         "outrigger_circuit_breaker_transitions_total",
         "Changes of a circuit breaker's state, by the new one.",
     ),
-    (
-        Gauge,
+    Metric::gauge(
         "outrigger_concurrency_limit",
         "Requests that a route lets in at once.",
     ),
-    (
-        Counter,
+    Metric::counter(
         "outrigger_upstream_requests_total",
         "Attempts to get an answer from an upstream, by how each ended. One that found no place in the pool is none.",
     ),
-    (
-        Histogram,
+    Metric::histogram(
         "outrigger_upstream_request_duration_seconds",
         "From handing a request to an upstream to the head of its answer, or to the end of the attempt without one.",
     ),
-    (
-        Gauge,
+    Metric::gauge(
         "outrigger_upstream_connections",
         "Connections to an upstream's endpoints.",
     ),
-    (
-        Counter,
+    Metric::counter(
         "outrigger_upstream_connects_total",
         "Attempts to connect to an upstream's endpoints.",
     ),
-    (
-        Gauge,
-        "outrigger_upstream_endpoints",
-        "Endpoints of an upstream.",
-    ),
-    (
-        Counter,
+    Metric::gauge("outrigger_upstream_endpoints", "Endpoints of an upstream."),
+    Metric::counter(
         "outrigger_endpoint_ejections_total",
         "Endpoints left out for a time because they failed requests in a row.",
     ),
-    (
-        Counter,
+    Metric::counter(
         "outrigger_mirrored_total",
         "Copies of requests sent to a route's mirror, by what became of them.",
     ),
-    (
-        Counter,
+    Metric::counter(
         "outrigger_health_checks_total",
         "Health checks of an upstream's endpoints.",
     ),
-    (
-        Counter,
+    Metric::counter(
         "outrigger_upstream_panics_total",
         "Requests sent to an endpoint that was out, because none was in.",
     ),
-    (
-        Counter,
+    Metric::counter(
         "outrigger_retries_total",
         "Requests sent again, by what made it necessary.",
     ),
-    (
-        Counter,
+    Metric::counter(
         "outrigger_credential_refreshes_total",
         "Fetches of an OAuth2 token, by how they ended.",
     ),
-    (
-        Gauge,
+    Metric::gauge(
         "outrigger_credential_expiry_timestamp_seconds",
         "When the OAuth2 token of a route expires, in seconds since 1970.",
     ),
-    (
-        Counter,
+    Metric::counter(
         "outrigger_retry_budget_exhausted_total",
         "Requests not sent again because their route could not afford it.",
     ),
-    (
-        Counter,
+    Metric::counter(
         "outrigger_key_refreshes_total",
         "Fetches of the keys that tokens are verified with, by how they ended.",
     ),
-    (
-        Gauge,
+    Metric::gauge(
         "outrigger_key_last_refresh_timestamp_seconds",
         "When the keys that a route verifies tokens with were fetched last, in seconds since 1970.",
     ),
-    (
-        Counter,
+    Metric::counter(
         "outrigger_transform_failures_total",
         "Bodies that were refused, or could not be changed.",
     ),
-    (
-        Counter,
+    Metric::counter(
         "outrigger_config_reloads_total",
         "Reloads of the configuration.",
     ),
-    (
-        Gauge,
+    Metric::gauge(
         "outrigger_config_generation",
         "Counts up with each configuration that is put to use.",
     ),
-    (
-        Gauge,
+    Metric::gauge(
         "outrigger_config_last_reload_successful",
         "1 when the newest configuration serves, 0 when it was refused.",
     ),
-    (
-        Gauge,
+    Metric::gauge(
         "outrigger_config_last_reload_timestamp_seconds",
         "When the last reload was tried, in seconds since 1970.",
     ),
-    (
-        Gauge,
+    Metric::gauge(
         "outrigger_downstream_connections",
         "Connections from callers.",
     ),
-    (
-        Counter,
+    Metric::counter(
         "outrigger_tls_handshakes_total",
         "TLS handshakes with callers, by what came of them.",
     ),
-    (
-        Counter,
+    Metric::counter(
         "outrigger_log_lines_dropped_total",
         "Log lines dropped because their reader was too slow.",
     ),
-    (
-        Gauge,
+    Metric::gauge(
         "outrigger_build_info",
         "Always 1; the labels say which build runs.",
     ),
@@ -296,11 +248,11 @@ pub(crate) mod tests {
     #[test]
     fn promtool_finds_no_fault() {
         let text = rendered(|| {
-            for (kind, name, _) in DESCRIPTIONS {
+            for Metric { kind, name, .. } in DESCRIPTIONS {
                 match kind {
-                    Counter => metrics::counter!(*name, "route" => "pay").increment(1),
-                    Gauge => metrics::gauge!(*name, "route" => "pay").set(1),
-                    Histogram => metrics::histogram!(*name, "route" => "pay").record(0.1),
+                    Kind::Counter => metrics::counter!(*name, "route" => "pay").increment(1),
+                    Kind::Gauge => metrics::gauge!(*name, "route" => "pay").set(1),
+                    Kind::Histogram => metrics::histogram!(*name, "route" => "pay").record(0.1),
                 }
             }
         });

@@ -1,11 +1,34 @@
 //! `process_*`: what the kernel says of this process, read from `/proc` at each scrape.
 //!
 //! Names and meanings are those of Prometheus's client libraries. They are written here and not through the
-//! recorder because `process_cpu_seconds_total` is a counter with a fraction, which the facade does not have.
+//! recorder because `process_cpu_seconds_total` is a counter with a fraction, which the facade does not have: for that
+//! reason the crate `metrics-process` (2.4) cuts it to whole seconds, or makes it a gauge.
 //! What a system does not tell is left out.
 
-use std::fmt::{Display, Write};
+use std::fmt::Display;
 use std::fs;
+
+use crate::value::exposition::Metric;
+
+const CPU: Metric = Metric::counter(
+    "process_cpu_seconds_total",
+    "User and system CPU time spent, in seconds.",
+);
+const RESIDENT: Metric = Metric::gauge(
+    "process_resident_memory_bytes",
+    "Resident memory, in bytes.",
+);
+const VIRTUAL: Metric = Metric::gauge("process_virtual_memory_bytes", "Virtual memory, in bytes.");
+const THREADS: Metric = Metric::gauge("process_threads", "Operating system threads.");
+const OPEN_FDS: Metric = Metric::gauge("process_open_fds", "Open file descriptors.");
+const MAX_FDS: Metric = Metric::gauge(
+    "process_max_fds",
+    "The most file descriptors that may be open.",
+);
+const START_TIME: Metric = Metric::gauge(
+    "process_start_time_seconds",
+    "When the process started, in seconds since 1970.",
+);
 
 /// `USER_HZ`, the unit of times in `/proc`: 100 on every architecture that Linux still builds for but Alpha
 /// (`proc(5)` calls it `sysconf(_SC_CLK_TCK)`).
@@ -26,65 +49,20 @@ impl Process {
     pub(super) fn render(&self, out: &mut String) {
         let stat = Stat::read();
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-        metric(
-            out,
-            "counter",
-            "process_cpu_seconds_total",
-            "User and system CPU time spent, in seconds.",
-            stat.as_ref().and_then(Stat::cpu_seconds),
-        );
-        metric(
-            out,
-            "gauge",
-            "process_resident_memory_bytes",
-            "Resident memory, in bytes.",
-            kibibytes(&status, "VmRSS:"),
-        );
-        metric(
-            out,
-            "gauge",
-            "process_virtual_memory_bytes",
-            "Virtual memory, in bytes.",
-            kibibytes(&status, "VmSize:"),
-        );
-        metric(
-            out,
-            "gauge",
-            "process_threads",
-            "Operating system threads.",
-            field(&status, "Threads:"),
-        );
-        metric(
-            out,
-            "gauge",
-            "process_open_fds",
-            "Open file descriptors.",
-            open_fds(),
-        );
-        metric(
-            out,
-            "gauge",
-            "process_max_fds",
-            "The most file descriptors that may be open.",
-            max_fds(),
-        );
-        metric(
-            out,
-            "gauge",
-            "process_start_time_seconds",
-            "When the process started, in seconds since 1970.",
-            self.started,
-        );
+        write(out, CPU, stat.as_ref().and_then(Stat::cpu_seconds));
+        write(out, RESIDENT, kibibytes(&status, "VmRSS:"));
+        write(out, VIRTUAL, kibibytes(&status, "VmSize:"));
+        write(out, THREADS, field(&status, "Threads:"));
+        write(out, OPEN_FDS, open_fds());
+        write(out, MAX_FDS, max_fds());
+        write(out, START_TIME, self.started);
     }
 }
 
-fn metric(out: &mut String, kind: &str, name: &str, help: &str, value: Option<impl Display>) {
+fn write(out: &mut String, metric: Metric, value: Option<impl Display>) {
     if let Some(value) = value {
-        // Writing to a String cannot fail.
-        let _ = write!(
-            out,
-            "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n\n"
-        );
+        metric.write_head(out);
+        metric.write_sample(out, "", value);
     }
 }
 

@@ -1,17 +1,16 @@
 //! Where every handle of the `metrics` facade counts, and the text that Prometheus reads (its text format 0.0.4).
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use metrics::{
     Counter, Gauge, Histogram, Key, KeyName, Label, Metadata, Recorder, SharedString, Unit,
 };
-use metrics_exporter_prometheus::formatting::{write_help_line, write_type_line};
 
 use super::gone::Gone;
 use super::tally::{BUCKETS, Count, Level, Spread};
+use crate::value::exposition::{self, Kind, write_head, write_sample};
 
 /// All metrics by name. Clones share them.
 #[derive(Clone, Default)]
@@ -177,24 +176,21 @@ impl Family {
         }
         let kind = match &self.series {
             Series::None => return,
-            Series::Counters(_) => "counter",
-            Series::Gauges(_) => "gauge",
-            Series::Histograms(_) => "histogram",
+            Series::Counters(_) => Kind::Counter,
+            Series::Gauges(_) => Kind::Gauge,
+            Series::Histograms(_) => Kind::Histogram,
         };
-        if !self.help.is_empty() {
-            write_help_line(text, name, None, None, &self.help);
-        }
-        write_type_line(text, name, None, None, kind);
+        write_head(text, name, kind, &self.help);
         match &self.series {
             Series::None => {}
             Series::Counters(all) => {
                 for (labels, count) in all {
-                    line(text, name, "", labels, count.get());
+                    write_sample(text, name, "", labels, count.get());
                 }
             }
             Series::Gauges(all) => {
                 for (labels, level) in all {
-                    line(text, name, "", labels, level.get());
+                    write_sample(text, name, "", labels, level.get());
                 }
             }
             Series::Histograms(all) => {
@@ -217,36 +213,15 @@ fn histogram(text: &mut String, name: &str, labels: &str, spread: &Spread) {
             None => "+Inf".to_owned(),
         };
         let labels = format!("{labels}{comma}le=\"{bound}\"");
-        line(text, name, "_bucket", &labels, total);
+        write_sample(text, name, "_bucket", &labels, total);
     }
-    line(text, name, "_sum", labels, sum);
-    line(text, name, "_count", labels, total);
+    write_sample(text, name, "_sum", labels, sum);
+    write_sample(text, name, "_count", labels, total);
 }
 
-fn line(text: &mut String, name: &str, suffix: &str, labels: &str, value: impl std::fmt::Display) {
-    let _ = match labels {
-        "" => writeln!(text, "{name}{suffix} {value}"),
-        labels => writeln!(text, "{name}{suffix}{{{labels}}} {value}"),
-    };
-}
-
-/// Labels as they stand between the braces. Names are fixed words; values come from the config.
+/// Labels as they stand between the braces.
 fn labels<'a>(labels: impl Iterator<Item = &'a Label>) -> String {
-    let mut text = String::new();
-    for label in labels {
-        let comma = if text.is_empty() { "" } else { "," };
-        let _ = write!(text, "{comma}{}=\"", label.key());
-        for char in label.value().chars() {
-            match char {
-                '\\' => text.push_str("\\\\"),
-                '"' => text.push_str("\\\""),
-                '\n' => text.push_str("\\n"),
-                char => text.push(char),
-            }
-        }
-        text.push('"');
-    }
-    text
+    exposition::labels(labels.map(|label| (label.key(), label.value())))
 }
 
 #[cfg(test)]

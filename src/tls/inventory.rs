@@ -8,10 +8,17 @@ use serde_json::{Value, json};
 
 use super::certificate::{Certificate, end_of};
 use crate::value::FilePath;
+use crate::value::exposition::{Metric, labels};
 use crate::value::problem::Problems;
 
-const EXPIRY: &str = "outrigger_certificate_expiry_timestamp_seconds";
-const NEXT_UPDATE: &str = "outrigger_revocation_next_update_timestamp_seconds";
+const EXPIRY: Metric = Metric::gauge(
+    "outrigger_certificate_expiry_timestamp_seconds",
+    "When the first certificate of a file that the config names expires, in seconds since 1970.",
+);
+const NEXT_UPDATE: Metric = Metric::gauge(
+    "outrigger_revocation_next_update_timestamp_seconds",
+    "When a revocation list or an OCSP response is due to be replaced, in seconds since 1970.",
+);
 
 const DAY: u64 = 24 * 60 * 60;
 
@@ -175,18 +182,7 @@ impl Inventory {
     pub fn render_metrics(&self, text: &mut String) {
         let is_certificate =
             |item: &Item| !matches!(item.kind, Kind::RevocationList | Kind::OcspResponse);
-        for (metric, help, certificates) in [
-            (
-                EXPIRY,
-                "When the first certificate of a file that the config names expires, in seconds since 1970.",
-                true,
-            ),
-            (
-                NEXT_UPDATE,
-                "When a revocation list or an OCSP response is due to be replaced, in seconds since 1970.",
-                false,
-            ),
-        ] {
+        for (metric, certificates) in [(EXPIRY, true), (NEXT_UPDATE, false)] {
             let mut ends: BTreeMap<&str, SystemTime> = BTreeMap::new();
             for item in &self.0 {
                 let (true, Some(end)) = (is_certificate(item) == certificates, item.not_after)
@@ -201,12 +197,11 @@ impl Inventory {
             if ends.is_empty() {
                 continue;
             }
-            text.push_str(&format!("# HELP {metric} {help}\n# TYPE {metric} gauge\n"));
+            metric.write_head(text);
             for (at, end) in ends {
                 let end = end.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-                text.push_str(&format!("{metric}{{name=\"{at}\"}} {end}\n"));
+                metric.write_sample(text, &labels([("name", at)]), end);
             }
-            text.push('\n');
         }
     }
 }
@@ -339,11 +334,12 @@ mod tests {
     fn a_file_ends_with_the_first_of_its_certificates() {
         let mut text = String::new();
         found().render_metrics(&mut text);
+        let (expiry, next_update) = (EXPIRY.name, NEXT_UPDATE.name);
         for line in [
-            format!("{EXPIRY}{{name=\"listeners.web.tls.cert\"}} {}", 9 * DAY),
-            format!("{EXPIRY}{{name=\"upstreams.app.tls.cert\"}} {}", 11 * DAY),
+            format!("{expiry}{{name=\"listeners.web.tls.cert\"}} {}", 9 * DAY),
+            format!("{expiry}{{name=\"upstreams.app.tls.cert\"}} {}", 11 * DAY),
             format!(
-                "{NEXT_UPDATE}{{name=\"listeners.web.tls.ocsp\"}} {}",
+                "{next_update}{{name=\"listeners.web.tls.ocsp\"}} {}",
                 2 * DAY
             ),
         ] {

@@ -1,4 +1,7 @@
 //! What an OCSP response says (RFC 6960, section 4.2.1). Its signature is for those to verify whom it is shown.
+//!
+//! Not the crate `x509-ocsp` (0.2.1): it is built on `x509-cert` 0.2 and `der` 0.7, and so would bring a second copy of
+//! each beside the newer ones that read certificates here.
 
 use std::time::SystemTime;
 

@@ -12,10 +12,14 @@ use super::balance::picking::State;
 use super::endpoints::list::{EndpointList, Listed};
 use crate::upstream::Upstream;
 use crate::value::Name;
+use crate::value::exposition::{Metric, labels};
 
 /// Endpoints of an upstream, by the state that they are in.
 const ENDPOINTS: &str = "outrigger_upstream_endpoints";
-const HEALTHY: &str = "outrigger_endpoint_healthy";
+const HEALTHY: Metric = Metric::gauge(
+    "outrigger_endpoint_healthy",
+    "1 while an endpoint may be picked, else 0.",
+);
 
 /// An upstream, as `GET /upstreams/{name}` shows it.
 #[derive(Clone, Debug, Serialize)]
@@ -126,17 +130,13 @@ pub fn render_health<'a>(upstreams: impl Iterator<Item = &'a Arc<Upstream>>, tex
         }
         for (endpoint, healthy) in healthy {
             let (upstream, healthy) = (&upstream.name, u8::from(healthy));
-            let endpoint = endpoint.replace('\\', r"\\").replace('"', "\\\"");
-            let endpoint = endpoint.replace('\n', "\\n");
-            let labels = format!("upstream=\"{upstream}\",endpoint=\"{endpoint}\"");
-            lines.push_str(&format!("{HEALTHY}{{{labels}}} {healthy}\n"));
+            let labels = labels([("upstream", &**upstream), ("endpoint", endpoint)]);
+            HEALTHY.write_sample(&mut lines, &labels, healthy);
         }
     }
     if !lines.is_empty() {
-        let help = "1 while an endpoint may be picked, else 0.";
-        text.push_str(&format!(
-            "# HELP {HEALTHY} {help}\n# TYPE {HEALTHY} gauge\n{lines}\n"
-        ));
+        HEALTHY.write_head(text);
+        text.push_str(&lines);
     }
 }
 

@@ -9,6 +9,7 @@ use serde::de::{self, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visi
 use serde::{Deserialize, Serialize, Serializer};
 
 pub mod captures;
+pub mod exposition;
 mod network;
 mod padding;
 pub mod problem;

@@ -1,4 +1,7 @@
 //! Where a step works: a JSON Pointer (RFC 6901), or for short the name of a top-level field.
+//!
+//! Not the crate `jsonptr` (0.8): its delete removes a field by `Map::remove`, which with `preserve_order` puts the last
+//! field in its place, and its assign makes a list where `0` or `-` stands below nothing, in place of an object.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
