@@ -5,10 +5,12 @@
 //! `draining` is asked whenever the connection's task is woken; once it says yes, the connection ends without losing a
 //! request.
 
+mod detect;
 pub mod h1;
 pub mod h2;
 mod service;
 mod settings;
 
+pub use detect::{Detected, detect};
 pub use service::Service;
 pub use settings::Settings;

@@ -7,20 +7,14 @@ use std::task::Poll;
 use bytes::{Bytes, BytesMut};
 
 use super::{Proxy, upgrade};
-use crate::codec::h2::frame::PREFACE;
-use crate::codec::{Service, Settings, h1, h2};
+use crate::codec::{Detected, Service, Settings, detect, h1, h2};
 use crate::http::error::{BAD_REQUEST, Error};
 use crate::http::headers::Headers;
 use crate::http::message::{Context, Request, Response, Upgraded};
 use crate::http::peer::Peer;
 use crate::listener::{Accepted, Config, Protocol, Secured};
-use crate::net::buffer;
 use crate::net::io::Io;
-use crate::net::timer::{self, Deadline};
 use crate::tls;
-
-/// Bytes of the smallest frame, such as empty settings.
-const FRAME_HEAD: usize = 9;
 
 /// Serves a connection to its end. An idle one keeps the memory of all that it could do, so what is seldom done is in
 /// a box.
@@ -49,76 +43,31 @@ pub async fn serve(proxy: Arc<Proxy>, mut accepted: Accepted) {
         }
     }
     let detected = match agreed.as_deref() {
-        Some(tls::HTTP2) => Some((Spoken::Http2, BytesMut::new())),
-        Some(_) => Some((Spoken::Http1, BytesMut::new())),
-        None => detect(&accepted, &config).await,
+        Some(tls::HTTP2) => Some(Detected::Http2(BytesMut::new())),
+        Some(_) => Some(Detected::Http1(BytesMut::new())),
+        None => find_protocol(&accepted, &config).await,
     };
     match detected {
-        Some((Spoken::Http2, early)) => {
+        Some(Detected::Http2(early)) => {
             Box::pin(serve_http2(proxy, accepted, config, early)).await;
         }
-        Some((Spoken::Http1, early)) => serve_http1(proxy, accepted, config, early).await,
+        Some(Detected::Http1(early)) => serve_http1(proxy, accepted, config, early).await,
         None => {}
     }
 }
 
-/// Which protocol a caller speaks.
-enum Spoken {
-    Http1,
-    Http2,
-}
-
-/// Finds out what the caller speaks, and hands on the bytes that told. `None` when the connection is over. Where only
-/// HTTP/2 is spoken, whatever comes is taken as that, and what is none breaks the connection (RFC 9113, section 3.4).
-async fn detect(accepted: &Accepted, config: &Config) -> Option<(Spoken, BytesMut)> {
-    if !config.protocols.contains(&Protocol::Http2) {
-        return Some((Spoken::Http1, BytesMut::new()));
+/// Finds out what the caller speaks. `None` when the connection is over. Where only HTTP/2 is spoken, whatever comes is
+/// taken as that, and what is none breaks the connection (RFC 9113, section 3.4).
+async fn find_protocol(accepted: &Accepted, config: &Config) -> Option<Detected> {
+    let speaks = |protocol| config.protocols.contains(&protocol);
+    if !speaks(Protocol::Http2) {
+        return Some(Detected::Http1(BytesMut::new()));
     }
-    let mut early = BytesMut::new();
-    let (mut begun, mut hurried) = (false, false);
-    let mut deadline = Deadline::new();
-    deadline.set(timer::now() + config.idle_timeout.0);
-    let spoken = poll_fn(|cx| {
-        while accepted.io.poll_read_ready(cx).is_ready() {
-            if early.capacity() == 0 {
-                early = buffer::take_read();
-            }
-            match accepted.io.poll_read(cx, &mut early) {
-                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(None),
-                Poll::Ready(Ok(_)) => {}
-                Poll::Pending => break,
-            }
-            if let Some(spoken) = spoken(&early) {
-                return Poll::Ready(Some(spoken));
-            }
-        }
-        if early.is_empty() {
-            buffer::give_read(std::mem::take(&mut early));
-            // A connection that was accepted last brings a request all the same.
-            if !hurried && accepted.ticket.is_draining() {
-                hurried = true;
-                deadline.set(timer::now() + config.idle_timeout.0.min(h1::server::DRAIN_GRACE));
-            }
-        } else if !begun {
-            begun = true;
-            deadline.set(timer::now() + config.header_timeout.0);
-        }
-        deadline.poll_passed(cx).map(|()| None)
-    })
-    .await?;
-    if config.protocols.contains(&Protocol::Http1) {
-        Some((spoken, early))
-    } else {
-        Some((Spoken::Http2, early))
+    let draining = || accepted.ticket.is_draining();
+    match detect(&accepted.io, &settings(config), draining).await? {
+        Detected::Http1(early) if !speaks(Protocol::Http1) => Some(Detected::Http2(early)),
+        detected => Some(detected),
     }
-}
-
-/// What these first bytes say, once they say it. An HTTP/2 caller sends its settings with the preface.
-fn spoken(early: &[u8]) -> Option<Spoken> {
-    if early.starts_with(PREFACE) {
-        return (early.len() >= PREFACE.len() + FRAME_HEAD).then_some(Spoken::Http2);
-    }
-    (!PREFACE.starts_with(early)).then_some(Spoken::Http1)
 }
 
 async fn serve_http1(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>, early: BytesMut) {

@@ -5,6 +5,7 @@
 //! - [`input`] and [`output`]: a socket's two directions, each of one system call a turn.
 //! - [`shared`]: what the task of a connection shares with what is under way on its streams; [`ready`] wakes it.
 //! - [`reading`]: frames as they arrive; [`incoming`]: bodies that wait to be read; [`sending`]: bodies on their way.
+//! - `stall`: a peer who takes nothing.
 //! - [`server`]: the side that callers speak to.
 //! - [`client`]: the side that speaks to upstreams.
 
@@ -23,6 +24,7 @@ pub mod sending;
 pub mod server;
 pub mod settings;
 pub mod shared;
+mod stall;
 #[cfg(test)]
 mod testing;
 

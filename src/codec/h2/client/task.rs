@@ -17,6 +17,7 @@ use crate::codec::h2::reading::{Broken, Reading};
 use crate::codec::h2::ready::{self, Ready};
 use crate::codec::h2::sending::{Sending, Sent};
 use crate::codec::h2::shared::Shared;
+use crate::codec::h2::stall::SocketStall;
 use crate::net::io::Io;
 use crate::net::timer::Deadline;
 
@@ -31,8 +32,6 @@ const MAX_WAITING: usize = 1 << 20;
 const QUIET: Duration = Duration::from_secs(310);
 /// How long the answer to that PING may take.
 const PONG: Duration = Duration::from_secs(20);
-/// How long an upstream may take nothing of what waits for it in the socket.
-const WRITE_STALL: Duration = Duration::from_secs(300);
 
 pub(super) struct Task {
     io: Io,
@@ -52,8 +51,7 @@ pub(super) struct Task {
     /// The socket may hold more.
     unread: bool,
     pulse: Pulse,
-    stall: Deadline,
-    taken: u64,
+    stall: SocketStall,
 }
 
 /// The place of a request's body.
@@ -88,8 +86,7 @@ impl Task {
             more: false,
             unread: false,
             pulse: Pulse::default(),
-            stall: Deadline::new(),
-            taken: 0,
+            stall: SocketStall::default(),
         }
     }
 
@@ -361,15 +358,11 @@ impl Task {
             }
         }
         if state.out.is_empty() || state.out.poll_flush(&self.io, cx)?.is_ready() {
-            self.stall.clear();
+            self.stall.flushed();
             return Ok(over);
         }
         let taken = state.out.total();
-        if !self.stall.is_set() || self.taken != taken {
-            self.taken = taken;
-            self.stall.set(Instant::now() + WRITE_STALL);
-        }
-        match self.stall.poll_passed(cx) {
+        match self.stall.poll(cx, taken) {
             Poll::Pending => Ok(over),
             Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
         }

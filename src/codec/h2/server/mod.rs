@@ -23,12 +23,13 @@ use self::ending::{Ending, Step, linger};
 pub(in crate::codec::h2) use self::request::RequestHead;
 use self::side::{Callers, Fresh, Server};
 use self::slots::Slots;
-use self::stall::{Due, Stall, WRITE_STALL};
+use self::stall::{Due, Stall};
 use super::frame::{self, Code, Fault, PREFACE};
 use super::incoming::Cut;
 use super::reading::{Broken, FAR_TOO_LARGE, Reading, UNREADABLE};
 use super::settings::Local;
 use super::shared::Shared;
+use super::stall::WRITE_STALL;
 use crate::codec::{Service, Settings};
 use crate::http::body::Body;
 use crate::http::error::{
@@ -451,11 +452,11 @@ where
         }
         state.put_window_updates();
         if state.out.is_empty() || state.out.poll_flush(self.io, cx)?.is_ready() {
-            self.stall.flushed();
+            self.stall.socket.flushed();
             return Ok(step == Step::Leave);
         }
         let taken = state.out.total();
-        Ok(self.stall.poll_socket(cx, taken).is_ready())
+        Ok(self.stall.socket.poll(cx, taken).is_ready())
     }
 
     /// Says why the connection ends, as far as the kernel takes it.

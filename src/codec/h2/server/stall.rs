@@ -1,15 +1,10 @@
 //! Watches a caller who takes nothing, and other limits that seldom come.
 
-use std::task::{Context, Poll};
-use std::time::Duration;
-
 use tokio::time::Instant;
 
 use crate::codec::h2::sending::Sending;
+use crate::codec::h2::stall::{SocketStall, WRITE_STALL};
 use crate::net::timer::{self, Deadline};
-
-/// How long a caller may take none of what is ready for it, on one stream or from the socket (CVE-2019-9517).
-pub(super) const WRITE_STALL: Duration = Duration::from_secs(300);
 
 /// The earliest of many times.
 #[derive(Default)]
@@ -32,8 +27,7 @@ impl Due {
 pub(super) struct Stall {
     /// When a stream may have been blocked for too long.
     pub streams: Due,
-    socket: Deadline,
-    taken: u64,
+    pub socket: SocketStall,
 }
 
 impl Stall {
@@ -52,18 +46,5 @@ impl Stall {
         let over = since + WRITE_STALL;
         self.streams
             .expect(deadline.map_or(over, |deadline| deadline.min(over)));
-    }
-
-    pub fn flushed(&mut self) {
-        self.socket.clear();
-    }
-
-    /// Completes when the kernel has taken nothing for too long; `taken` counts what it took.
-    pub fn poll_socket(&mut self, cx: &mut Context<'_>, taken: u64) -> Poll<()> {
-        if !self.socket.is_set() || self.taken != taken {
-            self.taken = taken;
-            self.socket.set(timer::now() + WRITE_STALL);
-        }
-        self.socket.poll_passed(cx)
     }
 }
