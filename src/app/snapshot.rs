@@ -108,7 +108,8 @@ impl Snapshot {
         let mut routes = Vec::with_capacity(config.routes.len());
         let mut problems = Problems::default();
         for (name, route) in &config.routes {
-            let resend = match (route.policies.resends(), route.policies.retries()) {
+            let summary = route.policies.summary();
+            let resend = match (!summary.never_resends, summary.retries) {
                 (false, _) => Resend::Nothing,
                 (true, true) => Resend::Stale,
                 (true, false) => Resend::Unprocessed,
@@ -129,15 +130,15 @@ impl Snapshot {
             let mut build =
                 stack::Build::new(name.shared(), old_kept, &mut kept).with_fetch(&tools.fetch);
             let mut stack = policy::stack(&route.policies, &mut build, target);
-            if route.policies.names_upstream() {
+            if summary.names_upstream {
                 stack = SettleUpstream::over(stack, &route.target);
             }
             let ready = Route {
                 name: name.shared(),
                 stack,
                 states: build.into_states(),
-                answers_preflights: route.policies.answers_preflights(),
-                envelope: route.policies.has_envelope(),
+                answers_preflights: summary.answers_preflights,
+                envelope: summary.has_envelope,
                 metrics: Arc::new(RouteMetrics::new(name.as_str())),
             };
             routes.push((name.clone(), &route.route, Arc::new(ready)));

@@ -19,7 +19,7 @@ impl Config {
             }
         }
         for (name, route) in &self.routes {
-            let found = route.policies.certificates();
+            let found = route.policies.summary().certificates;
             all.append(&["routes", name.as_str()], &found);
         }
         all

@@ -7,9 +7,9 @@ use super::read::{Blocks, Route};
 use super::suggest::nearest;
 use crate::listener::ListenAddress;
 use crate::target::Targets as _;
+use crate::value::Name;
 use crate::value::captures;
 use crate::value::problem::Problems;
-use crate::value::{Name, Toggle};
 use crate::{listener, policy, route};
 
 /// The word in place of an upstream's name that stands for where the caller wanted to go.
@@ -74,20 +74,14 @@ fn identities(blocks: &Blocks, problems: &mut Problems) {
         } = read;
         let mut listeners = blocks.listeners.iter();
         let served = listeners.any(|(listener, config)| serves(route, listener) && proves(config));
-        let asks = policies.authorize.as_ref().and_then(Toggle::on);
-        if asks.is_some_and(|authorize| authorize.clients.is_some()) && !served {
-            problems
-                .warning(
-                    &["routes", name.as_str(), "authorize", "clients"],
-                    "no listener of this route has callers prove who they are, so nobody may call",
-                )
-                .help("give the listener a `tls` with `client_ca`");
+        if served {
+            continue;
         }
-        if policies.limits_identities() && !served {
+        for (place, so) in policies.summary().identities {
             problems
                 .warning(
-                    &["routes", name.as_str(), "rate_limit"],
-                    "no listener of this route has callers prove who they are, so all share one bucket",
+                    &[&["routes", name.as_str()], place].concat(),
+                    format!("no listener of this route has callers prove who they are, {so}"),
                 )
                 .help("give the listener a `tls` with `client_ca`");
         }
@@ -135,7 +129,7 @@ fn blocks_alone(blocks: &Blocks, problems: &mut Problems) {
 
 /// What values of headers call the parts of the path: `known` is what it has.
 fn check_captures(known: &[&str], policies: &policy::Config, problems: &mut Problems) {
-    for (place, value) in policies.values() {
+    for (place, value) in policies.summary().values {
         let place = place.each_ref().map(String::as_str);
         captures::check(known, &place, value.captures(), value.as_str(), problems);
     }

@@ -7,6 +7,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::stack::Glance;
+use super::table::Block;
 use crate::http::error::Error;
 use crate::http::headers::Headers;
 use crate::http::message::{Interim, Request};
@@ -21,6 +22,8 @@ pub enum Config {
     /// Only `100 Continue` and `101 Switching Protocols`: some callers take a 103 for the answer.
     Drop,
 }
+
+impl Block for Config {}
 
 /// Keeps interim answers from the caller.
 pub(super) struct DropInterim;

@@ -4,8 +4,10 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::stack::{Handler, Policy};
+use super::table::{Block, Summary};
 use crate::http::error::{Error, Reason};
 use crate::http::message::{Request, Response};
+use crate::policy::{self, on};
 use crate::value::networks;
 use crate::value::problem::Problems;
 
@@ -46,8 +48,8 @@ fn some_networks<'de, D: serde::Deserializer<'de>>(
     networks(from).map(Some)
 }
 
-impl Config {
-    pub(super) fn check(&self, problems: &mut Problems) {
+impl Block for Config {
+    fn check(&self, problems: &mut Problems) {
         for (claim, _) in self.claims.iter().filter(|(_, values)| values.is_empty()) {
             problems
                 .error(&["claims", claim], "without a value nobody may call")
@@ -77,6 +79,24 @@ impl Config {
                     )
                     .help("write it so, or end it with /32 (IPv4) or /128 (IPv6) for one address");
             }
+        }
+    }
+
+    fn check_beside(&self, others: &policy::Config, problems: &mut Problems) {
+        if !self.claims.is_empty() && on(&others.jwt).is_none() {
+            problems
+                .error(
+                    &["claims"],
+                    "claims are those of a verified token, and the route has no `jwt`",
+                )
+                .help("set `jwt` on the route or in `[defaults]`");
+        }
+    }
+
+    fn tell(&self, summary: &mut Summary) {
+        if self.clients.is_some() {
+            let place = &["authorize", "clients"];
+            summary.identities.push((place, "so nobody may call"));
         }
     }
 }

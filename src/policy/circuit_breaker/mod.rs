@@ -11,10 +11,12 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::stack::{Build, Glance, Outcome, Shown};
+use super::table::Block;
 use crate::http::error::{Error, Reason};
 use crate::http::message::Request;
 use crate::http::message::grpc::Dialect;
 use crate::net::timer;
+use crate::policy::{self, on};
 use crate::value::problem::Problems;
 use crate::value::{self, Toggle};
 
@@ -92,9 +94,8 @@ impl Default for Config {
     }
 }
 
-impl Config {
-    /// What deserializing alone cannot see.
-    pub(super) fn check(&self, problems: &mut Problems) {
+impl Block for Config {
+    fn check(&self, problems: &mut Problems) {
         if let Toggle::On(ratio) = self.failure_ratio
             && !(ratio > 0.0 && ratio <= 1.0)
         {
@@ -137,11 +138,20 @@ impl Config {
         }
     }
 
-    /// Whether GraphQL answers with errors are failures.
-    pub(super) fn counts_graphql(&self) -> bool {
-        self.failures.contains(&Failure::GraphQl)
+    fn check_beside(&self, others: &policy::Config, problems: &mut Problems) {
+        let tells_errors = on(&others.graphql).is_some_and(|graphql| graphql.errors_are_failures);
+        if self.failures.contains(&Failure::GraphQl) && !tells_errors {
+            problems
+                .warning(
+                    &["failures"],
+                    "\"graphql\" never happens: the route has no `graphql` that makes failures of errors",
+                )
+                .help("set `graphql = {}` on the route or in `[defaults]`");
+        }
     }
+}
 
+impl Config {
     fn thresholds(&self) -> Thresholds {
         Thresholds {
             consecutive_failures: self.consecutive_failures.on().map(|most| most.get()),

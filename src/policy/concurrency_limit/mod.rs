@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::stack::{Build, Glance, Outcome, Shown};
+use super::table::Block;
 use crate::http::body::{Body, End, Guard};
 use crate::http::error::{Error, OVERLOADED};
 use crate::http::message::{Request, Response};
@@ -50,9 +51,8 @@ pub struct Config {
     pub min: Option<NonZeroU32>,
 }
 
-impl Config {
-    /// What deserializing alone cannot see.
-    pub(super) fn check(&self, problems: &mut Problems) {
+impl Block for Config {
+    fn check(&self, problems: &mut Problems) {
         let nothing = &[];
         match (self.max, self.min) {
             (None, _) if !self.adaptive => {
@@ -81,7 +81,9 @@ impl Config {
             _ => {}
         }
     }
+}
 
+impl Config {
     fn bounds(&self) -> Bounds {
         let ceiling = self.max.map_or(CEILING, NonZeroU32::get);
         let floor = match self.adaptive {

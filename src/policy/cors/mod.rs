@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::authorize::FORBIDDEN;
 use super::stack::{Handler, Policy};
+use super::table::{Block, Summary};
 use crate::http::body::Body;
 use crate::http::error::Error;
 use crate::http::headers::Headers;
@@ -87,8 +88,8 @@ const ANY: &str = "*";
 /// Where a gRPC library for browsers looks for the status of a call that has no messages.
 const STATUS_OF_A_CALL: [&str; 3] = ["grpc-status", "grpc-message", "grpc-status-details-bin"];
 
-impl Config {
-    pub(super) fn check(&self, problems: &mut Problems) {
+impl Block for Config {
+    fn check(&self, problems: &mut Problems) {
         if self.allow_origins.is_empty() {
             problems
                 .error(&["allow_origins"], "without an origin no page may call")
@@ -120,6 +121,10 @@ impl Config {
                 )
                 .help("name the headers");
         }
+    }
+
+    fn tell(&self, summary: &mut Summary) {
+        summary.answers_preflights = true;
     }
 }
 

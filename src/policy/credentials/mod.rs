@@ -6,6 +6,8 @@ use http::{HeaderName, HeaderValue, Method, header};
 use serde::{Deserialize, Serialize};
 
 use super::stack::{Build, Handler, Policy};
+use super::table::{Block, Summary};
+use crate::fetch::Private;
 use crate::http::error::{Error, Reason};
 use crate::http::message::{Request, Response};
 use crate::value::problem::Problems;
@@ -51,8 +53,8 @@ pub struct Basic {
     pub password: Secret,
 }
 
-impl Config {
-    pub(super) fn check(&self, problems: &mut Problems) {
+impl Block for Config {
+    fn check(&self, problems: &mut Problems) {
         let Config {
             bearer,
             api_key,
@@ -95,6 +97,15 @@ impl Config {
         }
         if let Some(oauth2) = oauth2 {
             problems.within(&["oauth2"], |problems| oauth2.check(problems));
+        }
+    }
+
+    fn tell(&self, summary: &mut Summary) {
+        let private = self.oauth2.as_ref().map(|oauth2| &oauth2.private);
+        if let Some(found) = private.and_then(Private::inventory) {
+            summary
+                .certificates
+                .append(&["credentials", "oauth2"], found);
         }
     }
 }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::body_transform::refusal::{Direction, Refused};
 use super::body_transform::representation::ask_for_readable;
 use super::stack::{Handler, Policy};
+use super::table::Block;
 use crate::http::error::{Error, Reason};
 use crate::http::message::{Request, Response};
 use crate::value::ByteSize;
@@ -64,8 +65,8 @@ impl Default for Config {
     }
 }
 
-impl Config {
-    pub(super) fn check(&self, problems: &mut Problems) {
+impl Block for Config {
+    fn check(&self, problems: &mut Problems) {
         if self.max_depth == Some(0) {
             problems
                 .error(&["max_depth"], "no query has a depth of 0")
@@ -94,7 +95,9 @@ impl Config {
             problems.warning(&[], "with these settings nothing is judged");
         }
     }
+}
 
+impl Config {
     fn judges_queries(&self) -> bool {
         self.max_depth.is_some() || self.allowed_operations.is_some() || !self.introspection
     }

@@ -4,11 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use http::HeaderName;
 
+use crate::policy::table::Summary;
 use crate::value::problem::Problems;
 use crate::value::template::{FieldName, HeaderTemplate};
-
-/// A value, behind the key and the header that lead to it.
-pub type Value = ([String; 2], HeaderTemplate);
 
 #[derive(Default)]
 pub struct Changes {
@@ -53,19 +51,15 @@ impl Changes {
         }
     }
 
-    pub fn names_upstream(&self) -> bool {
-        let mut values = self.set.values().chain(self.add.values());
-        values.any(HeaderTemplate::names_upstream)
-    }
-
-    /// Every value with its place in the block.
-    pub fn values(self) -> impl Iterator<Item = Value> {
-        let of = |key: &'static str, templates: BTreeMap<FieldName, HeaderTemplate>| {
-            templates
-                .into_iter()
-                .map(move |(name, value)| ([key.to_owned(), String::from(name)], value))
-        };
-        of("set_headers", self.set).chain(of("add_headers", self.add))
+    /// What other rooms have to know of the values in the block under `key`.
+    pub fn tell(self, key: &str, summary: &mut Summary) {
+        for (list, templates) in [("set_headers", self.set), ("add_headers", self.add)] {
+            for (name, value) in templates {
+                summary.names_upstream |= value.names_upstream();
+                let place = [key.to_owned(), list.to_owned(), String::from(name)];
+                summary.values.push((place, value));
+            }
+        }
     }
 
     /// Every name with its place in the block.

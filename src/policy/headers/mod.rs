@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::body_transform::on_status::{self, OnStatus};
 use super::body_transform::step::{self, Step};
 use super::stack::{Glance, Outcome};
+use super::table::{Block, Summary};
 use super::validate;
 use crate::http::error::Error;
 use crate::http::message::Request;
@@ -20,7 +21,7 @@ mod changes;
 mod plan;
 
 use apply::Rendered;
-use changes::{Changes, Value};
+use changes::Changes;
 use plan::Plan;
 
 /// `request`
@@ -77,20 +78,8 @@ pub struct ResponseConfig {
     pub envelope: bool,
 }
 
-impl RequestConfig {
-    pub(super) fn requires_json(&self) -> bool {
-        self.require_json.unwrap_or(self.validate.is_some())
-    }
-
-    pub(super) fn values(&self) -> impl Iterator<Item = Value> {
-        self.changes().values()
-    }
-
-    pub(super) fn names_upstream(&self) -> bool {
-        self.changes().names_upstream()
-    }
-
-    pub(super) fn check(&self, problems: &mut Problems) {
+impl Block for RequestConfig {
+    fn check(&self, problems: &mut Problems) {
         step::check(&self.body, problems);
         let changes = self.changes();
         changes.check(problems);
@@ -104,6 +93,20 @@ impl RequestConfig {
                     .help("set `rewrite.host` on the route");
             }
         }
+    }
+
+    fn with_defaults(&mut self) {
+        self.require_json.get_or_insert(self.validate.is_some());
+    }
+
+    fn tell(&self, summary: &mut Summary) {
+        self.changes().tell("request", summary);
+    }
+}
+
+impl RequestConfig {
+    pub(super) fn requires_json(&self) -> bool {
+        self.require_json.unwrap_or(self.validate.is_some())
     }
 
     fn changes(&self) -> Changes {
@@ -124,16 +127,8 @@ impl RequestConfig {
     }
 }
 
-impl ResponseConfig {
-    pub(super) fn values(&self) -> impl Iterator<Item = Value> {
-        self.changes().values()
-    }
-
-    pub(super) fn names_upstream(&self) -> bool {
-        self.changes().names_upstream()
-    }
-
-    pub(super) fn check(&self, problems: &mut Problems) {
+impl Block for ResponseConfig {
+    fn check(&self, problems: &mut Problems) {
         step::check(&self.body, problems);
         self.changes().check(problems);
         let reads = self.validate.is_some() || !self.body.is_empty() || self.envelope;
@@ -148,6 +143,18 @@ impl ResponseConfig {
         self.check_statuses(problems);
     }
 
+    fn with_defaults(&mut self) {
+        self.require_json.get_or_insert(self.validate.is_some());
+        self.on_status.get_or_insert_with(on_status::by_default);
+    }
+
+    fn tell(&self, summary: &mut Summary) {
+        summary.has_envelope |= self.envelope;
+        self.changes().tell("response", summary);
+    }
+}
+
+impl ResponseConfig {
     fn check_statuses(&self, problems: &mut Problems) {
         match &self.on_status {
             Some(statuses) if statuses.0.is_empty() => {
@@ -178,12 +185,6 @@ impl ResponseConfig {
                 }
             }
         }
-    }
-
-    /// The same with what holds where nothing is said.
-    pub(super) fn with_defaults(&mut self) {
-        self.require_json.get_or_insert(self.validate.is_some());
-        self.on_status.get_or_insert_with(on_status::by_default);
     }
 
     fn changes(&self) -> Changes {

@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 
 use super::stack::{Build, Handler, Policy};
+use super::table::{Block, Summary};
 use crate::http::error::{Error, Reason};
 use crate::http::message::{Claims, Request, Response};
 use crate::value::Duration;
@@ -67,8 +68,8 @@ fn a_minute() -> Duration {
     Duration::from_secs(60)
 }
 
-impl Config {
-    pub(super) fn check(&self, problems: &mut Problems) {
+impl Block for Config {
+    fn check(&self, problems: &mut Problems) {
         if self.issuer.is_empty() {
             problems.error(&["issuer"], "a token without an issuer is nobody's word");
         }
@@ -91,6 +92,12 @@ impl Config {
                     ),
                 );
             }
+        }
+    }
+
+    fn tell(&self, summary: &mut Summary) {
+        if let Some(found) = self.jwks.private.inventory() {
+            summary.certificates.append(&["jwt", "jwks"], found);
         }
     }
 }

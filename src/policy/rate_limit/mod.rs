@@ -11,11 +11,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::on;
 use super::stack::{Build, Glance, Outcome, Shown};
+use super::table::{Block, Summary};
 use crate::http::error::{Error, Reason};
 use crate::http::headers::Headers;
 use crate::http::message::Request;
 use crate::net::timer;
+use crate::policy;
 use crate::value::problem::Problems;
 use crate::value::{self, OneOrMany};
 
@@ -92,34 +95,44 @@ fn long_enough<'de, D: Deserializer<'de>>(deserializer: D) -> Result<value::Dura
     }
 }
 
-/// What deserializing alone cannot see.
-pub(super) fn check(limits: &Config, problems: &mut Problems) {
-    match limits.0.len() {
-        0 => problems
-            .error(&[], "a list without a limit limits nothing")
-            .help("write `rate_limit = false` to turn it off"),
-        1..=MOST_LIMITS => return,
-        more => problems.error(
-            &[],
-            format!("{more} limits are too many; a route has at most {MOST_LIMITS}"),
-        ),
-    };
-}
+impl Block for Config {
+    fn check(&self, problems: &mut Problems) {
+        match self.0.len() {
+            0 => problems
+                .error(&[], "a list without a limit limits nothing")
+                .help("write `rate_limit = false` to turn it off"),
+            1..=MOST_LIMITS => return,
+            more => problems.error(
+                &[],
+                format!("{more} limits are too many; a route has at most {MOST_LIMITS}"),
+            ),
+        };
+    }
 
-/// A claim by which callers are counted, if there is one.
-pub(super) fn claim(limits: &Config) -> Option<&str> {
-    limits.0.iter().find_map(|limit| match &limit.key {
-        Key::Claim(name) => Some(name.as_str()),
-        _ => None,
-    })
-}
+    fn check_beside(&self, others: &policy::Config, problems: &mut Problems) {
+        let claim = self.0.iter().find_map(|limit| match &limit.key {
+            Key::Claim(name) => Some(name.as_str()),
+            _ => None,
+        });
+        if let Some(claim) = claim
+            && on(&others.jwt).is_none()
+        {
+            problems
+                .error(
+                    &[],
+                    format!("`{claim}` is a claim of a verified token, and the route has no `jwt`"),
+                )
+                .help("set `jwt` on the route or in `[defaults]`");
+        }
+    }
 
-/// Whether some limit counts by the identity that a caller has proven.
-pub(super) fn counts_identities(limits: &Config) -> bool {
-    limits
-        .0
-        .iter()
-        .any(|limit| limit.key == Key::ClientIdentity)
+    fn tell(&self, summary: &mut Summary) {
+        let by_identity = |limit: &Limit| limit.key == Key::ClientIdentity;
+        if self.0.iter().any(by_identity) {
+            let place = &["rate_limit"];
+            summary.identities.push((place, "so all share one bucket"));
+        }
+    }
 }
 
 /// Refuses requests over a limit.

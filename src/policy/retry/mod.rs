@@ -14,11 +14,13 @@ use tokio::time::Instant;
 
 use super::replay::{Replay, take_back};
 use super::stack::{Build, Glance, Handler, Outcome, Policy, Shown};
+use super::table::{Block, Summary};
 use super::timeout;
 use crate::http::body::Body;
 use crate::http::message::{Request, Response};
+use crate::policy;
 use crate::value::problem::Problems;
-use crate::value::{ByteSize, Duration};
+use crate::value::{ByteSize, Duration, Limit};
 
 mod attempts;
 mod budget;
@@ -91,8 +93,8 @@ impl Default for Config {
     }
 }
 
-impl Config {
-    pub(super) fn check(&self, problems: &mut Problems) {
+impl Block for Config {
+    fn check(&self, problems: &mut Problems) {
         if !(1..=10).contains(&self.attempts) {
             problems
                 .error(&["attempts"], "must be from 1 to 10")
@@ -126,6 +128,30 @@ impl Config {
                 .error(&["hedge_after"], "must be longer than 0")
                 .help("else every request is sent twice");
         }
+    }
+
+    /// An attempt that may take as long as all of them together is never followed by another.
+    fn check_beside(&self, others: &policy::Config, problems: &mut Problems) {
+        let whole = timeout::until_head(&others.timeout);
+        if let (Some(whole), Some(each)) = (whole, self.per_try_timeout)
+            && each.0 >= whole
+        {
+            let whole = Limit(Some(whole));
+            problems
+                .warning(
+                    &["per_try_timeout"],
+                    format!("has no effect: `timeout` ends all attempts together after {whole}"),
+                )
+                .help("make it shorter than `timeout`, so that there is time for another attempt");
+        }
+    }
+
+    fn tell(&self, summary: &mut Summary) {
+        summary.retries = true;
+    }
+
+    fn tell_off(summary: &mut Summary) {
+        summary.never_resends = true;
     }
 }
 

@@ -11,6 +11,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::stack::{Answer, Handler, Policy};
+use super::table::Block;
 use crate::http::body::{Body, Splice};
 use crate::http::error::{DEADLINE_EXCEEDED, Error, Progress, REQUEST_TIMEOUT, UPSTREAM_TIMEOUT};
 use crate::http::message::{Request, Response, Upload};
@@ -30,11 +31,26 @@ pub(super) use caller::tell_time_left;
 pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
 pub(super) const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
-pub(super) fn check(key: &str, limit: Option<&Limit>, problems: &mut Problems) {
-    if limit.is_some_and(|limit| limit.0 == Some(Duration::ZERO)) {
-        problems
-            .error(&[key], "no exchange can be that fast")
-            .help("write \"none\" for no limit");
+impl Block for Limit {
+    fn check(&self, problems: &mut Problems) {
+        if self.0 == Some(Duration::ZERO) {
+            problems
+                .error(&[], "no exchange can be that fast")
+                .help("write \"none\" for no limit");
+        }
+    }
+}
+
+/// How long all attempts together may take to the head of the response.
+pub(super) fn until_head(timeout: &Option<Toggle<Limit>>) -> Option<Duration> {
+    length(timeout, Some(DEFAULT_TIMEOUT))
+}
+
+fn length(setting: &Option<Toggle<Limit>>, default: Option<Duration>) -> Option<Duration> {
+    match setting {
+        None => default,
+        Some(Toggle::Off) => None,
+        Some(Toggle::On(limit)) => limit.0,
     }
 }
 
@@ -52,13 +68,8 @@ impl Timeout {
         idle_timeout: &Option<Toggle<Limit>>,
         deadline: &Option<Toggle<Limit>>,
     ) -> Self {
-        let length = |setting: &Option<Toggle<Limit>>, default| match setting {
-            None => default,
-            Some(Toggle::Off) => None,
-            Some(Toggle::On(limit)) => limit.0,
-        };
         Timeout {
-            head: length(timeout, Some(DEFAULT_TIMEOUT)),
+            head: until_head(timeout),
             idle: length(idle_timeout, Some(DEFAULT_IDLE_TIMEOUT)),
             whole: length(deadline, None),
         }

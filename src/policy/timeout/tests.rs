@@ -306,8 +306,8 @@ fn settings_have_defaults_and_can_be_turned_off() {
     assert_eq!((policy.head, policy.idle, policy.whole), (None, None, None));
 
     let mut problems = Problems::default();
-    check("timeout", Some(&"0s".parse().unwrap()), &mut problems);
-    check("deadline", Some(&"none".parse().unwrap()), &mut problems);
+    "0s".parse::<Limit>().unwrap().check(&mut problems);
+    "none".parse::<Limit>().unwrap().check(&mut problems);
     assert_eq!(problems.into_vec().len(), 1);
 }
 

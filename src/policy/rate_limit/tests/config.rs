@@ -23,7 +23,7 @@ fn mistakes_say_what_to_write() {
         format!("[{}]", "{ requests = 1 },".repeat(9)),
     ] {
         let mut problems = Problems::default();
-        check(&parsed(&list), &mut problems);
+        parsed(&list).check(&mut problems);
         assert!(problems.has_errors(), "{list}");
     }
 }
