@@ -8,7 +8,6 @@ use tokio::time::Instant;
 
 use crate::http::body::Body;
 use crate::http::headers::Headers;
-use crate::http::message::Captures;
 use crate::http::message::{Context, Interim, Request, RequestId, Response};
 use crate::http::peer::{Peer, PeerAddress};
 use crate::policy::stack::{Answer, Handler};
@@ -23,30 +22,17 @@ pub(crate) fn request(method: &str, target: &str) -> Box<Request> {
         headers: Headers::new(),
         body: Body::empty(),
         upgrade: None,
-        context: Context {
-            peer: Arc::new(Peer {
+        context: Context::new(
+            Arc::new(Peer {
                 address: PeerAddress::Unix,
                 listener: "main".into(),
                 encrypted: false,
                 identity: None,
             }),
-            client: None,
-            route: "".into(),
-            captures: Captures::default(),
-            request_id: RequestId::new(),
-            received: Instant::now(),
-            deadline: None,
-            hurried: false,
-            head_by: None,
-            interim: None,
-            upstream: None,
-            claims: None,
-            tried: None,
-            upload: None,
-            comes_back: false,
-            host_from_endpoint: false,
-            ends_here: false,
-        },
+            "".into(),
+            RequestId::new(),
+            Instant::now(),
+        ),
     })
 }
 

@@ -52,25 +52,8 @@ impl Proxy {
 
     /// What is known of a request when it arrives.
     fn context(&self, peer: &Arc<Peer>, headers: &Headers) -> Context {
-        Context {
-            peer: peer.clone(),
-            client: peer.address.ip(),
-            route: self.unnamed.clone(),
-            captures: Captures::default(),
-            request_id: forwarding::request_id(headers),
-            received: timer::now(),
-            deadline: None,
-            hurried: false,
-            head_by: None,
-            interim: None,
-            upstream: None,
-            claims: None,
-            tried: None,
-            upload: None,
-            comes_back: false,
-            host_from_endpoint: false,
-            ends_here: false,
-        }
+        let request_id = forwarding::request_id(headers);
+        Context::new(peer.clone(), self.unnamed.clone(), request_id, timer::now())
     }
 
     /// Answers a request. Dropping the future ends what is under way for it.

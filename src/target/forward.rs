@@ -9,7 +9,7 @@ use super::rewrite::Rewrite;
 use crate::http::error::Error;
 use crate::http::headers;
 use crate::http::message::{Request, Response};
-use crate::upstream::{Resend, Upstream};
+use crate::upstream::{Sending, Upstream};
 
 /// Why this proxy refused a request: no upstream can tell.
 const OUR_WORD: headers::Names = headers::Names::new(&["outrigger-reason"]);
@@ -18,8 +18,7 @@ const OUR_WORD: headers::Names = headers::Names::new(&["outrigger-reason"]);
 pub struct Forward {
     rewrite: Option<Rewrite>,
     mirror: Option<Mirror>,
-    /// What is sent once more at once.
-    resend: Resend,
+    sending: Sending,
     /// What `Allow` says where no upstream is asked.
     allow: HeaderValue,
 }
@@ -27,17 +26,22 @@ pub struct Forward {
 impl Forward {
     /// None when there is no upstream to mirror to.
     pub(super) fn new(build: &Build<'_>, options: Options<'_>) -> Option<Self> {
+        let rewrite = options.rewrite.map(Rewrite::new);
+        let sending = Sending {
+            resend: build.resend,
+            host_from_endpoint: rewrite.as_ref().is_some_and(Rewrite::sends_upstream_host),
+        };
         let mirror = match options.mirror {
             None => None,
             Some(mirror) => {
                 let shadow = build.upstream(&mirror.upstream)?;
-                Some(Mirror::new(mirror, shadow, build.route.as_str()))
+                Some(Mirror::new(mirror, shadow, build.route.as_str(), sending))
             }
         };
         Some(Forward {
-            rewrite: options.rewrite.map(Rewrite::new),
+            rewrite,
             mirror,
-            resend: build.resend,
+            sending,
             allow: build.allow.clone(),
         })
     }
@@ -55,12 +59,11 @@ impl Forward {
         }
         if let Some(rewrite) = &self.rewrite {
             rewrite.apply(&mut request)?;
-            request.context.host_from_endpoint = rewrite.sends_upstream_host();
         }
         if let Some(mirror) = &self.mirror {
             mirror.copy(&mut request);
         }
-        let mut response = upstream.send(request, self.resend).await?;
+        let mut response = upstream.send(request, self.sending).await?;
         response.headers.remove_all(&OUR_WORD);
         Ok(response)
     }

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::http::body::{Body, Kept};
 use crate::http::error::Error;
 use crate::http::message::Request;
-use crate::upstream::{Resend, Upstream};
+use crate::upstream::{Resend, Sending, Upstream};
 use crate::value::problem::Problems;
 
 const MIRRORED: &str = "outrigger_mirrored_total";
@@ -72,6 +72,7 @@ pub(super) struct Mirror(Arc<Shared>);
 
 struct Shared {
     upstream: Arc<Upstream>,
+    sending: Sending,
     percent: f64,
     route: HeaderValue,
     in_flight: AtomicUsize,
@@ -82,10 +83,20 @@ struct Shared {
 }
 
 impl Mirror {
-    pub(super) fn new(config: &MirrorConfig, upstream: Arc<Upstream>, route: &str) -> Self {
+    /// `sending` is how the route's own requests are sent.
+    pub(super) fn new(
+        config: &MirrorConfig,
+        upstream: Arc<Upstream>,
+        route: &str,
+        sending: Sending,
+    ) -> Self {
         let copies = |result: &'static str| counter!(MIRRORED, "route" => route.to_owned(), "result" => result);
         Mirror(Arc::new(Shared {
             upstream,
+            sending: Sending {
+                resend: Resend::Nothing,
+                ..sending
+            },
             percent: config.percent,
             // A name is letters, digits, `_` and `-`.
             route: HeaderValue::from_str(route).unwrap_or(HeaderValue::from_static("")),
@@ -143,7 +154,7 @@ impl Shared {
     }
 
     async fn send(&self, request: Box<Request>) -> Result<(), Error> {
-        let response = self.upstream.send(request, Resend::Nothing).await?;
+        let response = self.upstream.send(request, self.sending).await?;
         let mut body = response.body;
         let mut read = 0;
         while let Some(frame) = body.frame().await {

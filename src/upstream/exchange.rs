@@ -32,6 +32,14 @@ pub enum Resend {
     Unprocessed,
 }
 
+/// What a target says of the requests that it sends.
+#[derive(Clone, Copy, Debug)]
+pub struct Sending {
+    pub resend: Resend,
+    /// `Host` is to be the name of the endpoint that is picked.
+    pub host_from_endpoint: bool,
+}
+
 /// How often a request is sent once more at most because the connection that it went over ended. Of such a request
 /// the upstream has seen nothing, so that more attempts are no more work for it.
 const UNSEEN: u32 = 8;
@@ -86,8 +94,9 @@ impl Upstream {
     pub async fn send(
         &self,
         mut request: Box<Request>,
-        resend: Resend,
+        sending: Sending,
     ) -> Result<Box<Response>, Error> {
+        let resend = sending.resend;
         let admission = self.admit();
         let admission = admission.map_err(|error| self.unreached(error, &request))?;
         let had_body = !request.body.is_empty();
@@ -103,12 +112,13 @@ impl Upstream {
             picked => picked,
         };
         let (endpoint, load) = picked.map_err(|error| self.unreached(error, &request))?;
+        sending.name(&endpoint, &mut request);
         let first = self.attempt(&load, &mut request, false).await;
         let (endpoint, load, last) = match first.outcome {
             Err(ref error) if self.may_resend(resend, error, &request, first.reused, had_body) => {
                 tracing::debug!(upstream = %self.name(), %error, "sending a request once more");
                 drop(load);
-                Box::pin(self.send_again(endpoint, &mut request, resend, had_body)).await?
+                Box::pin(self.send_again(endpoint, &mut request, sending, had_body)).await?
             }
             _ => (endpoint, load, first),
         };
@@ -147,7 +157,7 @@ impl Upstream {
         &self,
         mut failed: Arc<Endpoint>,
         request: &mut Request,
-        resend: Resend,
+        sending: Sending,
         had_body: bool,
     ) -> Result<(Arc<Endpoint>, LoadGuard, Attempt), Error> {
         let mut left = UNSEEN;
@@ -155,11 +165,14 @@ impl Upstream {
             note_tried(request, &failed);
             let picked = self.pick(request, Some(&failed));
             let (endpoint, load) = picked.map_err(|error| self.unreached(error, request))?;
+            sending.name(&endpoint, request);
             let attempt = self.attempt(&load, request, true).await;
             left -= 1;
             let again = attempt.unseen && left > 0;
             match &attempt.outcome {
-                Err(error) if again && self.may_resend(resend, error, request, true, had_body) => {
+                Err(error)
+                    if again && self.may_resend(sending.resend, error, request, true, had_body) =>
+                {
                     drop(load);
                     failed = endpoint;
                 }
@@ -174,9 +187,6 @@ impl Upstream {
 
     async fn attempt(&self, load: &LoadGuard, request: &mut Request, fresh: bool) -> Attempt {
         let endpoint = &**load.endpoint();
-        if request.context.host_from_endpoint {
-            name_endpoint(request, &endpoint.name);
-        }
         let trial = Trial::new(self, load, request);
         let secure = match self.client() {
             Ok(client) => client.map(|client| Secure {
@@ -399,7 +409,15 @@ fn note_tried(request: &mut Request, endpoint: &Endpoint) {
     }
 }
 
-/// Writes the endpoint's own name as `Host`.
+impl Sending {
+    /// Writes the endpoint's own name as `Host`, where that is wanted.
+    fn name(self, endpoint: &Endpoint, request: &mut Request) {
+        if self.host_from_endpoint {
+            name_endpoint(request, &endpoint.name);
+        }
+    }
+}
+
 fn name_endpoint(request: &mut Request, name: &str) {
     if let (Ok(authority), Ok(value)) = (name.parse(), HeaderValue::from_str(name)) {
         request.authority = Some(authority);

@@ -17,7 +17,6 @@ use super::endpoints::resolve::{Addresses, Answer, Failure, Found, Known, Resolv
 use super::transport::connector::Address;
 use crate::http::body::Body;
 use crate::http::headers::Headers;
-use crate::http::message::Captures;
 use crate::http::message::{Context, Request, RequestId};
 use crate::http::peer::{Peer, PeerAddress};
 
@@ -51,30 +50,17 @@ pub fn request() -> Request {
         headers: Headers::new(),
         body: Body::empty(),
         upgrade: None,
-        context: Context {
-            peer: Arc::new(Peer {
+        context: Context::new(
+            Arc::new(Peer {
                 address: PeerAddress::Unix,
                 listener: "in".into(),
                 encrypted: false,
                 identity: None,
             }),
-            client: None,
-            route: "".into(),
-            captures: Captures::default(),
-            request_id: RequestId::new(),
-            received: Instant::now(),
-            deadline: None,
-            hurried: false,
-            head_by: None,
-            upstream: None,
-            claims: None,
-            tried: None,
-            upload: None,
-            comes_back: false,
-            host_from_endpoint: false,
-            ends_here: false,
-            interim: None,
-        },
+            "".into(),
+            RequestId::new(),
+            Instant::now(),
+        ),
     }
 }
 

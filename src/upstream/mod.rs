@@ -26,7 +26,7 @@ pub use endpoints::endpoint::Endpoint;
 pub use endpoints::entry::EndpointConfig;
 pub use endpoints::resolve::{Known, Resolve};
 pub use endpoints::system_resolver::SystemResolver;
-pub use exchange::Resend;
+pub use exchange::{Resend, Sending};
 pub use health::checker::HealthConfig;
 pub use health::outlier::OutlierConfig;
 pub use report::render_health;

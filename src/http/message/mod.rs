@@ -79,27 +79,26 @@ pub struct Context {
     /// Somebody may want to send it again: what an upstream fails at comes back to whoever asked for it, by
     /// [`Error::take_request`](crate::http::error::Error::take_request) or [`Response::request`].
     pub comes_back: bool,
-    /// `Host` is to be the name of the endpoint that is picked.
-    pub host_from_endpoint: bool,
     /// Its `Max-Forwards` is used up: whoever would forward it answers it.
     pub ends_here: bool,
 }
 
 impl Context {
-    /// Of a request that the proxy makes itself.
-    pub fn of_our_own() -> Self {
+    /// Of a request of which no more is known yet than who sent it. `unnamed` is the empty name of its route.
+    #[inline]
+    pub fn new(
+        peer: Arc<Peer>,
+        unnamed: Arc<str>,
+        request_id: RequestId,
+        received: Instant,
+    ) -> Self {
         Context {
-            peer: Arc::new(Peer {
-                address: PeerAddress::Unix,
-                listener: "".into(),
-                encrypted: false,
-                identity: None,
-            }),
-            client: None,
-            route: "".into(),
+            client: peer.address.ip(),
+            peer,
+            route: unnamed,
             captures: Captures::default(),
-            request_id: RequestId::new(),
-            received: Instant::now(),
+            request_id,
+            received,
             deadline: None,
             hurried: false,
             head_by: None,
@@ -109,13 +108,21 @@ impl Context {
             tried: None,
             upload: None,
             comes_back: false,
-            host_from_endpoint: false,
             ends_here: false,
         }
     }
-}
 
-impl Context {
+    /// Of a request that the proxy makes itself.
+    pub fn of_our_own() -> Self {
+        let peer = Peer {
+            address: PeerAddress::Unix,
+            listener: "".into(),
+            encrypted: false,
+            identity: None,
+        };
+        Context::new(Arc::new(peer), "".into(), RequestId::new(), Instant::now())
+    }
+
     /// Notes that the request was sent to an endpoint.
     pub fn note_tried(&mut self, endpoint: u64) {
         self.tried.get_or_insert_default().note(endpoint);

@@ -31,7 +31,6 @@ use crate::codec::Settings;
 use crate::http::body::Body;
 use crate::http::error::Error;
 use crate::http::headers::Headers;
-use crate::http::message::Captures;
 use crate::http::message::{Context, Request, RequestId, Response};
 use crate::http::peer::{Peer, PeerAddress};
 use crate::net::io::Io;
@@ -170,30 +169,17 @@ fn request(method: Method, target: &str, body: Body) -> Request {
         headers: Headers::new(),
         body,
         upgrade: None,
-        context: Context {
-            peer: Arc::new(Peer {
+        context: Context::new(
+            Arc::new(Peer {
                 address: PeerAddress::Unix,
                 listener: "test".into(),
                 encrypted: false,
                 identity: None,
             }),
-            client: None,
-            route: "".into(),
-            captures: Captures::default(),
-            request_id: RequestId::new(),
-            received: tokio::time::Instant::now(),
-            deadline: None,
-            hurried: false,
-            head_by: None,
-            interim: None,
-            upstream: None,
-            claims: None,
-            tried: None,
-            upload: None,
-            comes_back: false,
-            host_from_endpoint: false,
-            ends_here: false,
-        },
+            "".into(),
+            RequestId::new(),
+            tokio::time::Instant::now(),
+        ),
     }
 }
 
