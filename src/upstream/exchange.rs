@@ -5,12 +5,11 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use http_body::Body as _;
 
+use super::attempt::{Attempt, Verdict, failed_in_trailers};
 use super::endpoints::endpoint::Endpoint;
-use super::health::outlier::{Verdict, failed_in_trailers};
 use super::transport::multiplexed::Lent;
 use super::transport::pool::Wanted;
 use super::transport::terms::Secure;
-use super::trial::Trial;
 use crate::codec::h1;
 use crate::http::body::{Body, End, Guard};
 use crate::http::error::{
@@ -45,7 +44,7 @@ pub struct Sending {
 const UNSEEN: u32 = 8;
 
 /// What one attempt came to.
-struct Attempt {
+struct AttemptOutcome {
     outcome: Result<Box<Response>, Error>,
     /// Whether it went over a connection that had been used before.
     reused: bool,
@@ -56,7 +55,7 @@ struct Attempt {
     verdict: Verdict,
 }
 
-impl Attempt {
+impl AttemptOutcome {
     /// Whether the endpoint may have closed the connection because it was idle. HTTP/2 says so when it does.
     fn is_stale(&self) -> bool {
         self.reused && !self.http2
@@ -159,7 +158,7 @@ impl Upstream {
         request: &mut Request,
         sending: Sending,
         had_body: bool,
-    ) -> Result<(Arc<Endpoint>, LoadGuard, Attempt), Error> {
+    ) -> Result<(Arc<Endpoint>, LoadGuard, AttemptOutcome), Error> {
         let mut left = UNSEEN;
         loop {
             note_tried(request, &failed);
@@ -185,15 +184,20 @@ impl Upstream {
         error.reached(self.served_by(None, request.context.tried.as_deref()))
     }
 
-    async fn attempt(&self, load: &LoadGuard, request: &mut Request, fresh: bool) -> Attempt {
+    async fn attempt(
+        &self,
+        load: &LoadGuard,
+        request: &mut Request,
+        fresh: bool,
+    ) -> AttemptOutcome {
         let endpoint = &**load.endpoint();
-        let trial = Trial::new(self, load, request);
+        let attempt = Attempt::new(self, load, request);
         let secure = match self.client() {
             Ok(client) => client.map(|client| Secure {
                 client,
                 endpoint: &endpoint.name,
             }),
-            Err(error) => return self.judge(&trial, request, self.not_connected(error)),
+            Err(error) => return self.judge(&attempt, request, self.not_connected(error)),
         };
         let wanted = Wanted {
             limits: self.pool_limits(),
@@ -202,25 +206,31 @@ impl Upstream {
             careful: !is_idempotent(&request.method),
             fresh,
             asked: load.started(),
-            stage: trial.stage(),
+            stage: attempt.stage(),
         };
-        let attempt = match self.speaks(endpoint, request) {
-            Offer::Http1 => self.attempt_http1(endpoint, request, wanted, &trial).await,
-            offer => Box::pin(self.attempt_http2(endpoint, request, wanted, offer, &trial)).await,
+        let came = match self.speaks(endpoint, request) {
+            Offer::Http1 => {
+                self.attempt_http1(endpoint, request, wanted, &attempt)
+                    .await
+            }
+            offer => Box::pin(self.attempt_http2(endpoint, request, wanted, offer, &attempt)).await,
         };
-        let attempt = match self.is_secure() {
-            true => attempt.judged_by_tls(endpoint),
-            false => attempt,
+        let came = match self.is_secure() {
+            true => came.judged_by_tls(endpoint),
+            false => came,
         };
-        self.judge(&trial, request, attempt)
+        self.judge(&attempt, request, came)
     }
 
-    fn judge(&self, trial: &Trial<'_>, request: &Request, mut attempt: Attempt) -> Attempt {
-        let grpc = may_be_grpc(request);
-        let outcome = attempt.outcome.as_deref();
-        attempt.verdict = Verdict::of(outcome, attempt.is_stale(), grpc);
-        trial.end(outcome, attempt.verdict, grpc);
-        attempt
+    fn judge(
+        &self,
+        attempt: &Attempt<'_>,
+        request: &Request,
+        mut came: AttemptOutcome,
+    ) -> AttemptOutcome {
+        let outcome = came.outcome.as_deref();
+        came.verdict = attempt.end(outcome, came.is_stale(), may_be_grpc(request));
+        came
     }
 
     async fn attempt_http1(
@@ -228,16 +238,16 @@ impl Upstream {
         endpoint: &Endpoint,
         request: &mut Request,
         wanted: Wanted<'_>,
-        trial: &Trial<'_>,
-    ) -> Attempt {
+        attempt: &Attempt<'_>,
+    ) -> AttemptOutcome {
         let lease = match endpoint.pool.lend_idle(&wanted) {
             Some(lease) => {
-                trial.asks_at_once();
+                attempt.asks_at_once();
                 lease
             }
             None => match Box::pin(endpoint.pool.lend(wanted)).await {
                 Ok(lease) => {
-                    trial.asks();
+                    attempt.asks();
                     lease
                 }
                 Err(error) => return self.not_connected(error),
@@ -247,7 +257,7 @@ impl Upstream {
         if !reused {
             self.metrics().connected(Ok(()));
         }
-        Attempt {
+        AttemptOutcome {
             outcome: h1::client::exchange(lease, request).await,
             reused,
             http2: false,
@@ -262,15 +272,15 @@ impl Upstream {
         request: &mut Request,
         wanted: Wanted<'_>,
         offer: Offer,
-        trial: &Trial<'_>,
-    ) -> Attempt {
+        attempt: &Attempt<'_>,
+    ) -> AttemptOutcome {
         let mut connection = match endpoint.multiplexed.lend(wanted, offer).await {
             Ok(Lent::Http2(connection)) => connection,
             Ok(Lent::Http1(connected)) => {
                 if let Some(connected) = connected {
                     endpoint.pool.adopt(connected, wanted.limits);
                 }
-                return self.attempt_http1(endpoint, request, wanted, trial).await;
+                return self.attempt_http1(endpoint, request, wanted, attempt).await;
             }
             Err(error) => return self.not_connected(error),
         };
@@ -278,11 +288,11 @@ impl Upstream {
         if !reused {
             self.metrics().connected(Ok(()));
         }
-        trial.stage().waits_for_stream();
-        let exchange = connection.exchange(request, || trial.asks());
+        attempt.stage().waits_for_stream();
+        let exchange = connection.exchange(request, || attempt.asks());
         let outcome = exchange.await.map(Box::new);
         let unsent = |error: &Error| error.progress() == Progress::Unsent;
-        Attempt {
+        AttemptOutcome {
             unseen: outcome.as_ref().is_err_and(unsent) && connection.is_closed(),
             outcome,
             reused,
@@ -291,11 +301,11 @@ impl Upstream {
         }
     }
 
-    fn not_connected(&self, error: Error) -> Attempt {
+    fn not_connected(&self, error: Error) -> AttemptOutcome {
         if [CONNECT_FAILED, CONNECT_TIMEOUT, TLS_FAILED].contains(&error.reason()) {
             self.metrics().connected(Err(&error));
         }
-        Attempt {
+        AttemptOutcome {
             outcome: Err(error),
             reused: false,
             http2: false,

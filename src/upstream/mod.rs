@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+mod attempt;
 mod balance;
 mod endpoints;
 mod exchange;
@@ -14,7 +15,6 @@ mod health;
 mod metrics;
 mod report;
 mod transport;
-mod trial;
 
 pub use balance::admission::Admission;
 pub use balance::balancer::BalancerConfig;

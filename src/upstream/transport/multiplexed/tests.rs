@@ -9,7 +9,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::*;
 use crate::http::error::CONNECT_TIMEOUT;
-use crate::upstream::trial::Stage;
+use crate::upstream::attempt::Stage;
 
 const LIMIT: Duration = Duration::from_secs(1);
 

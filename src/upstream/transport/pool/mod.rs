@@ -20,7 +20,7 @@ use crate::net::timer;
 use crate::process;
 use crate::tls::outbound::{Client, Offer};
 use crate::upstream::PoolConfig;
-use crate::upstream::trial::Stage;
+use crate::upstream::attempt::Stage;
 
 /// What connection an exchange wants.
 #[derive(Clone, Copy)]

@@ -3,17 +3,11 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration as Length;
 
-use http::{HeaderMap, StatusCode};
 use metrics::{Counter, counter};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::standing::Mark;
-use crate::http::error::{
-    CONNECT_FAILED, CONNECT_TIMEOUT, Error, Progress, Reason, TLS_FAILED, UPSTREAM_PROTOCOL_ERROR,
-    UPSTREAM_RESET,
-};
-use crate::http::message::{Response, grpc};
 use crate::upstream::endpoints::endpoint::Endpoint;
 use crate::upstream::endpoints::list::EndpointList;
 use crate::value::problem::Problems;
@@ -162,79 +156,3 @@ impl OutlierConfig {
         serving > 0 && ejected < most
     }
 }
-
-/// What an attempt says about the endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Good,
-    Failure,
-    /// Nothing: it is the caller's doing, or ours.
-    Neither,
-}
-
-impl Verdict {
-    /// `stale`: it went over a connection that the endpoint may have closed because it was idle. `grpc`: it may have
-    /// been a call of gRPC.
-    pub fn of(outcome: Result<&Response, &Error>, stale: bool, grpc: bool) -> Self {
-        match outcome {
-            Ok(response) => match failed(response, grpc) {
-                true => Verdict::Failure,
-                false => Verdict::Good,
-            },
-            Err(error) if error.reason() == UPSTREAM_RESET && stale => Verdict::Neither,
-            Err(error) => Verdict::of_failure(error),
-        }
-    }
-
-    pub fn of_failure(error: &Error) -> Self {
-        let unsent = error.reason() == UPSTREAM_RESET && error.progress() == Progress::Unsent;
-        if is_of_endpoint(error.reason()) && !unsent {
-            Verdict::Failure
-        } else {
-            Verdict::Neither
-        }
-    }
-}
-
-/// Whether it is between us and the endpoint that something went wrong.
-pub fn is_of_endpoint(reason: Reason) -> bool {
-    [
-        CONNECT_FAILED,
-        TLS_FAILED,
-        CONNECT_TIMEOUT,
-        UPSTREAM_RESET,
-        UPSTREAM_PROTOCOL_ERROR,
-    ]
-    .contains(&reason)
-}
-
-/// Whether the endpoint refuses the request because there are too many of them.
-pub fn is_refusal(response: &Response, grpc: bool) -> bool {
-    match response.status {
-        StatusCode::TOO_MANY_REQUESTS => true,
-        StatusCode::OK if grpc => grpc::status_in(&response.headers) == Some(b"8"),
-        _ => false,
-    }
-}
-
-fn failed(response: &Response, grpc: bool) -> bool {
-    match response.status.as_u16() {
-        501 => false,
-        500..=599 => true,
-        200 if grpc => grpc::status_in(&response.headers).is_some_and(is_failure),
-        _ => false,
-    }
-}
-
-/// The status behind the messages of a gRPC answer, if it is that of a failure.
-pub fn failed_in_trailers(trailers: &HeaderMap) -> Option<&[u8]> {
-    grpc::status_behind(trailers).filter(|status| is_failure(status))
-}
-
-/// UNKNOWN, INTERNAL, UNAVAILABLE and DATA_LOSS: the others speak of the request.
-fn is_failure(status: &[u8]) -> bool {
-    [&b"2"[..], b"13", b"14", b"15"].contains(&status)
-}
-
-#[cfg(test)]
-mod tests;

@@ -7,13 +7,16 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::endpoints::endpoint::Endpoint;
-use super::health::outlier::{Verdict, is_of_endpoint, is_refusal};
-use super::metrics::Ended;
-use crate::http::error::{Error, OVERLOADED};
+use crate::http::error::Error;
 use crate::http::message::{Request, Response, ServedBy, Tried, Upload};
 use crate::net::cut::{self, Place, Why};
 use crate::net::timer;
 use crate::upstream::{LoadGuard, Upstream};
+use meaning::{End, Facts, Latency, Meaning, Reached};
+
+mod meaning;
+
+pub use meaning::{Verdict, failed_in_trailers};
 
 /// How far an attempt is. Those know it of whom it wants a connection.
 #[derive(Debug, Default)]
@@ -50,6 +53,14 @@ impl Stage {
         self.step.load(Ordering::Relaxed)
     }
 
+    fn reached(&self) -> Reached {
+        match self.step() {
+            CONNECTS => Reached::Endpoint,
+            ASKS => Reached::Asked,
+            _ => Reached::Queue,
+        }
+    }
+
     /// What to tell of an attempt that waited for our own pool in vain.
     fn queued(&self) -> Option<&'static str> {
         match self.step() {
@@ -65,7 +76,7 @@ impl Stage {
 }
 
 /// One attempt, until the head of its answer. Dropped before that, it was cut short.
-pub struct Trial<'a> {
+pub struct Attempt<'a> {
     upstream: &'a Upstream,
     load: &'a LoadGuard,
     stage: Stage,
@@ -73,9 +84,9 @@ pub struct Trial<'a> {
     tried: Option<Arc<Tried>>,
 }
 
-impl<'a> Trial<'a> {
+impl<'a> Attempt<'a> {
     pub fn new(upstream: &'a Upstream, load: &'a LoadGuard, request: &Request) -> Self {
-        Trial {
+        Attempt {
             upstream,
             load,
             stage: Stage::default(),
@@ -101,35 +112,51 @@ impl<'a> Trial<'a> {
         self.asks_at_once();
     }
 
-    /// Judges the endpoint by what came of the attempt.
-    pub fn end(&self, outcome: Result<&Response, &Error>, verdict: Verdict, grpc: bool) {
+    /// Judges the endpoint by what came of the attempt. `stale`: it went over a connection that the endpoint may have
+    /// closed because it was idle. `grpc`: it may have been a call of gRPC.
+    pub fn end(&self, outcome: Result<&Response, &Error>, stale: bool, grpc: bool) -> Verdict {
+        let reached = self.stage.reached();
         self.stage.step.store(OVER, Ordering::Relaxed);
+        let end = match outcome {
+            Ok(response) => End::Answered(response),
+            Err(error) => End::Failed(error),
+        };
+        let facts = Facts {
+            stale,
+            grpc,
+            reached,
+        };
+        let meaning = end.meaning(facts);
+        self.note(end, &meaning);
+        meaning.verdict
+    }
+
+    /// Tells everybody who keeps account of the endpoint.
+    fn note(&self, end: End<'_>, meaning: &Meaning) {
         let (endpoint, now) = (&**self.load.endpoint(), timer::now());
         let waited = self.waited(now);
-        match outcome {
-            Ok(response) if verdict == Verdict::Failure || is_refusal(response, grpc) => {
-                endpoint.load.refused(waited, now);
-            }
-            Ok(_) => endpoint.load.answered(waited, now),
-            Err(_) if verdict == Verdict::Failure => endpoint.load.failed(waited, now),
-            Err(_) => {}
+        match meaning.latency {
+            Latency::Answered => endpoint.load.answered(waited, now),
+            Latency::Refused => endpoint.load.refused(waited, now),
+            Latency::GivenUp => endpoint.load.given_up(waited, now),
+            Latency::Failed => endpoint.load.failed(waited, now),
+            Latency::Nothing => {}
         }
-        match verdict {
-            Verdict::Good => endpoint.standing.answered(),
-            Verdict::Failure => {
+        match (meaning.verdict, end) {
+            (Verdict::Good, _) => endpoint.standing.answered(),
+            (Verdict::Failure, end) => {
                 endpoint.standing.failed();
-                endpoint.last_error.note(now, outcome);
+                match end {
+                    End::Answered(response) => endpoint.last_error.note(now, Ok(response)),
+                    End::Failed(error) => endpoint.last_error.note(now, Err(error)),
+                    _ => endpoint.last_error.note_late(now),
+                }
             }
-            Verdict::Neither => {}
+            (Verdict::Neither, _) => {}
         }
-        let ended = match outcome {
-            Ok(response) => Ended::Answered(response.status),
-            // It had no connection to ask by.
-            Err(error) if error.reason() == OVERLOADED => return,
-            Err(error) if is_of_endpoint(error.reason()) => Ended::Failed,
-            Err(_) => Ended::Cancelled,
-        };
-        self.upstream.metrics().ended(ended, waited);
+        if let Some(ended) = meaning.counted {
+            self.upstream.metrics().ended(ended, waited);
+        }
     }
 
     /// How long the endpoint has had all that there is of the request.
@@ -148,36 +175,27 @@ impl<'a> Trial<'a> {
 
     #[cold]
     fn cut_short(&self) {
-        let endpoint = &**self.load.endpoint();
-        let step = self.stage.step();
-        if step == CONNECTS || step == ASKS {
-            let (why, now) = (cut::why(), timer::now());
-            let waited = self.waited(now);
-            match why {
-                Some(Why::Overdue) => {
-                    endpoint.load.failed(waited, now);
-                    endpoint.standing.failed();
-                    endpoint.last_error.note_late(now);
-                }
-                _ if step == ASKS => endpoint.load.given_up(waited, now),
-                _ => {}
-            }
-            let ended = match why {
-                Some(Why::Overdue | Why::Hurried) => Ended::TimedOut,
-                Some(Why::Unwanted) | None => Ended::Cancelled,
-            };
-            self.upstream.metrics().ended(ended, waited);
-        }
+        let end = match cut::why() {
+            Some(Why::Overdue) => End::TimedOut,
+            Some(Why::Hurried) => End::CallerTimedOut,
+            Some(Why::Unwanted) | None => End::Cancelled,
+        };
+        let facts = Facts {
+            stale: false,
+            grpc: false,
+            reached: self.stage.reached(),
+        };
+        self.note(end, &end.meaning(facts));
         cut::tell(|| Place {
             by: self
                 .upstream
-                .served_by(Some(endpoint), self.tried.as_deref()),
+                .served_by(Some(self.load.endpoint()), self.tried.as_deref()),
             queued: self.stage.queued(),
         });
     }
 }
 
-impl Drop for Trial<'_> {
+impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         if self.stage.step() != OVER {
             self.cut_short();

@@ -3,7 +3,7 @@
 use super::super::fake::{Names, request};
 use super::*;
 use crate::http::body::Body;
-use crate::http::error::{CALLER_GONE, CONNECT_FAILED, CONNECT_TIMEOUT};
+use crate::http::error::{CALLER_GONE, CONNECT_FAILED, CONNECT_TIMEOUT, OVERLOADED};
 use crate::upstream::{Config, Resolve};
 use http::StatusCode;
 
@@ -21,17 +21,17 @@ fn answer(status: u16) -> Response {
 }
 
 /// An attempt that has just begun; whatever `act` does with it, it is over then.
-async fn attempt(upstream: &Upstream, act: impl AsyncFnOnce(Trial<'_>)) -> Arc<Endpoint> {
+async fn attempt(upstream: &Upstream, act: impl AsyncFnOnce(Attempt<'_>)) -> Arc<Endpoint> {
     attempt_with(upstream, &request(), act).await
 }
 
 async fn attempt_with(
     upstream: &Upstream,
     request: &Request,
-    act: impl AsyncFnOnce(Trial<'_>),
+    act: impl AsyncFnOnce(Attempt<'_>),
 ) -> Arc<Endpoint> {
     let (endpoint, load) = upstream.pick(request, None).unwrap();
-    act(Trial::new(upstream, &load, request)).await;
+    act(Attempt::new(upstream, &load, request)).await;
     endpoint
 }
 
@@ -49,12 +49,12 @@ fn penalty(endpoint: &Endpoint) -> Option<u128> {
 async fn neither_the_wait_for_our_pool_nor_connecting_is_latency() {
     for waits in [Stage::waits, Stage::waits_for_stream, Stage::connects] {
         let upstream = upstream();
-        let endpoint = attempt(&upstream, async |trial| {
-            waits(trial.stage());
+        let endpoint = attempt(&upstream, async |attempt| {
+            waits(attempt.stage());
             tokio::time::advance(3000 * MS).await;
-            trial.asks();
+            attempt.asks();
             tokio::time::advance(20 * MS).await;
-            trial.end(Ok(&answer(200)), Verdict::Good, false);
+            attempt.end(Ok(&answer(200)), false, false);
         })
         .await;
         assert_eq!(latency(&endpoint), Some(20));
@@ -68,8 +68,8 @@ async fn a_slow_upload_is_the_caller_s_time() {
         let mut request = request();
         let upload = Arc::new(Upload::new(Instant::now()));
         request.context.upload = Some(upload.clone());
-        let endpoint = attempt_with(&upstream, &request, async |trial| {
-            trial.asks_at_once();
+        let endpoint = attempt_with(&upstream, &request, async |attempt| {
+            attempt.asks_at_once();
             tokio::time::advance(2000 * MS).await;
             upload.note(&std::task::Poll::Ready(()));
             if !ends {
@@ -77,7 +77,7 @@ async fn a_slow_upload_is_the_caller_s_time() {
                 upload.note(&std::task::Poll::<()>::Pending);
             }
             tokio::time::advance(20 * MS).await;
-            trial.end(Ok(&answer(200)), Verdict::Good, false);
+            attempt.end(Ok(&answer(200)), false, false);
         })
         .await;
         assert_eq!(latency(&endpoint), Some(20));
@@ -88,12 +88,12 @@ async fn a_slow_upload_is_the_caller_s_time() {
 async fn whoever_waits_no_longer_blames_nobody() {
     for why in [None, Some(Why::Unwanted), Some(Why::Hurried)] {
         let upstream = upstream();
-        let endpoint = attempt(&upstream, async |trial| {
-            trial.asks_at_once();
+        let endpoint = attempt(&upstream, async |attempt| {
+            attempt.asks_at_once();
             tokio::time::advance(50 * MS).await;
             match why {
-                None => drop(trial),
-                Some(why) => drop(cut::short(trial, why)),
+                None => drop(attempt),
+                Some(why) => drop(cut::short(attempt, why)),
             }
         })
         .await;
@@ -113,10 +113,10 @@ async fn an_endpoint_is_to_blame_only_for_what_it_was_asked() {
     ] {
         let upstream = upstream();
         let mut place = None;
-        let endpoint = attempt(&upstream, async |trial| {
-            waits(trial.stage());
+        let endpoint = attempt(&upstream, async |attempt| {
+            waits(attempt.stage());
             tokio::time::advance(300 * MS).await;
-            place = cut::short(trial, Why::Overdue);
+            place = cut::short(attempt, Why::Overdue);
         })
         .await;
         let place = place.unwrap();
@@ -136,9 +136,8 @@ async fn failures_are_no_latency_and_those_of_others_are_nothing() {
     let upstream = upstream();
     let fails = async |reason| {
         let error = Error::new(reason, "what happened");
-        let verdict = Verdict::of(Err(&error), false, false);
-        attempt(&upstream, async |trial| {
-            trial.end(Err(&error), verdict, false);
+        attempt(&upstream, async |attempt| {
+            attempt.end(Err(&error), false, false);
         })
         .await
     };
@@ -161,12 +160,11 @@ async fn a_quick_refusal_does_not_look_fast() {
     let upstream = upstream();
     let answers = async |status| {
         let answer = answer(status);
-        let verdict = Verdict::of(Ok(&answer), false, false);
         let takes = if status == 200 { 40 * MS } else { MS };
-        attempt(&upstream, async |trial| {
-            trial.asks_at_once();
+        attempt(&upstream, async |attempt| {
+            attempt.asks_at_once();
             tokio::time::advance(takes).await;
-            trial.end(Ok(&answer), verdict, false);
+            attempt.end(Ok(&answer), false, false);
         })
         .await
     };
@@ -194,21 +192,21 @@ fn every_attempt_that_had_a_connection_ends_as_one_thing() {
         runtime.block_on(async {
             let upstream = upstream();
             for why in [Why::Overdue, Why::Hurried, Why::Unwanted] {
-                attempt(&upstream, async |trial| {
-                    trial.asks_at_once();
-                    cut::short(trial, why);
+                attempt(&upstream, async |attempt| {
+                    attempt.asks_at_once();
+                    cut::short(attempt, why);
                 })
                 .await;
             }
             for reason in [CONNECT_FAILED, CALLER_GONE, OVERLOADED] {
-                attempt(&upstream, async |trial| {
-                    trial.end(Err(&Error::new(reason, "")), Verdict::Neither, false);
+                attempt(&upstream, async |attempt| {
+                    attempt.end(Err(&Error::new(reason, "")), false, false);
                 })
                 .await;
             }
-            attempt(&upstream, async |trial| {
-                trial.stage().waits();
-                cut::short(trial, Why::Overdue);
+            attempt(&upstream, async |attempt| {
+                attempt.stage().waits();
+                cut::short(attempt, Why::Overdue);
             })
             .await;
             kept = Some(upstream);

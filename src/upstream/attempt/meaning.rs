@@ -1,0 +1,238 @@
+//! What the end of an attempt says about its endpoint: one table, by which everybody goes who keeps account of endpoints.
+//!
+//! A circuit breaker has a table of its own, as each route says itself what counts there.
+
+use http::{HeaderMap, StatusCode};
+
+use crate::http::error::{
+    CONNECT_FAILED, CONNECT_TIMEOUT, Error, OVERLOADED, Progress, Reason, TLS_FAILED,
+    UPSTREAM_PROTOCOL_ERROR, UPSTREAM_RESET,
+};
+use crate::http::message::{Response, grpc};
+use crate::upstream::metrics::Ended;
+
+/// How an attempt ended, up to the head of its answer.
+#[derive(Clone, Copy)]
+pub enum End<'a> {
+    Answered(&'a Response),
+    Failed(&'a Error),
+    /// The time that the route gives is over.
+    TimedOut,
+    /// The time that the caller asked for is over, which was shorter.
+    CallerTimedOut,
+    /// Nobody waits for an answer any more.
+    Cancelled,
+}
+
+/// What else has to be known of an attempt.
+#[derive(Clone, Copy)]
+pub struct Facts {
+    /// It went over a connection that the endpoint may have closed because it was idle.
+    pub stale: bool,
+    /// It may have been a call of gRPC.
+    pub grpc: bool,
+    pub reached: Reached,
+}
+
+/// How far an attempt came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reached {
+    /// Not out of our own pool.
+    Queue,
+    /// It was connecting.
+    Endpoint,
+    /// A connection had the request.
+    Asked,
+}
+
+/// Whether the endpoint is to blame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Good,
+    Failure,
+    /// Nothing: it is the caller's doing, or ours.
+    Neither,
+}
+
+/// What the time that the endpoint had is to the balancer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Latency {
+    Answered,
+    /// Of an answer that may be quick because nothing was done for it.
+    Refused,
+    /// An answer would have taken longer.
+    GivenUp,
+    Failed,
+    Nothing,
+}
+
+/// What follows from the end of an attempt.
+pub struct Meaning {
+    pub verdict: Verdict,
+    pub latency: Latency,
+    /// Nothing is counted of an attempt that had no connection to ask by.
+    pub counted: Option<Ended>,
+}
+
+impl End<'_> {
+    #[inline]
+    pub fn meaning(self, facts: Facts) -> Meaning {
+        let (verdict, latency, counted) = match (self, facts.reached) {
+            (End::Answered(response), _) => {
+                let (verdict, latency) = of_answer(response, facts.grpc);
+                (verdict, latency, Some(Ended::Answered(response.status)))
+            }
+            (End::Failed(error), _) => {
+                let verdict = match error.reason() {
+                    UPSTREAM_RESET if facts.stale => Verdict::Neither,
+                    _ => Verdict::of_failure(error),
+                };
+                let latency = match verdict {
+                    Verdict::Failure => Latency::Failed,
+                    _ => Latency::Nothing,
+                };
+                let counted = match error.reason() {
+                    OVERLOADED => None,
+                    reason if is_of_endpoint(reason) => Some(Ended::Failed),
+                    _ => Some(Ended::Cancelled),
+                };
+                (verdict, latency, counted)
+            }
+            (_, Reached::Queue) => (Verdict::Neither, Latency::Nothing, None),
+            (End::TimedOut, _) => (Verdict::Failure, Latency::Failed, Some(Ended::TimedOut)),
+            // Neither says anything about the endpoint, or one caller could have it ejected for all others.
+            (End::CallerTimedOut, reached) => {
+                (Verdict::Neither, given_up(reached), Some(Ended::TimedOut))
+            }
+            (End::Cancelled, reached) => {
+                (Verdict::Neither, given_up(reached), Some(Ended::Cancelled))
+            }
+        };
+        Meaning {
+            verdict,
+            latency,
+            counted,
+        }
+    }
+}
+
+fn of_answer(response: &Response, grpc: bool) -> (Verdict, Latency) {
+    match response.status {
+        StatusCode::NOT_IMPLEMENTED => (Verdict::Good, Latency::Answered),
+        StatusCode::TOO_MANY_REQUESTS => (Verdict::Good, Latency::Refused),
+        StatusCode::OK if grpc => match grpc::status_in(&response.headers) {
+            // RESOURCE_EXHAUSTED.
+            Some(b"8") => (Verdict::Good, Latency::Refused),
+            Some(status) if is_failure(status) => (Verdict::Failure, Latency::Refused),
+            _ => (Verdict::Good, Latency::Answered),
+        },
+        status if status.is_server_error() => (Verdict::Failure, Latency::Refused),
+        _ => (Verdict::Good, Latency::Answered),
+    }
+}
+
+/// Connecting is not yet the endpoint's time.
+fn given_up(reached: Reached) -> Latency {
+    match reached {
+        Reached::Asked => Latency::GivenUp,
+        Reached::Endpoint | Reached::Queue => Latency::Nothing,
+    }
+}
+
+impl Verdict {
+    /// Also of an answer that fails behind its head.
+    pub fn of_failure(error: &Error) -> Self {
+        let unsent = error.reason() == UPSTREAM_RESET && error.progress() == Progress::Unsent;
+        if is_of_endpoint(error.reason()) && !unsent {
+            Verdict::Failure
+        } else {
+            Verdict::Neither
+        }
+    }
+}
+
+/// Whether it is between us and the endpoint that something went wrong.
+fn is_of_endpoint(reason: Reason) -> bool {
+    [
+        CONNECT_FAILED,
+        TLS_FAILED,
+        CONNECT_TIMEOUT,
+        UPSTREAM_RESET,
+        UPSTREAM_PROTOCOL_ERROR,
+    ]
+    .contains(&reason)
+}
+
+/// The status behind the messages of a gRPC answer, if it is that of a failure.
+pub fn failed_in_trailers(trailers: &HeaderMap) -> Option<&[u8]> {
+    grpc::status_behind(trailers).filter(|status| is_failure(status))
+}
+
+/// UNKNOWN, INTERNAL, UNAVAILABLE and DATA_LOSS: the others speak of the request.
+fn is_failure(status: &[u8]) -> bool {
+    [&b"2"[..], b"13", b"14", b"15"].contains(&status)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+    use crate::http::body::Body;
+    use crate::http::error::{OVERLOADED, REQUEST_TIMEOUT};
+    use crate::testing::headers;
+
+    fn verdict(end: End<'_>, stale: bool) -> Verdict {
+        let facts = Facts {
+            stale,
+            grpc: true,
+            reached: Reached::Asked,
+        };
+        end.meaning(facts).verdict
+    }
+
+    fn answered(status: u16, fields: &[(&str, &str)]) -> Verdict {
+        let mut response = Response::new(StatusCode::from_u16(status).unwrap(), Body::empty());
+        response.headers = headers(fields);
+        verdict(End::Answered(&response), false)
+    }
+
+    #[test]
+    fn answers_of_5xx_are_failures_but_for_what_is_not_implemented() {
+        for status in [500, 502, 503, 504, 599] {
+            assert_eq!(answered(status, &[]), Verdict::Failure, "{status}");
+        }
+        for status in [200, 301, 404, 429, 501] {
+            assert_eq!(answered(status, &[]), Verdict::Good, "{status}");
+        }
+    }
+
+    #[test]
+    fn the_status_of_grpc_counts() {
+        for status in ["2", "13", "14", "15"] {
+            let verdict = answered(200, &[("grpc-status", status)]);
+            assert_eq!(verdict, Verdict::Failure, "{status}");
+        }
+        for status in ["0", "3", "5", "7", "8", "12", "16"] {
+            let verdict = answered(200, &[("grpc-status", status)]);
+            assert_eq!(verdict, Verdict::Good, "{status}");
+        }
+    }
+
+    #[test]
+    fn only_what_the_endpoint_did_counts() {
+        let failed = |reason, progress, stale| {
+            let error = Error::new(reason, "").at(progress);
+            verdict(End::Failed(&error), stale)
+        };
+        use Progress::{Answering, Sent, Unsent};
+        assert_eq!(failed(CONNECT_FAILED, Unsent, false), Verdict::Failure);
+        assert_eq!(failed(CONNECT_TIMEOUT, Unsent, false), Verdict::Failure);
+        assert_eq!(failed(UPSTREAM_RESET, Sent, false), Verdict::Failure);
+        assert_eq!(failed(UPSTREAM_RESET, Answering, false), Verdict::Failure);
+        assert_eq!(failed(UPSTREAM_RESET, Sent, true), Verdict::Neither);
+        assert_eq!(failed(UPSTREAM_RESET, Unsent, false), Verdict::Neither);
+        assert_eq!(failed(OVERLOADED, Unsent, false), Verdict::Neither);
+        assert_eq!(failed(REQUEST_TIMEOUT, Sent, false), Verdict::Neither);
+    }
+}
