@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::fingerprint::{self, Fingerprint};
 use super::redact::{self, redact};
@@ -22,8 +22,9 @@ pub(super) struct Source {
     /// The file itself; `None` for text that stands in no file.
     path: Option<PathBuf>,
     pub text: String,
-    /// The text as it may be shown: secrets struck out, every byte at its place.
-    pub shown: String,
+    /// The text as it may be shown, once somebody asks for it: a config without a mistake is never shown, and what
+    /// it takes to find secrets by their looks stays in memory.
+    shown: OnceLock<String>,
     /// Where more secrets stand, found when they were read.
     secrets: Mutex<Vec<Range<usize>>>,
     /// Where the file stops being UTF-8, if it does; `text` has replacement characters from there on.
@@ -208,7 +209,7 @@ impl Source {
         Source {
             name,
             path: path.map(Path::to_owned),
-            shown: redact(&text),
+            shown: OnceLock::new(),
             secrets: Mutex::default(),
             text,
             not_text_at: std::str::from_utf8(bytes).err().map(|e| e.valid_up_to()),
@@ -226,22 +227,29 @@ impl Source {
         secrets.extend(redact::below(node));
     }
 
+    /// The text as it may be shown: secrets struck out, every byte at its place.
+    pub fn shown(&self) -> &str {
+        self.shown.get_or_init(|| redact(&self.text))
+    }
+
     /// Strikes out all that was found to be a secret when it was read.
     pub fn strike_out(&mut self) {
         let secrets = self
             .secrets
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner);
+        let mut shown = self.shown.take().unwrap_or_else(|| redact(&self.text));
         for secret in std::mem::take(secrets) {
-            redact::strike_out(&mut self.shown, secret);
+            redact::strike_out(&mut shown, secret);
         }
+        self.shown = OnceLock::from(shown);
     }
 
     /// Whether part of what stands at `span` is a secret.
     pub fn hides(&self, span: &Range<usize>) -> bool {
         let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
         let meets = |secret: &Range<usize>| secret.start < span.end && span.start < secret.end;
-        self.text.get(span.clone()) != self.shown.get(span.clone()) || secrets.iter().any(meets)
+        secrets.iter().any(meets) || self.text.get(span.clone()) != self.shown().get(span.clone())
     }
 
     /// An address that stands in this file, with the path of `unix:PATH` made whole: it counts from the directory

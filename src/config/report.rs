@@ -207,13 +207,13 @@ fn excerpt<'a>(
 }
 
 fn snippet(source: &Source) -> Snippet<'_, annotate_snippets::Annotation<'_>> {
-    Snippet::source(&*source.shown).path(&*source.name)
+    Snippet::source(source.shown()).path(&*source.name)
 }
 
 /// The span on the boundaries of characters, which the renderer insists on, and on one line: a table that
 /// spans many would be shown whole.
 fn within(source: &Source, span: &Range<usize>) -> Range<usize> {
-    let text = &source.shown;
+    let text = source.shown();
     let start = boundary(text, span.start);
     let end = boundary(text, span.end).max(start);
     let line_end = text[start..end].find('\n').map_or(end, |at| start + at);
@@ -272,7 +272,9 @@ pub(super) fn report(
     content: Content,
     watched: &[PathBuf],
 ) -> Report {
-    sources.iter_mut().for_each(Source::strike_out);
+    if !findings.is_empty() {
+        sources.iter_mut().for_each(Source::strike_out);
+    }
     let mut diagnostics: Vec<_> = findings
         .into_iter()
         .map(|finding| diagnostic(finding, &sources))

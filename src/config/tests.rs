@@ -282,7 +282,7 @@ fn what_is_read_as_a_secret_is_struck_out() {
     assert!(read.is_err());
     let mut source = files.sources.into_iter().next().unwrap();
     source.strike_out();
-    assert!(!source.shown.contains("hunter2") && source.shown.contains("\"f\""));
+    assert!(!source.shown().contains("hunter2") && source.shown().contains("\"f\""));
 }
 
 #[test]
