@@ -27,6 +27,8 @@ mod mount;
 mod parse;
 mod read;
 mod redact;
+#[cfg(test)]
+mod reference_tests;
 mod report;
 mod suggest;
 mod syntax;

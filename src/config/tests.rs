@@ -412,54 +412,6 @@ fn the_reference_and_the_examples_are_good() {
     }
 }
 
-fn reference() -> (String, Config) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/outrigger.toml");
-    (
-        fs::read_to_string(&path).unwrap(),
-        load(&path).unwrap().config,
-    )
-}
-
-#[test]
-fn the_reference_shows_the_defaults() {
-    let (_, shown) = reference();
-    let text =
-        "[listeners.web]\nlisten = \"0.0.0.0:15001\"\n[upstreams.app]\nendpoints = [\"x:1\"]\n";
-    let mut bare = parse("x.toml", &format!("{text}[routes.a]\nupstream = \"app\"")).unwrap();
-    let (web, app) = ("web".parse().unwrap(), "app".parse().unwrap());
-    let upstream = bare.config.upstreams.get_mut(&app).unwrap();
-    upstream
-        .endpoints
-        .clone_from(&shown.upstreams[&app].endpoints);
-    assert_eq!(shown.upstreams[&app], bare.config.upstreams[&app]);
-    assert_eq!(shown.listeners[&web], bare.config.listeners[&web]);
-    assert_eq!(shown.admin, bare.config.admin);
-    assert_eq!(shown.process, bare.config.process);
-    assert_eq!(shown.log, bare.config.log);
-    assert_eq!(shown.shutdown, bare.config.shutdown);
-}
-
-#[test]
-fn the_reference_names_every_key() {
-    fn keys(value: &serde_json::Value, found: &mut Vec<String>) {
-        match value {
-            serde_json::Value::Object(table) => {
-                for (key, value) in table {
-                    found.push(key.clone());
-                    keys(value, found);
-                }
-            }
-            serde_json::Value::Array(items) => items.iter().for_each(|item| keys(item, found)),
-            _ => {}
-        }
-    }
-    let (text, config) = reference();
-    let mut found = Vec::new();
-    keys(&serde_json::to_value(config).unwrap(), &mut found);
-    let missing: Vec<_> = found.iter().filter(|key| !text.contains(*key)).collect();
-    assert!(missing.is_empty(), "{missing:?}");
-}
-
 #[test]
 fn nesting_without_end_is_refused() {
     for piece in ["a.", "[", "{a="] {

@@ -1,0 +1,172 @@
+//! The reference, `config/outrigger.toml`, tells of every key, and shows the defaults.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use super::*;
+
+fn reference() -> (String, Config) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/outrigger.toml");
+    (
+        fs::read_to_string(&path).unwrap(),
+        load(&path).unwrap().config,
+    )
+}
+
+#[test]
+fn the_reference_shows_the_defaults() {
+    let (_, shown) = reference();
+    let text =
+        "[listeners.web]\nlisten = \"0.0.0.0:15001\"\n[upstreams.app]\nendpoints = [\"x:1\"]\n";
+    let mut bare = parse("x.toml", &format!("{text}[routes.a]\nupstream = \"app\"")).unwrap();
+    let (web, app) = ("web".parse().unwrap(), "app".parse().unwrap());
+    let upstream = bare.config.upstreams.get_mut(&app).unwrap();
+    upstream
+        .endpoints
+        .clone_from(&shown.upstreams[&app].endpoints);
+    assert_eq!(shown.upstreams[&app], bare.config.upstreams[&app]);
+    assert_eq!(shown.listeners[&web], bare.config.listeners[&web]);
+    assert_eq!(shown.admin, bare.config.admin);
+    assert_eq!(shown.process, bare.config.process);
+    assert_eq!(shown.log, bare.config.log);
+    assert_eq!(shown.shutdown, bare.config.shutdown);
+}
+
+/// The reference with every key in effect that stands there as a comment, unless its table has that key already.
+fn reference_with_comments() -> String {
+    let (text, _) = reference();
+    let alone = |line: &str| line.parse::<toml::Table>().ok();
+    let mut whole = String::new();
+    for line in text.lines() {
+        let comment = line.strip_prefix("# ").unwrap_or_default();
+        let is_key = alone(comment).is_some_and(|table| !table.is_empty());
+        let uncommented = format!("{whole}{comment}\n");
+        if is_key && alone(&uncommented).is_some() {
+            whole = uncommented;
+        } else {
+            whole.push_str(line);
+            whole.push('\n');
+        }
+    }
+    whole
+}
+
+/// The paths of all keys below `value`; items of a list have none of their own.
+fn key_paths(value: &toml::Value, above: &str, found: &mut BTreeSet<String>) {
+    match value {
+        toml::Value::Table(table) => {
+            for (key, value) in table {
+                let path = format!("{above}{key}");
+                key_paths(value, &format!("{path}."), found);
+                found.insert(path);
+            }
+        }
+        toml::Value::Array(items) => items.iter().for_each(|item| key_paths(item, above, found)),
+        _ => {}
+    }
+}
+
+/// Keys that exclude what stands in their place in the reference, each with the comment there that shows it.
+const ALTERNATIVES: &[(&str, &str)] = &[
+    ("routes.NAME.match.listener", "`listener` under `match`"),
+    (
+        "routes.NAME.credentials.api_key.value.env",
+        "{ env = \"NAME\" }",
+    ),
+    (
+        "routes.NAME.credentials.api_key.value.value",
+        "{ value = \"...\" }",
+    ),
+    ("routes.NAME.credentials.basic", "credentials = { basic = {"),
+    (
+        "routes.NAME.credentials.bearer",
+        "credentials = { bearer = {",
+    ),
+    (
+        "routes.NAME.credentials.oauth2.client_secret.env",
+        "{ env = \"NAME\" }",
+    ),
+    (
+        "routes.NAME.credentials.oauth2.client_secret.value",
+        "{ value = \"...\" }",
+    ),
+    (
+        "routes.NAME.jwt.jwks.ca",
+        "{ url = \"https://...\", ca = \"/etc/tls/ca.crt\" }",
+    ),
+    ("routes.NAME.jwt.jwks.url", "{ url = \"https://...\" }"),
+    ("upstreams.NAME.health_check.grpc", "`grpc = \"service\"`"),
+    ("upstreams.NAME.health_check.tcp", "`tcp = true`"),
+];
+
+#[test]
+fn the_reference_has_every_key_in_its_table() {
+    let text = reference_with_comments();
+    let documented: toml::Table = text.parse().unwrap();
+    let mut found = BTreeSet::new();
+    key_paths(&documented.into(), "", &mut found);
+    let found: BTreeSet<String> = found.iter().map(|path| of_any(path)).collect();
+    let mut missing = keys_in_effect();
+    missing.extend(known_keys(&text));
+    assert!(missing.len() > 150, "{missing:#?}");
+    missing.retain(|path| !found.contains(path));
+    for (path, comment) in ALTERNATIVES {
+        assert!(missing.remove(*path), "{path} needs no comment");
+        assert!(text.contains(comment), "{path}: {comment}");
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+/// `path` without the places in lists. One listener, route or upstream is an example of all.
+fn of_any(path: &str) -> String {
+    let keys = path.split('.').filter(|key| key.parse::<usize>().is_err());
+    let mut keys: Vec<&str> = keys.collect();
+    if keys.len() > 1 && ["listeners", "upstreams", "routes"].contains(&keys[0]) {
+        keys[1] = "NAME";
+    }
+    // The policies of a route are those of `[defaults]`.
+    match keys.as_slice() {
+        ["defaults", policy @ ..] if !policy.is_empty() => {
+            format!("routes.NAME.{}", policy.join("."))
+        }
+        _ => keys.join("."),
+    }
+}
+
+/// The keys that have a value in the reference or a default.
+fn keys_in_effect() -> BTreeSet<String> {
+    let (_, config) = reference();
+    let mut paths = BTreeSet::new();
+    key_paths(&toml::Value::try_from(config).unwrap(), "", &mut paths);
+    paths.iter().map(|path| of_any(path)).collect()
+}
+
+/// What the tables of `text` may have, as they tell when there is a key that they do not know.
+fn known_keys(text: &str) -> BTreeSet<String> {
+    const UNKNOWN: &str = "qqqqqqqqqqqqqqqqqq";
+    let mut with_unknown = String::new();
+    for line in text.lines() {
+        with_unknown.push_str(&line.replace("{ ", &format!("{{ {UNKNOWN} = 1, ")));
+        with_unknown.push('\n');
+        if line.starts_with('[') {
+            with_unknown.push_str(&format!("{UNKNOWN} = 1\n"));
+        }
+    }
+    let report = parse("x.toml", &with_unknown).unwrap_err();
+    let mut paths = BTreeSet::new();
+    for found in report.diagnostics() {
+        let table = found.key.strip_suffix(UNKNOWN);
+        let known = found
+            .help
+            .as_deref()
+            .and_then(|help| help.strip_prefix("known keys: "));
+        if let (Some(table), Some(known)) = (table, known) {
+            paths.extend(
+                known
+                    .split(", ")
+                    .map(|key| of_any(&format!("{table}{key}"))),
+            );
+        }
+    }
+    paths
+}
