@@ -6,8 +6,8 @@ use serde::Serialize;
 use super::date;
 use crate::http::body::Body;
 use crate::http::error::{Error, Violation};
+use crate::http::grpc::{self, Dialect, Status};
 use crate::http::message::Response;
-use crate::http::message::grpc::{self, Dialect, Status};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REASON: HeaderName = HeaderName::from_static("outrigger-reason");

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::app::snapshot::{Route, Snapshot};
 use crate::http::body::{Body, End, Guard};
 use crate::http::error::{CALLER_GONE, Error, Reason};
-use crate::http::message::grpc::{self, Dialect, Status};
+use crate::http::grpc::{self, Dialect, Status};
 use crate::http::message::{Outline, Request, RequestId, Response, ServedBy, Tunnelled};
 use crate::http::peer::{Identity, Peer};
 use crate::net::cut::{self, Why};

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use crate::http::error::Reason;
-use crate::http::message::grpc::Status;
+use crate::http::grpc::Status;
 
 const REQUESTS: &str = "outrigger_requests_total";
 const DURATION: &str = "outrigger_request_duration_seconds";

@@ -9,14 +9,13 @@ use http::{Method, StatusCode, Version};
 use tokio::time::Instant;
 
 use crate::http::body::Body;
+use crate::http::grpc::Dialect;
 use crate::http::headers::{Headers, Name};
 use crate::http::peer::{Peer, PeerAddress};
 use crate::net::io::Io;
-use grpc::Dialect;
 
 mod captures;
 mod claims;
-pub mod grpc;
 mod outline;
 mod tried;
 mod tunnelled;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderName, HeaderValue, Method, Version, header};
 
-use super::grpc::Dialect;
+use crate::http::grpc::Dialect;
 use crate::http::headers::{Headers, Name};
 
 /// Fields that are looked at, beside those that say who is to read the refusal: whoever sends what is refused

@@ -13,7 +13,8 @@ use super::breaker::Permit;
 use super::failures::is_grpc_failure;
 use crate::http::body::{Body, End, Guard};
 use crate::http::error::Error;
-use crate::http::message::{Response, grpc};
+use crate::http::grpc;
+use crate::http::message::Response;
 use crate::net::cut;
 
 /// A call of gRPC, which has a status beside that of HTTP.

@@ -10,7 +10,8 @@ use crate::http::error::{
     CONNECT_FAILED, CONNECT_TIMEOUT, Error, Progress, TLS_FAILED, UPSTREAM_PROTOCOL_ERROR,
     UPSTREAM_RESET, UPSTREAM_TIMEOUT,
 };
-use crate::http::message::{Response, grpc};
+use crate::http::grpc;
+use crate::http::message::Response;
 
 /// A kind of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

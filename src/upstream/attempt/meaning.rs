@@ -8,7 +8,8 @@ use crate::http::error::{
     CONNECT_FAILED, CONNECT_TIMEOUT, Error, OVERLOADED, Progress, Reason, TLS_FAILED,
     UPSTREAM_PROTOCOL_ERROR, UPSTREAM_RESET,
 };
-use crate::http::message::{Response, grpc};
+use crate::http::grpc;
+use crate::http::message::Response;
 use crate::upstream::metrics::Ended;
 
 /// How an attempt ended, up to the head of its answer.

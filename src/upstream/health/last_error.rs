@@ -5,7 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use tokio::time::Instant;
 
 use crate::http::error::Error;
-use crate::http::message::{Response, grpc};
+use crate::http::grpc;
+use crate::http::message::Response;
 
 /// The last failure for which the endpoint is to blame.
 #[derive(Default)]

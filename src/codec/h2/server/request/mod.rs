@@ -13,9 +13,9 @@ use crate::codec::h2::frame::Fault;
 use crate::codec::h2::hpack::decode::{Block, Field};
 use crate::codec::h2::hpack::name::Name;
 use crate::http::error::{BAD_REQUEST, Error, HEADERS_TOO_LARGE};
+use crate::http::grpc::Dialect;
 use crate::http::headers::{Headers, Spans};
 use crate::http::message::Outline;
-use crate::http::message::grpc::Dialect;
 
 /// A request head that passed every rule.
 pub struct RequestHead {
