@@ -6,7 +6,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use http_body::Body as _;
 
 use super::attempt::{Attempt, Verdict, failed_in_trailers};
-use super::endpoints::endpoint::Endpoint;
 use super::transport::multiplexed::Lent;
 use super::transport::pool::Wanted;
 use super::transport::terms::Secure;
@@ -19,7 +18,7 @@ use crate::http::message::{Request, Response};
 use crate::net::timer;
 use crate::tls::outbound::Offer;
 use crate::tls::words;
-use crate::upstream::{Admission, LoadGuard, Protocol, Upstream};
+use crate::upstream::{Admission, Endpoint, LoadGuard, Protocol, Upstream};
 
 /// What is sent once more, at once, without the route's policies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,12 +239,12 @@ impl Upstream {
         wanted: Wanted<'_>,
         attempt: &Attempt<'_>,
     ) -> AttemptOutcome {
-        let lease = match endpoint.pool.lend_idle(&wanted) {
+        let lease = match endpoint.transport.pool.lend_idle(&wanted) {
             Some(lease) => {
                 attempt.asks_at_once();
                 lease
             }
-            None => match Box::pin(endpoint.pool.lend(wanted)).await {
+            None => match Box::pin(endpoint.transport.pool.lend(wanted)).await {
                 Ok(lease) => {
                     attempt.asks();
                     lease
@@ -274,11 +273,11 @@ impl Upstream {
         offer: Offer,
         attempt: &Attempt<'_>,
     ) -> AttemptOutcome {
-        let mut connection = match endpoint.multiplexed.lend(wanted, offer).await {
+        let mut connection = match endpoint.transport.multiplexed.lend(wanted, offer).await {
             Ok(Lent::Http2(connection)) => connection,
             Ok(Lent::Http1(connected)) => {
                 if let Some(connected) = connected {
-                    endpoint.pool.adopt(connected, wanted.limits);
+                    endpoint.transport.pool.adopt(connected, wanted.limits);
                 }
                 return self.attempt_http1(endpoint, request, wanted, attempt).await;
             }
@@ -345,7 +344,7 @@ impl Upstream {
             Protocol::Http2 => Offer::Http2,
             // What changes its protocol does so in HTTP/1.1.
             Protocol::Auto if request.upgrade.is_some() => Offer::Http1,
-            Protocol::Auto if self.is_secure() && endpoint.multiplexed.chose_http1() => {
+            Protocol::Auto if self.is_secure() && endpoint.transport.multiplexed.chose_http1() => {
                 Offer::Http1
             }
             Protocol::Auto if self.is_secure() => Offer::Both,

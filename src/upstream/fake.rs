@@ -11,10 +11,10 @@ use http::uri::PathAndQuery;
 use http::{Method, Version};
 use tokio::time::Instant;
 
-use super::endpoints::endpoint::Endpoint;
-use super::endpoints::list::{EndpointList, Listed};
+use super::endpoints::address::Address;
+use super::endpoints::list::Listed;
 use super::endpoints::resolve::{Addresses, Answer, Failure, Found, Known, Resolve, Service};
-use super::transport::connector::Address;
+use super::{Endpoint, EndpointList};
 use crate::http::body::Body;
 use crate::http::headers::Headers;
 use crate::http::message::{Context, Request, RequestId};

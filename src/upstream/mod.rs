@@ -19,10 +19,9 @@ mod transport;
 pub use balance::admission::Admission;
 pub use balance::balancer::BalancerConfig;
 pub use balance::hash_key::HashKey;
-pub use balance::load::LoadGuard;
 pub use balance::picking::State;
+pub use endpoints::address::Address;
 pub use endpoints::discovery::Discovery;
-pub use endpoints::endpoint::Endpoint;
 pub use endpoints::entry::EndpointConfig;
 pub use endpoints::resolve::{Known, Resolve};
 pub use endpoints::system_resolver::SystemResolver;
@@ -30,21 +29,30 @@ pub use exchange::{Resend, Sending};
 pub use health::checker::HealthConfig;
 pub use health::outlier::OutlierConfig;
 pub use report::render_health;
-pub use transport::connector::Address;
+pub use transport::settings::{PoolConfig, Protocol};
 
 use crate::http::error::{Error, TLS_FAILED};
 use crate::tls;
 use crate::tls::outbound::Client;
 use crate::value::problem::Problems;
-use crate::value::{Duration, Limit, Name, Toggle};
+use crate::value::{Duration, Name, Toggle};
 use balance::admission::InFlight;
 use balance::balancer::Balancer;
-use endpoints::discovery::Follower;
 use endpoints::entry::MAX_WEIGHT;
-use health::checker::Checker;
+use endpoints::{discovery, endpoint, list};
+use health::checker;
 use health::outlier::Ejector;
 use metrics::UpstreamMetrics;
 use report::{Description, Gauges};
+use transport::http::Http;
+
+/// An endpoint that HTTP is spoken to, and what has to do with it.
+pub type Endpoint = endpoint::Endpoint<Http>;
+pub type LoadGuard = balance::load::LoadGuard<Http>;
+type EndpointList = list::EndpointList<Http>;
+type Listed = list::Listed<Http>;
+type Follower = discovery::Follower<Http>;
+type Checker = checker::Checker<Http>;
 
 /// `[upstreams.NAME]`
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
@@ -144,42 +152,6 @@ impl Config {
     }
 }
 
-/// `pool`: limits of the connections to one endpoint.
-#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
-#[serde(deny_unknown_fields, default)]
-pub struct PoolConfig {
-    /// Connections at once.
-    pub max_connections: usize,
-    /// Requests that may wait for a connection; more are refused with `overloaded`.
-    pub max_pending: usize,
-    /// How long an idle connection is kept. Shorter than servers keep theirs, or a request meets a closed one.
-    pub idle_timeout: Limit,
-    /// A connection older than this takes no further request.
-    pub max_age: Limit,
-}
-
-/// What is spoken to the endpoints.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum Protocol {
-    /// HTTP/1.1 in cleartext, except that gRPC goes over HTTP/2 when the caller spoke HTTP/2.
-    #[default]
-    Auto,
-    Http1,
-    Http2,
-}
-
-impl Default for PoolConfig {
-    fn default() -> Self {
-        PoolConfig {
-            max_connections: 1024,
-            max_pending: 1024,
-            idle_timeout: Limit::from_secs(3),
-            max_age: Limit::NONE,
-        }
-    }
-}
-
 fn connect_timeout() -> Duration {
     Duration::from_secs(1)
 }
@@ -230,7 +202,8 @@ impl Upstream {
         let old_checker = old.and_then(|old| old.checker.as_ref());
         let checker = Checker::next(
             name.as_str(),
-            config,
+            config.health_check.as_ref(),
+            config.protocol,
             client.as_ref(),
             &follower,
             old_checker,
@@ -318,8 +291,7 @@ impl Upstream {
     pub fn sweep(&self) {
         for entry in self.follower.set().load_full().entries() {
             let (limits, client) = (&self.config.pool, self.client.as_ref());
-            entry.endpoint.pool.sweep(limits, client);
-            entry.endpoint.multiplexed.sweep(limits, client);
+            entry.endpoint.transport.sweep(limits, client);
         }
     }
 

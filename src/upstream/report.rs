@@ -9,8 +9,7 @@ use tokio::time::Instant;
 
 use super::balance::balancer::BalancerConfig;
 use super::balance::picking::State;
-use super::endpoints::list::{EndpointList, Listed};
-use crate::upstream::Upstream;
+use crate::upstream::{EndpointList, Listed, Upstream};
 use crate::value::Name;
 use crate::value::exposition::{Metric, labels};
 

@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::endpoints::endpoint::Endpoint;
 use crate::http::error::Error;
 use crate::http::message::{Request, Response, ServedBy, Tried, Upload};
 use crate::net::cut::{self, Place, Why};
 use crate::net::timer;
-use crate::upstream::{LoadGuard, Upstream};
+use crate::upstream::{Endpoint, LoadGuard, Upstream};
 use meaning::{End, Facts, Latency, Meaning, Reached};
 
 mod meaning;

@@ -1,5 +1,6 @@
 //! How busy an endpoint is, and how fast it answers.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -8,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::http::body::{End, Guard};
 use crate::upstream::endpoints::endpoint::Endpoint;
+use crate::upstream::endpoints::transport::Transport;
 
 /// Within this time an earlier latency loses 63 % of its weight: Finagle's default.
 const DECAY: Duration = Duration::from_secs(10);
@@ -183,19 +185,18 @@ fn unpack(packed: u64) -> (f32, u32) {
 }
 
 /// One request at an endpoint: counts as in flight until it is dropped, which is to be at the end of the body.
-#[derive(Debug)]
-pub struct LoadGuard {
-    endpoint: Arc<Endpoint>,
+pub struct LoadGuard<T> {
+    endpoint: Arc<Endpoint<T>>,
     started: Instant,
 }
 
-impl LoadGuard {
-    pub fn new(endpoint: Arc<Endpoint>, started: Instant) -> Self {
+impl<T> LoadGuard<T> {
+    pub fn new(endpoint: Arc<Endpoint<T>>, started: Instant) -> Self {
         endpoint.load.in_flight.fetch_add(1, Ordering::Relaxed);
         LoadGuard { endpoint, started }
     }
 
-    pub fn endpoint(&self) -> &Arc<Endpoint> {
+    pub fn endpoint(&self) -> &Arc<Endpoint<T>> {
         &self.endpoint
     }
 
@@ -205,19 +206,26 @@ impl LoadGuard {
     }
 }
 
-impl Drop for LoadGuard {
+impl<T> fmt::Debug for LoadGuard<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LoadGuard({:?})", self.endpoint)
+    }
+}
+
+impl<T> Drop for LoadGuard<T> {
     fn drop(&mut self) {
         self.endpoint.load.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-impl Guard for LoadGuard {
+impl<T: Transport> Guard for LoadGuard<T> {
     fn end(&mut self, _: End<'_>, _: u64) {}
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::Endpoint;
     use crate::upstream::fake::{answered, endpoint};
     use proptest::prelude::*;
 

@@ -6,24 +6,23 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::time::Instant;
 
+use super::address::Address;
+use super::transport::Transport;
 use crate::upstream::balance::hash_key;
 use crate::upstream::balance::load::Load;
-use crate::upstream::health::checker::Health;
+use crate::upstream::health::checks::Health;
 use crate::upstream::health::last_error::LastError;
 use crate::upstream::health::standing::Standing;
-use crate::upstream::transport::connector::Address;
-use crate::upstream::transport::multiplexed::Multiplexed;
-use crate::upstream::transport::pool::Pool;
 
-/// One address of an upstream. It is the same, with all its facts, as long as some list names it.
-pub struct Endpoint {
+/// One address of an upstream. It is the same, with all its facts, as long as some list names it. What goes over its
+/// transport is not its concern.
+pub struct Endpoint<T> {
     pub address: Address,
     /// As it was configured, `host:port`: what `Host` says when a route rewrites it to the upstream's.
     pub name: Arc<str>,
     /// Its address, as people read it.
     pub shown: Arc<str>,
-    pub pool: Arc<Pool>,
-    pub multiplexed: Multiplexed,
+    pub transport: T,
     pub load: Load,
     pub standing: Standing,
     pub health: Health,
@@ -34,13 +33,12 @@ pub struct Endpoint {
     listed: AtomicUsize,
 }
 
-impl Endpoint {
+impl<T: Transport> Endpoint<T> {
     pub fn new(address: Address, name: Arc<str>) -> Self {
         let now = Instant::now();
         let hash = hash_key::hash(format!("{name} {address}").as_bytes());
         Endpoint {
-            pool: Arc::new(Pool::new(address.clone())),
-            multiplexed: Multiplexed::new(address.clone()),
+            transport: T::new(&address),
             shown: address.to_string().into(),
             address,
             name,
@@ -66,11 +64,9 @@ impl Endpoint {
         self.listed.load(Ordering::Acquire) == 0
     }
 
-    /// HTTP/1.1 and HTTP/2 connections that exist, and those of them that are idle.
+    /// Connections that exist, and those of them that are idle.
     pub fn connections(&self) -> (usize, usize) {
-        let (open, idle) = self.pool.counts();
-        let (open2, idle2) = self.multiplexed.counts();
-        (open + open2, idle + idle2)
+        self.transport.connections()
     }
 
     pub fn enlist(&self) {
@@ -79,13 +75,12 @@ impl Endpoint {
 
     pub fn delist(&self) {
         if self.listed.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.pool.close();
-            self.multiplexed.close();
+            self.transport.close();
         }
     }
 }
 
-impl fmt::Debug for Endpoint {
+impl<T> fmt::Debug for Endpoint<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Endpoint({} at {})", self.name, self.address)
     }

@@ -4,35 +4,35 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use super::endpoint::Endpoint;
+use super::transport::Transport;
 
 /// Longest cycle of a weighted round-robin; finer weights are rounded.
 const MAX_CYCLE: u64 = 4096;
 
 /// An endpoint and its share of the requests.
-#[derive(Debug)]
-pub struct Listed {
-    pub endpoint: Arc<Endpoint>,
+pub struct Listed<T> {
+    pub endpoint: Arc<Endpoint<T>>,
     pub weight: u32,
 }
 
-impl PartialEq for Listed {
+impl<T> PartialEq for Listed<T> {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.endpoint, &other.endpoint) && self.weight == other.weight
     }
 }
 
 /// Endpoints with their weights, and what picking needs to know of these beforehand.
-pub struct EndpointList {
-    entries: Vec<Listed>,
+pub struct EndpointList<T: Transport> {
+    entries: Vec<Listed<T>>,
     /// Sums of the weights up to and with each entry; empty when all weights are the same.
     sums: Vec<u64>,
     /// Indexes in the order of a weighted round-robin, made when it is first asked for.
     cycle: OnceLock<Box<[u32]>>,
 }
 
-impl EndpointList {
+impl<T: Transport> EndpointList<T> {
     /// A weight of 0 counts as 1.
-    pub fn new(mut entries: Vec<Listed>) -> Self {
+    pub fn new(mut entries: Vec<Listed<T>>) -> Self {
         for entry in &mut entries {
             entry.weight = entry.weight.max(1);
             entry.endpoint.enlist();
@@ -51,7 +51,7 @@ impl EndpointList {
         }
     }
 
-    pub fn entries(&self) -> &[Listed] {
+    pub fn entries(&self) -> &[Listed<T>] {
         &self.entries
     }
 
@@ -107,7 +107,7 @@ impl EndpointList {
     /// Spreads the turns of each entry evenly over a cycle, as stride scheduling does (Waldspurger and Weihl,
     /// 1995), so that a heavy one does not take its turns in a row.
     fn make_cycle(&self) -> Box<[u32]> {
-        let weight = |entry: &Listed| u64::from(entry.weight);
+        let weight = |entry: &Listed<T>| u64::from(entry.weight);
         let common = self
             .entries
             .iter()
@@ -127,7 +127,7 @@ impl EndpointList {
     }
 }
 
-impl Drop for EndpointList {
+impl<T: Transport> Drop for EndpointList<T> {
     fn drop(&mut self) {
         for entry in &self.entries {
             entry.endpoint.delist();
@@ -135,7 +135,7 @@ impl Drop for EndpointList {
     }
 }
 
-impl Default for EndpointList {
+impl<T: Transport> Default for EndpointList<T> {
     fn default() -> Self {
         EndpointList::new(Vec::new())
     }

@@ -1,5 +1,6 @@
 //! The endpoints of an upstream: what the config names, the addresses found for it, and the list that serves.
 
+pub mod address;
 pub mod discovery;
 pub mod endpoint;
 pub mod entry;
@@ -14,3 +15,7 @@ pub mod resolve;
 pub mod search;
 pub mod set;
 pub mod system_resolver;
+pub mod transport;
+
+#[cfg(test)]
+mod tests;

@@ -7,9 +7,10 @@ use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::address::Address;
 use super::endpoint::Endpoint;
 use super::list::{EndpointList, Listed};
-use crate::upstream::transport::connector::Address;
+use super::transport::Transport;
 
 /// One address that an upstream should have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,15 +31,15 @@ impl Resolved {
 }
 
 /// A list of endpoints that is replaced as a whole. Facts of an address that stays survive.
-pub struct EndpointSet {
-    list: ArcSwap<EndpointList>,
+pub struct EndpointSet<T: Transport> {
+    list: ArcSwap<EndpointList<T>>,
     settled: watch::Sender<bool>,
     changed: watch::Sender<()>,
 }
 
-impl EndpointSet {
+impl<T: Transport> EndpointSet<T> {
     /// Starts with `list`: what served before, or nothing.
-    pub fn new(list: Arc<EndpointList>) -> Self {
+    pub fn new(list: Arc<EndpointList<T>>) -> Self {
         EndpointSet {
             list: ArcSwap::new(list),
             settled: watch::Sender::new(false),
@@ -47,11 +48,11 @@ impl EndpointSet {
     }
 
     /// What to pick from. Not to be held across an `.await`.
-    pub fn load(&self) -> Guard<Arc<EndpointList>> {
+    pub fn load(&self) -> Guard<Arc<EndpointList<T>>> {
         self.list.load()
     }
 
-    pub fn load_full(&self) -> Arc<EndpointList> {
+    pub fn load_full(&self) -> Arc<EndpointList<T>> {
         self.list.load_full()
     }
 
@@ -59,7 +60,7 @@ impl EndpointSet {
     /// named twice gets both weights. One update at a time.
     pub fn update(&self, resolved: &[Resolved]) {
         let old = self.list.load_full();
-        let known: HashMap<(&Address, &str), &Arc<Endpoint>> = old
+        let known: HashMap<(&Address, &str), &Arc<Endpoint<T>>> = old
             .entries()
             .iter()
             .map(|entry| {
@@ -68,7 +69,7 @@ impl EndpointSet {
             })
             .collect();
         let mut places = HashMap::with_capacity(resolved.len());
-        let mut entries: Vec<Listed> = Vec::with_capacity(resolved.len());
+        let mut entries: Vec<Listed<T>> = Vec::with_capacity(resolved.len());
         for Resolved {
             address,
             name,
@@ -126,7 +127,7 @@ impl EndpointSet {
 }
 
 /// A new endpoint; `beside` others it has to warm up, while the first ones of all must bear the load at once.
-fn newcomer(address: Address, name: Arc<str>, beside: bool) -> Arc<Endpoint> {
+fn newcomer<T: Transport>(address: Address, name: Arc<str>, beside: bool) -> Arc<Endpoint<T>> {
     let endpoint = Arc::new(Endpoint::new(address, name));
     if beside {
         endpoint.standing.enter_service(Instant::now());
@@ -137,6 +138,7 @@ fn newcomer(address: Address, name: Arc<str>, beside: bool) -> Arc<Endpoint> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::transport::http::Http;
     use std::time::Duration;
 
     fn resolved(last: u8, weight: u32) -> Resolved {
@@ -147,7 +149,7 @@ mod tests {
         )
     }
 
-    fn set() -> EndpointSet {
+    fn set() -> EndpointSet<Http> {
         EndpointSet::new(Arc::default())
     }
 
@@ -199,7 +201,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn ready_waits_for_the_first_answer_good_or_bad() {
-        let waits = |set: Arc<EndpointSet>| async move {
+        let waits = |set: Arc<EndpointSet<Http>>| async move {
             tokio::time::timeout(Duration::from_secs(1), set.ready())
                 .await
                 .is_err()

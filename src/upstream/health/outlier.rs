@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::standing::Mark;
 use crate::upstream::endpoints::endpoint::Endpoint;
 use crate::upstream::endpoints::list::EndpointList;
+use crate::upstream::endpoints::transport::Transport;
 use crate::value::problem::Problems;
 use crate::value::{Duration, Toggle};
 
@@ -81,7 +82,7 @@ impl OutlierConfig {
         prolonged.min(self.max_ejection.0)
     }
 
-    fn is_over_the_limit(&self, endpoint: &Endpoint) -> bool {
+    fn is_over_the_limit<T>(&self, endpoint: &Endpoint<T>) -> bool {
         let allowed = match endpoint.standing.marks().has(Mark::OnTrial) {
             true => 1,
             false => self.consecutive_failures,
@@ -108,11 +109,11 @@ impl Ejector {
 
     /// Ejects an endpoint of `list` that has failed too often, if another serves and not too many are out. Says
     /// whether it is out.
-    pub fn eject(
+    pub fn eject<T: Transport>(
         &self,
         config: &OutlierConfig,
-        list: &EndpointList,
-        endpoint: &Endpoint,
+        list: &EndpointList<T>,
+        endpoint: &Endpoint<T>,
         now: Instant,
     ) -> bool {
         if !config.is_over_the_limit(endpoint) || !config.has_room(list, endpoint) {
@@ -142,7 +143,7 @@ impl Ejector {
 }
 
 impl OutlierConfig {
-    fn has_room(&self, list: &EndpointList, endpoint: &Endpoint) -> bool {
+    fn has_room<T: Transport>(&self, list: &EndpointList<T>, endpoint: &Endpoint<T>) -> bool {
         let others = list.entries().iter().map(|entry| &*entry.endpoint);
         let others = others.filter(|other| !std::ptr::eq(*other, endpoint));
         let (mut serving, mut ejected) = (0, 0);

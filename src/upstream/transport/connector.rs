@@ -2,8 +2,6 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpStream, UnixStream};
@@ -14,26 +12,7 @@ use crate::net::io::Io;
 use crate::process::descriptors;
 use crate::tls;
 use crate::tls::outbound::Offer;
-
-/// Where an endpoint listens.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Address {
-    Tcp(SocketAddr),
-    /// This port on the loopback, which a server may have opened by either version of IP: 127.0.0.1, and if
-    /// nobody listens there, ::1.
-    Localhost(u16),
-    Unix(Arc<Path>),
-}
-
-impl std::fmt::Display for Address {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Address::Tcp(address) => address.fmt(f),
-            Address::Localhost(port) => write!(f, "localhost:{port}"),
-            Address::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
+use crate::upstream::endpoints::address::Address;
 
 /// A connection before its first request.
 pub struct Connected {

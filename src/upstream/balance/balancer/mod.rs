@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::hash_key::{HashKey, mix};
 use crate::upstream::endpoints::endpoint::Endpoint;
 use crate::upstream::endpoints::list::{EndpointList, Listed};
+use crate::upstream::endpoints::transport::Transport;
 
 /// `balancer`
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
@@ -50,13 +51,13 @@ impl Balancer {
 
     /// An endpoint of `list` for which `usable` holds. `key` is what [`HashKey::of`] made of the request; without
     /// one, hashing picks at random.
-    pub fn pick<'a>(
+    pub fn pick<'a, T: Transport>(
         &self,
-        list: &'a EndpointList,
+        list: &'a EndpointList<T>,
         key: Option<u64>,
         now: Instant,
-        usable: impl Fn(&Listed) -> bool,
-    ) -> Option<&'a Arc<Endpoint>> {
+        usable: impl Fn(&Listed<T>) -> bool,
+    ) -> Option<&'a Arc<Endpoint<T>>> {
         if let [only] = list.entries() {
             return usable(only).then_some(&only.endpoint);
         }
@@ -64,9 +65,9 @@ impl Balancer {
         index.map(|index| &list.entries()[index].endpoint)
     }
 
-    fn pick_from(
+    fn pick_from<T: Transport>(
         &self,
-        choice: &Choice<'_, impl Fn(&Listed) -> bool>,
+        choice: &Choice<'_, T, impl Fn(&Listed<T>) -> bool>,
         key: Option<u64>,
         now: Instant,
     ) -> Option<usize> {
@@ -83,7 +84,7 @@ impl Balancer {
             }),
             (BalancerConfig::LeastRequest, _) => choice.better_of_two(|list, first, second| {
                 let [first, second] = [first, second].map(|index| &list.entries()[index]);
-                let in_flight = |entry: &Listed| entry.endpoint.load.in_flight() as u64;
+                let in_flight = |entry: &Listed<T>| entry.endpoint.load.in_flight() as u64;
                 in_flight(second) * u64::from(first.weight)
                     < in_flight(first) * u64::from(second.weight)
             }),
@@ -95,14 +96,17 @@ impl Balancer {
 }
 
 /// The entries of a list that may be picked now.
-struct Choice<'a, U> {
-    list: &'a EndpointList,
+struct Choice<'a, T: Transport, U> {
+    list: &'a EndpointList<T>,
     usable: U,
 }
 
-impl<U: Fn(&Listed) -> bool> Choice<'_, U> {
+impl<T: Transport, U: Fn(&Listed<T>) -> bool> Choice<'_, T, U> {
     /// Draws two by weight. `better(list, first, second)` says whether the second is better.
-    fn better_of_two(&self, better: impl Fn(&EndpointList, usize, usize) -> bool) -> Option<usize> {
+    fn better_of_two(
+        &self,
+        better: impl Fn(&EndpointList<T>, usize, usize) -> bool,
+    ) -> Option<usize> {
         let first = self.draw()?;
         match self.draw_beside(first) {
             Some(second) if better(self.list, first, second) => Some(second),
@@ -175,13 +179,13 @@ impl<U: Fn(&Listed) -> bool> Choice<'_, U> {
     /// The one that wins the race of all for `key`. The exponential variate of rate `weight` that comes first wins
     /// with a chance in proportion to its weight.
     fn nearest(&self, key: u64) -> Option<usize> {
-        let drawn = |entry: &Listed| mix(key ^ entry.endpoint.hash);
+        let drawn = |entry: &Listed<T>| mix(key ^ entry.endpoint.hash);
         if self.list.is_even() {
             // The same winner as below, without the logarithms.
             let nearest = self.usable().max_by_key(|(_, entry)| drawn(entry));
             return nearest.map(|(index, _)| index);
         }
-        let time = |entry: &Listed| {
+        let time = |entry: &Listed<T>| {
             // 53 bits, the precision of an f64, in (0, 1].
             let uniform = ((drawn(entry) >> 11) + 1) as f64 / (1u64 << 53) as f64;
             -uniform.ln() / f64::from(entry.weight)
@@ -196,7 +200,7 @@ impl<U: Fn(&Listed) -> bool> Choice<'_, U> {
         (self.usable)(&self.list.entries()[index])
     }
 
-    fn usable(&self) -> impl Iterator<Item = (usize, &Listed)> {
+    fn usable(&self) -> impl Iterator<Item = (usize, &Listed<T>)> {
         let entries = self.list.entries().iter().enumerate();
         entries.filter(|(_, entry)| (self.usable)(entry))
     }

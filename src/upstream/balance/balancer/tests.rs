@@ -1,9 +1,9 @@
 //! Shares, avoidance and stability of every balancer.
 
-use super::super::load::LoadGuard;
 use super::*;
 use crate::upstream::fake::{answered, list};
 use crate::upstream::health::standing::Mark;
+use crate::upstream::{Endpoint, EndpointList, Listed, LoadGuard};
 use proptest::prelude::*;
 use std::time::Duration;
 

@@ -14,10 +14,8 @@ use super::balancer::BalancerConfig;
 use crate::http::error::{Error, NO_HEALTHY_ENDPOINT};
 use crate::http::message::Request;
 use crate::net::timer;
-use crate::upstream::endpoints::endpoint::Endpoint;
-use crate::upstream::endpoints::list::{EndpointList, Listed};
 use crate::upstream::health::standing::{Mark, Marks};
-use crate::upstream::{LoadGuard, Upstream};
+use crate::upstream::{Endpoint, EndpointList, Listed, LoadGuard, Upstream};
 
 /// The least share of its requests that an endpoint gets while it warms up.
 const LEAST_SHARE: f32 = 0.1;

@@ -6,11 +6,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::task::AbortHandle;
 
+use super::address::Address;
 use super::entry::{EndpointConfig, Target};
 use super::knowledge::Knowledge;
 use super::resolve::{Failure, Resolution, Resolve, resolve};
 use super::set::{EndpointSet, Resolved};
-use crate::upstream::transport::connector::Address;
+use super::transport::Transport;
 use crate::value::Name;
 
 /// `discovery`
@@ -35,16 +36,16 @@ const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(16);
 
 /// What follows the names of an upstream for as long as it exists.
-pub struct Follower {
+pub struct Follower<T: Transport> {
     endpoints: Vec<EndpointConfig>,
     discovery: Discovery,
-    shared: Arc<Shared>,
+    shared: Arc<Shared<T>>,
     tasks: Vec<AbortHandle>,
 }
 
-struct Shared {
+struct Shared<T: Transport> {
     upstream: Name,
-    set: EndpointSet,
+    set: EndpointSet<T>,
     /// Endpoints of an earlier config serve at first.
     seeded: bool,
     sources: Mutex<Vec<Source>>,
@@ -62,14 +63,14 @@ struct Source {
     tried: bool,
 }
 
-impl Follower {
+impl<T: Transport> Follower<T> {
     /// Follows `endpoints`. What `old` knows serves until it is known better. Must be called within a runtime; the
     /// tasks end with the follower.
     pub fn start(
         upstream: &Name,
         endpoints: &[EndpointConfig],
         discovery: Discovery,
-        old: Option<&Follower>,
+        old: Option<&Follower<T>>,
         resolver: &Arc<dyn Resolve>,
     ) -> Self {
         let list = old.map(|old| old.set().load_full()).unwrap_or_default();
@@ -107,12 +108,12 @@ impl Follower {
         self.endpoints == endpoints && self.discovery == discovery
     }
 
-    pub fn set(&self) -> &EndpointSet {
+    pub fn set(&self) -> &EndpointSet<T> {
         &self.shared.set
     }
 }
 
-impl Drop for Follower {
+impl<T: Transport> Drop for Follower<T> {
     fn drop(&mut self) {
         for task in &self.tasks {
             task.abort();
@@ -120,11 +121,11 @@ impl Drop for Follower {
     }
 }
 
-fn sources(
+fn sources<T: Transport>(
     upstream: &Name,
     endpoints: &[EndpointConfig],
     discovery: Discovery,
-    old: Option<&Follower>,
+    old: Option<&Follower<T>>,
 ) -> Vec<Source> {
     let known = old.map(|old| old.shared.sources());
     let last = |target: &Target| {
@@ -162,9 +163,9 @@ fn sources(
     endpoints.iter().filter_map(source).collect()
 }
 
-impl Shared {
+impl<T: Transport> Shared<T> {
     /// Changes the sources, and the endpoints with them.
-    fn publish<T>(&self, change: impl FnOnce(&mut Vec<Source>) -> T) -> T {
+    fn publish<R>(&self, change: impl FnOnce(&mut Vec<Source>) -> R) -> R {
         let mut sources = self.sources();
         let result = change(&mut sources);
         let resolved: Vec<Resolved> = sources.iter().flat_map(Source::resolved).collect();
@@ -207,7 +208,12 @@ impl Source {
 }
 
 /// Resolves one name again and again.
-async fn follow(shared: Arc<Shared>, place: usize, target: Target, resolver: Arc<dyn Resolve>) {
+async fn follow<T: Transport>(
+    shared: Arc<Shared<T>>,
+    place: usize,
+    target: Target,
+    resolver: Arc<dyn Resolve>,
+) {
     let mut failures = 0;
     loop {
         let mut knowledge = shared.sources()[place].knowledge.clone();

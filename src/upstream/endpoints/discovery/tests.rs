@@ -1,6 +1,7 @@
 //! Names that resolve, change, fail and come back, by a paused clock.
 
 use super::*;
+use crate::upstream::Follower;
 use crate::upstream::fake::Names;
 use crate::upstream::fake::Question::{V4, V6};
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join_all};
 
+use super::address::Address;
 use super::entry::Target;
 use super::knowledge::{Host, Knowledge};
 use super::set::Resolved;
-use crate::upstream::transport::connector::Address;
 
 /// What names stand for.
 pub trait Resolve: Send + Sync {

@@ -5,7 +5,7 @@
 //! a row of the same. What is known of an endpoint outlives a reload; new settings apply from then on.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration as Length;
 
 use http::StatusCode;
@@ -19,7 +19,8 @@ use super::standing::Mark;
 use crate::tls::outbound::Client;
 use crate::upstream::endpoints::discovery::Follower;
 use crate::upstream::endpoints::endpoint::Endpoint;
-use crate::upstream::{Config, Protocol};
+use crate::upstream::endpoints::transport::Transport;
+use crate::upstream::transport::settings::Protocol;
 use crate::value::Duration;
 use crate::value::problem::Problems;
 
@@ -174,72 +175,30 @@ fn parse(path: &str) -> Option<PathAndQuery> {
     path.parse().ok().filter(|_| path.starts_with('/'))
 }
 
-/// What is known of an endpoint by its checks.
-#[derive(Debug, Default)]
-pub struct Health(Mutex<Facts>);
-
-#[derive(Debug, Default)]
-struct Facts {
-    /// Checks in a row that came to the same as the last.
-    row: u32,
-    last: Option<LastCheck>,
-}
-
-/// The last check of an endpoint.
-#[derive(Clone, Debug)]
-pub struct LastCheck {
-    pub at: Instant,
-    /// Why it failed; None when it passed.
-    pub failure: Option<String>,
-}
-
-impl Health {
-    pub fn last(&self) -> Option<LastCheck> {
-        self.facts().last.clone()
-    }
-
-    /// Takes down what a check came to. Gives how many in a row came to the same, and whether it was the first of
-    /// all.
-    fn note(&self, result: &Result<(), String>, at: Instant) -> (u32, bool) {
-        let mut facts = self.facts();
-        let failure = result.as_ref().err().cloned();
-        let before = facts.last.as_ref().map(|last| last.failure.is_none());
-        facts.row = match before == Some(failure.is_none()) {
-            true => facts.row.saturating_add(1),
-            false => 1,
-        };
-        facts.last = Some(LastCheck { at, failure });
-        (facts.row, before.is_none())
-    }
-
-    fn facts(&self) -> MutexGuard<'_, Facts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Checks the endpoints of an upstream for as long as it exists.
-pub struct Checker {
+pub struct Checker<T: Transport> {
     config: HealthConfig,
     protocol: Protocol,
     client: Option<Arc<Client>>,
-    follower: Arc<Follower>,
+    follower: Arc<Follower<T>>,
     task: AbortHandle,
 }
 
-impl Checker {
-    /// The checker of an upstream, where `config` has one: `old` if nothing has changed for it. Must be called within
+impl<T: Transport> Checker<T> {
+    /// The checker of an upstream, where its config has one: `old` if nothing has changed for it. Must be called within
     /// a runtime that lives as long.
     pub fn next(
         upstream: &str,
-        config: &Config,
+        health: Option<&HealthConfig>,
+        protocol: Protocol,
         client: Option<&Arc<Client>>,
-        follower: &Arc<Follower>,
-        old: Option<&Arc<Checker>>,
-    ) -> Option<Arc<Checker>> {
-        let health = config.health_check.as_ref()?;
-        let same = |old: &&Arc<Checker>| {
+        follower: &Arc<Follower<T>>,
+        old: Option<&Arc<Self>>,
+    ) -> Option<Arc<Self>> {
+        let health = health?;
+        let same = |old: &&Arc<Self>| {
             old.config == *health
-                && old.protocol == config.protocol
+                && old.protocol == protocol
                 && Arc::ptr_eq(&old.follower, follower)
                 && old.client.as_ref().map(Arc::as_ptr) == client.map(Arc::as_ptr)
         };
@@ -251,7 +210,7 @@ impl Checker {
             upstream: upstream.to_owned(),
             probe: Probe {
                 question: health.question(),
-                protocol: config.protocol,
+                protocol,
                 client: client.cloned(),
                 timeout: health.timeout.0,
             },
@@ -262,7 +221,7 @@ impl Checker {
         let task = tokio::spawn(check_all(Arc::new(rounds), follower.clone()));
         Some(Arc::new(Checker {
             config: health.clone(),
-            protocol: config.protocol,
+            protocol,
             client: client.cloned(),
             follower: follower.clone(),
             task: task.abort_handle(),
@@ -275,7 +234,7 @@ impl Checker {
     }
 }
 
-impl Drop for Checker {
+impl<T: Transport> Drop for Checker<T> {
     fn drop(&mut self) {
         self.stop();
     }
@@ -291,15 +250,15 @@ struct Rounds {
 }
 
 /// Has a task of its own for each endpoint that is listed.
-async fn check_all(rounds: Arc<Rounds>, follower: Arc<Follower>) {
+async fn check_all<T: Transport>(rounds: Arc<Rounds>, follower: Arc<Follower<T>>) {
     let mut changes = follower.set().changes();
     // The set ends its tasks with itself.
     let mut tasks = JoinSet::new();
-    let mut running: HashMap<usize, (Arc<Endpoint>, AbortHandle)> = HashMap::new();
+    let mut running: HashMap<usize, (Arc<Endpoint<T>>, AbortHandle)> = HashMap::new();
     loop {
         changes.borrow_and_update();
         let list = follower.set().load_full();
-        let listed = |endpoint: &Arc<Endpoint>| {
+        let listed = |endpoint: &Arc<Endpoint<T>>| {
             let mut entries = list.entries().iter();
             entries.any(|entry| Arc::ptr_eq(&entry.endpoint, endpoint))
         };
@@ -327,9 +286,9 @@ async fn check_all(rounds: Arc<Rounds>, follower: Arc<Follower>) {
 }
 
 /// Checks one endpoint again and again.
-async fn check(rounds: Arc<Rounds>, endpoint: Arc<Endpoint>) {
+async fn check<T: Transport>(rounds: Arc<Rounds>, endpoint: Arc<Endpoint<T>>) {
     loop {
-        match rounds.probe.ask(&endpoint).await {
+        match rounds.probe.ask(&endpoint.address, &endpoint.name).await {
             Ok(()) => rounds.note(&endpoint, Ok(())),
             Err(Failure::Ill(why)) => rounds.note(&endpoint, Err(why)),
             Err(Failure::NotAsked) => {}
@@ -343,7 +302,7 @@ fn jittered(interval: Length) -> Length {
 }
 
 impl Rounds {
-    fn note(&self, endpoint: &Endpoint, result: Result<(), String>) {
+    fn note<T>(&self, endpoint: &Endpoint<T>, result: Result<(), String>) {
         match result {
             Ok(()) => self.passed.increment(1),
             Err(_) => self.failed.increment(1),

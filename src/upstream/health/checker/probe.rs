@@ -16,9 +16,9 @@ use crate::http::error::OVERLOADED;
 use crate::http::message::{Context, Request, Response};
 use crate::tls;
 use crate::tls::outbound::{Client, Offer};
-use crate::upstream::Protocol;
-use crate::upstream::endpoints::endpoint::Endpoint;
+use crate::upstream::endpoints::address::Address;
 use crate::upstream::transport::connector;
+use crate::upstream::transport::settings::Protocol;
 use crate::upstream::transport::terms::Secure;
 
 const USER_AGENT: &str = concat!("outrigger-health-check/", env!("CARGO_PKG_VERSION"));
@@ -54,8 +54,8 @@ impl From<String> for Failure {
 impl Probe {
     /// # Errors
     /// Why the endpoint does not count as healthy, or that it could not be asked.
-    pub async fn ask(&self, endpoint: &Endpoint) -> Result<(), Failure> {
-        match tokio::time::timeout(self.timeout, self.answer(endpoint)).await {
+    pub async fn ask(&self, address: &Address, name: &Arc<str>) -> Result<(), Failure> {
+        match tokio::time::timeout(self.timeout, self.answer(address, name)).await {
             Ok(answer) => answer,
             Err(_) => Err(format!("no answer within {:?}", self.timeout).into()),
         }
@@ -69,12 +69,15 @@ impl Probe {
         }
     }
 
-    async fn answer(&self, endpoint: &Endpoint) -> Result<(), Failure> {
+    async fn answer(&self, address: &Address, name: &Arc<str>) -> Result<(), Failure> {
         let secure = self.client.as_ref().map(|client| {
-            let endpoint = &endpoint.name;
-            (Secure { client, endpoint }, self.offer())
+            let secure = Secure {
+                client,
+                endpoint: name,
+            };
+            (secure, self.offer())
         });
-        let connected = connector::connect(&endpoint.address, self.timeout, secure)
+        let connected = connector::connect(address, self.timeout, secure)
             .await
             .map_err(|error| {
                 if error.reason() == OVERLOADED {
@@ -88,7 +91,7 @@ impl Probe {
         match &self.question {
             Question::Tcp => Ok(()),
             Question::Http(path, expected) => {
-                let mut request = request(Method::GET, path.clone(), endpoint)?;
+                let mut request = request(Method::GET, path.clone(), name)?;
                 let response = match chose_http2 || self.protocol == Protocol::Http2 {
                     true => over_http2(io, &mut request).await?,
                     false => over_http1(io, &mut request).await?,
@@ -99,7 +102,7 @@ impl Probe {
                 }
             }
             Question::Grpc(service) => {
-                let mut request = request(Method::POST, grpc::PATH, endpoint)?;
+                let mut request = request(Method::POST, grpc::PATH, name)?;
                 let fields = [
                     (header::CONTENT_TYPE, "application/grpc"),
                     (header::TE, "trailers"),
@@ -129,12 +132,11 @@ async fn judge(response: Response) -> Result<(), String> {
     grpc::judge(&trailers, &message)
 }
 
-fn request(method: Method, path: PathAndQuery, endpoint: &Endpoint) -> Result<Request, String> {
-    let authority: Authority = endpoint
-        .name
+fn request(method: Method, path: PathAndQuery, name: &str) -> Result<Request, String> {
+    let authority: Authority = name
         .parse()
-        .map_err(|_| format!("`{}` cannot stand in Host", endpoint.name))?;
-    let host = HeaderValue::from_str(&endpoint.name).map_err(|error| error.to_string())?;
+        .map_err(|_| format!("`{}` cannot stand in Host", name))?;
+    let host = HeaderValue::from_str(name).map_err(|error| error.to_string())?;
     let mut headers = HeaderMap::new();
     headers.insert(header::HOST, host);
     headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));

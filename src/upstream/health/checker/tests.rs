@@ -1,6 +1,7 @@
 //! Rows of checks, and the block.
 
 use super::*;
+use crate::upstream::Endpoint;
 use crate::upstream::fake::endpoint;
 
 fn config(text: &str) -> HealthConfig {

@@ -7,15 +7,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-use super::connector::{self, Address, Connected};
+use super::connector::{self, Connected};
 use super::pool::Wanted;
+use super::settings::PoolConfig;
 use super::terms::Terms;
 use crate::codec::h2::client::Connection;
 use crate::http::error::Error;
 use crate::process;
 use crate::tls;
 use crate::tls::outbound::{Client, Offer};
-use crate::upstream::PoolConfig;
+use crate::upstream::endpoints::address::Address;
 
 /// Connections to one address.
 pub struct Multiplexed {

@@ -12,15 +12,16 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::connector::{self, Address, Connected};
+use super::connector::{self, Connected};
+use super::settings::PoolConfig;
 use super::terms::{Secure, Terms};
 use crate::codec::h1::client::{Connection, Loan};
 use crate::http::error::{Error, OVERLOADED};
 use crate::net::timer;
 use crate::process;
 use crate::tls::outbound::{Client, Offer};
-use crate::upstream::PoolConfig;
 use crate::upstream::attempt::Stage;
+use crate::upstream::endpoints::address::Address;
 
 /// What connection an exchange wants.
 #[derive(Clone, Copy)]
