@@ -2,6 +2,8 @@
 
 use std::fmt::{Display, Write};
 
+use metrics_exporter_prometheus::formatting::{write_help_line, write_type_line};
+
 /// What a metric is called, what it is, and what it tells.
 #[derive(Clone, Copy, Debug)]
 pub struct Metric {
@@ -47,15 +49,14 @@ impl Metric {
 /// Writes the lines that stand before the samples of the metric `name`.
 pub fn write_head(text: &mut String, name: &str, kind: Kind, help: &str) {
     if !help.is_empty() {
-        let help = help.replace('\\', r"\\").replace('\n', r"\n");
-        let _infallible = writeln!(text, "# HELP {name} {help}");
+        write_help_line(text, name, None, None, help);
     }
     let kind = match kind {
         Kind::Counter => "counter",
         Kind::Gauge => "gauge",
         Kind::Histogram => "histogram",
     };
-    let _infallible = writeln!(text, "# TYPE {name} {kind}");
+    write_type_line(text, name, None, None, kind);
 }
 
 /// Writes a sample. `suffix` tells the series of a histogram apart; `labels` are as [`labels`] gives them.
@@ -73,7 +74,8 @@ pub fn write_sample(
     };
 }
 
-/// Labels as they stand between the braces. Names are fixed words; a value may be any text.
+/// Labels as they stand between the braces. Names are fixed words; a value may be any text. It is escaped here, because
+/// the crate's own way (0.18.3) takes two backslashes for one that is escaped already, and drops one before a quote.
 pub fn labels<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let mut text = String::new();
     for (name, value) in labels {
