@@ -5,14 +5,14 @@
 //! 1. [`cli`] reads the command line, [`config`] the files; whatever is wrong with them is a report that shows
 //!    every mistake at its place. [`app`] builds everything once; [`app::reload`] builds the next [`app::snapshot`] when
 //!    [`watch`] says that a file has changed, or keeps the old one.
-//! 2. Each [`app::worker`] (as many as [`process`] says) is a thread with a runtime, listening sockets and upstream connections of its own. A
-//!    [`listener`] accepts there, and hands the connection, an [`net::io::Io`] and what is known of its [`http::peer`], to
-//!    [`proxy`].
+//! 2. Each [`app::worker`] (as many as [`process`] says) is a thread with a runtime, listening sockets and upstream
+//!    connections of its own. A [`listener`] accepts there, and hands the connection, an [`net::io::Io`] and what is
+//!    known of its [`http::peer`], to [`proxy`].
 //!    Over [`tls`] the stream is encrypted, and the peer may have an identity.
 //! 3. [`proxy`] finds out what the caller speaks. Our own [`codec`]s of HTTP/1.1 and HTTP/2 make a
-//!    [`http::message::Request`] with [`http::headers`] as they arrived and a [`http::body`] that is read when somebody polls for it,
-//!    into a [`net::buffer`] that is held no longer than that, or moved through a [`net::pipe`]. What they write waits in a
-//!    [`net::write_queue`].
+//!    [`http::message::Request`] with [`http::headers`] as they arrived and a [`http::body`] that is read when somebody
+//!    polls for it, into a [`net::buffer`] that is held no longer than that, or moved through a [`net::pipe`]. What they
+//!    write waits in a [`net::write_queue`].
 //! 4. Its path is normalised and a [`route`] chosen by the snapshot that serves now. The route stays with the
 //!    request to the end of its body, whatever is reloaded meanwhile.
 //! 5. The route's [`policy`] stack takes the request down and the answer up. At its bottom stands the [`target`]:
@@ -30,7 +30,8 @@
 //!
 //! # What never happens
 //!
-//! - No room but `cli`, `app`, `reload`, `snapshot` and `admin` imports `config`: each owns its TOML block.
+//! - Rooms have no circle: `tests/it/layering.rs` lists what each may import, and what it may not reach by way of others.
+//! - No room but `cli` and `app` imports `config`: each owns its TOML block.
 //! - A policy knows request, response, error, peer and its own block; no route, upstream, listener or snapshot.
 //! - `listener`, `policy` and `upstream` do not know each other.
 //! - A target looks up no names when it serves: it holds its upstreams. A route only chooses.
@@ -42,8 +43,8 @@
 //!
 //! `tests/run` installs what the tests need and runs them all; `.ci/run` is everything that must hold before a
 //! change lands. Unit tests stand beside the code, with a paused clock where time matters; `tests/it` runs the real
-//! program over real sockets. A new policy touches two files: its own, and three lines of `policy/mod.rs`; a new kind of target its own, and its lines in the list of `target/mod.rs`. Where threads
-//! meet at atomics, a file `races.rs` has `loom` try every order, as part of the same tests.
+//! program over real sockets. A new policy touches two files: its own, and its lines in `policy/mod.rs`; a new kind of
+//! target its own, and its lines in `target/mod.rs`. Where threads meet at atomics, a file `races.rs` has `loom` try every order, as part of the same tests.
 #![deny(unsafe_code)]
 
 pub mod admin;

@@ -123,3 +123,17 @@ fn an_announced_request_may_have_headers_whose_values_are_not_known_yet() {
     assert_eq!(announced(Method::POST, "/a", true), "none");
     assert_eq!(announced(Method::PUT, "/a%2fb", true), "none");
 }
+
+#[test]
+fn allow_tells_which_methods_a_route_takes() {
+    for (text, expected) in [
+        ("a = {}", "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"),
+        (
+            "a.methods = [\"OPTIONS\", \"GET\", \"TRACE\"]",
+            "GET, HEAD, OPTIONS, TRACE",
+        ),
+    ] {
+        let routes = routes(text);
+        assert_eq!(routes.values().next().unwrap().allow(), expected);
+    }
+}

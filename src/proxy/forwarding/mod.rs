@@ -276,3 +276,6 @@ fn named_by_connection(headers: &Headers) -> Vec<Vec<u8>> {
     }
     named
 }
+
+#[cfg(test)]
+mod tests;
