@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::stack::Glance;
+use super::stack::Filter;
 use super::table::Block;
 use crate::http::error::Error;
 use crate::http::headers::Headers;
@@ -34,16 +34,16 @@ impl DropInterim {
     }
 }
 
-impl Glance for DropInterim {
-    type Seen<'a> = ();
+impl Filter for DropInterim {
+    type State<'a> = ();
 
-    fn enter(&self, request: &mut Request) -> Result<(), Error> {
+    fn on_request(&self, request: &mut Request) -> Result<(), Error> {
         let caller = request.context.interim.take();
         request.context.interim = caller.map(|caller| Arc::new(Quiet(caller)) as Arc<dyn Interim>);
         Ok(())
     }
 
-    fn leave(&self, (): (), outcome: Outcome) -> Outcome {
+    fn on_response(&self, (): (), outcome: Outcome) -> Outcome {
         outcome
     }
 }
@@ -73,7 +73,7 @@ mod tests {
         request.context.interim = Some(caller.clone());
         DropInterim::new(Some(Config::Drop))
             .unwrap()
-            .enter(&mut request)
+            .on_request(&mut request)
             .unwrap();
         let quiet = request.context.interim.unwrap();
         quiet.send(StatusCode::EARLY_HINTS, &Headers::new());

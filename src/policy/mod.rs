@@ -32,7 +32,7 @@ use authorize::Authorize;
 use circuit_breaker::CircuitBreaker;
 use concurrency_limit::ConcurrencyLimit;
 use interim_responses::DropInterim;
-use stack::{AroundLayer, Build, Handler, WithLayer};
+use stack::{Build, FilteredLayer, Handler, WithLayer};
 use table::{Block, Summary};
 
 table::blocks! {
@@ -87,7 +87,7 @@ pub fn stack(config: &Config, build: &mut Build<'_>, target: Box<dyn Handler>) -
         let at_once = on(concurrency_limit).map(|limit| ConcurrencyLimit::new(limit, build));
         let headers = headers::ChangeHeaders::new(on(request), on(response));
         let any = rate.is_some() || at_once.is_some() || headers.is_some();
-        any.then_some((rate, at_once, headers))
+        any.then_some((rate, (at_once, headers)))
     };
     let transform = body_transform::TransformBody::new(on(request), on(response), build);
     let timeout = timeout::Timeout::new(timeout, idle_timeout, deadline);
@@ -109,8 +109,8 @@ pub fn stack(config: &Config, build: &mut Build<'_>, target: Box<dyn Handler>) -
         .layer(WithLayer::new(on(authorize).and_then(Authorize::new)))
         .layer(WithLayer::new(jwt))
         .layer(WithLayer::new(on(authorize).and_then(Authorize::of_claims)))
-        .layer(AroundLayer::new(above_transform, transform))
-        .layer(AroundLayer::new(above_timeout, Some(timeout)))
+        .layer(FilteredLayer::new(above_transform, transform))
+        .layer(FilteredLayer::new(above_timeout, Some(timeout)))
         .layer(WithLayer::new(retry))
         .layer(WithLayer::new(breaker))
         .layer(WithLayer::new(credentials))

@@ -5,7 +5,7 @@
 //! [`Handler`], because a fully generic stack of a dozen futures takes the compiler minutes; a policy that a
 //! route does not ask for is not in its stack at all.
 //!
-//! Most policies that most routes have never wait for anything. Such a one is a [`Glance`], and runs in the future of
+//! Most policies that most routes have never wait for anything. Such a one is a [`Filter`], and runs in the future of
 //! the policy below it, so that it costs no future of its own.
 
 use std::any::{Any, TypeId};
@@ -31,94 +31,92 @@ pub trait Policy: Send + Sync + 'static {
 }
 
 /// A policy that waits for nothing: it looks at a request on its way in, and at the answer on its way back.
-pub trait Glance: Send + Sync + 'static {
-    /// What is to be known on the way back. It is dropped without [`Glance::leave`] when the caller goes away, when a
-    /// time limit passes, or when a glance that follows refuses the request.
-    type Seen<'a>: Send;
+pub trait Filter: Send + Sync + 'static {
+    /// What is to be known on the way back. It is dropped without [`Filter::on_response`] when the caller goes away, when a
+    /// time limit passes, or when a filter that follows refuses the request.
+    type State<'a>: Send;
 
     /// The way in.
     ///
     /// # Errors
     /// Why the request is refused.
-    fn enter(&self, request: &mut Request) -> Result<Self::Seen<'_>, Error>;
+    fn on_request(&self, request: &mut Request) -> Result<Self::State<'_>, Error>;
 
     /// The way back.
     ///
     /// # Errors
     /// Those of `outcome`, and what is wrong with the answer.
-    fn leave(&self, seen: Self::Seen<'_>, outcome: Outcome) -> Outcome;
+    fn on_response(&self, state: Self::State<'_>, outcome: Outcome) -> Outcome;
 }
 
 /// What became of a request.
 pub type Outcome = Result<Box<Response>, Error>;
 
-/// No glance at all.
-impl Glance for () {
-    type Seen<'a> = ();
+/// No filter at all.
+impl Filter for () {
+    type State<'a> = ();
 
-    fn enter(&self, _: &mut Request) -> Result<(), Error> {
+    fn on_request(&self, _: &mut Request) -> Result<(), Error> {
         Ok(())
     }
 
-    fn leave(&self, (): (), outcome: Outcome) -> Outcome {
+    fn on_response(&self, (): (), outcome: Outcome) -> Outcome {
         outcome
     }
 }
 
-impl<G: Glance> Glance for Option<G> {
-    type Seen<'a> = Option<G::Seen<'a>>;
+impl<G: Filter> Filter for Option<G> {
+    type State<'a> = Option<G::State<'a>>;
 
     #[inline]
-    fn enter(&self, request: &mut Request) -> Result<Self::Seen<'_>, Error> {
+    fn on_request(&self, request: &mut Request) -> Result<Self::State<'_>, Error> {
         self.as_ref()
-            .map(|glance| glance.enter(request))
+            .map(|filter| filter.on_request(request))
             .transpose()
     }
 
     #[inline]
-    fn leave(&self, seen: Self::Seen<'_>, outcome: Outcome) -> Outcome {
-        match (self, seen) {
-            (Some(glance), Some(seen)) => glance.leave(seen, outcome),
+    fn on_response(&self, state: Self::State<'_>, outcome: Outcome) -> Outcome {
+        match (self, state) {
+            (Some(filter), Some(state)) => filter.on_response(state, outcome),
             _ => outcome,
         }
     }
 }
 
-/// One after the other on the way in, in the opposite order on the way back.
-impl<A: Glance, B: Glance, C: Glance> Glance for (A, B, C) {
-    type Seen<'a> = (A::Seen<'a>, B::Seen<'a>, C::Seen<'a>);
+/// One after the other on the way in, in the opposite order on the way back. Pairs in pairs make any number.
+impl<A: Filter, B: Filter> Filter for (A, B) {
+    type State<'a> = (A::State<'a>, B::State<'a>);
 
     #[inline]
-    fn enter(&self, request: &mut Request) -> Result<Self::Seen<'_>, Error> {
-        let first = self.0.enter(request)?;
-        let second = self.1.enter(request)?;
-        Ok((first, second, self.2.enter(request)?))
+    fn on_request(&self, request: &mut Request) -> Result<Self::State<'_>, Error> {
+        let first = self.0.on_request(request)?;
+        Ok((first, self.1.on_request(request)?))
     }
 
     #[inline]
-    fn leave(&self, seen: Self::Seen<'_>, outcome: Outcome) -> Outcome {
-        let outcome = self.2.leave(seen.2, outcome);
-        let outcome = self.1.leave(seen.1, outcome);
-        self.0.leave(seen.0, outcome)
+    fn on_response(&self, state: Self::State<'_>, outcome: Outcome) -> Outcome {
+        let outcome = self.1.on_response(state.1, outcome);
+        self.0.on_response(state.0, outcome)
     }
 }
 
-/// A policy together with glances above it, as one policy.
-struct Around<G, P>(G, P);
+/// A policy together with filters above it, as one policy.
+struct Filtered<G, P>(G, P);
 
-impl<G: Glance, P: Policy> Policy for Around<G, P> {
+impl<G: Filter, P: Policy> Policy for Filtered<G, P> {
     async fn apply(&self, mut request: Box<Request>, next: &dyn Handler) -> Outcome {
-        let seen = self.0.enter(&mut request)?;
+        let state = self.0.on_request(&mut request)?;
         let outcome = self.1.apply(request, next).await;
-        self.0.leave(seen, outcome)
+        self.0.on_response(state, outcome)
     }
 }
 
-impl<G: Glance> Policy for G {
+impl<G: Filter> Policy for G {
     async fn apply(&self, mut request: Box<Request>, next: &dyn Handler) -> Outcome {
-        let seen = self.enter(&mut request)?;
+        let state = self.on_request(&mut request)?;
         let outcome = next.call(request).await;
-        self.leave(seen, outcome)
+        self.on_response(state, outcome)
     }
 }
 
@@ -134,33 +132,33 @@ impl<P: Policy> Handler for With<P> {
     }
 }
 
-/// The layer of a policy with glances above it, of which either may be absent.
-pub struct AroundLayer<G, P> {
-    both: WithLayer<Around<G, P>>,
-    glance: WithLayer<G>,
+/// The layer of a policy with filters above it, of which either may be absent.
+pub struct FilteredLayer<G, P> {
+    both: WithLayer<Filtered<G, P>>,
+    filter: WithLayer<G>,
     policy: WithLayer<P>,
 }
 
-impl<G: Glance, P: Policy> AroundLayer<G, P> {
-    pub fn new(glance: Option<G>, policy: Option<P>) -> Self {
-        let (both, glance, policy) = match (glance, policy) {
-            (Some(glance), Some(policy)) => (Some(Around(glance, policy)), None, None),
-            (glance, policy) => (None, glance, policy),
+impl<G: Filter, P: Policy> FilteredLayer<G, P> {
+    pub fn new(filter: Option<G>, policy: Option<P>) -> Self {
+        let (both, filter, policy) = match (filter, policy) {
+            (Some(filter), Some(policy)) => (Some(Filtered(filter, policy)), None, None),
+            (filter, policy) => (None, filter, policy),
         };
-        AroundLayer {
+        FilteredLayer {
             both: WithLayer::new(both),
-            glance: WithLayer::new(glance),
+            filter: WithLayer::new(filter),
             policy: WithLayer::new(policy),
         }
     }
 }
 
-impl<G: Glance, P: Policy> Layer<Box<dyn Handler>> for AroundLayer<G, P> {
+impl<G: Filter, P: Policy> Layer<Box<dyn Handler>> for FilteredLayer<G, P> {
     type Service = Box<dyn Handler>;
 
     fn layer(&self, next: Box<dyn Handler>) -> Box<dyn Handler> {
         let next = self.policy.layer(next);
-        self.both.layer(self.glance.layer(next))
+        self.both.layer(self.filter.layer(next))
     }
 }
 

@@ -9,7 +9,7 @@ use metrics::{
 };
 
 use super::gone::Gone;
-use super::tally::{BUCKETS, Count, Level, Spread};
+use super::tally::{self, BUCKETS};
 use crate::value::exposition::{self, Kind, write_head, write_sample};
 
 /// All metrics by name. Clones share them.
@@ -35,9 +35,9 @@ struct Family {
 enum Series {
     #[default]
     None,
-    Counters(BTreeMap<String, Arc<Count>>),
-    Gauges(BTreeMap<String, Arc<Level>>),
-    Histograms(BTreeMap<String, Arc<Spread>>),
+    Counters(BTreeMap<String, Arc<tally::Counter>>),
+    Gauges(BTreeMap<String, Arc<tally::Gauge>>),
+    Histograms(BTreeMap<String, Arc<tally::Histogram>>),
 }
 
 impl Registry {
@@ -202,8 +202,8 @@ impl Family {
     }
 }
 
-fn histogram(text: &mut String, name: &str, labels: &str, spread: &Spread) {
-    let (counts, sum) = spread.get();
+fn histogram(text: &mut String, name: &str, labels: &str, histogram: &tally::Histogram) {
+    let (counts, sum) = histogram.get();
     let comma = if labels.is_empty() { "" } else { "," };
     let mut total = 0;
     for (at, count) in counts.iter().enumerate() {

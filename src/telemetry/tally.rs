@@ -110,15 +110,15 @@ impl Real {
 
 /// What only grows.
 #[derive(Default)]
-pub struct Count(PerWorker<Whole>);
+pub struct Counter(PerWorker<Whole>);
 
-impl Count {
+impl Counter {
     pub fn get(&self) -> u64 {
         self.0.all().map(Whole::get).sum()
     }
 }
 
-impl CounterFn for Count {
+impl CounterFn for Counter {
     fn increment(&self, value: u64) {
         let (mine, writers) = self.0.mine();
         mine.add(value, writers);
@@ -132,15 +132,15 @@ impl CounterFn for Count {
 
 /// What goes up and down.
 #[derive(Default)]
-pub struct Level(PerWorker<Real>);
+pub struct Gauge(PerWorker<Real>);
 
-impl Level {
+impl Gauge {
     pub fn get(&self) -> f64 {
         self.0.all().map(Real::get).sum()
     }
 }
 
-impl GaugeFn for Level {
+impl GaugeFn for Gauge {
     fn increment(&self, value: f64) {
         let (mine, writers) = self.0.mine();
         mine.add(value, writers);
@@ -159,7 +159,7 @@ impl GaugeFn for Level {
 
 /// Durations by [`BUCKETS`].
 #[derive(Default)]
-pub struct Spread(PerWorker<Buckets>);
+pub struct Histogram(PerWorker<Buckets>);
 
 #[derive(Default)]
 struct Buckets {
@@ -168,7 +168,7 @@ struct Buckets {
     sum: Real,
 }
 
-impl Spread {
+impl Histogram {
     /// How many lie in each bucket, the last being that above every bound; and the sum of all.
     pub fn get(&self) -> ([u64; BUCKETS.len() + 1], f64) {
         let mut counts = [0; BUCKETS.len() + 1];
@@ -183,7 +183,7 @@ impl Spread {
     }
 }
 
-impl HistogramFn for Spread {
+impl HistogramFn for Histogram {
     fn record(&self, value: f64) {
         let within = BUCKETS.iter().position(|bound| value <= *bound);
         let (mine, writers) = self.0.mine();
@@ -218,47 +218,47 @@ mod tests {
 
     #[test]
     fn nothing_is_lost_when_threads_end() {
-        let count = Arc::new(Count(PerWorker::new(2)));
-        let level = Arc::new(Level(PerWorker::new(2)));
-        let spread = Arc::new(Spread(PerWorker::new(2)));
-        let (c, l, s) = (count.clone(), level.clone(), spread.clone());
+        let counter = Arc::new(Counter(PerWorker::new(2)));
+        let gauge = Arc::new(Gauge(PerWorker::new(2)));
+        let histogram = Arc::new(Histogram(PerWorker::new(2)));
+        let (c, l, s) = (counter.clone(), gauge.clone(), histogram.clone());
         on_threads(move || {
             c.increment(2);
             l.increment(2.0);
             l.decrement(1.0);
             s.record(0.25);
         });
-        assert_eq!(count.get(), 8000);
-        assert_eq!(level.get(), 4000.0);
-        let (counts, sum) = spread.get();
+        assert_eq!(counter.get(), 8000);
+        assert_eq!(gauge.get(), 4000.0);
+        let (counts, sum) = histogram.get();
         assert_eq!((counts[8], counts.iter().sum(), sum), (4000, 4000, 1000.0));
     }
 
     #[test]
     fn a_level_is_what_it_was_set_to() {
-        let level = Level::default();
-        level.set(5.0);
-        level.set(3.0);
-        assert_eq!(level.get(), 3.0);
-        level.increment(1.0);
-        assert_eq!(level.get(), 4.0);
+        let gauge = Gauge::default();
+        gauge.set(5.0);
+        gauge.set(3.0);
+        assert_eq!(gauge.get(), 3.0);
+        gauge.increment(1.0);
+        assert_eq!(gauge.get(), 4.0);
     }
 
     #[test]
     fn a_count_kept_elsewhere_never_falls() {
-        let count = Count::default();
-        count.absolute(5);
-        count.absolute(3);
-        assert_eq!(count.get(), 5);
+        let counter = Counter::default();
+        counter.absolute(5);
+        counter.absolute(3);
+        assert_eq!(counter.get(), 5);
     }
 
     #[test]
     fn a_bound_belongs_to_its_bucket() {
-        let spread = Spread::default();
+        let histogram = Histogram::default();
         for seconds in [0.0, 0.0005, 0.000_501, 30.0, 30.1, f64::NAN] {
-            spread.record(seconds);
+            histogram.record(seconds);
         }
-        let (counts, _) = spread.get();
+        let (counts, _) = histogram.get();
         assert_eq!((counts[0], counts[1], counts[14], counts[15]), (2, 1, 1, 2));
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::stack::{Build, Glance, Outcome, Shown};
+use super::stack::{Build, Filter, Outcome, Shown};
 use super::table::Block;
 use crate::http::error::{Error, Reason};
 use crate::http::grpc::Dialect;
@@ -186,10 +186,10 @@ impl CircuitBreaker {
     }
 }
 
-impl Glance for CircuitBreaker {
-    type Seen<'a> = Watched<'a>;
+impl Filter for CircuitBreaker {
+    type State<'a> = Watched<'a>;
 
-    fn enter(&self, request: &mut Request) -> Result<Watched<'_>, Error> {
+    fn on_request(&self, request: &mut Request) -> Result<Watched<'_>, Error> {
         let judge = &*self.0;
         let dialect = match judge.failures.grpc {
             true => request.dialect(),
@@ -205,7 +205,7 @@ impl Glance for CircuitBreaker {
         })
     }
 
-    fn leave(&self, mut watched: Watched<'_>, outcome: Outcome) -> Outcome {
+    fn on_response(&self, mut watched: Watched<'_>, outcome: Outcome) -> Outcome {
         match outcome {
             Ok(response) => Ok(watched.sample.head(response, watched.call, &self.0)),
             Err(error) => {

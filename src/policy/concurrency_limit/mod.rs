@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::stack::{Build, Glance, Outcome, Shown};
+use super::stack::{Build, Filter, Outcome, Shown};
 use super::table::Block;
 use crate::http::body::{Body, End, Guard};
 use crate::http::error::{Error, OVERLOADED};
@@ -110,10 +110,10 @@ impl ConcurrencyLimit {
     }
 }
 
-impl Glance for ConcurrencyLimit {
-    type Seen<'a> = Entered;
+impl Filter for ConcurrencyLimit {
+    type State<'a> = Entered;
 
-    fn enter(&self, _: &mut Request) -> Result<Entered, Error> {
+    fn on_request(&self, _: &mut Request) -> Result<Entered, Error> {
         let (slot, in_flight) = self.0.take()?;
         Ok(Entered {
             slot,
@@ -122,7 +122,7 @@ impl Glance for ConcurrencyLimit {
         })
     }
 
-    fn leave(&self, entered: Entered, outcome: Outcome) -> Outcome {
+    fn on_response(&self, entered: Entered, outcome: Outcome) -> Outcome {
         let limit = &*self.0;
         if limit.adaptive && tells_latency(&outcome) {
             limit.sample(entered.began, entered.in_flight);

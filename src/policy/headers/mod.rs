@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::body_transform::on_status::{self, OnStatus};
 use super::body_transform::step::{self, Step};
-use super::stack::{Glance, Outcome};
+use super::stack::{Filter, Outcome};
 use super::table::{Block, Summary};
 use super::validate;
 use crate::http::error::Error;
@@ -229,18 +229,18 @@ impl ChangeHeaders {
     }
 }
 
-impl Glance for ChangeHeaders {
+impl Filter for ChangeHeaders {
     /// The values for the answer, which speak of the request as it came.
-    type Seen<'a> = Rendered;
+    type State<'a> = Rendered;
 
-    fn enter(&self, request: &mut Request) -> Result<Rendered, Error> {
+    fn on_request(&self, request: &mut Request) -> Result<Rendered, Error> {
         let on_the_way_back = self.response.render(request);
         let on_the_way_in = self.request.render(request);
         self.request.apply(&on_the_way_in, &mut request.headers);
         Ok(on_the_way_back)
     }
 
-    fn leave(&self, rendered: Rendered, outcome: Outcome) -> Outcome {
+    fn on_response(&self, rendered: Rendered, outcome: Outcome) -> Outcome {
         let mut response = outcome?;
         self.response.apply(&rendered, &mut response.headers);
         Ok(response)

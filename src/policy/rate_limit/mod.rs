@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::on;
-use super::stack::{Build, Glance, Outcome, Shown};
+use super::stack::{Build, Filter, Outcome, Shown};
 use super::table::{Block, Summary};
 use crate::http::error::{Error, Reason};
 use crate::http::headers::Headers;
@@ -274,16 +274,16 @@ impl RateLimit {
     }
 }
 
-impl Glance for RateLimit {
+impl Filter for RateLimit {
     /// Nothing, unless it is to be told.
-    type Seen<'a> = Option<Box<Tally>>;
+    type State<'a> = Option<Box<Tally>>;
 
-    fn enter(&self, request: &mut Request) -> Result<Self::Seen<'_>, Error> {
+    fn on_request(&self, request: &mut Request) -> Result<Self::State<'_>, Error> {
         let tally = self.pass(request)?;
         Ok(self.tells.then(|| Box::new(tally)))
     }
 
-    fn leave(&self, tally: Self::Seen<'_>, outcome: Outcome) -> Outcome {
+    fn on_response(&self, tally: Self::State<'_>, outcome: Outcome) -> Outcome {
         let mut response = outcome?;
         if let Some(tally) = tally {
             self.tell(&tally, &mut response.headers);

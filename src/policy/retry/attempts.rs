@@ -6,18 +6,18 @@ use futures_util::future::{Either, select};
 use tokio::time::Instant;
 
 use super::super::replay::Replay;
-use super::super::stack::{Glance, Handler, Outcome};
+use super::super::stack::{Filter, Handler, Outcome};
 use super::{HedgeAfter, Kind, Length, Retry, again};
 use crate::http::error::{Error, Progress, UPSTREAM_TIMEOUT};
 use crate::http::message::Request;
 use crate::net::cut::{self, Why};
 
-impl<G: Glance> Retry<G> {
+impl<G: Filter> Retry<G> {
     /// Sends a request once.
     pub(super) async fn once(&self, mut request: Box<Request>, next: &dyn Handler) -> Outcome {
-        let seen = self.each.enter(&mut request)?;
+        let state = self.each.on_request(&mut request)?;
         let outcome = next.call(request).await;
-        self.each.leave(seen, outcome)
+        self.each.on_response(state, outcome)
     }
 
     /// The same within `per_try_timeout`.

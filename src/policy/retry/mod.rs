@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::replay::{Replay, take_back};
-use super::stack::{Build, Glance, Handler, Outcome, Policy, Shown};
+use super::stack::{Build, Filter, Handler, Outcome, Policy, Shown};
 use super::table::{Block, Summary};
 use super::timeout;
 use crate::http::body::Body;
@@ -216,7 +216,7 @@ impl Retry {
     }
 
     /// The same with each attempt looked at by `each`.
-    pub(super) fn judging_each<G: Glance>(self, each: G) -> Retry<G> {
+    pub(super) fn judging_each<G: Filter>(self, each: G) -> Retry<G> {
         let Retry {
             each: (),
             cuts,
@@ -238,7 +238,7 @@ impl Retry {
     }
 }
 
-impl<G: Glance> Retry<G> {
+impl<G: Filter> Retry<G> {
     fn kind(&self, request: &Request) -> Kind {
         let by_grpc_status = self.on.iter().any(|(class, _)| class.is_grpc());
         Kind {
@@ -330,7 +330,7 @@ impl<G: Glance> Retry<G> {
     }
 }
 
-impl<G: Glance> Policy for Retry<G> {
+impl<G: Filter> Policy for Retry<G> {
     async fn apply(&self, mut request: Box<Request>, next: &dyn Handler) -> Outcome {
         self.facts.budget.deposit(self.config.budget);
         let kind = self.kind(&request);
