@@ -1,7 +1,7 @@
 //! The requests of a connection, one by one, and how it ends behind the last.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use bytes::BytesMut;
@@ -55,7 +55,10 @@ pub async fn serve(
         if request.version == Version::HTTP_11 {
             request.context.interim = Some(connection.interim());
         }
-        let answered = connection.attend(service.answer(request)).await;
+        let answered = {
+            let answering = pin!(service.answer(request));
+            connection.attend(answering).await
+        };
         let Some(mut response) = answered else {
             return Ok(());
         };
@@ -113,12 +116,12 @@ async fn switch(
 }
 
 impl Connection {
-    /// Does `work` for the request under way; `None` when the caller is gone before it is done.
+    /// Does `work` for the request under way; `None` when the caller is gone before it is done. It comes pinned, as moving
+    /// it would copy some hundred bytes for each request.
     pub(in crate::codec::h1) async fn attend<T>(
         &mut self,
-        work: impl Future<Output = T>,
+        mut work: Pin<&mut impl Future<Output = T>>,
     ) -> Option<T> {
-        let mut work = pin!(work);
         poll_fn(|cx| match work.as_mut().poll(cx) {
             Poll::Ready(done) => Poll::Ready(Some(done)),
             // Dropping the work ends it.

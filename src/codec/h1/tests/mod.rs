@@ -121,7 +121,7 @@ async fn next(connection: &mut Connection) -> (RequestHead, Body) {
 
 /// Drives `work` as the proxy drives a request: watching whether the caller is gone, which `None` means.
 async fn attended<T>(connection: &mut Connection, work: impl Future<Output = T>) -> Option<T> {
-    connection.attend(work).await
+    connection.attend(std::pin::pin!(work)).await
 }
 
 fn ok(body: impl Into<Bytes>) -> Response {
