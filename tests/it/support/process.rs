@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::wait::{SOON, poll};
+use super::wait::{SOON, eventually, poll};
 
 /// Killed when dropped.
 pub struct Process {
@@ -103,9 +103,25 @@ impl Process {
         kib.unwrap_or_else(|| panic!("{name} in kB")) << 10
     }
 
+    /// How many files it has open, once it has all of them: the watch on its config comes last, in a thread of its own,
+    /// which may be after it is ready.
     pub fn open_files(&self) -> usize {
-        let path = format!("/proc/{}/fd", self.child.id());
-        fs::read_dir(path).expect("the process runs").count()
+        eventually(SOON, "the config is watched", || self.watches_files());
+        self.files("fd").count()
+    }
+
+    /// Whether one of its inotify instances has a watch (proc_pid_fdinfo(5)).
+    fn watches_files(&self) -> bool {
+        self.files("fdinfo").any(|entry| {
+            let told = fs::read_to_string(entry.path());
+            told.is_ok_and(|told| told.lines().any(|line| line.starts_with("inotify ")))
+        })
+    }
+
+    fn files(&self, directory: &str) -> impl Iterator<Item = fs::DirEntry> {
+        let path = format!("/proc/{}/{directory}", self.child.id());
+        let entries = fs::read_dir(path).expect("the process runs");
+        entries.map(|entry| entry.expect("the process runs"))
     }
 }
 
