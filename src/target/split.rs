@@ -306,6 +306,17 @@ mod tests {
     }
 
     #[test]
+    fn callers_stay_where_other_versions_send_them() {
+        let split = by_user(&[("v1", 50), ("v2", 40), ("v3", 10)]);
+        let sides: Vec<&str> = (0..12).map(|id| *split.choose(&user(id))).collect();
+        assert_eq!(
+            sides.join(" "),
+            "v3 v1 v3 v1 v2 v2 v2 v3 v2 v1 v1 v2",
+            "of user-0 to user-11"
+        );
+    }
+
+    #[test]
     fn a_side_that_gains_weight_only_gains_callers() {
         let before = by_user(&[("v1", 50), ("v2", 40), ("v3", 10)]);
         let after = by_user(&[("v3", 30), ("v1", 50), ("v2", 40)]);

@@ -1,6 +1,7 @@
 //! Shares, avoidance and stability of every balancer.
 
 use super::*;
+use crate::upstream::endpoints::address::Address;
 use crate::upstream::fake::{answered, list};
 use crate::upstream::health::standing::Mark;
 use crate::upstream::{Endpoint, EndpointList, Listed, LoadGuard};
@@ -208,6 +209,36 @@ fn a_loss_moves_only_the_callers_of_the_lost() {
             others.iter().all(|&other| taken_over[other] > 50),
             "{taken_over:?}"
         );
+    }
+}
+
+/// Endpoints of a name and an address each.
+fn named(endpoints: &[(&str, [u8; 4], u32)]) -> EndpointList {
+    let listed = |&(name, ip, weight): &(&str, [u8; 4], u32)| Listed {
+        endpoint: Arc::new(Endpoint::new(Address::Tcp((ip, 80).into()), name.into())),
+        weight,
+    };
+    EndpointList::new(endpoints.iter().map(listed).collect())
+}
+
+#[test]
+fn callers_stay_where_other_versions_send_them() {
+    let key: HashKey = "header:x-user".parse().unwrap();
+    let balancer = Balancer::new(BalancerConfig::Hash(key.clone()));
+    for (weights, expected) in [([3, 1, 2], "aaccaaccaaac"), ([1, 1, 1], "aaccaccbbbac")] {
+        let list = named(&[
+            ("a:80", [10, 0, 0, 1], weights[0]),
+            ("b:80", [10, 0, 0, 2], weights[1]),
+            ("c:80", [10, 0, 0, 3], weights[2]),
+        ]);
+        let place = |user: usize| {
+            let mut request = crate::testing::request("GET", "/");
+            request.headers = crate::testing::headers(&[("x-user", &format!("user-{user}"))]);
+            let key = key.of(&request);
+            let picked = balancer.pick(&list, key, Instant::now(), unmarked).unwrap();
+            picked.name.chars().next().unwrap()
+        };
+        assert_eq!((0..12).map(place).collect::<String>(), expected);
     }
 }
 
