@@ -8,3 +8,4 @@ pub mod headers;
 pub mod message;
 pub mod path;
 pub mod peer;
+pub mod semantics;

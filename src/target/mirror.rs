@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderName, HeaderValue, Method, header};
+use http::{HeaderName, HeaderValue, Method};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 use metrics::{Counter, counter};
@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::http::body::{Body, Kept};
 use crate::http::error::Error;
 use crate::http::message::Request;
+use crate::http::semantics::expect;
 use crate::upstream::{Resend, Sending, Upstream};
 use crate::value::problem::Problems;
 
@@ -148,7 +149,7 @@ impl Shared {
         head.context.tried = None;
         head.context.comes_back = false;
         head.context.deadline = None;
-        head.headers.remove(&header::EXPECT);
+        expect::forget(&mut head.headers);
         head.headers.insert(&MARK, &self.route);
         head
     }

@@ -10,6 +10,7 @@ use super::block::{Block, Build, Options};
 use crate::http::body::Body;
 use crate::http::handler::{Answer, Handler};
 use crate::http::message::{Request, Response};
+use crate::http::semantics::no_body;
 use crate::value::captures;
 use crate::value::problem::Problems;
 use crate::value::template::{BodyTemplate, FieldName, HeaderTemplate};
@@ -35,9 +36,9 @@ impl Block for Config {
                 &["status"],
                 format!("{} is not a status from 200 to 599", self.status),
             );
-        }
-        // RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5.
-        if matches!(self.status, 204 | 205 | 304) && !self.body.as_str().is_empty() {
+        } else if StatusCode::from_u16(self.status).is_ok_and(no_body::has_no_content)
+            && !self.body.as_str().is_empty()
+        {
             problems.error(
                 &["body"],
                 format!("an answer with status {} has no body", self.status),

@@ -15,6 +15,7 @@ use crate::http::error::{
     CONNECT_FAILED, CONNECT_TIMEOUT, Error, Progress, TLS_FAILED, UPSTREAM_RESET,
 };
 use crate::http::message::{Request, Response};
+use crate::http::semantics::method::is_idempotent;
 use crate::net::timer;
 use crate::tls::outbound::Offer;
 use crate::tls::words;
@@ -395,13 +396,6 @@ impl Guard for UnderWay {
 /// Calls of gRPC are all POST; the answers to others need no look.
 fn may_be_grpc(request: &Request) -> bool {
     request.method == Method::POST
-}
-
-fn is_idempotent(method: &Method) -> bool {
-    matches!(
-        *method,
-        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
-    )
 }
 
 /// Whoever asked for the request to come back may take such an answer as a failure: those of errors, and all that

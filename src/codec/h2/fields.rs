@@ -8,6 +8,7 @@ use super::hpack::decode::Block;
 use super::hpack::encode::Encoder;
 use super::hpack::name::Name;
 use crate::http::headers::{Headers, Names, is_our_word};
+use crate::http::semantics::te;
 
 /// Names up to this length are put into lower case without an allocation.
 const SHORT: usize = 64;
@@ -56,7 +57,7 @@ pub fn put(encoder: &mut Encoder, out: &mut Vec<u8>, headers: &Headers, leave_ou
         LeaveOut::LengthAndHost => &AND_HOST,
     };
     for (name, value) in headers.iter_except(except) {
-        let odd_te = name.eq_ignore_ascii_case(b"te") && !value.eq_ignore_ascii_case(b"trailers");
+        let odd_te = name.eq_ignore_ascii_case(b"te") && !te::is_trailers(value);
         if !odd_te {
             put_lower(encoder, out, name, value);
         }
@@ -114,9 +115,7 @@ pub fn check(name: Name, value: &[u8], sound: bool) -> Result<(), Fault> {
     match name {
         Name::Malformed => Err(Fault::malformed("a header name that may not be")),
         Name::ConnectionSpecific => Err(Fault::malformed("a header of HTTP/1.1 connections")),
-        Name::Te if !value.eq_ignore_ascii_case(b"trailers") => {
-            Err(Fault::malformed("a TE other than trailers"))
-        }
+        Name::Te if !te::is_trailers(value) => Err(Fault::malformed("a TE other than trailers")),
         _ => Ok(()),
     }
 }

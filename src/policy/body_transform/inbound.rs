@@ -4,12 +4,13 @@ use http::Method;
 
 use super::collect::limited;
 use super::refusal::{Direction, Refused};
-use super::representation::{forget_expectation, is_json};
+use super::representation::is_json;
 use super::work::{Given, Work};
 use super::{MAX_BODY, Side};
 use crate::http::body::Body;
 use crate::http::error::Error;
 use crate::http::message::Request;
+use crate::http::semantics::{self, expect};
 use crate::policy::headers::RequestConfig;
 use crate::policy::stack::Build;
 use crate::policy::validate::Values;
@@ -70,7 +71,7 @@ impl Inbound {
                 facts: None,
             };
             self.side.replace(headers, body, given).await?;
-            forget_expectation(headers);
+            expect::forget(headers);
             return Ok(());
         }
         if needed && self.is_empty(request).await? {
@@ -82,13 +83,13 @@ impl Inbound {
     /// Whether a request without a document is refused: one of a method that usually carries one.
     fn needs_document(&self, method: &Method, json: bool) -> bool {
         let asked_for = self.require_json || json && self.side.work.schema.is_some();
-        asked_for && [Method::POST, Method::PUT, Method::PATCH].contains(method)
+        asked_for && semantics::method::usually_has_content(method)
     }
 
     /// Whether there is no content, of which no header may tell: chunks or frames may end before they begin.
     async fn is_empty(&self, request: &mut Request) -> Result<bool, Error> {
         if http_body::Body::size_hint(&request.body).exact().is_none() {
-            forget_expectation(&mut request.headers);
+            expect::forget(&mut request.headers);
         }
         self.side
             .is_empty(&request.headers, &mut request.body)

@@ -10,7 +10,6 @@
 //! document, however its emptiness shows: `require_json` and `validate` refuse it on the way in, and nothing is made of
 //! it on the way back. Part of a document, as a range of bytes, cannot be changed: then all of it is asked for.
 
-use http::StatusCode;
 use metrics::{Counter, counter};
 
 use self::collect::peek;
@@ -173,15 +172,4 @@ impl Side {
         self.failures.increment(1);
         self.direction.error(refused, self.work.max_body)
     }
-}
-
-/// Whether answers of this status have no content (RFC 9110, section 6.4.1), or none that is a document.
-pub(super) fn is_bodiless(status: StatusCode) -> bool {
-    status.is_informational()
-        || [
-            StatusCode::NO_CONTENT,
-            StatusCode::RESET_CONTENT,
-            StatusCode::NOT_MODIFIED,
-        ]
-        .contains(&status)
 }

@@ -11,9 +11,10 @@ use super::range::{Whole, is_part_of_document};
 use super::refusal::{Direction, Refused};
 use super::representation::{ask_for_readable, essence, forget_bytes, is_json};
 use super::work::{Given, Work};
-use super::{MAX_BODY, Side, is_bodiless};
+use super::{MAX_BODY, Side};
 use crate::http::error::Error;
 use crate::http::message::{Request, RequestId, Response, is_framed};
+use crate::http::semantics::no_body;
 use crate::policy::headers::ResponseConfig;
 use crate::policy::stack::Build;
 use crate::policy::validate::Values;
@@ -100,7 +101,7 @@ impl Outbound {
 
     pub async fn change(&self, response: &mut Response, asked: Asked) -> Result<(), Error> {
         let status = response.status;
-        if response.upgrade.is_some() || is_bodiless(status) || is_endless(response) {
+        if response.upgrade.is_some() || no_body::has_no_content(status) || is_endless(response) {
             return Ok(());
         }
         let json = is_json(&response.headers);

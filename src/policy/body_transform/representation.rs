@@ -52,12 +52,6 @@ pub fn forget_bytes(headers: &mut Headers) {
     }
 }
 
-/// Removes `Expect: 100-continue` from a request whose body is here: the upstream has nothing to decide any more, and
-/// one that knows no `100 Continue` would be waited for.
-pub fn forget_expectation(headers: &mut Headers) {
-    headers.remove(&header::EXPECT);
-}
-
 /// Asks for an answer that can be read here: in a coding that is known.
 pub fn ask_for_readable(headers: &mut Headers) {
     let accepted: Vec<String> = headers

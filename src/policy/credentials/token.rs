@@ -14,6 +14,7 @@ use crate::fetch::Fetch;
 use crate::http::error::Error;
 use crate::http::grpc;
 use crate::http::message::{Request, Response};
+use crate::http::semantics::expect;
 use crate::policy::fresh::{Fresh, Held, Obtain, Obtained, Unavailable};
 use crate::policy::replay::Replay;
 use crate::policy::stack::{Build, Handler, Shown};
@@ -98,8 +99,7 @@ impl TokenSource {
         match replay.again(response.request.take()) {
             Some(mut again) => {
                 drop(response);
-                // The body is here: nobody has to be asked whether to send it.
-                again.headers.remove(&header::EXPECT);
+                expect::forget(&mut again.headers);
                 attach(&mut again, &newer);
                 next.call(again).await
             }

@@ -9,10 +9,11 @@ use super::{Config, GRAPHQL_ERRORS, unreadable};
 use crate::http::body::Body;
 use crate::http::error::{Error, Progress};
 use crate::http::message::Response;
+use crate::http::semantics::no_body;
 use crate::policy::body_transform::content::Content;
 use crate::policy::body_transform::refusal::{Direction, Refused};
 use crate::policy::body_transform::representation::{forget_bytes, is_json};
-use crate::policy::body_transform::{blocking, document as json, is_bodiless};
+use crate::policy::body_transform::{blocking, document as json};
 
 /// Messages that are shown to the caller, and characters of each.
 const MOST_MESSAGES: usize = 3;
@@ -28,7 +29,7 @@ pub async fn judge(
     let judged = response.status.is_success()
         && response.upgrade.is_none()
         && *method != Method::HEAD
-        && !is_bodiless(response.status)
+        && !no_body::has_no_content(response.status)
         && is_json(&response.headers);
     if !judged {
         return Ok(());

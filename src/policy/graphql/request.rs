@@ -11,9 +11,10 @@ use super::{Config, document, refuse, unreadable};
 use crate::http::body::Body;
 use crate::http::error::Error;
 use crate::http::message::Request;
+use crate::http::semantics::expect;
 use crate::policy::body_transform::content::Content;
 use crate::policy::body_transform::refusal::{Direction, Refused};
-use crate::policy::body_transform::representation::{essence, forget_expectation, is_json};
+use crate::policy::body_transform::representation::{essence, is_json};
 use crate::policy::body_transform::{blocking, document as json};
 
 /// Queries in one request.
@@ -64,7 +65,7 @@ async fn in_body(request: &mut Request, config: &Arc<Config>) -> Result<(), Erro
         .await
         .map_err(|unread| unread.into_error(|refused| wrong(refused, config)))?;
     request.body = Body::full(content.encoded());
-    forget_expectation(&mut request.headers);
+    expect::forget(&mut request.headers);
     let config = config.clone();
     let judged = blocking::run(content.size(), move || {
         let body = content

@@ -3,24 +3,16 @@
 use http::Method;
 use serde::{Deserialize, Serialize};
 
+use crate::http::semantics::method;
+
 /// A request method, in upper case (RFC 9110, section 9.1).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct MethodName(pub(super) Method);
 
 impl MethodName {
-    /// RFC 9110, section 9.2.2.
     pub(super) fn idempotent() -> Vec<MethodName> {
-        [
-            Method::GET,
-            Method::HEAD,
-            Method::OPTIONS,
-            Method::TRACE,
-            Method::PUT,
-            Method::DELETE,
-        ]
-        .map(MethodName)
-        .into()
+        method::idempotent().map(MethodName).collect()
     }
 }
 

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use crate::http::headers::{Headers, Name, Names};
 use crate::http::message::{Request, RequestId};
 use crate::http::peer::{Identity, Peer};
+use crate::http::semantics::te;
 use crate::listener::{Config, ForwardedHeaders};
 
 static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -31,7 +32,6 @@ const MIRRORED: Names = Names::new(&["outrigger-mirrored"]);
 static MAX_FORWARDS: HeaderName = HeaderName::from_static("max-forwards");
 const HOPS: Names = Names::new(&["max-forwards"]);
 const REQUEST_IDS: Names = Names::new(&["x-request-id"]);
-const TE: Names = Names::new(&["te"]);
 const CLIENT_CERTIFICATE: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 const CALLERS_CERTIFICATE: Names = Names::new(&["x-forwarded-client-cert"]);
 /// A longer request id is replaced by one of ours: it goes into every log line.
@@ -102,12 +102,10 @@ pub fn receive(request: &mut Request, listener: &Config) {
             &listener.trusted_proxies,
         );
     }
-    let trailers = accepts_trailers(&request.headers);
+    let trailers = te::accepts_trailers(&request.headers);
     remove_hop_by_hop(&mut request.headers);
     if trailers {
-        request
-            .headers
-            .insert(&header::TE, &HeaderValue::from_static("trailers"));
+        request.headers.insert(&header::TE, &te::TRAILERS);
     }
     if request.headers.may_have(&HOPS) {
         count_hop(request);
@@ -231,14 +229,6 @@ fn set_forwarded(request: &mut Request, listener: &Config) {
     {
         headers.insert(&FORWARDED_HOST, &value);
     }
-}
-
-fn accepts_trailers(headers: &Headers) -> bool {
-    headers.may_have(&TE)
-        && headers.get_all(&header::TE).any(|te| {
-            te.split(|b| *b == b',')
-                .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
-        })
 }
 
 /// Removes what was meant for this connection only (RFC 9110, section 7.6.1), and all that `Connection` names.

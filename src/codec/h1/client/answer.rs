@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, StatusCode};
 use http_body::{Frame, SizeHint};
 
 use super::Loan;
@@ -18,6 +18,7 @@ use crate::http::body::{Body, Splice};
 use crate::http::error::{Error, Progress, UPSTREAM_PROTOCOL_ERROR, UPSTREAM_RESET};
 use crate::http::headers::{Headers, Name, Names};
 use crate::http::message::{Request, Response, Upgraded};
+use crate::http::semantics::tunnel;
 use crate::net::io::Io;
 use crate::net::pipe::Pipe;
 
@@ -54,8 +55,7 @@ impl Heard {
     /// Whether raw bytes follow.
     pub fn switches(&self, request: &Request) -> bool {
         let status = self.response.status;
-        status == StatusCode::SWITCHING_PROTOCOLS
-            || request.method == Method::CONNECT && status.is_success()
+        status == StatusCode::SWITCHING_PROTOCOLS || tunnel::is_opened(&request.method, status)
     }
 }
 

@@ -25,6 +25,7 @@ use crate::http::error::{
 };
 use crate::http::headers::Name;
 use crate::http::message::{Request, Response};
+use crate::http::semantics::{method, upgrade};
 use crate::net::io::Io;
 
 /// Bounds of a response head.
@@ -167,10 +168,7 @@ fn put_head<L: Loan>(loan: &mut L, request: &Request) -> Framing {
         Framing::Length(_) if tells_length => {}
         Framing::Length(length) => head::put_length(out, length),
         Framing::Chunked => head::put_field(out, b"transfer-encoding", b"chunked"),
-        // A method that usually has content says that there is none (RFC 9110, section 8.6).
-        _ if matches!(request.method, Method::POST | Method::PUT | Method::PATCH) => {
-            head::put_length(out, 0);
-        }
+        _ if method::usually_has_content(&request.method) => head::put_length(out, 0),
         _ => {}
     }
     // Both are for this connection only, and it must say so (RFC 9110, sections 7.8 and 10.1.4).
@@ -266,11 +264,7 @@ fn is_final(head: &ResponseHead, request: &Request) -> Result<bool, Error> {
     }
     let offered = request.upgrade.as_ref().map_or(&b""[..], |v| v.as_bytes());
     let chosen = head.upgrade.as_ref().map_or(&b""[..], |v| v.as_bytes());
-    let was_offered = |chosen: &[u8]| {
-        head::protocols(offered).any(|offered| offered.eq_ignore_ascii_case(chosen))
-    };
-    let mut chosen = head::protocols(chosen).peekable();
-    if chosen.peek().is_some() && chosen.all(was_offered) {
+    if upgrade::is_choice_of(offered, chosen) {
         return Ok(true);
     }
     Err(Error::new(

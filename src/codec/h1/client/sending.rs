@@ -12,8 +12,8 @@ use crate::codec::h1::framing::Framing;
 use crate::codec::h1::outgoing::{Outgoing, WrongLength};
 use crate::http::body::{Body, Kept};
 use crate::http::error::{Error, INTERNAL, Progress};
-use crate::http::headers::Name;
 use crate::http::message::{Interim, Request};
+use crate::http::semantics::expect;
 use crate::net::timer::{self, Deadline};
 
 /// While others wait for a connection, a caller may keep one only if so many bytes of its body go out in each
@@ -240,10 +240,8 @@ impl Waits {
     /// None when the caller does not ask for it. One that cannot be asked is not waited for: HTTP/1.0 knows no
     /// expectations.
     fn of(request: &Request) -> Option<Box<Self>> {
-        const EXPECT: Name = Name::new("expect");
-        let expect = request.headers.find(&EXPECT)?;
         let caller = request.context.interim.as_ref()?;
-        expect.eq_ignore_ascii_case(b"100-continue").then(|| {
+        expect::expects_continue(&request.headers).then(|| {
             let mut limit = Deadline::new();
             limit.set(timer::now() + CONTINUE_WAIT);
             Box::new(Waits {

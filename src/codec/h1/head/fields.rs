@@ -8,14 +8,12 @@ use http::HeaderValue;
 use super::Limits;
 use crate::codec::h1::framing::FramingHeaders;
 use crate::http::headers::{Names, Spans, is_name};
+use crate::http::semantics::{expect, upgrade};
 
 /// A longer field name is refused whatever the limits: no type further on could hold it.
 const MAX_NAME: usize = 32 << 10;
 /// Heads with at most so many fields are parsed without an allocation.
 const FIELDS_ON_STACK: usize = 256;
-/// Protocols by which HTTP itself would go on, unseen by this proxy: `Upgrade` to them is dropped (RFC 9113 section
-/// 3.1 took the first out of HTTP/2; RFC 2817 is the last).
-const NEVER_AN_UPGRADE: [&[u8]; 4] = [b"h2c", b"h2", b"http", b"tls"];
 
 /// The names that this codec obeys, and those that others could take for one of them.
 const OBEYED: Names = Names::new(&[
@@ -120,7 +118,7 @@ impl Fields {
                 return Err("more than one Host");
             }
             6 if is_name(name, "expect") => {
-                self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue");
+                self.expects_continue |= expect::is_continue(value);
             }
             7 if is_name(name, "upgrade") => {
                 self.upgrade = Some((value_at, value.len()));
@@ -163,28 +161,8 @@ impl Fields {
     /// What a caller offers to switch to, without what is never switched to.
     pub fn requested_upgrade(&self, head: &Bytes) -> Option<HeaderValue> {
         let offered = self.upgrade(head).filter(|_| self.upgrades)?;
-        let is_fit = |protocol: &&[u8]| {
-            let name = protocol.split(|b| *b == b'/').next().unwrap_or_default();
-            !NEVER_AN_UPGRADE
-                .iter()
-                .any(|never| name.trim_ascii().eq_ignore_ascii_case(never))
-        };
-        let all = protocols(offered.as_bytes()).count();
-        let fit: Vec<&[u8]> = protocols(offered.as_bytes()).filter(is_fit).collect();
-        match fit.len() {
-            0 => None,
-            fit if fit == all => Some(offered),
-            _ => HeaderValue::from_bytes(&fit.join(&b", "[..])).ok(),
-        }
+        upgrade::acceptable(offered)
     }
-}
-
-/// The protocols in the value of an `Upgrade` field.
-pub fn protocols(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value
-        .split(|b| *b == b',')
-        .map(<[u8]>::trim_ascii)
-        .filter(|protocol| !protocol.is_empty())
 }
 
 /// Gateways that turn names into variables read an underscore as a hyphen.

@@ -20,8 +20,9 @@ use crate::http::error::{
     BAD_REQUEST, Error, HEADERS_TOO_LARGE, Progress, UPSTREAM_PROTOCOL_ERROR,
 };
 use crate::http::headers::Headers;
+use crate::http::semantics::{no_body, tunnel};
 
-pub use self::fields::{has_bare_lf, names_framing_with_underscore, protocols};
+pub use self::fields::{has_bare_lf, names_framing_with_underscore};
 pub use self::outline::outline;
 pub use self::target::{is_sound, path_and_query};
 pub use self::write::{put_field, put_fields, put_length, put_status};
@@ -248,16 +249,15 @@ fn parse_response(buffer: &[u8], limits: Limits) -> Result<Option<ResponseScan>,
 impl ResponseScan {
     fn into_head(self, received: Bytes, method: &Method) -> Result<ResponseHead, Error> {
         let (status, fields) = (self.status, self.fields);
-        let tunnel = *method == Method::CONNECT && status.is_success();
-        let never_a_body = status.is_informational() || status == StatusCode::NO_CONTENT;
-        let bodyless =
-            *method == Method::HEAD || never_a_body || status == StatusCode::NOT_MODIFIED || tunnel;
+        let tunnel = tunnel::is_opened(method, status);
+        let bodyless = tunnel || no_body::ends_with_head(*method == Method::HEAD, status);
         let framing = fields
             .framing
             .of_response(self.http_10, bodyless)
             .map_err(distrust)?;
-        // RFC 9110 section 8.6 forbids it. Whether bytes follow is anyone's guess.
-        let contradicts_itself = never_a_body && !tunnel && fields.framing.promises_content();
+        // Whether bytes follow is anyone's guess.
+        let contradicts_itself =
+            !no_body::may_tell_length(status) && !tunnel && fields.framing.promises_content();
         if contradicts_itself && status.is_informational() {
             return Err(distrust("an interim response that promises a body"));
         }

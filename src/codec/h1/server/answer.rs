@@ -19,6 +19,7 @@ use crate::http::body::Body;
 use crate::http::error::{CALLER_GONE, Error, INTERNAL};
 use crate::http::headers::Headers;
 use crate::http::message::Response;
+use crate::http::semantics::no_body;
 use crate::net::io::Io;
 use crate::net::timer;
 
@@ -106,9 +107,7 @@ impl Connection {
             self.exchange.keep_alive &= keep_alive && !state.awaits_continue && !state.body_failed;
             std::mem::take(&mut state.interim)
         };
-        let bodyless = self.exchange.is_head
-            || status == StatusCode::NO_CONTENT
-            || status == StatusCode::NOT_MODIFIED;
+        let bodyless = no_body::ends_with_head(self.exchange.is_head, status);
         let framing = match &content {
             Content::Tunnel(_) => Framing::None,
             Content::Body(_) if bodyless => Framing::None,
@@ -137,7 +136,7 @@ impl Connection {
                     // As it came, which is nearly always as it is.
                     Framing::Length(length) => headers.tell_length(length),
                     // What a HEAD or a 304 says of the length is about a body that is not sent.
-                    _ => bodyless && status != StatusCode::NO_CONTENT,
+                    _ => bodyless && no_body::may_tell_length(status),
                 };
                 head::put_fields(out, headers, tells_length);
                 match (framing, size.exact()) {

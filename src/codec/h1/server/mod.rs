@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use http::{Method, Version, header};
+use http::{Method, Version};
 
 pub use self::serve::{refuse, serve};
 use self::shared::Shared;
@@ -21,8 +21,8 @@ use super::pace::Pace;
 use crate::codec::Settings;
 use crate::http::body::Body;
 use crate::http::error::{Error, REQUEST_TIMEOUT};
-use crate::http::headers::{Headers, Names};
 use crate::http::message::{Interim, Outline};
+use crate::http::semantics::te;
 use crate::net::io::Io;
 use crate::net::timer::{self, Deadline};
 
@@ -63,7 +63,7 @@ impl Exchange {
             http_10: head.version == Version::HTTP_10,
             keep_alive: head.keep_alive,
             is_last: !head.keep_alive,
-            wants_trailers: wants_trailers(&head.headers),
+            wants_trailers: te::accepts_trailers(&head.headers),
         }
     }
 }
@@ -236,14 +236,4 @@ impl HeadProgress {
             deadline.set(timer::now() + limit);
         }
     }
-}
-
-fn wants_trailers(headers: &Headers) -> bool {
-    const TE: Names = Names::new(&["te"]);
-    headers.may_have(&TE)
-        && headers.get_all(&header::TE).any(|codings| {
-            codings
-                .split(|b| *b == b',')
-                .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
-        })
 }

@@ -25,6 +25,7 @@ use super::shared::Shared;
 use crate::http::body::Body;
 use crate::http::error::{BAD_REQUEST, Error, UPGRADE_UNSUPPORTED, UPSTREAM_RESET};
 use crate::http::message::{Request, Response};
+use crate::http::semantics::no_body;
 use crate::net::io::Io;
 
 /// Exchanges at once on one connection, before another is opened: the limit that servers commonly set.
@@ -135,7 +136,7 @@ impl Connection {
         began();
         let mut exchange = Exchange::begin(&self.handle.shared, request);
         let head = poll_fn(|cx| exchange.poll_head(cx, request)).await?;
-        let bodyless = request.method == Method::HEAD || matches!(head.status.as_u16(), 204 | 304);
+        let bodyless = no_body::ends_with_head(request.method == Method::HEAD, head.status);
         let mut body = ResponseBody {
             shared: self.handle.shared.clone(),
             key: exchange.key,

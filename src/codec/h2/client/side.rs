@@ -13,6 +13,7 @@ use crate::codec::h2::sending::Sending;
 use crate::codec::h2::shared::{Shared, Side, State};
 use crate::http::error::Error;
 use crate::http::headers::{Headers, Spans};
+use crate::http::semantics::no_body;
 
 /// Interim answers that wait to be passed on; more are dropped, as they are hints only.
 const MAX_INTERIMS: usize = 16;
@@ -122,9 +123,7 @@ impl Role for Upstreams {
                     stream.side.interims.push((head.status, head.headers));
                 }
             } else {
-                let bodyless = stream.side.is_head
-                    || head.status == StatusCode::NO_CONTENT
-                    || head.status == StatusCode::NOT_MODIFIED;
+                let bodyless = no_body::ends_with_head(stream.side.is_head, head.status);
                 stream.incoming.left = if bodyless { Some(0) } else { head.length };
                 if ends {
                     stream.incoming.end(None)?;

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, StatusCode, header};
+use http::{Method, StatusCode};
 use http_body::Body as _;
 use tokio::time::Instant;
 
@@ -19,6 +19,7 @@ use crate::codec::h2::shared::{Shared, State};
 use crate::http::body::Body;
 use crate::http::error::{Error, Progress, UPSTREAM_PROTOCOL_ERROR, UPSTREAM_RESET};
 use crate::http::message::Request;
+use crate::http::semantics::expect;
 use crate::net::timer::Deadline;
 
 /// How long the body waits for the upstream's `100 Continue` (RFC 9110, section 10.1.1: not for ever).
@@ -45,8 +46,10 @@ impl Exchange {
         let mut body = std::mem::replace(&mut request.body, Body::empty());
         let length = body.size_hint().exact();
         let ends = body.is_end_stream();
-        let awaits_continue =
-            body.is_stream() && length != Some(0) && !ends && awaits_continue(request);
+        let awaits_continue = body.is_stream()
+            && length != Some(0)
+            && !ends
+            && expect::expects_continue(&request.headers);
         let whole = match awaits_continue {
             true => None,
             false => body.take_full().filter(|whole| !whole.is_empty()),
@@ -202,11 +205,6 @@ impl Drop for Exchange {
 fn upload(state: &mut State<Client>, key: u32, sending: Sending) {
     state.at(key).side.upload = Some(sending);
     state.side.uploads.push(key);
-}
-
-fn awaits_continue(request: &Request) -> bool {
-    let expect = request.headers.get(&header::EXPECT);
-    expect.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
 }
 
 fn put_head(

@@ -1,6 +1,6 @@
 //! The head of an answer.
 
-use http::{StatusCode, header};
+use http::header;
 use http_body::Body as _;
 
 use super::side::Server;
@@ -8,16 +8,15 @@ use crate::codec::h2::fields::{self, LeaveOut};
 use crate::codec::h2::frame;
 use crate::codec::h2::shared::State;
 use crate::http::message::Response;
+use crate::http::semantics::no_body;
 
 /// Writes an answer's head; says whether that was all of it.
 pub(super) fn put(state: &mut State<Server>, key: u32, to_head: bool, response: &Response) -> bool {
     let status = response.status;
     let length = response.body.size_hint().exact();
-    let bodyless =
-        to_head || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
-    let ends = bodyless || response.body.is_end_stream();
+    let ends = no_body::ends_with_head(to_head, status) || response.body.is_end_stream();
     // What the head says of the length of a body that is not sent is the upstream's; otherwise it is what is sent.
-    let keeps_length = ends && status != StatusCode::NO_CONTENT;
+    let keeps_length = ends && no_body::may_tell_length(status);
     let told_length = match length {
         Some(length @ 1..) if keeps_length => {
             (!response.headers.contains(&header::CONTENT_LENGTH)).then_some(length)

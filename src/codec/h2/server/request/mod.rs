@@ -16,6 +16,7 @@ use crate::http::error::{BAD_REQUEST, Error, HEADERS_TOO_LARGE};
 use crate::http::grpc::Dialect;
 use crate::http::headers::{Headers, Spans};
 use crate::http::message::Outline;
+use crate::http::semantics::expect;
 
 /// A request head that passed every rule.
 pub struct RequestHead {
@@ -158,7 +159,7 @@ impl Fields {
             }
             Name::ContentType => self.is_grpc |= Dialect::of(value) == Dialect::Grpc,
             Name::Expect => {
-                self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue");
+                self.expects_continue |= expect::is_continue(value);
             }
             Name::Host if self.host.replace(*field).is_some() => {
                 self.refused = Some("more than one Host");

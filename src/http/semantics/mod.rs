@@ -1,0 +1,8 @@
+//! What methods, statuses and headers mean, one rule in each file, for everybody who goes by it.
+
+pub mod expect;
+pub mod method;
+pub mod no_body;
+pub mod te;
+pub mod tunnel;
+pub mod upgrade;
