@@ -10,6 +10,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::fingerprint::{self, Fingerprint};
 use super::redact::{self, redact};
+use super::report::Problem;
 use super::tree::Node;
 use crate::value::regular;
 use crate::watch::is_config;
@@ -22,7 +23,7 @@ pub(super) struct Source {
     /// The file itself; `None` for text that stands in no file.
     path: Option<PathBuf>,
     pub text: String,
-    /// The text as it may be shown, once somebody asks for it: a config without a mistake is never shown, and what
+    /// The text as it may be shown, once somebody asks for it: a config without a problem is never shown, and what
     /// it takes to find secrets by their looks stays in memory.
     shown: OnceLock<String>,
     /// Where more secrets stand, found when they were read.
@@ -38,17 +39,10 @@ pub(super) struct Source {
 #[derive(Debug, Default)]
 pub(super) struct Files {
     pub sources: Vec<Source>,
-    pub failures: Vec<Failure>,
+    /// The paths that could not be read.
+    pub problems: Vec<Problem>,
     /// The config path and every file that was read.
     pub watched: Vec<PathBuf>,
-}
-
-/// A path that could not be read.
-#[derive(Debug)]
-pub(super) struct Failure {
-    pub path: PathBuf,
-    pub message: String,
-    pub help: Option<String>,
 }
 
 /// How often a directory is read again when Kubernetes swaps its content in the middle.
@@ -63,19 +57,16 @@ pub(super) fn read(path: &Path) -> Files {
             files.read_file(path);
             files
         }
-        Err(e) => Files::failed(Failure {
-            path: path.to_owned(),
-            message: match e.kind() {
+        Err(e) => {
+            let message = match e.kind() {
                 io::ErrorKind::NotFound => {
                     dangling(path).unwrap_or_else(|| "there is no config at this path".to_owned())
                 }
                 _ => format!("cannot read the config: {e}"),
-            },
-            help: Some(
-                "name a file or a directory on the command line, or in `OUTRIGGER_CONFIG`"
-                    .to_owned(),
-            ),
-        }),
+            };
+            let help = "name a file or a directory on the command line, or in `OUTRIGGER_CONFIG`";
+            Files::failed(unreadable(path, message).help(help))
+        }
     };
     if !files.watched.iter().any(|watched| watched == path) {
         files.watched.insert(0, path.to_owned());
@@ -104,11 +95,8 @@ fn read_directory(path: &Path) -> Files {
     let mut names = match config_names(path) {
         Ok(names) => names,
         Err(e) => {
-            return Files::failed(Failure {
-                path: path.to_owned(),
-                message: format!("cannot read the directory: {e}"),
-                help: None,
-            });
+            let message = format!("cannot read the directory: {e}");
+            return Files::failed(unreadable(path, message));
         }
     };
     names.sort();
@@ -117,11 +105,9 @@ fn read_directory(path: &Path) -> Files {
         files.read_file(&path.join(name));
     }
     if names.is_empty() {
-        files.failures.push(Failure {
-            path: path.to_owned(),
-            message: "there is no `*.toml` file in this directory".to_owned(),
-            help: Some("put the config there, or name another path".to_owned()),
-        });
+        let problem = unreadable(path, "there is no `*.toml` file in this directory");
+        let help = "put the config there, or name another path";
+        files.problems.push(problem.help(help));
     }
     files
 }
@@ -153,9 +139,9 @@ impl Files {
             print.add(source.name.as_bytes());
             print.add(source.text.as_bytes());
         }
-        for failure in &self.failures {
-            print.add(failure.path.as_os_str().as_encoded_bytes());
-            print.add(failure.message.as_bytes());
+        for problem in &self.problems {
+            print.add(problem.file.as_bytes());
+            print.add(problem.message.as_bytes());
         }
         print.hex()
     }
@@ -166,9 +152,9 @@ impl Files {
         self.sources.iter().flat_map(named).collect()
     }
 
-    fn failed(failure: Failure) -> Self {
+    fn failed(problem: Problem) -> Self {
         Files {
-            failures: vec![failure],
+            problems: vec![problem],
             ..Files::default()
         }
     }
@@ -180,13 +166,17 @@ impl Files {
                 let name = path.display().to_string();
                 self.sources.push(Source::new(name, Some(path), &bytes));
             }
-            Err(e) => self.failures.push(Failure {
-                path: path.to_owned(),
-                message: dangling(path).unwrap_or_else(|| format!("cannot read this file: {e}")),
-                help: None,
-            }),
+            Err(e) => {
+                let message =
+                    dangling(path).unwrap_or_else(|| format!("cannot read this file: {e}"));
+                self.problems.push(unreadable(path, message));
+            }
         }
     }
+}
+
+fn unreadable(path: &Path, message: impl Into<String>) -> Problem {
+    Problem::of(path.display().to_string(), message)
 }
 
 /// What to say of a link that leads nowhere; the error alone would deny what `ls` shows.
@@ -343,7 +333,7 @@ mod tests {
         assert_eq!(names(&files), ["a.toml", "b.toml"]);
         assert_eq!(files.watched[0], dir.path());
         assert_eq!(files.watched.len(), 3);
-        assert!(files.failures.is_empty());
+        assert!(files.problems.is_empty());
     }
 
     #[test]
@@ -362,18 +352,18 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_told() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(read(dir.path()).failures[0].message.contains("no `*.toml`"));
+        assert!(read(dir.path()).problems[0].message.contains("no `*.toml`"));
         assert!(
-            read(&dir.path().join("x")).failures[0]
+            read(&dir.path().join("x")).problems[0]
                 .message
                 .contains("no config at this path")
         );
         symlink("nowhere", dir.path().join("a.toml")).unwrap();
         let files = read(dir.path());
-        assert!(files.failures[0].message.contains("link to `nowhere`"));
-        assert!(files.failures[0].path.ends_with("a.toml"));
+        assert!(files.problems[0].message.contains("link to `nowhere`"));
+        assert!(files.problems[0].file.ends_with("a.toml"));
         let alone = read(&dir.path().join("a.toml"));
-        assert!(alone.failures[0].message.contains("link to `nowhere`"));
+        assert!(alone.problems[0].message.contains("link to `nowhere`"));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! Files are read ([`files`]) and parsed into one tree that remembers where each key and value stands
 //! ([`parse`], [`tree`]). The rooms' blocks are read from it by a deserializer of our own ([`de`], [`read`]),
-//! which goes on behind a mistake; then they are checked against each other ([`check`]). What was found on the
-//! way is a [`Report`].
+//! which goes on behind a problem; then they are checked against each other ([`check`]). Each [`Problem`] that was
+//! found on the way is in the [`Report`].
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,6 @@ mod de;
 mod elsewhere;
 mod files;
 mod fingerprint;
-mod mistake;
 mod mount;
 mod parse;
 mod read;
@@ -37,11 +36,10 @@ mod tests;
 mod tree;
 
 pub use crate::value::problem::Severity;
-pub use report::{Content, Diagnostic, Position, Report};
+pub use report::{Content, Position, Problem, Report};
 
 use files::Files;
 use read::{Blocks, Reader};
-use report::{At, Finding};
 
 /// A config that is fit to serve, defaults filled in. It serializes as the operator would write it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -130,16 +128,16 @@ struct Examined {
 
 fn examine(name: &str, files: Files) -> Examined {
     let hash = files.fingerprint();
-    let mut findings: Vec<_> = files.failures.iter().map(unreadable).collect();
+    let mut problems = files.problems.clone();
     let (blocks, named) = match files.sources.is_empty() {
         true => Default::default(),
-        false => read_all(name, &files, &mut findings),
+        false => read_all(name, &files, &mut problems),
     };
     let mut watched = files.watched.clone();
     watched.extend(files.named().into_keys());
-    findings.extend(mounted_alone(&watched));
+    problems.extend(mounted_alone(&watched));
     let content = Content { hash, named };
-    let report = report::report(findings, files.sources, content.clone(), &watched);
+    let report = Report::new(problems, files.sources, content.clone(), &watched);
     Examined {
         blocks,
         report,
@@ -149,53 +147,44 @@ fn examine(name: &str, files: Files) -> Examined {
 }
 
 /// The blocks, and the fingerprint of the files that they name.
-fn read_all(name: &str, files: &Files, findings: &mut Vec<Finding>) -> (Blocks, u128) {
+fn read_all(name: &str, files: &Files, problems: &mut Vec<Problem>) -> (Blocks, u128) {
     let parsed = parse::parse(&files.sources);
-    let incomplete = !parsed.findings.is_empty() || !files.failures.is_empty();
+    let incomplete = !parsed.problems.is_empty() || !files.problems.is_empty();
     let mut reader = Reader::new(parsed.root, &files.sources, name, incomplete);
     let blocks = reader.blocks();
     let named_content = fingerprint::of_named(&files.named());
     if !reader.is_incomplete() {
-        let mut problems = Problems::default();
-        check::check(&blocks, &mut problems);
-        if !problems.has_errors() && !reader.has_findings() {
-            check::check_use(&blocks, &mut problems);
+        let mut found = Problems::default();
+        check::check(&blocks, &mut found);
+        if !found.has_errors() && !reader.has_problems() {
+            check::check_use(&blocks, &mut found);
             // Text that stands in no file says the same on every machine.
             if !files.watched.is_empty() {
-                check::connections(&blocks, process::descriptors::most(), &mut problems);
+                check::connections(&blocks, process::descriptors::most(), &mut found);
             }
         }
-        problems.gather_repeated();
-        reader.add(problems);
+        found.gather_repeated();
+        reader.add(found);
     }
-    let readable = |finding: &Finding| match &finding.at {
-        At::Place(place) => !parsed.broken.holds(place),
-        At::File(_) => true,
+    let readable = |problem: &Problem| {
+        let place = problem.place.as_ref();
+        place.is_none_or(|place| !parsed.broken.holds(place))
     };
-    findings.extend(reader.into_findings().into_iter().filter(readable));
-    findings.extend(parsed.findings);
+    problems.extend(reader.into_problems().into_iter().filter(readable));
+    problems.extend(parsed.problems);
     (blocks, named_content)
 }
 
-fn unreadable(failure: &files::Failure) -> Finding {
-    Finding {
-        help: failure.help.clone(),
-        ..Finding::error(
-            At::File(failure.path.display().to_string()),
-            failure.message.clone(),
-        )
-    }
-}
-
-fn mounted_alone(watched: &[PathBuf]) -> impl Iterator<Item = Finding> {
+fn mounted_alone(watched: &[PathBuf]) -> impl Iterator<Item = Problem> {
     watched
         .iter()
         .filter(|path| mount::is_mounted_alone(path))
         .map(|path| {
-            Finding::warning(
-                At::File(path.display().to_string()),
+            Problem::of(
+                path.display().to_string(),
                 "this path is a mount of its own, so changes to the file may never arrive here",
             )
+            .warning()
             .help("mount the directory that holds it, in Kubernetes without `subPath`")
         })
 }

@@ -1,13 +1,12 @@
 //! From text to one tree for the whole config.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map;
 
 use toml::de::DeTable;
 
 use super::files::Source;
-use super::report::{At, Finding};
-use super::syntax::{self, Slips};
+use super::report::Problem;
+use super::syntax;
 use super::tree::{self, Node, Place, Table, Value};
 
 /// The root tables that hold one table for each name; files may share them, but not a name in them.
@@ -16,7 +15,7 @@ const NAMED: &[&str] = &["listeners", "upstreams", "routes"];
 /// The tree of all files, and what is wrong with their form.
 pub(super) struct Parsed {
     pub root: Node,
-    pub findings: Vec<Finding>,
+    pub problems: Vec<Problem>,
     pub broken: Broken,
 }
 
@@ -33,37 +32,46 @@ impl Broken {
 }
 
 pub(super) fn parse(sources: &[Source]) -> Parsed {
-    let mut parsed = Parsed {
-        root: Node {
-            place: Place {
-                source: 0,
-                span: 0..0,
-            },
-            value: Value::Table(BTreeMap::new()),
-            removed: false,
-        },
-        findings: Vec::new(),
+    let mut parser = Parser {
+        sources,
+        problems: Vec::new(),
         broken: Broken::default(),
     };
     let mut root = Table::new();
     for (index, source) in sources.iter().enumerate() {
-        let table = parsed.file(index, source);
-        parsed.merge(&mut root, table);
+        let table = parser.file(index, source);
+        parser.merge(&mut root, table);
     }
-    parsed.root.value = Value::Table(root);
-    parsed
+    let place = Place {
+        source: 0,
+        span: 0..0,
+    };
+    Parsed {
+        root: Node {
+            place,
+            value: Value::Table(root),
+            removed: false,
+        },
+        problems: parser.problems,
+        broken: parser.broken,
+    }
 }
 
-impl Parsed {
+struct Parser<'a> {
+    sources: &'a [Source],
+    problems: Vec<Problem>,
+    broken: Broken,
+}
+
+impl Parser<'_> {
     fn file(&mut self, index: usize, source: &Source) -> Table {
         if let Some(at) = source.not_text_at {
             let place = Place {
                 source: index,
                 span: at..at + 1,
             };
-            let finding = Finding::error(At::Place(place), "this file is not UTF-8 text")
-                .help("save it as UTF-8");
-            self.findings.push(finding);
+            let problem = Problem::at(place, self.sources, "this file is not UTF-8 text");
+            self.problems.push(problem.help("save it as UTF-8"));
             return Table::new();
         }
         let (table, errors) = DeTable::parse_recoverable(&source.text);
@@ -74,26 +82,20 @@ impl Parsed {
                 span,
             };
             if let Some((language, first)) = syntax::other_language(&source.text) {
-                let finding = Finding::error(
-                    At::Place(at(first)),
+                let problem = Problem::at(
+                    at(first),
+                    self.sources,
                     format!("this looks like {language}, and a config is written in TOML"),
                 );
-                self.findings.push(finding.help(
+                self.problems.push(problem.help(
                     "write tables as `[listeners.web]` and, below them, lines as `listen = \"127.0.0.1:15001\"`",
                 ));
                 self.broken.0.push(at(0..source.text.len() + 1));
                 return table;
             }
-            let Slips { slips, broken } = syntax::slips(&source.text, &errors, &table);
-            let findings = slips.into_iter().map(|slip| Finding {
-                help: slip.help,
-                related: Vec::from_iter(
-                    slip.first.map(|first| (at(first), "first set here".into())),
-                ),
-                ..Finding::error(At::Place(at(slip.span)), slip.message)
-            });
-            self.findings.extend(findings);
-            self.broken.0.extend(broken.into_iter().map(at));
+            let found = syntax::judge(self.sources, index, &errors, &table);
+            self.problems.extend(found.problems);
+            self.broken.0.extend(found.broken);
         }
         table
     }
@@ -140,11 +142,10 @@ impl Parsed {
 
     fn twice(&mut self, title: &str, first: &Node, second: &Node) {
         let message = format!("`[{title}]` is in two files");
-        let mut finding = Finding::error(At::Place(second.place.clone()), message)
-            .help("keep one of them, or give one another name");
-        finding
-            .related
-            .push((first.place.clone(), "first named here".to_owned()));
-        self.findings.push(finding);
+        let problem = Problem::at(second.place.clone(), self.sources, message);
+        self.problems.push(Problem {
+            related: vec![(first.place.clone(), "first named here".to_owned())],
+            ..problem.help("keep one of them, or give one another name")
+        });
     }
 }

@@ -1,18 +1,17 @@
-//! From the tree to the blocks, past every mistake on the way.
+//! From the tree to the blocks, past every problem on the way.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::DeserializeOwned;
 
-use super::de;
+use super::de::{self, Kind};
 use super::files::Source;
-use super::mistake::{Kind, Mistake};
-use super::report::{At, Finding};
+use super::report::Problem;
 use super::suggest::nearest;
 use super::tree::{Entry, Node, Place, Value};
 use crate::value::Name;
-use crate::value::problem::{Problem, Problems};
+use crate::value::problem::{self, Problems};
 use crate::{admin, listener, net::drain, policy, process, route, target, telemetry, upstream};
 
 /// The root keys that this version knows.
@@ -66,7 +65,7 @@ pub(super) struct Reader<'a> {
     /// Keys that stand there under a slip of their name, and tables with a key that is not built yet: that
     /// something is missing there need not be told as well.
     excused: Vec<Vec<String>>,
-    findings: Vec<Finding>,
+    problems: Vec<Problem>,
 }
 
 impl<'a> Reader<'a> {
@@ -78,7 +77,7 @@ impl<'a> Reader<'a> {
             incomplete,
             removed: Vec::new(),
             excused: Vec::new(),
-            findings: Vec::new(),
+            problems: Vec::new(),
         }
     }
 
@@ -110,7 +109,7 @@ impl<'a> Reader<'a> {
                 removed.starts_with(&problem.at) || problem.at.starts_with(removed)
             };
             if !self.removed.iter().any(echo) {
-                self.findings.push(self.problem(problem));
+                self.problems.push(self.at_its_place(problem));
             }
         }
     }
@@ -120,22 +119,22 @@ impl<'a> Reader<'a> {
         self.incomplete
     }
 
-    pub fn has_findings(&self) -> bool {
-        !self.findings.is_empty()
+    pub fn has_problems(&self) -> bool {
+        !self.problems.is_empty()
     }
 
-    pub fn into_findings(self) -> Vec<Finding> {
-        self.findings
+    pub fn into_problems(self) -> Vec<Problem> {
+        self.problems
     }
 
     fn root_keys(&mut self) {
         for key in keys_of(&self.root) {
-            let mistake = match () {
+            let error = match () {
                 () if BLOCKS.contains(&key.as_str()) => continue,
-                () if NOT_BUILT.contains(&key.as_str()) => Mistake::new(Kind::NotBuilt),
-                () => Mistake::unknown_key(&key, BLOCKS),
+                () if NOT_BUILT.contains(&key.as_str()) => de::Error::new(Kind::NotBuilt),
+                () => de::Error::unknown_key(&key, BLOCKS),
             };
-            self.report(mistake.in_key(&key));
+            self.report(error.in_key(&key));
         }
     }
 
@@ -158,11 +157,11 @@ impl<'a> Reader<'a> {
             return BTreeMap::new();
         };
         if !matches!(node.value, Value::Table(_)) {
-            let mistake = Mistake::new(Kind::Unfit {
+            let error = de::Error::new(Kind::Unfit {
                 found: node.words().to_owned(),
                 expected: format!("tables `[{key}.NAME]`"),
             });
-            self.report(mistake.under(key));
+            self.report(error.under(key));
             return BTreeMap::new();
         }
         let mut blocks = BTreeMap::new();
@@ -171,9 +170,9 @@ impl<'a> Reader<'a> {
         for text in node.map(keys_of).unwrap_or_default() {
             let name = text.parse::<Name>();
             if let Err(message) = &name {
-                let mistake = Mistake::new(Kind::Other(message.clone()));
-                let at = mistake.in_key(&text).under(key).arrived();
-                self.findings.push(self.finding(&at));
+                let error = de::Error::new(Kind::Other(message.clone()));
+                let at = error.in_key(&text).under(key).arrived();
+                self.problems.push(self.problem(&at));
             }
             let block = read(self, &[key.to_owned(), text.clone()]);
             if let (Ok(name), Some(block)) = (name, block) {
@@ -201,14 +200,16 @@ impl<'a> Reader<'a> {
             "`{first}` is no table, and `[{key}]` has nothing else; \
              write it under a name: `[{key}.NAME]`"
         );
-        let mistake = Mistake::new(Kind::Other(message)).in_key(first).under(key);
+        let error = de::Error::new(Kind::Other(message))
+            .in_key(first)
+            .under(key);
         // A table in braces belongs to what has no name; one with a header has its own.
         let own: Vec<_> = table
             .iter()
             .filter(|(_, entry)| !is_table(entry) || self.text(&entry.node.place).starts_with('{'))
             .map(|(name, _)| [key.to_owned(), name.clone()])
             .collect();
-        self.report(mistake);
+        self.report(error);
         for path in own {
             self.remove(&path);
         }
@@ -244,38 +245,38 @@ impl<'a> Reader<'a> {
     fn until_read<T>(
         &mut self,
         path: &[String],
-        read: impl Fn(&Node) -> Result<T, Mistake>,
+        read: impl Fn(&Node) -> Result<T, de::Error>,
     ) -> Option<T> {
         loop {
             let node = self.root.at(path)?;
-            let mut mistake = match read(node) {
+            let mut error = match read(node) {
                 Ok(block) => return Some(block),
-                Err(mistake) => mistake,
+                Err(error) => error,
             };
-            mistake.path.splice(0..0, path.iter().cloned());
-            if !self.pass_over(&mistake, path.len()) {
+            error.path.splice(0..0, path.iter().cloned());
+            if !self.pass_over(&error, path.len()) {
                 return None;
             }
         }
     }
 
-    /// Reports a mistake and takes it out of the way. Answers whether something below the first `depth` keys
+    /// Reports an error and takes its place out of the way. Answers whether something below the first `depth` keys
     /// was taken.
-    fn pass_over(&mut self, mistake: &Mistake, depth: usize) -> bool {
+    fn pass_over(&mut self, error: &de::Error, depth: usize) -> bool {
         if let (Kind::UnknownKey { known, .. }, true, [table @ .., _]) =
-            (&mistake.kind, mistake.at_key, mistake.path.as_slice())
+            (&error.kind, error.at_key, error.path.as_slice())
             && !known.is_empty()
             && self.remove_unknown(table, known)
         {
             return true;
         }
-        if !self.is_echo(mistake) {
-            self.findings.push(self.finding(mistake));
+        if !self.is_echo(error) {
+            self.problems.push(self.problem(error));
         }
-        if let (Kind::NotBuilt, [table @ .., _]) = (&mistake.kind, mistake.path.as_slice()) {
+        if let (Kind::NotBuilt, [table @ .., _]) = (&error.kind, error.path.as_slice()) {
             self.excused.push(table.to_vec());
         }
-        self.remove(&mistake.path)
+        self.remove(&error.path)
             .is_some_and(|removed| removed.len() > depth)
     }
 
@@ -291,13 +292,13 @@ impl<'a> Reader<'a> {
             .collect();
         let mut removed = false;
         for key in unknown {
-            let mistake = Mistake {
+            let error = de::Error {
                 path: [table, std::slice::from_ref(&key)].concat(),
                 at_key: true,
-                ..Mistake::unknown_key(&key, known)
+                ..de::Error::unknown_key(&key, known)
             };
-            self.findings.push(self.finding(&mistake));
-            removed |= self.remove(&mistake.path).is_some();
+            self.problems.push(self.problem(&error));
+            removed |= self.remove(&error.path).is_some();
             if let Some(meant) = nearest(&key, known.iter().copied()) {
                 self.excused.push([table, &[meant.to_owned()]].concat());
             }
@@ -306,24 +307,24 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether it only says that something is missing which was passed over.
-    fn is_echo(&self, mistake: &Mistake) -> bool {
+    fn is_echo(&self, error: &de::Error) -> bool {
         let gone = |path: &[String]| self.removed.iter().any(|removed| removed.starts_with(path));
-        match mistake.kind {
+        match error.kind {
             Kind::MissingKey(key) => {
-                let missing = [mistake.path.as_slice(), &[key.to_owned()]].concat();
-                let excused = [&missing, &mistake.path];
+                let missing = [error.path.as_slice(), &[key.to_owned()]].concat();
+                let excused = [&missing, &error.path];
                 self.incomplete
                     || gone(&missing)
                     || self.excused.iter().any(|path| excused.contains(&path))
             }
-            _ => gone(&mistake.path),
+            _ => gone(&error.path),
         }
     }
 
-    fn report(&mut self, mistake: Mistake) {
-        let mistake = mistake.arrived();
-        self.findings.push(self.finding(&mistake));
-        self.remove(&mistake.path);
+    fn report(&mut self, error: de::Error) {
+        let error = error.arrived();
+        self.problems.push(self.problem(&error));
+        self.remove(&error.path);
     }
 
     fn remove(&mut self, path: &[String]) -> Option<Vec<String>> {
@@ -332,40 +333,41 @@ impl<'a> Reader<'a> {
         Some(removed)
     }
 
-    fn finding(&self, mistake: &Mistake) -> Finding {
-        let place = match mistake.at_key || matches!(mistake.kind, Kind::NotBuilt) {
-            true => self.root.key_place(&mistake.path),
-            false => self.root.value_place(&mistake.path),
+    fn problem(&self, error: &de::Error) -> Problem {
+        let place = match error.at_key || matches!(error.kind, Kind::NotBuilt) {
+            true => self.root.key_place(&error.path),
+            false => self.root.value_place(&error.path),
         };
         let secret = place.filter(|place| self.hides(place));
-        let (message, help) = mistake.words(secret.is_some());
-        let message = self.without_secret(message, &mistake.path);
+        let (message, help) = error.words(secret.is_some());
+        let message = self.without_secret(message, &error.path);
         // The header of a list of tables, where one table was meant.
         let doubled = |place: &&Place| self.text(place).starts_with("[[");
-        let help = match (&mistake.kind, place.filter(doubled)) {
+        let help = match (&error.kind, place.filter(doubled)) {
             (Kind::Unfit { expected, .. }, Some(_)) if expected == "a table" => {
                 Some("write its name in single brackets".to_owned())
             }
             _ => help,
         };
-        Finding {
+        Problem {
             help,
-            keys: mistake.path.clone(),
-            ..Finding::error(self.at(place), message)
+            key: error.path.join("."),
+            ..self.at(place, message)
         }
     }
 
-    fn problem(&self, problem: Problem) -> Finding {
+    /// What a room found, at the place that its keys lead to.
+    fn at_its_place(&self, found: problem::Problem) -> Problem {
         let related = |(path, label): (Vec<String>, String)| {
             Some((self.root.key_place(&path)?.clone(), label))
         };
-        Finding {
-            severity: problem.severity,
-            at: self.at(self.root.value_place(&problem.at)),
-            message: self.without_secret(problem.message, &problem.at),
-            help: problem.help,
-            related: problem.related.into_iter().filter_map(related).collect(),
-            keys: problem.at,
+        let message = self.without_secret(found.message, &found.at);
+        Problem {
+            severity: found.severity,
+            help: found.help,
+            key: found.at.join("."),
+            related: found.related.into_iter().filter_map(related).collect(),
+            ..self.at(self.root.value_place(&found.at), message)
         }
     }
 
@@ -397,10 +399,10 @@ impl<'a> Reader<'a> {
             .unwrap_or_default()
     }
 
-    fn at(&self, place: Option<&Place>) -> At {
+    fn at(&self, place: Option<&Place>, message: String) -> Problem {
         match place {
-            Some(place) => At::Place(place.clone()),
-            None => At::File(self.name.clone()),
+            Some(place) => Problem::at(place.clone(), self.sources, message),
+            None => Problem::of(self.name.clone(), message),
         }
     }
 }

@@ -154,7 +154,7 @@ fn known_keys(text: &str) -> BTreeSet<String> {
     }
     let report = parse("x.toml", &with_unknown).unwrap_err();
     let mut paths = BTreeSet::new();
-    for found in report.diagnostics() {
+    for found in report.problems() {
         let table = found.key.strip_suffix(UNKNOWN);
         let known = found
             .help

@@ -29,11 +29,11 @@ fn wrong(text: &str) -> Vec<String> {
 
 /// The lines before `start` are not counted.
 fn tell(report: &Report, start: usize) -> Vec<String> {
-    let tell = |d: &Diagnostic| match d.position {
+    let tell = |d: &Problem| match d.position {
         Some(p) => format!("{}:{} {}", p.line - start, p.column, d.message),
         None => d.message.clone(),
     };
-    report.diagnostics().map(tell).collect()
+    report.problems().map(tell).collect()
 }
 
 #[test]
@@ -74,13 +74,13 @@ fn a_route_is_shown_as_one_table() {
     assert_eq!(shown["admin"]["listen"], "127.0.0.1:15000");
 }
 
-/// `mistakes.txt`: pieces of config that follow a good one, each with how the findings in it begin and, behind
+/// `problems.txt`: pieces of config that follow a good one, each with how its problems begin and, behind
 /// `=>`, part of the help. Lines count from the start of the piece.
 #[test]
-fn every_mistake_is_at_its_place() {
+fn every_problem_is_at_its_place() {
     let before = GOOD.lines().count();
     let mut misjudged = String::new();
-    for case in include_str!("mistakes.txt").split("\n\n") {
+    for case in include_str!("problems.txt").split("\n\n") {
         let (expected, text): (Vec<_>, Vec<_>) =
             case.lines().partition(|line| line.starts_with("> "));
         let text = format!("{GOOD}{}", text.join("\n"));
@@ -89,7 +89,7 @@ fn every_mistake_is_at_its_place() {
             Err(report) => report,
         };
         let found = tell(&report, before);
-        let helps = report.diagnostics().map(|d| d.help.as_deref());
+        let helps = report.problems().map(|d| d.help.as_deref());
         let all_match = found
             .iter()
             .zip(helps)
@@ -286,10 +286,10 @@ fn what_is_read_as_a_secret_is_struck_out() {
 }
 
 #[test]
-fn a_finding_names_its_key() {
+fn a_problem_names_its_key() {
     let text = format!("{GOOD}timout = \"1s\"\nretry = {{ attempts = 99 }}\n");
     let report = parse("x.toml", &text).unwrap_err();
-    let keys: Vec<_> = report.diagnostics().map(|d| d.key.as_str()).collect();
+    let keys: Vec<_> = report.problems().map(|d| d.key.as_str()).collect();
     assert_eq!(keys, ["routes.app.timout", "routes.app.retry.attempts"]);
 }
 

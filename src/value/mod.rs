@@ -418,7 +418,7 @@ where
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotBuilt {}
 
-/// What [`NotBuilt`] answers, word for word, so that the config can tell it from other mistakes.
+/// What [`NotBuilt`] answers, word for word, so that the config can tell it from other errors.
 pub const NOT_BUILT: &str = "known, but not built yet in this version";
 
 impl<'de> Deserialize<'de> for NotBuilt {

@@ -1,6 +1,6 @@
 //! What is wrong with a config, and where: found by the rooms that own the blocks, shown by `config`.
 
-/// One mistake or doubt, at a key path such as `routes`, `pay`, `timeout`.
+/// One thing that is wrong or doubtful, at a key path such as `routes`, `pay`, `timeout`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     pub severity: Severity,

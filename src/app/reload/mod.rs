@@ -15,7 +15,7 @@ use metrics::{Gauge, counter, gauge};
 use crate::admin::ReloadOutcome;
 use crate::app::snapshot::{Snapshot, Tools};
 use crate::app::worker::Workers;
-use crate::config::{Config, Content, Diagnostic, Loaded};
+use crate::config::{Config, Content, Loaded, Problem};
 use crate::listener::{self, ListenAddress, Listener, Taken};
 use crate::process;
 use crate::value::Name;
@@ -126,12 +126,13 @@ struct Gauges {
     timestamp: Gauge,
 }
 
-/// What is wrong, short and long.
+/// Why what was read does not serve, short and long. More than a report has: a good config is refused as well, where only a
+/// restart could apply it or a listener cannot have its address.
 struct Refusal {
     summary: String,
     report: String,
-    /// The first mistake, where it has a place.
-    first: Option<Box<Diagnostic>>,
+    /// The first problem of the report, where there is one.
+    first: Option<Box<Problem>>,
 }
 
 /// What became of a config that was read.
@@ -316,7 +317,7 @@ impl Reloader {
             line = first
                 .and_then(|first| first.position)
                 .map(|position| position.line),
-            key = first.and_then(Diagnostic::named_key),
+            key = first.and_then(Problem::named_key),
             "the new config is refused, the old one goes on serving: {}",
             refusal.summary
         );

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::config::{Diagnostic, Report};
+use crate::config::{Problem, Report};
 
 /// Warnings that were told. The same one is told once for as long as it holds.
 #[derive(Default)]
@@ -15,8 +15,8 @@ impl Warnings {
     /// name is one warning.
     pub fn tell(&mut self, report: &Report) {
         let mut holding = BTreeSet::new();
-        let mut new: BTreeMap<&str, Vec<&Diagnostic>> = BTreeMap::new();
-        for warning in report.diagnostics() {
+        let mut new: BTreeMap<&str, Vec<&Problem>> = BTreeMap::new();
+        for warning in report.problems() {
             // Lines move whenever something is written above them.
             let identity = (warning.key.clone(), warning.message.clone());
             if !self.told.contains(&identity) {
@@ -42,7 +42,7 @@ impl Warnings {
 }
 
 /// The other keys that have the same warning.
-fn also(others: &[&Diagnostic]) -> Option<String> {
+fn also(others: &[&Problem]) -> Option<String> {
     let keys: Vec<_> = others.iter().map(|other| other.key.as_str()).collect();
     (!keys.is_empty()).then(|| keys.join(", "))
 }

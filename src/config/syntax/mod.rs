@@ -3,10 +3,11 @@
 use std::ops::Range;
 
 use toml::de::Error;
-use toml_parser::Source;
 use toml_parser::parser::{RecursionGuard, parse_document};
 
-use super::tree::Table;
+use super::files::Source;
+use super::report::Problem;
+use super::tree::{Place, Table};
 
 mod other;
 mod twice;
@@ -15,50 +16,54 @@ mod words;
 pub(super) use other::other_language;
 
 /// What does not parse in one file.
-pub(super) struct Slips {
-    pub slips: Vec<Slip>,
+pub(super) struct Found {
+    pub problems: Vec<Problem>,
     /// Pieces of the text of which the parser had to guess the meaning.
-    pub broken: Vec<Range<usize>>,
+    pub broken: Vec<Place>,
 }
 
-#[derive(Debug)]
-pub(super) struct Slip {
-    pub span: Range<usize>,
-    pub message: String,
-    pub help: Option<String>,
-    /// Where the same key stands for the first time.
-    pub first: Option<Range<usize>>,
-}
-
-/// Sorts out `errors`, which the parser found in `text` while it made `table` of what it understood.
-pub(super) fn slips(text: &str, errors: &[Error], table: &Table) -> Slips {
-    let mut found = Slips {
-        slips: Vec::new(),
+/// Sorts out `errors`, which the parser found in file number `index` while it made `table` of what it understood.
+pub(super) fn judge(sources: &[Source], index: usize, errors: &[Error], table: &Table) -> Found {
+    let text = sources.get(index).map_or("", |source| &source.text);
+    let at = |span| Place {
+        source: index,
+        span,
+    };
+    let mut found = Found {
+        problems: Vec::new(),
         broken: Vec::new(),
     };
     let opening = unclosed(text);
     if let Some(opening) = &opening {
-        found.slips.push(never_closed(text, opening.clone()));
+        let (message, help) = never_closed(text, opening);
+        let problem = Problem::at(at(opening.clone()), sources, message);
+        found.problems.push(problem.help(help));
         // All that follows was taken for its content.
-        found.broken.push(opening.start..text.len() + 1);
+        found.broken.push(at(opening.start..text.len() + 1));
     }
     for error in errors {
         let end = text.len();
         let span = error.span().unwrap_or(end..end);
         let line = line_at(text, span.start);
         let inside = opening.as_ref().is_some_and(|o| o.start <= span.start);
-        let told = found
-            .slips
-            .iter()
-            .any(|slip| line.contains(&slip.span.start));
-        let echo = error.message() == DUPLICATE
-            && found
-                .broken
-                .iter()
-                .any(|broken| broken.contains(&span.start));
+        let mut places = found.problems.iter().filter_map(|told| told.place.as_ref());
+        let told = places.any(|place| line.contains(&place.span.start));
+        let mut broken = found.broken.iter();
+        let echo =
+            error.message() == DUPLICATE && broken.any(|broken| broken.span.contains(&span.start));
         if !inside && !told && !echo {
-            found.broken.push(guessed(text, &line));
-            found.slips.push(slip(text, span, error.message(), table));
+            found.broken.push(at(guessed(text, &line)));
+            let first = match error.message() {
+                DUPLICATE => twice::first_place(text, &span, table),
+                _ => None,
+            };
+            let first = first.map(|first| (at(first), "first set here".to_owned()));
+            let (message, help) = words::in_words(text, &span, error.message());
+            found.problems.push(Problem {
+                help,
+                related: Vec::from_iter(first),
+                ..Problem::at(at(span), sources, message)
+            });
         }
     }
     found
@@ -71,7 +76,7 @@ const MAX_DEPTH: u32 = 80;
 
 /// The bracket or brace that is still open at the end, the outermost of several.
 fn unclosed(text: &str) -> Option<Range<usize>> {
-    let tokens = Source::new(text).lex().into_vec();
+    let tokens = toml_parser::Source::new(text).lex().into_vec();
     let mut errors = Vec::new();
     parse_document(
         &tokens,
@@ -86,17 +91,16 @@ fn unclosed(text: &str) -> Option<Range<usize>> {
         .min_by_key(|span| span.start)
 }
 
-fn never_closed(text: &str, opening: Range<usize>) -> Slip {
+/// What is wrong where something is opened and not closed, and how to mend it.
+fn never_closed(text: &str, opening: &Range<usize>) -> (String, String) {
     let (bracket, closing) = match text.get(opening.clone()) {
         Some("{") => ("{", "}"),
         _ => ("[", "]"),
     };
-    Slip {
-        span: opening,
-        message: format!("this `{bracket}` is never closed"),
-        help: Some(format!("end what it begins with `{closing}`")),
-        first: None,
-    }
+    (
+        format!("this `{bracket}` is never closed"),
+        format!("end what it begins with `{closing}`"),
+    )
 }
 
 /// The line that holds `at`, with its newline.
@@ -108,7 +112,7 @@ fn line_at(text: &str, at: usize) -> Range<usize> {
     start..end + 1
 }
 
-/// What a mistake in `line` makes doubtful: the line, and below the name of a table all that stands in it.
+/// What a problem in `line` makes doubtful: the line, and below the name of a table all that stands in it.
 fn guessed(text: &str, line: &Range<usize>) -> Range<usize> {
     if !is_header(text.get(line.start..).unwrap_or_default()) {
         return line.clone();
@@ -128,33 +132,23 @@ fn is_header(text: &str) -> bool {
     text.trim_start_matches([' ', '\t']).starts_with('[')
 }
 
-fn slip(text: &str, span: Range<usize>, what: &str, table: &Table) -> Slip {
-    let first = match what {
-        DUPLICATE => twice::first_place(text, &span, table),
-        _ => None,
-    };
-    let (message, help) = words::in_words(text, &span, what);
-    Slip {
-        span,
-        message,
-        help,
-        first,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::files::Files;
     use super::*;
     use toml::de::DeTable;
 
-    fn told(text: &str) -> Vec<(usize, String)> {
+    fn judged(text: &str) -> Vec<Problem> {
         let (table, errors) = DeTable::parse_recoverable(text);
         let table = super::super::tree::table(table.into_inner(), 0);
-        let found = slips(text, &errors, &table).slips;
-        found
-            .into_iter()
-            .map(|s| (s.span.start, s.message))
-            .collect()
+        let sources = Files::from_text("x.toml", text).sources;
+        judge(&sources, 0, &errors, &table).problems
+    }
+
+    fn told(text: &str) -> Vec<(usize, String)> {
+        let start = |problem: &Problem| problem.place.as_ref().unwrap().span.start;
+        let found = judged(text).into_iter();
+        found.map(|p| (start(&p), p.message)).collect()
     }
 
     #[test]
@@ -173,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_one_slip_and_a_table_named_twice_too() {
+    fn a_line_has_one_problem_and_a_table_named_twice_too() {
         assert_eq!(told("a: b: c\n[d]\ne = [\"x\" \"y\" z]\n").len(), 2);
         assert_eq!(told("[a]\nb = 1\n[a]\nb = 1\nc = 1\n").len(), 1);
         assert_eq!(told("[a]\nb = 1\n[a]\nb = x\n").len(), 2);
@@ -182,9 +176,8 @@ mod tests {
     #[test]
     fn the_first_place_is_found() {
         let first = |text: &str| {
-            let (table, errors) = DeTable::parse_recoverable(text);
-            let table = super::super::tree::table(table.into_inner(), 0);
-            slips(text, &errors, &table).slips[0].first.clone()
+            let related = judged(text).remove(0).related;
+            related.into_iter().next().map(|(place, _)| place.span)
         };
         assert_eq!(first("[a.b]\n[c]\n[a.b]\n"), Some(0..5));
         assert_eq!(first("[a]\nb = 1\n[c]\nb = 1\nb = 2\n"), Some(14..15));

@@ -1,4 +1,4 @@
-//! Configs that are written in another language, of which every line would be a mistake.
+//! Configs that are written in another language, of which every line would be a problem.
 
 use std::ops::Range;
 use std::sync::LazyLock;

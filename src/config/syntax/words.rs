@@ -18,7 +18,7 @@ pub(super) fn in_words(text: &str, span: &Range<usize>, what: &str) -> (String, 
     }
 }
 
-/// A mistake in the form of the file.
+/// What is wrong with the form of the file.
 fn rule(kind: &str) -> Option<(&'static str, &'static str)> {
     Some(match kind {
         DUPLICATE => ("this is set before in the same file", "keep one of them"),
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn each_slip_has_words_and_help() {
+    fn each_problem_has_words_and_help() {
         for (text, says) in [
             ("a = 15s", "put text in quotes"),
             ("a = internal", "put text in quotes"),

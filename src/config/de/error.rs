@@ -2,16 +2,16 @@
 
 use std::fmt;
 
-use serde::de::{self, Expected, Unexpected};
+use serde::de::{Expected, Unexpected};
 
-use super::elsewhere::hint;
-use super::suggest::{any_of, nearest};
+use super::super::elsewhere::hint;
+use super::super::suggest::{any_of, nearest};
 use crate::value::NOT_BUILT;
 
 /// The error of our deserializer.
 #[derive(Debug)]
-pub(super) struct Mistake {
-    /// From the outside in. While the mistake travels up it is kept the other way round.
+pub(in super::super) struct Error {
+    /// From the outside in. While the error travels up it is kept the other way round.
     pub path: Vec<String>,
     /// It is the last key of the path that is wrong, not its value.
     pub at_key: bool,
@@ -19,7 +19,7 @@ pub(super) struct Mistake {
 }
 
 #[derive(Debug)]
-pub(super) enum Kind {
+pub(in super::super) enum Kind {
     /// No key of its table has this name. `known` is empty when nobody told which ones there are; then `key` may
     /// be empty as well, and the path says it.
     UnknownKey {
@@ -41,9 +41,9 @@ pub(super) enum Kind {
     Other(String),
 }
 
-impl Mistake {
+impl Error {
     pub fn new(kind: Kind) -> Self {
-        Mistake {
+        Error {
             path: Vec::new(),
             at_key: false,
             kind,
@@ -51,25 +51,25 @@ impl Mistake {
     }
 
     pub fn unknown_key(key: &str, known: &[&'static str]) -> Self {
-        Mistake::new(Kind::UnknownKey {
+        Error::new(Kind::UnknownKey {
             key: key.to_owned(),
             known: known.to_vec(),
         })
     }
 
-    /// The mistake as the value under `key` passes it on.
+    /// The error as the value under `key` passes it on.
     pub fn under(mut self, key: &str) -> Self {
         self.path.push(key.to_owned());
         self
     }
 
-    /// The mistake, when it was the name `key` itself that is wrong.
+    /// The error, when it was the name `key` itself that is wrong.
     pub fn in_key(mut self, key: &str) -> Self {
         self.at_key = true;
         self.under(key)
     }
 
-    /// The mistake at the end of its way up.
+    /// The error at the end of its way up.
     pub fn arrived(mut self) -> Self {
         self.path.reverse();
         self
@@ -156,17 +156,17 @@ fn known_keys(known: &[&'static str]) -> Option<String> {
     (!known.is_empty()).then(|| format!("known keys: {}", known.join(", ")))
 }
 
-impl de::Error for Mistake {
+impl serde::de::Error for Error {
     fn custom<T: fmt::Display>(message: T) -> Self {
         let message = message.to_string();
-        Mistake::new(match message == NOT_BUILT {
+        Error::new(match message == NOT_BUILT {
             true => Kind::NotBuilt,
             false => Kind::Other(message),
         })
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Mistake::new(Kind::Unfit {
+        Error::new(Kind::Unfit {
             found: found_words(found),
             expected: expected_words(&expected.to_string()),
         })
@@ -177,32 +177,32 @@ impl de::Error for Mistake {
     }
 
     fn unknown_variant(found: &str, choices: &'static [&'static str]) -> Self {
-        Mistake::new(Kind::UnknownChoice {
+        Error::new(Kind::UnknownChoice {
             found: found.to_owned(),
             choices,
         })
     }
 
     fn unknown_field(key: &str, known: &'static [&'static str]) -> Self {
-        Mistake::unknown_key(key, known)
+        Error::unknown_key(key, known)
     }
 
     fn missing_field(key: &'static str) -> Self {
-        Mistake::new(Kind::MissingKey(key))
+        Error::new(Kind::MissingKey(key))
     }
 
     fn duplicate_field(key: &'static str) -> Self {
-        Mistake::new(Kind::Other(format!("`{key}` is given twice; remove one")))
+        Error::new(Kind::Other(format!("`{key}` is given twice; remove one")))
     }
 }
 
-impl fmt::Display for Mistake {
+impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.words(false).0)
     }
 }
 
-impl std::error::Error for Mistake {}
+impl std::error::Error for Error {}
 
 /// How to mend a value of the wrong kind, where that is plain.
 fn how_to_write(expected: &str, found: &str) -> Option<String> {

@@ -1,23 +1,26 @@
-//! Serde over a config's tree: rooms' blocks stay plain structs, and every mistake arrives with its key path.
+//! Serde over a config's tree: rooms' blocks stay plain structs, and every error arrives with its key path.
 
 use std::borrow::Cow;
 use std::cell::Cell;
 
 use serde::de::{
-    self, DeserializeSeed, Deserializer, EnumAccess, Error, IntoDeserializer, MapAccess, SeqAccess,
-    Unexpected, VariantAccess, Visitor,
+    self, DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, MapAccess,
+    SeqAccess, Unexpected, VariantAccess, Visitor,
 };
 use serde::forward_to_deserialize_any;
 
 use super::files::Source;
-use super::mistake::{Kind, Mistake};
 use super::suggest::any_of;
 use super::tree::{Node, Table, Value};
 use crate::value::{self, Relative};
 
+mod error;
+
+pub(super) use error::{Error, Kind};
+
 /// Reads one block, which stands in `sources`.
-pub(super) fn read<T: de::DeserializeOwned>(node: &Node, sources: &[Source]) -> Result<T, Mistake> {
-    T::deserialize(From::whole(node, sources)).map_err(Mistake::arrived)
+pub(super) fn read<T: de::DeserializeOwned>(node: &Node, sources: &[Source]) -> Result<T, Error> {
+    T::deserialize(From::whole(node, sources)).map_err(Error::arrived)
 }
 
 /// Reads a block that shares its table with another one: keys that it does not know are left alone. `known`
@@ -26,12 +29,12 @@ pub(super) fn read_part<T: de::DeserializeOwned>(
     node: &Node,
     sources: &[Source],
     known: &Cell<&'static [&'static str]>,
-) -> Result<T, Mistake> {
+) -> Result<T, Error> {
     let part = From {
         known: Some(known),
         ..From::whole(node, sources)
     };
-    T::deserialize(part).map_err(Mistake::arrived)
+    T::deserialize(part).map_err(Error::arrived)
 }
 
 struct From<'a> {
@@ -53,7 +56,7 @@ impl<'a> From<'a> {
         }
     }
 
-    fn text(&self, text: &'a str) -> Result<Cow<'a, str>, Mistake> {
+    fn text(&self, text: &'a str) -> Result<Cow<'a, str>, Error> {
         let Some((source, relative)) = self.sources.get(self.node.place.source).zip(self.relative)
         else {
             return Ok(Cow::Borrowed(text));
@@ -62,14 +65,14 @@ impl<'a> From<'a> {
             Relative::Address => source.whole_address(text),
             Relative::File => source.named_file(text),
         }
-        .map_err(Mistake::custom)
+        .map_err(Error::custom)
     }
 }
 
 impl<'de> Deserializer<'de> for From<'_> {
-    type Error = Mistake;
+    type Error = Error;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match &self.node.value {
             Value::Text(text) => visitor.visit_str(&self.text(text)?),
             Value::Integer(Some(number)) => {
@@ -77,13 +80,13 @@ impl<'de> Deserializer<'de> for From<'_> {
                 match (i64::try_from(number), u64::try_from(number)) {
                     (Ok(number), _) => visitor.visit_i64(number),
                     (_, Ok(number)) => visitor.visit_u64(number),
-                    _ => Err(Mistake::invalid_type(TOO_LARGE, &visitor)),
+                    _ => Err(Error::invalid_type(TOO_LARGE, &visitor)),
                 }
             }
-            Value::Integer(None) => Err(Mistake::invalid_type(TOO_LARGE, &visitor)),
+            Value::Integer(None) => Err(Error::invalid_type(TOO_LARGE, &visitor)),
             Value::Float(number) => visitor.visit_f64(*number),
             Value::Boolean(value) => visitor.visit_bool(*value),
-            Value::Date => Err(Mistake::invalid_type(Unexpected::Other("a date"), &visitor)),
+            Value::Date => Err(Error::invalid_type(Unexpected::Other("a date"), &visitor)),
             Value::List(items) => visitor.visit_seq(Items {
                 rest: items.iter().enumerate(),
                 sources: self.sources,
@@ -97,19 +100,19 @@ impl<'de> Deserializer<'de> for From<'_> {
         _: &'static str,
         keys: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Mistake> {
+    ) -> Result<V::Value, Error> {
         match (&self.node.value, self.known) {
             (Value::Table(table), Some(known)) => {
                 known.set(keys);
                 visitor.visit_map(Entries::new(table, self.sources, Some(keys)))
             }
             // A derived struct would accept a list of its fields; nobody writes that on purpose.
-            (Value::List(_), _) => Err(Mistake::invalid_type(Unexpected::Seq, &visitor)),
+            (Value::List(_), _) => Err(Error::invalid_type(Unexpected::Seq, &visitor)),
             _ => self.deserialize_any(visitor),
         }
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mistake> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_some(self)
     }
 
@@ -117,7 +120,7 @@ impl<'de> Deserializer<'de> for From<'_> {
         self,
         name: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Mistake> {
+    ) -> Result<V::Value, Error> {
         if name == value::SECRET
             && let Some(source) = self.sources.get(self.node.place.source)
         {
@@ -132,7 +135,7 @@ impl<'de> Deserializer<'de> for From<'_> {
         _: &'static str,
         choices: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Mistake> {
+    ) -> Result<V::Value, Error> {
         let choice = match &self.node.value {
             Value::Text(name) => Choice {
                 name,
@@ -157,10 +160,10 @@ impl<'de> Deserializer<'de> for From<'_> {
     }
 
     /// Serde asks for this when a struct takes any key. None of ours may: a key is never passed over.
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Mistake> {
-        Err(Mistake {
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
+        Err(Error {
             at_key: true,
-            ..Mistake::unknown_key("", &[])
+            ..Error::unknown_key("", &[])
         })
     }
 
@@ -172,8 +175,8 @@ impl<'de> Deserializer<'de> for From<'_> {
 
 const TOO_LARGE: Unexpected<'static> = Unexpected::Other("a number that is too large");
 
-fn not_one_of(choices: &'static [&'static str], found: &str) -> Mistake {
-    Mistake::new(Kind::Unfit {
+fn not_one_of(choices: &'static [&'static str], found: &str) -> Error {
+    Error::new(Kind::Unfit {
         found: found.to_owned(),
         expected: any_of(choices.iter().copied()),
     })
@@ -202,32 +205,32 @@ impl<'a> Entries<'a> {
 }
 
 impl<'de> MapAccess<'de> for Entries<'_> {
-    type Error = Mistake;
+    type Error = Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(
         &mut self,
         seed: K,
-    ) -> Result<Option<K::Value>, Mistake> {
+    ) -> Result<Option<K::Value>, Error> {
         while let Some((key, entry)) = self.rest.next() {
             if self.wanted(key, &entry.node) {
                 self.current = Some((key, &entry.node));
                 let key: &str = key;
                 return seed
-                    .deserialize(IntoDeserializer::<Mistake>::into_deserializer(key))
+                    .deserialize(IntoDeserializer::<Error>::into_deserializer(key))
                     .map(Some)
-                    .map_err(|mistake| mistake.in_key(key));
+                    .map_err(|error| error.in_key(key));
             }
         }
         Ok(None)
     }
 
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Mistake> {
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Error> {
         let (key, node) = self
             .current
             .take()
-            .ok_or_else(|| Mistake::custom("a value was asked for before its key"))?;
+            .ok_or_else(|| Error::custom("a value was asked for before its key"))?;
         seed.deserialize(From::whole(node, self.sources))
-            .map_err(|mistake| mistake.under(key))
+            .map_err(|error| error.under(key))
     }
 }
 
@@ -237,18 +240,18 @@ struct Items<'a> {
 }
 
 impl<'de> SeqAccess<'de> for Items<'_> {
-    type Error = Mistake;
+    type Error = Error;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(
         &mut self,
         seed: S,
-    ) -> Result<Option<S::Value>, Mistake> {
+    ) -> Result<Option<S::Value>, Error> {
         match self.rest.find(|(_, node)| !node.removed) {
             None => Ok(None),
             Some((index, node)) => seed
                 .deserialize(From::whole(node, self.sources))
                 .map(Some)
-                .map_err(|mistake| mistake.under(&index.to_string())),
+                .map_err(|error| error.under(&index.to_string())),
         }
     }
 }
@@ -261,27 +264,27 @@ struct Choice<'a> {
 }
 
 impl<'de> EnumAccess<'de> for Choice<'_> {
-    type Error = Mistake;
+    type Error = Error;
     type Variant = Self;
 
-    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), Mistake> {
-        seed.deserialize(IntoDeserializer::<Mistake>::into_deserializer(self.name))
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), Error> {
+        seed.deserialize(IntoDeserializer::<Error>::into_deserializer(self.name))
             .map(|chosen| (chosen, Choice { ..self }))
-            .map_err(|mistake| match self.content {
-                Some(_) => mistake.in_key(self.name),
-                None => mistake,
+            .map_err(|error| match self.content {
+                Some(_) => error.in_key(self.name),
+                None => error,
             })
     }
 }
 
 impl Choice<'_> {
     /// Lets `read` have what stands under the name.
-    fn content<T>(self, read: impl FnOnce(From<'_>) -> Result<T, Mistake>) -> Result<T, Mistake> {
+    fn content<T>(self, read: impl FnOnce(From<'_>) -> Result<T, Error>) -> Result<T, Error> {
         match self.content {
             Some(node) => {
-                read(From::whole(node, self.sources)).map_err(|mistake| mistake.under(self.name))
+                read(From::whole(node, self.sources)).map_err(|error| error.under(self.name))
             }
-            None => Err(Mistake::custom(format!(
+            None => Err(Error::custom(format!(
                 "`{0}` needs a value: write `{{ {0} = ... }}`",
                 self.name
             ))),
@@ -290,23 +293,23 @@ impl Choice<'_> {
 }
 
 impl<'de> VariantAccess<'de> for Choice<'_> {
-    type Error = Mistake;
+    type Error = Error;
 
-    fn unit_variant(self) -> Result<(), Mistake> {
+    fn unit_variant(self) -> Result<(), Error> {
         match self.content {
             None => Ok(()),
-            Some(_) => Err(Mistake::custom(format!(
+            Some(_) => Err(Error::custom(format!(
                 "`{0}` takes no value: write `\"{0}\"`",
                 self.name
             ))),
         }
     }
 
-    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Mistake> {
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Error> {
         self.content(|from| seed.deserialize(from))
     }
 
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Mistake> {
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Error> {
         self.content(|from| from.deserialize_any(visitor))
     }
 
@@ -314,7 +317,7 @@ impl<'de> VariantAccess<'de> for Choice<'_> {
         self,
         keys: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Mistake> {
+    ) -> Result<V::Value, Error> {
         self.content(|from| from.deserialize_struct("", keys, visitor))
     }
 }
