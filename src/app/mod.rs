@@ -13,6 +13,7 @@ use crate::admin;
 use crate::config::Loaded;
 use crate::fetch;
 use crate::listener::Listener;
+use crate::policy;
 use crate::process::{self, descriptors, load, load::Load, pages::Program};
 use crate::proxy::Proxy;
 use crate::telemetry::{Telemetry, flood};
@@ -56,7 +57,8 @@ pub fn run(
 ) -> io::Result<End> {
     let program = Program::loaded();
     process::fix_worker_count(loaded.config.process.workers());
-    let telemetry = Arc::new(Telemetry::start(&loaded.config.log).map_err(io::Error::other)?);
+    let telemetry = Telemetry::start(&loaded.config.log, policy::Config::METRICS);
+    let telemetry = Arc::new(telemetry.map_err(io::Error::other)?);
     descriptors::raise();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

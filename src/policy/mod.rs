@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use tower::ServiceBuilder;
 
+use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
 use crate::value::{Limit, Toggle};
 

@@ -2,6 +2,7 @@
 
 use crate::tls::inventory::Inventory;
 use crate::value::Toggle;
+use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
 use crate::value::template::HeaderTemplate;
 
@@ -9,6 +10,9 @@ use super::Config;
 
 /// The block of a policy, as it stands under its key in `[routes.NAME]` and in `[defaults]`.
 pub trait Block {
+    /// What it counts.
+    const METRICS: &[Metric] = &[];
+
     /// Fills in what holds where the block says nothing.
     fn with_defaults(&mut self) {}
 
@@ -26,6 +30,8 @@ pub trait Block {
 }
 
 impl<T: Block> Block for Toggle<T> {
+    const METRICS: &[Metric] = T::METRICS;
+
     fn with_defaults(&mut self) {
         if let Toggle::On(block) = self {
             block.with_defaults();
@@ -84,6 +90,9 @@ macro_rules! blocks {
         }
 
         impl Config {
+            /// What the policies count.
+            pub const METRICS: &[&[Metric]] = &[$(<$block as Block>::METRICS),*];
+
             /// These policies, and the defaults for what is not set here. `false` counts as set.
             pub fn or(self, defaults: &Config) -> Config {
                 Config { $($key: self.$key.or_else(|| defaults.$key.clone()),)* }

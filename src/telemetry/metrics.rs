@@ -1,7 +1,8 @@
 //! The recorder behind the `metrics` facade, and the text that Prometheus scrapes.
 //!
-//! A name stands as a constant at the top of the file that counts it. The table here gives each its help text;
-//! a metric that is missing here is served without help, which `promtool check metrics` reports.
+//! Whoever counts says what the metric is called and what it tells. A room whose metrics are not handed to
+//! [`Metrics::install`] is in the table here; one that is nowhere is served without help, which `promtool check metrics`
+//! reports.
 
 use std::time::Instant;
 
@@ -21,15 +22,15 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Makes every handle of the `metrics` facade count here.
+    /// Makes every handle of the `metrics` facade count here. `described` are those of other rooms.
     ///
     /// # Errors
     /// When the process has a recorder already.
-    pub fn install() -> Result<Self, metrics::SetRecorderError<Registry>> {
+    pub fn install(described: &[&[Metric]]) -> Result<Self, metrics::SetRecorderError<Registry>> {
         let registry = Registry::default();
         let metrics = Metrics::reading(&registry);
         metrics::set_global_recorder(registry)?;
-        describe();
+        describe(described);
         Ok(metrics)
     }
 
@@ -53,8 +54,8 @@ impl Metrics {
     }
 }
 
-fn describe() {
-    for Metric { kind, name, help } in DESCRIPTIONS {
+fn describe(others: &[&[Metric]]) {
+    for Metric { kind, name, help } in others.iter().copied().flatten().chain(DESCRIPTIONS) {
         match kind {
             Kind::Counter => describe_counter!(*name, *help),
             Kind::Gauge => describe_gauge!(*name, *help),
@@ -98,22 +99,6 @@ const DESCRIPTIONS: &[Metric] = &[
          in_body: a page's call, whose status stands in the body.",
     ),
     Metric::counter(
-        "outrigger_rate_limited_total",
-        "Requests over a rate limit, also those that only a shadow limit would have refused.",
-    ),
-    Metric::gauge(
-        "outrigger_circuit_breaker_state",
-        "0 closed, 1 half-open, 2 open.",
-    ),
-    Metric::counter(
-        "outrigger_circuit_breaker_transitions_total",
-        "Changes of a circuit breaker's state, by the new one.",
-    ),
-    Metric::gauge(
-        "outrigger_concurrency_limit",
-        "Requests that a route lets in at once.",
-    ),
-    Metric::counter(
         "outrigger_upstream_requests_total",
         "Attempts to get an answer from an upstream, by how each ended. One that found no place in the pool is none.",
     ),
@@ -145,34 +130,6 @@ const DESCRIPTIONS: &[Metric] = &[
     Metric::counter(
         "outrigger_upstream_panics_total",
         "Requests sent to an endpoint that was out, because none was in.",
-    ),
-    Metric::counter(
-        "outrigger_retries_total",
-        "Requests sent again, by what made it necessary.",
-    ),
-    Metric::counter(
-        "outrigger_credential_refreshes_total",
-        "Fetches of an OAuth2 token, by how they ended.",
-    ),
-    Metric::gauge(
-        "outrigger_credential_expiry_timestamp_seconds",
-        "When the OAuth2 token of a route expires, in seconds since 1970.",
-    ),
-    Metric::counter(
-        "outrigger_retry_budget_exhausted_total",
-        "Requests not sent again because their route could not afford it.",
-    ),
-    Metric::counter(
-        "outrigger_key_refreshes_total",
-        "Fetches of the keys that tokens are verified with, by how they ended.",
-    ),
-    Metric::gauge(
-        "outrigger_key_last_refresh_timestamp_seconds",
-        "When the keys that a route verifies tokens with were fetched last, in seconds since 1970.",
-    ),
-    Metric::counter(
-        "outrigger_transform_failures_total",
-        "Bodies that were refused, or could not be changed.",
     ),
     Metric::counter(
         "outrigger_config_reloads_total",
@@ -214,13 +171,14 @@ pub(crate) mod tests {
     use std::process::{Command, Stdio};
 
     use super::*;
+    use crate::policy;
 
     /// What `count` counts, as Prometheus would read it.
     pub(crate) fn rendered(count: impl FnOnce()) -> String {
         let registry = Registry::default();
         let metrics = Metrics::reading(&registry);
         metrics::with_local_recorder(&registry, || {
-            describe();
+            describe(policy::Config::METRICS);
             count();
         });
         metrics.render()
@@ -248,7 +206,8 @@ pub(crate) mod tests {
     #[test]
     fn promtool_finds_no_fault() {
         let text = rendered(|| {
-            for Metric { kind, name, .. } in DESCRIPTIONS {
+            let policies = policy::Config::METRICS.iter().copied().flatten();
+            for Metric { kind, name, .. } in policies.chain(DESCRIPTIONS) {
                 match kind {
                     Kind::Counter => metrics::counter!(*name, "route" => "pay").increment(1),
                     Kind::Gauge => metrics::gauge!(*name, "route" => "pay").set(1),

@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use self::log::Log;
 use self::metrics::Metrics;
+use crate::value::exposition::Metric;
 
 /// Metrics and logs of the running process. Dropping it writes out the log lines that still wait.
 pub struct Telemetry {
@@ -23,13 +24,16 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// Installs recorder and log for the whole process, once.
+    /// Installs recorder and log for the whole process, once. `described` are the metrics of other rooms.
     ///
     /// # Errors
     /// When one is installed already, or stdout or stderr cannot be written to.
-    pub fn start(config: &log::Config) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+    pub fn start(
+        config: &log::Config,
+        described: &[&[Metric]],
+    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         Ok(Telemetry {
-            metrics: Metrics::install()?,
+            metrics: Metrics::install(described)?,
             log: Log::start(config)?,
         })
     }

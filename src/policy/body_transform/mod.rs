@@ -25,6 +25,7 @@ use crate::http::body::Body;
 use crate::http::error::Error;
 use crate::http::headers::Headers;
 use crate::http::message::{Request, Response};
+use crate::value::exposition::Metric;
 
 pub(super) mod blocking;
 mod collect;
@@ -44,8 +45,10 @@ pub mod step;
 mod tests;
 mod work;
 
-/// Counter: bodies that were refused, or could not be changed.
-const FAILURES: &str = "outrigger_transform_failures_total";
+pub(super) const FAILURES: Metric = Metric::counter(
+    "outrigger_transform_failures_total",
+    "Bodies that were refused, or could not be changed.",
+);
 
 /// Bytes that a body which is read whole may have unless the config says otherwise: 1 MiB.
 const MAX_BODY: usize = 1 << 20;
@@ -114,7 +117,7 @@ impl Side {
             direction,
             work: work.into(),
             failures: counter!(
-                FAILURES,
+                FAILURES.name,
                 "route" => build.route.to_string(),
                 "direction" => direction.label(),
             ),

@@ -17,6 +17,7 @@ use crate::http::grpc::Dialect;
 use crate::http::message::Request;
 use crate::net::timer;
 use crate::policy::{self, on};
+use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
 use crate::value::{self, Toggle};
 
@@ -39,10 +40,14 @@ mod sync {
 /// The breaker is open.
 pub const CIRCUIT_OPEN: Reason = Reason::new("circuit_open", 503);
 
-/// Gauge: 0 closed, 1 half-open, 2 open.
-const STATE: &str = "outrigger_circuit_breaker_state";
-/// Counter: changes of state, by the new one.
-const TRANSITIONS: &str = "outrigger_circuit_breaker_transitions_total";
+const STATE: Metric = Metric::gauge(
+    "outrigger_circuit_breaker_state",
+    "0 closed, 1 half-open, 2 open.",
+);
+const TRANSITIONS: Metric = Metric::counter(
+    "outrigger_circuit_breaker_transitions_total",
+    "Changes of a circuit breaker's state, by the new one.",
+);
 
 /// `circuit_breaker = { consecutive_failures = 5, failure_ratio = 0.5, recovery_timeout = "30s" }`
 ///
@@ -95,6 +100,8 @@ impl Default for Config {
 }
 
 impl Block for Config {
+    const METRICS: &[Metric] = &[STATE, TRANSITIONS];
+
     fn check(&self, problems: &mut Problems) {
         if let Toggle::On(ratio) = self.failure_ratio
             && !(ratio > 0.0 && ratio <= 1.0)
@@ -332,10 +339,10 @@ struct Told {
 
 impl Told {
     fn new(route: &Arc<str>) -> Self {
-        let to = |state| counter!(TRANSITIONS, "route" => route.clone(), "to" => name(state));
+        let to = |state| counter!(TRANSITIONS.name, "route" => route.clone(), "to" => name(state));
         let told = Told {
             route: route.clone(),
-            state: gauge!(STATE, "route" => route.clone()),
+            state: gauge!(STATE.name, "route" => route.clone()),
             transitions: [State::Closed, State::HalfOpen, State::Open].map(to),
         };
         told.state.set(0);

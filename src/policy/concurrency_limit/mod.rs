@@ -15,6 +15,7 @@ use crate::http::body::{Body, End, Guard};
 use crate::http::error::{Error, OVERLOADED};
 use crate::http::message::{Request, Response};
 use crate::net::timer;
+use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
 
 mod gradient;
@@ -28,8 +29,10 @@ mod sync {
     pub use std::sync::atomic::{AtomicU32, Ordering};
 }
 
-/// Gauge: requests that a route lets in at once.
-const LIMIT: &str = "outrigger_concurrency_limit";
+const LIMIT: Metric = Metric::gauge(
+    "outrigger_concurrency_limit",
+    "Requests that a route lets in at once.",
+);
 
 const FLOOR: u32 = 10;
 const CEILING: u32 = 1_000;
@@ -52,6 +55,8 @@ pub struct Config {
 }
 
 impl Block for Config {
+    const METRICS: &[Metric] = &[LIMIT];
+
     fn check(&self, problems: &mut Problems) {
         let nothing = &[];
         match (self.max, self.min) {
@@ -103,7 +108,7 @@ impl ConcurrencyLimit {
             facts: build.keep::<Facts>(),
             bounds: config.bounds(),
             adaptive: config.adaptive,
-            gauge: gauge!(LIMIT, "route" => build.route.clone()),
+            gauge: gauge!(LIMIT.name, "route" => build.route.clone()),
         });
         build.show("concurrency_limit", limit.clone());
         ConcurrencyLimit(limit)

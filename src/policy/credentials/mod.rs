@@ -10,6 +10,7 @@ use super::table::{Block, Summary};
 use crate::fetch::Private;
 use crate::http::error::{Error, Reason};
 use crate::http::message::{Request, Response};
+use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
 use crate::value::template::FieldName;
 use crate::value::{Secret, unpadded};
@@ -54,6 +55,8 @@ pub struct Basic {
 }
 
 impl Block for Config {
+    const METRICS: &[Metric] = &[token::REFRESHES, token::EXPIRY];
+
     fn check(&self, problems: &mut Problems) {
         let Config {
             bearer,

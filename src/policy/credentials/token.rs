@@ -18,9 +18,16 @@ use crate::http::semantics::expect;
 use crate::policy::fresh::{Fresh, Held, Obtain, Obtained, Unavailable};
 use crate::policy::replay::Replay;
 use crate::policy::stack::{Build, Handler, Shown};
+use crate::value::exposition::Metric;
 
-const REFRESHES: &str = "outrigger_credential_refreshes_total";
-const EXPIRY: &str = "outrigger_credential_expiry_timestamp_seconds";
+pub(super) const REFRESHES: Metric = Metric::counter(
+    "outrigger_credential_refreshes_total",
+    "Fetches of an OAuth2 token, by how they ended.",
+);
+pub(super) const EXPIRY: Metric = Metric::gauge(
+    "outrigger_credential_expiry_timestamp_seconds",
+    "When the OAuth2 token of a route expires, in seconds since 1970.",
+);
 
 /// The longest that a request waits for a token.
 const WAIT: Duration = Duration::from_secs(5);
@@ -150,12 +157,12 @@ impl Token {
 
 fn obtain(settings: Config, fetch: Arc<dyn Fetch>, route: &Arc<str>) -> Obtain<Token> {
     let settings = Arc::new(settings);
-    let counted = |result| counter!(REFRESHES, "route" => route.clone(), "result" => result);
+    let counted = |result| counter!(REFRESHES.name, "route" => route.clone(), "result" => result);
     let told = Arc::new(Told {
         route: route.clone(),
         refreshed: counted("refreshed"),
         failed: counted("failed"),
-        expiry: gauge!(EXPIRY, "route" => route.clone()),
+        expiry: gauge!(EXPIRY.name, "route" => route.clone()),
     });
     Box::new(move || {
         let (settings, fetch, told) = (settings.clone(), fetch.clone(), told.clone());

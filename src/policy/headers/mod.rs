@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use http::header;
 use serde::{Deserialize, Serialize};
 
+use super::body_transform;
 use super::body_transform::on_status::{self, OnStatus};
 use super::body_transform::step::{self, Step};
 use super::stack::{Filter, Outcome};
@@ -13,6 +14,7 @@ use super::validate;
 use crate::http::error::Error;
 use crate::http::message::Request;
 use crate::value::ByteSize;
+use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
 use crate::value::template::{self, FieldName, HeaderTemplate};
 
@@ -79,6 +81,8 @@ pub struct ResponseConfig {
 }
 
 impl Block for RequestConfig {
+    const METRICS: &[Metric] = &[body_transform::FAILURES];
+
     fn check(&self, problems: &mut Problems) {
         step::check(&self.body, problems);
         let changes = self.changes();

@@ -12,6 +12,7 @@ use super::table::{Block, Summary};
 use crate::http::error::{Error, Reason};
 use crate::http::message::{Claims, Request, Response};
 use crate::value::Duration;
+use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
 use crate::value::template::FieldName;
 
@@ -69,6 +70,8 @@ fn a_minute() -> Duration {
 }
 
 impl Block for Config {
+    const METRICS: &[Metric] = &[source::REFRESHES, source::LAST];
+
     fn check(&self, problems: &mut Problems) {
         if self.issuer.is_empty() {
             problems.error(&["issuer"], "a token without an issuer is nobody's word");

@@ -15,10 +15,17 @@ use crate::policy::fresh::{Fresh, Obtain, Obtained, Unavailable};
 use crate::policy::stack::{Build, Shown};
 use crate::tls::outbound::Client;
 use crate::value::FilePath;
+use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
 
-const REFRESHES: &str = "outrigger_key_refreshes_total";
-const LAST: &str = "outrigger_key_last_refresh_timestamp_seconds";
+pub(super) const REFRESHES: Metric = Metric::counter(
+    "outrigger_key_refreshes_total",
+    "Fetches of the keys that tokens are verified with, by how they ended.",
+);
+pub(super) const LAST: Metric = Metric::gauge(
+    "outrigger_key_last_refresh_timestamp_seconds",
+    "When the keys that a route verifies tokens with were fetched last, in seconds since 1970.",
+);
 
 /// The longest set of keys, in bytes.
 const LONGEST: usize = 1 << 20;
@@ -280,12 +287,13 @@ struct Told {
 
 impl Told {
     fn new(route: &Arc<str>) -> Self {
-        let counted = |result| counter!(REFRESHES, "route" => route.clone(), "result" => result);
+        let counted =
+            |result| counter!(REFRESHES.name, "route" => route.clone(), "result" => result);
         Told {
             route: route.clone(),
             refreshed: counted("refreshed"),
             failed: counted("failed"),
-            last: gauge!(LAST, "route" => route.clone()),
+            last: gauge!(LAST.name, "route" => route.clone()),
             fetched: Mutex::new(None),
         }
     }

@@ -19,6 +19,7 @@ use crate::http::headers::Headers;
 use crate::http::message::Request;
 use crate::net::timer;
 use crate::policy;
+use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
 use crate::value::{self, OneOrMany};
 
@@ -42,9 +43,11 @@ mod sync {
 /// More requests came than a limit grants.
 pub const RATE_LIMITED: Reason = Reason::new("rate_limited", 429);
 
-/// Counter: requests over a limit, also those that only a shadow limit would have refused. Those that were refused
-/// are in `outrigger_refused_total` with the reason `rate_limited`.
-const LIMITED: &str = "outrigger_rate_limited_total";
+/// Those that were refused are in `outrigger_refused_total` with the reason `rate_limited`.
+const LIMITED: Metric = Metric::counter(
+    "outrigger_rate_limited_total",
+    "Requests over a rate limit, also those that only a shadow limit would have refused.",
+);
 
 /// Limits that one route may have.
 const MOST_LIMITS: usize = 8;
@@ -96,6 +99,8 @@ fn long_enough<'de, D: Deserializer<'de>>(deserializer: D) -> Result<value::Dura
 }
 
 impl Block for Config {
+    const METRICS: &[Metric] = &[LIMITED];
+
     fn check(&self, problems: &mut Problems) {
         match self.0.len() {
             0 => problems
@@ -160,7 +165,7 @@ impl RateLimit {
         build.show("rate_limit", limits.clone());
         RateLimit {
             tells: config.0.iter().any(|limit| limit.headers),
-            limited: counter!(LIMITED, "route" => build.route.clone()),
+            limited: counter!(LIMITED.name, "route" => build.route.clone()),
             limits,
         }
     }

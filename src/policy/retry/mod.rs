@@ -19,6 +19,7 @@ use super::timeout;
 use crate::http::body::Body;
 use crate::http::message::{Request, Response};
 use crate::policy;
+use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
 use crate::value::{ByteSize, Duration, Limit};
 
@@ -34,8 +35,14 @@ pub use hedge::HedgeAfter;
 use hedge::Latencies;
 pub use method::MethodName;
 
-const RETRIES: &str = "outrigger_retries_total";
-const EXHAUSTED: &str = "outrigger_retry_budget_exhausted_total";
+const RETRIES: Metric = Metric::counter(
+    "outrigger_retries_total",
+    "Requests sent again, by what made it necessary.",
+);
+const EXHAUSTED: Metric = Metric::counter(
+    "outrigger_retry_budget_exhausted_total",
+    "Requests not sent again because their route could not afford it.",
+);
 
 /// The longest wait that an upstream may ask for by `Retry-After` where no limit on the request says more.
 const LONGEST_WAIT: Length = Length::from_secs(30);
@@ -94,6 +101,8 @@ impl Default for Config {
 }
 
 impl Block for Config {
+    const METRICS: &[Metric] = &[RETRIES, EXHAUSTED];
+
     fn check(&self, problems: &mut Problems) {
         if !(1..=10).contains(&self.attempts) {
             problems
@@ -197,7 +206,7 @@ impl Retry {
     pub(super) fn new(config: &Config, build: &mut Build<'_>) -> Self {
         let route = build.route.to_string();
         let retries =
-            |reason: String| counter!(RETRIES, "route" => route.clone(), "reason" => reason);
+            |reason: String| counter!(RETRIES.name, "route" => route.clone(), "reason" => reason);
         let facts: Arc<Facts> = build.keep();
         build.show("retry", facts.clone());
         Retry {
@@ -207,7 +216,7 @@ impl Retry {
                 .map(|class| (*class, retries(class.to_string())))
                 .collect(),
             hedges: retries("hedge".to_owned()),
-            exhausted: counter!(EXHAUSTED, "route" => route.clone()),
+            exhausted: counter!(EXHAUSTED.name, "route" => route.clone()),
             cuts: config.per_try_timeout.is_some() || config.hedge_after.is_some(),
             config: config.clone(),
             facts,
