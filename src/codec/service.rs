@@ -23,5 +23,5 @@ pub trait Service {
 
     /// The caller's connection has switched protocols, as `upgraded` has on the side of the upstream. Completes at
     /// the end of the tunnel between them. `early` are bytes that the caller sent behind its request.
-    fn tunnel(&self, caller: Io, early: Bytes, upgraded: Upgraded) -> impl Future<Output = ()>;
+    fn tunnel(&self, caller: &Io, early: Bytes, upgraded: Upgraded) -> impl Future<Output = ()>;
 }

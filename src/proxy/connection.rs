@@ -155,7 +155,7 @@ impl Service for Requests<'_> {
         self.proxy.refuse_silently(error, self.peer, self.config);
     }
 
-    fn tunnel(&self, caller: Io, early: Bytes, upgraded: Upgraded) -> impl Future<Output = ()> {
+    fn tunnel(&self, caller: &Io, early: Bytes, upgraded: Upgraded) -> impl Future<Output = ()> {
         upgrade::serve(caller, early, upgraded)
     }
 }

@@ -3,60 +3,43 @@
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::time::Instant;
 
-use crate::http::message::{Tunnelled, Upgraded};
+use crate::http::message::Upgraded;
 use crate::net::buffer;
 use crate::net::io::Io;
 use crate::net::timer::Deadline;
 
-/// One end of a tunnel, and what arrived there before it was one.
-struct Side {
-    io: Io,
-    early: Bytes,
-}
-
 /// Connects a caller with the upstream that has switched protocols for it, to the end of both. `early` are bytes that
 /// the caller sent behind its request.
-pub async fn serve(caller: Io, early: Bytes, upgraded: Upgraded) {
-    let caller = Side { io: caller, early };
-    let upstream = Side {
-        io: upgraded.io,
-        early: upgraded.early,
-    };
-    if let Err(error) = tunnel(caller, upstream, upgraded.idle_limit, &upgraded.passed).await {
+pub async fn serve(caller: &Io, early: Bytes, upgraded: Upgraded) {
+    if let Err(error) = tunnel(caller, early, upgraded).await {
         tracing::debug!(%error, "an upgraded connection broke");
     }
 }
 
-/// Copies bytes both ways until both directions have ended, or nothing has passed for `idle_limit`.
+/// Copies bytes both ways until both directions have ended, or nothing has passed for the tunnel's `idle_limit`.
 ///
 /// The end of one direction is passed on as such and leaves the other open. No buffer is held while nothing passes.
-/// What passes is counted in `passed`.
-async fn tunnel(
-    caller: Side,
-    upstream: Side,
-    idle_limit: Option<Duration>,
-    passed: &Tunnelled,
-) -> io::Result<()> {
-    let mut there = Direction::new(caller.early);
-    let mut back = Direction::new(upstream.early);
-    let (caller, upstream) = (caller.io, upstream.io);
+/// What passes is counted.
+async fn tunnel(caller: &Io, early: Bytes, upgraded: Upgraded) -> io::Result<()> {
+    let (upstream, passed) = (&upgraded.io, &upgraded.passed);
+    let mut there = Direction::new(early);
+    let mut back = Direction::new(upgraded.early);
     let mut idle = Deadline::new();
     poll_fn(|cx| {
-        let moved_there = there.poll_copy(&caller, &upstream, cx);
+        let moved_there = there.poll_copy(caller, upstream, cx);
         passed.count_from_caller(std::mem::take(&mut there.passed));
         let moved_there = moved_there?;
-        let moved_back = back.poll_copy(&upstream, &caller, cx);
+        let moved_back = back.poll_copy(upstream, caller, cx);
         passed.count_to_caller(std::mem::take(&mut back.passed));
         let moved_back = moved_back?;
         if there.ended && back.ended {
             return Poll::Ready(Ok(()));
         }
-        if let Some(limit) = idle_limit {
+        if let Some(limit) = upgraded.idle_limit {
             if moved_there || moved_back || !idle.is_set() {
                 idle.set(Instant::now() + limit);
             }

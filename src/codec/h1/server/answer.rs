@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -10,8 +9,8 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use http_body::{Body as _, Frame, SizeHint};
 
-use super::Connection;
 use super::shared::gone;
+use super::{Connection, Next};
 use crate::codec::h1::framing::Framing;
 use crate::codec::h1::head;
 use crate::codec::h1::outgoing::WrongLength;
@@ -27,16 +26,17 @@ use crate::net::timer;
 const WRITE_STALL: Duration = Duration::from_secs(300);
 
 impl Connection {
-    /// Writes an answer; afterwards [`Connection::next`] may be called if this says so, or else
-    /// [`Connection::close`] must be, at once: the end of the answer leaves with the end of the connection.
+    /// Writes an answer. If the connection ends with it, that is left to [`Connection::next`], with which the last bytes
+    /// of the answer leave.
     ///
     /// # Errors
-    /// The caller is gone, or the answer's body failed before its end; the connection must be dropped.
+    /// The caller is gone, or the answer's body failed before its end; nothing follows on the connection.
     pub async fn respond(
         &mut self,
         response: impl Into<Box<Response>>,
         keep_alive: bool,
-    ) -> Result<bool, Error> {
+    ) -> Result<(), Error> {
+        self.next = Next::Nothing;
         let mut response = response.into();
         let mut keep_alive = keep_alive && self.exchange.keep_alive;
         if keep_alive && !self.shared.state().reader.body_done() {
@@ -61,35 +61,32 @@ impl Connection {
         // What is left was not to be sent, as after HEAD.
         let body = std::mem::replace(&mut response.body, Body::empty());
         drop(body.withheld());
-        Ok(self.exchange.keep_alive
-            && (self.shared.state().reader.body_done() || Box::pin(self.discard_body()).await))
+        let goes_on = self.exchange.keep_alive
+            && (self.shared.state().reader.body_done() || Box::pin(self.discard_body()).await);
+        self.next = if goes_on { Next::Request } else { Next::End };
+        Ok(())
     }
 
-    /// Writes the head that ends HTTP on this connection, a 101 or the answer to CONNECT, and hands out the
-    /// socket, with bytes that the caller sent behind its request.
+    /// Writes the head that ends HTTP on this connection, a 101 or the answer to CONNECT, and lends the socket, with
+    /// bytes that the caller sent behind its request.
     ///
     /// # Errors
-    /// The caller is gone; or the request's body, or its way for interim answers, is still in use: then nothing
-    /// is written.
+    /// The caller is gone; or the request's body was not read to its end: then nothing is written.
     pub async fn switch(
-        mut self,
+        &mut self,
         status: StatusCode,
         headers: &Headers,
         protocol: Option<&HeaderValue>,
-    ) -> Result<(Io, Bytes), Error> {
-        // What is left of a body must not pass for bytes of the next protocol.
-        if Arc::strong_count(&self.shared) > 1 || !self.shared.state().reader.body_done() {
-            return Err(in_use());
-        }
+    ) -> Result<(&Io, Bytes), Error> {
+        self.next = Next::Nothing;
+        let early = self.shared.state().end_reading().ok_or_else(in_use)?;
         self.put_head(status, headers, Content::Tunnel(protocol), true);
         poll_fn(|cx| match self.out.poll_flush(&self.shared.io, cx) {
             Poll::Ready(flushed) => Poll::Ready(flushed.map_err(gone)),
             Poll::Pending => self.poll_write_stall(cx),
         })
         .await?;
-        let shared = Arc::into_inner(self.shared).ok_or_else(in_use)?;
-        let (io, early) = shared.into_parts();
-        Ok((io, early.freeze()))
+        Ok((&self.shared.io, early))
     }
 
     fn put_head(

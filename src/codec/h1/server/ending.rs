@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http_body::Body as _;
 
-use super::Connection;
+use super::{Connection, Next};
 use crate::codec::h1::reader::Piece;
 use crate::http::message::Response;
 use crate::net::timer;
@@ -22,24 +22,33 @@ const DISCARDED: u64 = 64 << 10;
 const DISCARDED_BY_PROMISE: u64 = LINGER_BYTES as u64;
 
 impl Connection {
+    /// Ends the connection, unless it has ended.
+    pub(super) async fn end(&mut self) {
+        if std::mem::replace(&mut self.next, Next::Nothing) == Next::End {
+            self.close().await;
+        }
+    }
+
     /// Ends the connection so that the last answer arrives: closing while the caller still sends would make the
     /// kernel reset the connection, and the caller might lose the answer (RFC 9112, section 9.6).
-    pub async fn close(self) {
+    async fn close(&mut self) {
         self.shared.state().disown_body();
         if !self.is_settled() {
             if self.shared.io.shutdown_write().is_ok() {
                 Box::pin(self.linger()).await;
             }
-        } else if Arc::strong_count(&self.shared) > 1 {
+            return;
+        }
+        match Arc::get_mut(&mut self.shared) {
+            // It ends when it is dropped.
+            Some(shared) => shared.io.say_goodbye(),
             // Whoever still holds a body that was read to its end must not hold up the end of the stream.
-            let _ = self.shared.io.shutdown_write();
-        } else {
-            self.shared.io.say_goodbye();
+            None => drop(self.shared.io.shutdown_write()),
         }
     }
 
     /// Reads what nobody wants, for a while.
-    async fn linger(mut self) {
+    async fn linger(&mut self) {
         let mut left = LINGER_BYTES;
         self.deadline.set(timer::now() + LINGER_TIME);
         poll_fn(|cx| {
@@ -58,11 +67,6 @@ impl Connection {
             }
         })
         .await;
-    }
-
-    /// Ends a connection on which nothing is under way.
-    pub fn leave(self) {
-        self.shared.io.say_goodbye();
     }
 
     /// Whether everything that the caller has sent was taken, as far as it has arrived.

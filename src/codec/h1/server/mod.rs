@@ -41,8 +41,20 @@ pub(in crate::codec::h1) struct Connection {
     /// Bytes of the answer that were written when the caller last took some.
     stalled_at: u64,
     exchange: Exchange,
+    next: Next,
     /// The last head was refused, so nobody knows what the caller goes on to send.
     refused: bool,
+}
+
+/// What comes next on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// A request, or the end by either side.
+    Request,
+    /// The end, so that the last answer arrives.
+    End,
+    /// Nothing: it has ended, or changed its protocol, or broken, or an answer is being written.
+    Nothing,
 }
 
 /// What the request under way says about its answer.
@@ -82,11 +94,13 @@ impl Connection {
             deadline: Deadline::new(),
             stalled_at: 0,
             exchange: Exchange::default(),
+            next: Next::Request,
             refused: false,
         }
     }
 
-    /// What `receive` makes of the next request; `None` when the connection has ended, by either side.
+    /// What `receive` makes of the next request; `None` when the connection has ended, by either side. Behind its last
+    /// answer it is ended here.
     ///
     /// `draining` is asked whenever this task is woken. A head is large: `receive` puts it where it is to stay, where
     /// returning it would copy it at every step.
@@ -99,10 +113,27 @@ impl Connection {
         draining: impl Fn() -> bool,
         receive: impl Fn(RequestHead, Body) -> T,
     ) -> Result<Option<T>, Error> {
+        if !self.goes_on() {
+            self.end().await;
+            return Ok(None);
+        }
         self.exchange = Exchange::default();
         let mut progress = HeadProgress::default();
         let received = poll_fn(|cx| self.poll_head(cx, &mut progress, &draining, &receive)).await;
-        received.map_err(|error| self.refused_head(error))
+        match received {
+            Ok(Some(received)) => Ok(Some(received)),
+            Ok(None) => {
+                self.next = Next::Nothing;
+                self.shared.io.say_goodbye();
+                Ok(None)
+            }
+            Err(error) => Err(self.refused_head(error)),
+        }
+    }
+
+    /// Whether another request may come.
+    pub(in crate::codec::h1) fn goes_on(&self) -> bool {
+        self.next == Next::Request
     }
 
     /// What can be told of a request whose head was not taken.
@@ -112,6 +143,7 @@ impl Connection {
 
     fn refused_head(&mut self, error: Error) -> Error {
         self.refused = true;
+        self.next = Next::End;
         let outline = self.outline();
         // Whatever is wrong with a HEAD, its caller waits for an answer without a body.
         self.exchange.is_head = outline.method == Some(Method::HEAD);

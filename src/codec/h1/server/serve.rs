@@ -40,41 +40,30 @@ pub async fn serve(
         })
     };
     loop {
-        let mut request = match connection.next(&draining, receive).await {
-            Ok(Some(request)) => request,
-            Ok(None) => {
-                connection.leave();
-                return Ok(());
+        let response = match connection.next(&draining, receive).await {
+            Ok(None) => return Ok(()),
+            Ok(Some(mut request)) => {
+                // An HTTP/1.0 caller cannot read interim answers (RFC 9110, section 15.2).
+                if request.version == Version::HTTP_11 {
+                    request.context.interim = Some(connection.interim());
+                }
+                let answering = pin!(service.answer(request));
+                let Some(mut response) = connection.attend(answering).await else {
+                    return Ok(());
+                };
+                if response.refused == Some(CALLER_GONE) {
+                    return Ok(());
+                }
+                if let Some(upgraded) = response.upgrade.take() {
+                    Box::pin(switch(connection, response, *upgraded, &service)).await;
+                    return Ok(());
+                }
+                response
             }
-            Err(error) => {
-                Box::pin(end_with(connection, service.refuse(error))).await;
-                return Ok(());
-            }
+            Err(error) => service.refuse(error),
         };
-        // An HTTP/1.0 caller cannot read interim answers (RFC 9110, section 15.2).
-        if request.version == Version::HTTP_11 {
-            request.context.interim = Some(connection.interim());
-        }
-        let answered = {
-            let answering = pin!(service.answer(request));
-            connection.attend(answering).await
-        };
-        let Some(mut response) = answered else {
-            return Ok(());
-        };
-        if response.refused == Some(CALLER_GONE) {
-            return Ok(());
-        }
-        if let Some(upgraded) = response.upgrade.take() {
-            Box::pin(switch(connection, *response, *upgraded, &service)).await;
-            return Ok(());
-        }
         match connection.respond(response, !draining()).await {
-            Ok(true) => {}
-            Ok(false) => {
-                connection.close().await;
-                return Ok(());
-            }
+            Ok(()) => {}
             Err(error) if matches!(error.reason(), CALLER_GONE | REQUEST_TIMEOUT) => {
                 return Ok(());
             }
@@ -85,24 +74,18 @@ pub async fn serve(
 
 /// Gives a connection one answer, whatever it asks, and ends it.
 pub async fn refuse(io: Io, early: BytesMut, settings: Settings, answer: Box<Response>) {
-    end_with(Connection::new(io, early, settings), answer).await;
-}
-
-async fn end_with(mut connection: Connection, answer: Box<Response>) {
-    if connection.respond(answer, false).await.is_ok() {
-        connection.close().await;
-    }
+    let mut connection = Connection::new(io, early, settings);
+    let _caller_gone = connection.respond(answer, false).await;
+    connection.end().await;
 }
 
 /// Writes the head of an answer that ends HTTP on this connection, and stays with the tunnel that follows.
 async fn switch(
-    connection: Connection,
-    mut response: Response,
+    mut connection: Connection,
+    mut response: Box<Response>,
     upgraded: Upgraded,
     service: &impl Service,
 ) {
-    // It is not sent again, and holds the connection's way for interim answers.
-    response.request = None;
     let protocol = upgraded.protocol.as_ref();
     let switched = connection
         .switch(response.status, &response.headers, protocol)
@@ -110,9 +93,11 @@ async fn switch(
     let Ok((io, early)) = switched else {
         return;
     };
+    // Of the answer only its body is needed any more: what rides in it, such as the count of requests in flight, lives
+    // to the end of the tunnel.
+    let _guards = std::mem::replace(&mut response.body, Body::empty());
+    drop(response);
     service.tunnel(io, early, upgraded).await;
-    // The answer's guards, such as the count of requests in flight, live to the end of the tunnel.
-    drop(response.body);
 }
 
 impl Connection {

@@ -75,14 +75,6 @@ impl Shared {
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    pub fn into_parts(self) -> (Io, BytesMut) {
-        let mut state = self
-            .state
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner);
-        (self.io, std::mem::take(&mut state.reader.buffer))
-    }
 }
 
 impl State {
@@ -106,6 +98,17 @@ impl State {
             Framing::None | Framing::UntilClose => Body::empty(),
             Framing::Length(_) | Framing::Chunked => Body::splicing(RequestBody::new(shared, self)),
         }
+    }
+
+    /// Nothing is read here any more, whoever still holds the request's body or its way of interim answers: what comes
+    /// belongs to another protocol, and is handed out as far as it is here. `None` if that would be the rest of a body.
+    pub fn end_reading(&mut self) -> Option<Bytes> {
+        if !self.reader.body_done() {
+            return None;
+        }
+        self.disown_body();
+        self.awaits_continue = false;
+        Some(std::mem::take(&mut self.reader.buffer).freeze())
     }
 
     /// The incoming side belongs to the connection alone from here on. Two readers would each get a part.

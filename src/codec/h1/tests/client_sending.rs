@@ -228,7 +228,7 @@ async fn a_caller_that_does_not_wait_is_not_kept_waiting() {
         outcome.unwrap().unwrap();
         assert!(came_back(&back));
         drop(put);
-        assert!(connection.respond(ok("done"), true).await.unwrap());
+        assert!(respond(&mut connection, ok("done"), true).await.unwrap());
         let answer = caller.read_now();
         assert!(answer.starts_with("HTTP/1.1 200"), "no 100: {answer}");
     }

@@ -124,6 +124,22 @@ async fn attended<T>(connection: &mut Connection, work: impl Future<Output = T>)
     connection.attend(std::pin::pin!(work)).await
 }
 
+/// Writes an answer; says whether another request may follow.
+async fn respond(
+    connection: &mut Connection,
+    response: impl Into<Box<Response>>,
+    keep_alive: bool,
+) -> Result<bool, Error> {
+    connection.respond(response, keep_alive).await?;
+    Ok(connection.goes_on())
+}
+
+/// Has the connection end behind its last answer.
+async fn close(mut connection: Connection) {
+    let next = connection.next(|| false, |_, _| ()).await;
+    assert!(matches!(next, Ok(None)));
+}
+
 fn ok(body: impl Into<Bytes>) -> Response {
     Response::new(http::StatusCode::OK, Body::full(body))
 }

@@ -19,7 +19,7 @@ async fn pipelined_requests_are_answered_in_order() {
         assert_eq!(head.target, path);
         assert_eq!(read_all(body).await.unwrap().0, sent);
         assert_eq!(
-            connection.respond(ok(path), true).await.unwrap(),
+            respond(&mut connection, ok(path), true).await.unwrap(),
             more,
             "{path}"
         );
@@ -42,7 +42,7 @@ async fn a_request_waits_while_the_one_before_it_is_answered() {
         answered.is_some(),
         "a pipelined request is no reason to stop"
     );
-    assert!(connection.respond(ok("one"), true).await.unwrap());
+    assert!(respond(&mut connection, ok("one"), true).await.unwrap());
     assert_eq!(next(&mut connection).await.0.target, "/2");
 }
 
@@ -85,7 +85,7 @@ async fn answers_without_a_body_keep_their_frame() {
         next(&mut connection).await;
         let mut response = Response::new(status, Body::empty());
         response.headers = length();
-        assert!(connection.respond(response, true).await.unwrap());
+        assert!(respond(&mut connection, response, true).await.unwrap());
         let answer = far.read_now();
         assert!(answer.ends_with("\r\n\r\n"), "{answer}");
         assert_eq!(
@@ -102,7 +102,7 @@ async fn answers_without_a_body_keep_their_frame() {
     let mut connection = connection(io);
     far.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     next(&mut connection).await;
-    connection.respond(ok(""), true).await.unwrap();
+    respond(&mut connection, ok(""), true).await.unwrap();
     assert!(far.read_now().contains("content-length: 0\r\n"));
 }
 
@@ -112,7 +112,7 @@ async fn a_head_request_hears_how_long_the_body_would_be() {
     let mut connection = connection(io);
     far.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     next(&mut connection).await;
-    assert!(connection.respond(ok("hello"), true).await.unwrap());
+    assert!(respond(&mut connection, ok("hello"), true).await.unwrap());
     assert_eq!(
         far.read_now(),
         "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"
@@ -136,7 +136,7 @@ async fn the_framing_of_an_answer_is_made_here() {
     ] {
         response.headers.append(&name, &value);
     }
-    assert!(connection.respond(response, true).await.unwrap());
+    assert!(respond(&mut connection, response, true).await.unwrap());
     assert_eq!(
         far.read_now(),
         "HTTP/1.1 200 OK\r\nx-kept: yes\r\ncontent-length: 4\r\n\r\nfour"
@@ -154,7 +154,7 @@ async fn an_old_caller_gets_an_old_answer() {
     connection
         .interim()
         .send(StatusCode::EARLY_HINTS, &Headers::new());
-    assert!(connection.respond(ok("one"), true).await.unwrap());
+    assert!(respond(&mut connection, ok("one"), true).await.unwrap());
     let answer = far.read_now();
     assert!(
         answer.starts_with("HTTP/1.1 200 OK\r\n"),
@@ -164,8 +164,8 @@ async fn an_old_caller_gets_an_old_answer() {
 
     next(&mut connection).await;
     let streamed = Response::new(StatusCode::OK, pieces(&["a", "b"]));
-    assert!(!connection.respond(streamed, true).await.unwrap());
-    connection.close().await;
+    assert!(!respond(&mut connection, streamed, true).await.unwrap());
+    close(connection).await;
     let answer = far.read_to_end().await;
     assert!(answer.contains("connection: close\r\n"), "{answer}");
     assert!(!answer.contains("chunked") && answer.ends_with("\r\n\r\nab"));
@@ -191,12 +191,12 @@ async fn interim_answers_go_out_at_once_and_never_behind_the_final_one() {
     };
     attended(&mut connection, sent).await.unwrap();
     interim.send(StatusCode::PROCESSING, &Headers::new());
-    let answered = connection.respond(ok("x"), true);
+    let answered = respond(&mut connection, ok("x"), true);
     assert!(answered.await.unwrap());
     interim.send(StatusCode::PROCESSING, &Headers::new());
     far.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     next(&mut connection).await;
-    assert!(connection.respond(ok("y"), true).await.unwrap());
+    assert!(respond(&mut connection, ok("y"), true).await.unwrap());
     let answers = far.read_now();
     assert!(answers.starts_with("HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200"));
     assert_eq!(answers.matches("HTTP/1.1 ").count(), 3, "{answers}");
@@ -215,8 +215,10 @@ async fn interim_answers_do_not_heap_up_for_one_who_reads_none() {
     for _ in 0..10_000 {
         interim.send(StatusCode::EARLY_HINTS, &hints);
     }
-    let (answered, answer) =
-        tokio::join!(connection.respond(ok("done"), true), far.read_until("done"));
+    let (answered, answer) = tokio::join!(
+        respond(&mut connection, ok("done"), true),
+        far.read_until("done")
+    );
     assert!(answered.unwrap());
     assert!(answer.len() < 64 << 10, "{} bytes", answer.len());
 }
@@ -250,25 +252,46 @@ async fn a_switch_hands_out_the_socket_and_what_came_early() {
     assert_eq!(far.read_until("raw").await, "raw");
 }
 
+const SWITCH: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n";
+
 #[tokio::test(start_paused = true)]
 async fn a_switch_that_cannot_be_writes_nothing() {
     let (io, mut far) = unix();
     let mut connection = connection(io);
-    far.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+    far.send(format!("{SWITCH}Content-Length: 4\r\n\r\n")).await;
+    let (head, unread) = next(&mut connection).await;
+    let headers = Headers::new();
+    let protocol = head.upgrade.as_ref();
+    let switched = connection.switch(StatusCode::SWITCHING_PROTOCOLS, &headers, protocol);
+    assert!(switched.await.is_err());
+    assert!(!connection.goes_on());
+    drop(connection);
+    drop(unread);
+    assert_eq!(far.read_to_end().await, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_still_holds_a_request_has_no_part_in_what_it_switched_to() {
+    let (io, mut far) = unix();
+    let mut connection = connection(io);
+    far.send(format!("{SWITCH}Expect: 100-continue\r\n\r\n"))
         .await;
-    let (head, _) = next(&mut connection).await;
+    let (head, _body) = next(&mut connection).await;
     let held = connection.interim();
     let headers = Headers::new();
-    let switched = connection
-        .switch(
-            StatusCode::SWITCHING_PROTOCOLS,
-            &headers,
-            head.upgrade.as_ref(),
-        )
-        .await;
-    assert!(switched.is_err());
-    drop(held);
-    assert_eq!(far.read_to_end().await, "");
+    let protocol = head.upgrade.as_ref();
+    let switched = connection.switch(StatusCode::SWITCHING_PROTOCOLS, &headers, protocol);
+    let (io, early) = switched.await.unwrap();
+    assert_eq!(early, "");
+    far.read_head().await;
+    held.send(StatusCode::EARLY_HINTS, &headers);
+    far.send("raw").await;
+    poll_fn(|cx| held.poll_body_begun(cx)).await;
+    let mut read = BytesMut::with_capacity(10);
+    poll_fn(|cx| io.poll_read(cx, &mut read)).await.unwrap();
+    assert_eq!(read, "raw");
+    drop(connection);
+    assert_eq!(far.read_now(), "");
 }
 
 #[tokio::test(start_paused = true)]

@@ -29,7 +29,7 @@ async fn a_chunked_body_arrives_with_its_trailers() {
     let (data, trailers) = read.unwrap();
     assert_eq!(data, "abcde");
     assert_eq!(trailers.unwrap()["x-sum"], "5");
-    assert!(connection.respond(ok(""), true).await.unwrap());
+    assert!(respond(&mut connection, ok(""), true).await.unwrap());
 }
 
 #[tokio::test(start_paused = true)]
@@ -52,7 +52,7 @@ async fn trailers_go_to_callers_who_want_them() {
         send.send(data("a")).unwrap();
         send.send(Ok(http_body::Frame::trailers(trailers))).unwrap();
         let response = Response::new(StatusCode::OK, body);
-        assert!(connection.respond(response, true).await.unwrap());
+        assert!(respond(&mut connection, response, true).await.unwrap());
         let answer = far.read_now();
         let end = match wanted {
             true => "1\r\na\r\n0\r\nx-sum: 1\r\n\r\n",
@@ -71,7 +71,7 @@ async fn a_large_last_chunk_stands_before_the_end() {
     let large = "x".repeat(5000);
     let body = EndsWithItsPiece(Some(Bytes::from(large.clone())));
     let response = Response::new(StatusCode::OK, Body::stream(body));
-    assert!(connection.respond(response, true).await.unwrap());
+    assert!(respond(&mut connection, response, true).await.unwrap());
     let answer = far.read_now();
     let (_, body) = answer.split_once("\r\n\r\n").unwrap();
     assert_eq!(body, format!("1388\r\n{large}\r\n0\r\n\r\n"));
@@ -116,7 +116,7 @@ async fn what_a_body_has_ready_goes_out_at_once() {
         far.read_until("0\r\n\r\n").await;
     };
     let response = Response::new(StatusCode::OK, body);
-    let (answered, ()) = tokio::join!(connection.respond(response, true), events);
+    let (answered, ()) = tokio::join!(respond(&mut connection, response, true), events);
     assert!(answered.unwrap());
 }
 
@@ -136,7 +136,7 @@ async fn a_caller_is_told_to_continue_when_its_body_is_wanted() {
     let both = async { tokio::join!(read_all(body), feed).0 };
     let read = attended(&mut connection, both).await.unwrap();
     assert_eq!(read.unwrap().0, "abc");
-    assert!(connection.respond(ok(""), true).await.unwrap());
+    assert!(respond(&mut connection, ok(""), true).await.unwrap());
     assert!(far.read_now().starts_with("HTTP/1.1 200"));
 }
 
@@ -149,7 +149,7 @@ async fn a_body_that_did_not_wait_needs_no_continue() {
     let (_, body) = next(&mut connection).await;
     far.send("def").await;
     assert_eq!(read_all(body).await.unwrap().0, "abcdef");
-    assert!(connection.respond(ok(""), true).await.unwrap());
+    assert!(respond(&mut connection, ok(""), true).await.unwrap());
     assert!(far.read_now().starts_with("HTTP/1.1 200"));
 }
 
@@ -161,7 +161,7 @@ async fn a_refused_body_that_waits_closes_the_connection() {
         .await;
     let (_, body) = next(&mut connection).await;
     drop(body);
-    assert!(!connection.respond(ok("no"), true).await.unwrap());
+    assert!(!respond(&mut connection, ok("no"), true).await.unwrap());
     let answer = far.read_now();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(
@@ -183,7 +183,7 @@ async fn a_short_unwanted_body_does_not_cost_the_connection() {
         far.send("x".repeat(30_000) + "GET /2 HTTP/1.1\r\nHost: a\r\n\r\n")
             .await;
     };
-    let (answered, ()) = tokio::join!(connection.respond(ok("no"), true), rest);
+    let (answered, ()) = tokio::join!(respond(&mut connection, ok("no"), true), rest);
     assert!(answered.unwrap());
     assert_eq!(next(&mut connection).await.0.target, "/2");
 }
@@ -278,7 +278,7 @@ async fn a_body_still_read_elsewhere_ends_with_the_answer() {
         far.send("abcdefghijGET /2 HTTP/1.1\r\nHost: a\r\n\r\n")
             .await;
     };
-    let (answered, ()) = tokio::join!(connection.respond(ok("ok"), true), rest);
+    let (answered, ()) = tokio::join!(respond(&mut connection, ok("ok"), true), rest);
     assert!(answered.unwrap());
     assert_eq!(next(&mut connection).await.0.target, "/2");
     let start = tokio::time::Instant::now();

@@ -21,7 +21,7 @@ async fn answered(fields: &str, sent: &str, response: Response) -> (String, bool
         far.finish().await;
         head
     };
-    let (goes_on, head) = tokio::join!(connection.respond(response, true), rest);
+    let (goes_on, head) = tokio::join!(respond(&mut connection, response, true), rest);
     (head, goes_on.unwrap())
 }
 
@@ -93,7 +93,7 @@ async fn what_an_answer_that_streams_leaves_of_a_body_is_read_to_keep_the_promis
         }
         far.send(NEXT).await;
     };
-    let answer = connection.respond(streaming(StatusCode::OK), true);
+    let answer = respond(&mut connection, streaming(StatusCode::OK), true);
     let (goes_on, ()) = tokio::join!(answer, caller);
     assert!(goes_on.unwrap());
     assert_eq!(next(&mut connection).await.0.target, "/2");
@@ -117,7 +117,7 @@ async fn a_rest_that_does_not_come_or_does_not_end_is_not_read_for_ever() {
             while !stalls && far.0.write_all(chunk.as_bytes()).await.is_ok() {}
             far
         });
-        let goes_on = connection.respond(streaming(StatusCode::OK), true).await;
+        let goes_on = respond(&mut connection, streaming(StatusCode::OK), true).await;
         assert!(!goes_on.unwrap());
         let waited = start.elapsed();
         assert_eq!(waited.as_secs(), if stalls { 60 } else { 0 });

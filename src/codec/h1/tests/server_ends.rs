@@ -28,7 +28,7 @@ async fn a_caller_that_leaves_an_endless_answer_is_noticed() {
         drop(far);
     };
     let response = Response::new(StatusCode::OK, body);
-    let (answered, ()) = tokio::join!(connection.respond(response, true), leaves);
+    let (answered, ()) = tokio::join!(respond(&mut connection, response, true), leaves);
     assert_eq!(answered.unwrap_err().reason(), CALLER_GONE);
 }
 
@@ -63,7 +63,7 @@ async fn the_answer_to_a_body_that_cannot_be_read_says_that_it_is_the_last() {
         let (_, body) = next(&mut connection).await;
         let error = attended(&mut connection, read_all(body)).await.unwrap();
         assert_eq!(error.unwrap_err().reason(), reason);
-        assert!(!connection.respond(ok("refused"), true).await.unwrap());
+        assert!(!respond(&mut connection, ok("refused"), true).await.unwrap());
         assert!(far.read_head().await.contains("connection: close"));
     }
 }
@@ -88,8 +88,10 @@ async fn a_refused_head_request_is_answered_without_a_body() {
             .next(|| false, |head, body| (head, body))
             .await
             .unwrap_err();
-        connection.respond(ok("refused"), false).await.unwrap();
-        connection.close().await;
+        respond(&mut connection, ok("refused"), false)
+            .await
+            .unwrap();
+        close(connection).await;
         far.finish().await;
         let answer = far.read_to_end().await;
         assert!(answer.ends_with("\r\n\r\n"), "{answer}");
@@ -110,8 +112,12 @@ async fn an_early_answer_arrives_although_the_caller_goes_on_sending() {
         far.finish().await;
         far.read_to_end().await
     });
-    assert!(!connection.respond(ok("too much"), false).await.unwrap());
-    connection.close().await;
+    assert!(
+        !respond(&mut connection, ok("too much"), false)
+            .await
+            .unwrap()
+    );
+    close(connection).await;
     assert!(caller.await.unwrap().ends_with("too much"));
 }
 
@@ -128,12 +134,12 @@ async fn the_answer_to_a_refused_head_arrives_although_a_body_follows() {
         .await
         .unwrap_err();
     let response = Response::new(error.status(), Body::full("refused"));
-    assert!(!connection.respond(response, false).await.unwrap());
+    assert!(!respond(&mut connection, response, false).await.unwrap());
     let caller = async {
         far.finish().await;
         far.read_to_end().await
     };
-    let (answer, ()) = tokio::join!(caller, connection.close());
+    let (answer, ()) = tokio::join!(caller, close(connection));
     assert!(answer.starts_with("HTTP/1.1 400") && answer.ends_with("refused"));
     assert!(answer.contains("connection: close\r\n"), "{answer}");
 }
@@ -145,14 +151,14 @@ async fn bytes_that_nobody_has_read_yet_do_not_reset_the_last_answer() {
     let mut connection = connection(io);
     far.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     next(&mut connection).await;
-    assert!(!connection.respond(ok("last"), false).await.unwrap());
+    assert!(!respond(&mut connection, ok("last"), false).await.unwrap());
     // The event loop has not heard of it, and the caller does not know yet that this was the last.
     far.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     let caller = async {
         far.finish().await;
         far.read_to_end().await
     };
-    let (answer, ()) = tokio::join!(caller, connection.close());
+    let (answer, ()) = tokio::join!(caller, close(connection));
     assert!(answer.ends_with("last"));
 }
 
@@ -171,12 +177,12 @@ async fn more_than_a_last_request_does_not_reset_its_answer() {
         far.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
         // The event loop has a turn, as while an upstream is asked.
         tokio::time::sleep(Duration::from_millis(1)).await;
-        assert!(!connection.respond(ok("last"), true).await.unwrap());
+        assert!(!respond(&mut connection, ok("last"), true).await.unwrap());
         let caller = async {
             far.finish().await;
             far.read_to_end().await
         };
-        let (answer, ()) = tokio::join!(caller, connection.close());
+        let (answer, ()) = tokio::join!(caller, close(connection));
         assert!(answer.ends_with("last"), "{answer}");
     }
 }
@@ -190,9 +196,9 @@ async fn the_last_bytes_of_an_answer_leave_with_the_end_of_the_connection() {
         far.send(format!("GET / {last}\r\nHost: a\r\n{framing}\r\n"))
             .await;
         next(&mut connection).await;
-        assert!(!connection.respond(ok("whole"), true).await.unwrap());
+        assert!(!respond(&mut connection, ok("whole"), true).await.unwrap());
         assert_eq!(far.read_now(), "");
-        connection.close().await;
+        close(connection).await;
         let answer = far.read_now();
         assert!(answer.ends_with("whole"), "{answer}");
         assert_eq!(far.read_to_end().await, "");
@@ -210,8 +216,8 @@ async fn a_connection_ends_although_the_body_of_its_request_is_still_held() {
     while let Some(frame) = body.frame().await {
         frame.unwrap();
     }
-    assert!(!connection.respond(ok("whole"), true).await.unwrap());
-    connection.close().await;
+    assert!(!respond(&mut connection, ok("whole"), true).await.unwrap());
+    close(connection).await;
     let answer = tokio::time::timeout(Duration::from_secs(5), far.read_to_end()).await;
     assert!(answer.unwrap().ends_with("whole"));
     drop(body);
@@ -227,14 +233,14 @@ async fn an_answer_does_not_wait_for_a_body_that_nobody_wants() {
     let (_, body) = next(&mut connection).await;
     drop(body);
     let start = std::time::Instant::now();
-    connection.respond(ok("no"), false).await.unwrap();
+    respond(&mut connection, ok("no"), false).await.unwrap();
     let caller = async {
         far.read_until("no").await;
         let waited = start.elapsed();
         far.finish().await;
         waited
     };
-    let (waited, ()) = tokio::join!(caller, connection.close());
+    let (waited, ()) = tokio::join!(caller, close(connection));
     assert!(waited < Duration::from_millis(150), "{waited:?}");
 }
 
@@ -246,9 +252,9 @@ async fn lingering_ends() {
         .await;
     let (_, body) = next(&mut connection).await;
     drop(body);
-    connection.respond(ok("no"), false).await.unwrap();
+    respond(&mut connection, ok("no"), false).await.unwrap();
     let start = tokio::time::Instant::now();
-    connection.close().await;
+    close(connection).await;
     assert_eq!(start.elapsed().as_secs(), 2);
     assert!(far.read_to_end().await.ends_with("no"));
 }
@@ -264,7 +270,7 @@ async fn a_cut_answer_does_not_look_whole() {
     send.send(data("some")).unwrap();
     send.send(Err(broken())).unwrap();
     let response = Response::new(StatusCode::OK, body);
-    let error = chunked.respond(response, true).await.unwrap_err();
+    let error = respond(&mut chunked, response, true).await.unwrap_err();
     assert_eq!(error.reason(), UPSTREAM_RESET);
     drop(chunked);
     let answer = far.read_to_end().await;
@@ -282,7 +288,7 @@ async fn a_cut_answer_does_not_look_whole() {
         send.send(Err(broken())).unwrap();
     };
     let response = Response::new(StatusCode::OK, body);
-    let (answered, ()) = tokio::join!(until_close.respond(response, true), cut);
+    let (answered, ()) = tokio::join!(respond(&mut until_close, response, true), cut);
     assert!(answered.is_err());
     drop(until_close);
     let end = far.0.read_u8().await.unwrap_err();
@@ -300,7 +306,10 @@ async fn a_body_that_disagrees_with_its_length_does_not_shift_what_follows() {
         send.send(data(sent)).unwrap();
         drop(send);
         let response = Response::new(StatusCode::OK, Body::stream(Claims(5, body)));
-        assert!(connection.respond(response, true).await.is_err(), "{sent}");
+        assert!(
+            respond(&mut connection, response, true).await.is_err(),
+            "{sent}"
+        );
         drop(connection);
         let answer = far.read_to_end().await;
         let (_, body) = answer.split_once("\r\n\r\n").unwrap();

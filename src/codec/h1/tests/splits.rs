@@ -33,7 +33,7 @@ pub async fn read_requests(wire: &[u8], cuts: &[usize]) -> (Vec<Seen>, Ended) {
                 body: body.to_vec(),
                 trailers: map_fields(trailers.as_ref()),
             });
-            match connection.respond(ok("seen"), true).await {
+            match respond(&mut connection, ok("seen"), true).await {
                 Ok(true) => {}
                 Ok(false) => return Ended::Well,
                 Err(_) => return Ended::Cut,

@@ -44,5 +44,5 @@ impl<A: AsyncFn(Box<Request>) -> Response, R: Fn(Error)> codec::Service for Serv
         (self.refused)(error);
     }
 
-    async fn tunnel(&self, _: Io, _: Bytes, _: Upgraded) {}
+    async fn tunnel(&self, _: &Io, _: Bytes, _: Upgraded) {}
 }
