@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderName, HeaderValue, Method, Version, header};
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
 use crate::http::grpc::Dialect;
 use crate::http::headers::{Headers, Name};
@@ -10,6 +11,20 @@ use crate::http::headers::{Headers, Name};
 /// Fields that are looked at, beside those that say who is to read the refusal: whoever sends what is refused
 /// should not have much made of it.
 const MAX_FIELDS: usize = 256;
+
+/// What no target may hold as it is, beside what is no ASCII.
+const NOT_IN_A_TARGET: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
 
 /// The parts of a head that could be read. Nothing is done for them but to answer and to log.
 #[derive(Clone, Debug, Default)]
@@ -27,14 +42,7 @@ impl Outline {
         if !matches!(target.first(), Some(b'/' | b'*')) {
             return;
         }
-        let sound = |byte: &u8| byte.is_ascii_graphic() && !b"\"#<>\\^`{|}".contains(byte);
-        let mut text = Vec::with_capacity(target.len());
-        for byte in target {
-            match sound(byte) {
-                true => text.push(*byte),
-                false => text.extend_from_slice(format!("%{byte:02X}").as_bytes()),
-            }
-        }
+        let text = percent_encode(target, NOT_IN_A_TARGET).to_string();
         self.target = PathAndQuery::from_maybe_shared(Bytes::from(text)).ok();
     }
 

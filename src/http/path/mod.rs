@@ -15,6 +15,7 @@
 use std::borrow::Cow;
 
 use http::uri::PathAndQuery;
+use percent_encoding::percent_encode_byte;
 
 use crate::http::error::{BAD_PATH, Error};
 
@@ -191,14 +192,14 @@ fn push_segment(text: &mut String, segment: &str) -> Option<bool> {
                 if is_unreserved(escaped) {
                     text.push(char::from(escaped));
                 } else {
-                    push_escape(text, escaped);
+                    text.push_str(percent_encode_byte(escaped));
                     separators |= is_separator(escaped);
                 }
                 at += 3;
                 continue;
             }
             Class::Forbidden => {
-                push_escape(text, byte);
+                text.push_str(percent_encode_byte(byte));
                 separators |= is_separator(byte);
             }
             Class::Plain | Class::Slash => text.push(char::from(byte)),
@@ -206,13 +207,6 @@ fn push_segment(text: &mut String, segment: &str) -> Option<bool> {
         at += 1;
     }
     Some(separators)
-}
-
-fn push_escape(text: &mut String, byte: u8) {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    text.push('%');
-    text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-    text.push(char::from(DIGITS[usize::from(byte & 15)]));
 }
 
 /// The byte that the escape at the start of `bytes` stands for.
