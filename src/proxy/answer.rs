@@ -81,20 +81,8 @@ fn trailers_only(error: &Error, about: &About<'_>, content_type: &HeaderValue) -
     let status = Status::of_error(error);
     headers.insert(&grpc::STATUS, &HeaderValue::from(u16::from(status.code())));
     let message = format!("{}: {}", error.reason().name, error.detail());
-    if let Ok(message) = HeaderValue::from_str(&percent_encode(&message)) {
+    if let Some(message) = grpc::message::encode(&message) {
         headers.insert(&grpc::MESSAGE, &message);
     }
     response
-}
-
-/// `grpc-message` is percent-encoded (gRPC over HTTP/2, "Status-Message").
-fn percent_encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b' '..=b'~' if byte != b'%' => out.push(byte as char),
-            byte => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
 }

@@ -150,7 +150,7 @@ impl Finish {
             self.tunnelled = Some(upgraded.passed.clone());
         }
         if self.dialect.is_grpc() {
-            self.grpc_status = Status::in_head(&response.headers);
+            self.grpc_status = grpc::status_in(&response.headers).map(Status::as_callers_read);
             let by = response.served_by.as_ref();
             let by = by.filter(|_| response.refused.is_none());
             self.upstream = by.map(|by| by.upstream.clone());
@@ -273,7 +273,7 @@ impl Guard for Finish {
         if self.dialect.is_grpc()
             && let Some(status) = grpc::status_behind(trailers)
         {
-            self.grpc_status = Some(Status::parse(status));
+            self.grpc_status = Some(Status::as_callers_read(status));
         }
     }
 }

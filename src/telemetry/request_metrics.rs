@@ -239,8 +239,8 @@ mod tests {
         let text = rendered(|| {
             let pay = RouteMetrics::new("pay");
             let upstream = "payments".into();
-            pay.grpc_ended(Some(&upstream), Some(Status::parse(b"0")));
-            pay.grpc_ended(Some(&upstream), Some(Status::parse(b"0")));
+            pay.grpc_ended(Some(&upstream), Some(Status::OK));
+            pay.grpc_ended(Some(&upstream), Some(Status::OK));
             pay.grpc_ended(Some(&upstream), None);
             pay.grpc_ended(None, Some(Status::UNAVAILABLE));
         });

@@ -11,13 +11,8 @@ use crate::http::error::{
     CONNECT_FAILED, CONNECT_TIMEOUT, DEADLINE_EXCEEDED, NO_HEALTHY_ENDPOINT, Reason, TLS_FAILED,
     UPSTREAM_PROTOCOL_ERROR, UPSTREAM_RESET, UPSTREAM_TIMEOUT,
 };
+use crate::http::grpc::Status;
 use crate::policy::graphql::GRAPHQL_ERRORS;
-
-/// The gRPC statuses that speak of a server in trouble: UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE and
-/// DATA_LOSS. The others speak of the request.
-const GRPC_FAILURES: [&[u8]; 5] = [b"2", b"4", b"13", b"14", b"15"];
-
-const DEADLINE_EXCEEDED_STATUS: &[u8] = b"4";
 
 /// One entry of `failures`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,8 +176,8 @@ impl Classes {
 /// Whether a gRPC status is that of a failure; None when it says nothing about the upstream: the time that passed is
 /// the one of a caller who is `hurried`.
 pub fn is_grpc_failure(status: &[u8], hurried: bool) -> Option<bool> {
-    match status.trim_ascii() {
-        DEADLINE_EXCEEDED_STATUS if hurried => None,
-        status => Some(GRPC_FAILURES.contains(&status)),
+    match Status::read(status) {
+        Some(Status::DEADLINE_EXCEEDED) if hurried => None,
+        status => Some(status.is_some_and(Status::blames_upstream)),
     }
 }

@@ -12,7 +12,7 @@ use super::stack::{Handler, Policy};
 use super::table::{Block, Summary};
 use crate::http::body::Body;
 use crate::http::error::Error;
-use crate::http::grpc::Dialect;
+use crate::http::grpc::{self, Dialect};
 use crate::http::headers::Headers;
 use crate::http::message::{Request, Response};
 use crate::value::Duration;
@@ -85,8 +85,6 @@ impl TryFrom<String> for HeaderWord {
 }
 
 const ANY: &str = "*";
-/// Where a gRPC library for browsers looks for the status of a call that has no messages.
-const STATUS_OF_A_CALL: [&str; 3] = ["grpc-status", "grpc-message", "grpc-status-details-bin"];
 
 impl Block for Config {
     fn check(&self, problems: &mut Problems) {
@@ -175,8 +173,8 @@ impl Cors {
         let headers = allow_headers.map(|words| words.into_iter().map(|w| w.0).collect());
         let mut expose: Vec<String> = expose_headers.into_iter().map(|w| w.0).collect();
         let configured = HeaderValue::from_str(&expose.join(", "));
-        expose.retain(|name| !STATUS_OF_A_CALL.contains(&&*name.to_ascii_lowercase()));
-        expose.extend(STATUS_OF_A_CALL.map(str::to_owned));
+        expose.retain(|name| !grpc::OF_STATUS.contains(&&*name.to_ascii_lowercase()));
+        expose.extend(grpc::OF_STATUS.map(str::to_owned));
         Cors {
             open: allow_origins.contains(&OriginPattern::Any) && !allow_credentials,
             origins: allow_origins,

@@ -12,7 +12,7 @@ use super::CREDENTIALS_UNAVAILABLE;
 use super::oauth2::{Config, granted};
 use crate::fetch::Fetch;
 use crate::http::error::Error;
-use crate::http::grpc;
+use crate::http::grpc::Status;
 use crate::http::message::{Request, Response};
 use crate::http::semantics::expect;
 use crate::policy::fresh::{Fresh, Held, Obtain, Obtained, Unavailable};
@@ -35,8 +35,6 @@ const WAIT: Duration = Duration::from_secs(5);
 const KEPT_BODY: u64 = 64 << 10;
 /// So long before its end a token counts as expired, as it still has to get there: a tenth of its life at most.
 const MARGIN: Duration = Duration::from_secs(5);
-
-const GRPC_UNAUTHENTICATED: &[u8] = b"16";
 
 #[derive(Clone)]
 struct Token {
@@ -146,7 +144,7 @@ fn attach(request: &mut Request, token: &Held<Token>) {
 /// gRPC says it in a header when there is nothing else to say.
 fn is_refused(response: &Response) -> bool {
     response.status == StatusCode::UNAUTHORIZED
-        || grpc::status_in(&response.headers) == Some(GRPC_UNAUTHENTICATED)
+        || Status::in_head(&response.headers).is_some_and(Status::refuses_credentials)
 }
 
 impl Token {

@@ -10,7 +10,7 @@ use crate::http::error::{
     CONNECT_FAILED, CONNECT_TIMEOUT, Error, Progress, TLS_FAILED, UPSTREAM_PROTOCOL_ERROR,
     UPSTREAM_RESET, UPSTREAM_TIMEOUT,
 };
-use crate::http::grpc;
+use crate::http::grpc::Status;
 use crate::http::message::Response;
 
 /// A kind of failure.
@@ -26,7 +26,7 @@ pub enum Class {
     /// Any status from 500 to 599.
     AnyServerError,
     /// A gRPC answer without messages, with this status.
-    Grpc(u8),
+    Grpc(Status),
 }
 
 /// Every word that is not a number.
@@ -35,14 +35,20 @@ const WORDS: &[(&str, Class)] = &[
     ("refused-stream", Class::RefusedStream),
     ("reset-before-response", Class::ResetBeforeResponse),
     ("5xx", Class::AnyServerError),
-    ("grpc:cancelled", Class::Grpc(1)),
-    ("grpc:unknown", Class::Grpc(2)),
-    ("grpc:deadline-exceeded", Class::Grpc(4)),
-    ("grpc:resource-exhausted", Class::Grpc(8)),
-    ("grpc:aborted", Class::Grpc(10)),
-    ("grpc:internal", Class::Grpc(13)),
-    ("grpc:unavailable", Class::Grpc(14)),
-    ("grpc:data-loss", Class::Grpc(15)),
+    ("grpc:cancelled", Class::Grpc(Status::CANCELLED)),
+    ("grpc:unknown", Class::Grpc(Status::UNKNOWN)),
+    (
+        "grpc:deadline-exceeded",
+        Class::Grpc(Status::DEADLINE_EXCEEDED),
+    ),
+    (
+        "grpc:resource-exhausted",
+        Class::Grpc(Status::RESOURCE_EXHAUSTED),
+    ),
+    ("grpc:aborted", Class::Grpc(Status::ABORTED)),
+    ("grpc:internal", Class::Grpc(Status::INTERNAL)),
+    ("grpc:unavailable", Class::Grpc(Status::UNAVAILABLE)),
+    ("grpc:data-loss", Class::Grpc(Status::DATA_LOSS)),
 ];
 
 /// For the message about a word that is none of them.
@@ -101,7 +107,7 @@ impl Class {
         match self {
             Class::Status(status) => response.status == status,
             Class::AnyServerError => response.status.is_server_error(),
-            Class::Grpc(wanted) => grpc_status(response) == Some(wanted),
+            Class::Grpc(wanted) => Status::in_head(&response.headers) == Some(wanted),
             _ => false,
         }
     }
@@ -123,16 +129,10 @@ impl Class {
             Class::Status(StatusCode::BAD_GATEWAY) => error.reason() == UPSTREAM_PROTOCOL_ERROR,
             Class::Status(_) => false,
             Class::Grpc(wanted) => {
-                let deadline_exceeded = 4;
-                wanted == deadline_exceeded && error.reason() == UPSTREAM_TIMEOUT
+                wanted == Status::DEADLINE_EXCEEDED && error.reason() == UPSTREAM_TIMEOUT
             }
         }
     }
-}
-
-fn grpc_status(response: &Response) -> Option<u8> {
-    let status = grpc::status_in(&response.headers)?;
-    std::str::from_utf8(status).ok()?.parse().ok()
 }
 
 impl fmt::Display for Class {

@@ -9,10 +9,10 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use tokio::time::Instant;
 
+use crate::http::grpc::timeout;
 use crate::http::headers::Names;
 use crate::http::message::Request;
 
-static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 static REQUEST_TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout");
 
 /// How long the caller will wait at most.
@@ -26,7 +26,7 @@ pub fn limit(request: &Request) -> Option<Duration> {
         parse(text.trim())
     };
     let (grpc, other) = (
-        read(&GRPC_TIMEOUT, parse_grpc),
+        read(&timeout::NAME, timeout::read),
         read(&REQUEST_TIMEOUT, parse),
     );
     match (grpc, other) {
@@ -43,7 +43,7 @@ pub fn tell_time_left(request: &mut Request) {
     };
     let left = || deadline.saturating_duration_since(Instant::now());
     if request.dialect().is_grpc() {
-        put(request, &GRPC_TIMEOUT, &grpc(left()));
+        put(request, &timeout::NAME, &timeout::write(left()));
     }
     let said = request.headers.get_str(&REQUEST_TIMEOUT).map(str::trim);
     if let Some(said) = said.filter(|text| parse(text).is_some()) {
@@ -60,38 +60,6 @@ fn put(request: &mut Request, name: &HeaderName, text: &str) {
     if let Ok(value) = HeaderValue::from_str(text) {
         request.headers.insert(name, &value);
     }
-}
-
-/// One to eight digits and a unit ("gRPC over HTTP2", section Requests).
-fn parse_grpc(text: &str) -> Option<Duration> {
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if !(1..=8).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let count: u64 = digits.parse().ok()?;
-    Some(match unit {
-        "H" => Duration::from_secs(count * 3600),
-        "M" => Duration::from_secs(count * 60),
-        "S" => Duration::from_secs(count),
-        "m" => Duration::from_millis(count),
-        "u" => Duration::from_micros(count),
-        "n" => Duration::from_nanos(count),
-        _ => return None,
-    })
-}
-
-/// The finest unit whose number has no more than eight digits.
-fn grpc(left: Duration) -> String {
-    let most = 99_999_999;
-    let units = [
-        (left.as_micros(), "u"),
-        (left.as_millis(), "m"),
-        (left.as_secs().into(), "S"),
-        ((left.as_secs() / 60).into(), "M"),
-    ];
-    let fitting = units.into_iter().find(|(count, _)| *count <= most);
-    let (count, unit) = fitting.unwrap_or((most, "M"));
-    format!("{count}{unit}")
 }
 
 fn parse(text: &str) -> Option<Duration> {
@@ -144,11 +112,11 @@ mod tests {
             request.headers.get_str(name).map(str::to_owned)
         };
         let call = ("content-type", "application/grpc");
-        assert_eq!(told(&[call], &GRPC_TIMEOUT).unwrap(), "1500000u");
+        assert_eq!(told(&[call], &timeout::NAME).unwrap(), "1500000u");
         let page = ("content-type", "application/grpc-web-text");
         let said = ("grpc-timeout", "3S");
-        assert_eq!(told(&[page, said], &GRPC_TIMEOUT).unwrap(), "1500000u");
-        assert_eq!(told(&[], &GRPC_TIMEOUT), None);
+        assert_eq!(told(&[page, said], &timeout::NAME).unwrap(), "1500000u");
+        assert_eq!(told(&[], &timeout::NAME), None);
         for (said, told_then) in [
             ("3s", Some("1500ms")),
             ("3", Some("1.500")),
@@ -162,14 +130,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_told_is_never_more(millis in 0u64..10_000_000_000_000) {
-            let left = Duration::from_millis(millis);
-            prop_assert!(parse_grpc(&grpc(left)).unwrap() <= left);
-        }
-
-        #[test]
         fn any_text_is_a_limit_or_none(text in "\\PC{0,12}") {
-            let _ = (parse(&text), parse_grpc(&text));
+            let _ = parse(&text);
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::http::error::{
     CONNECT_FAILED, CONNECT_TIMEOUT, Error, OVERLOADED, Progress, Reason, TLS_FAILED,
     UPSTREAM_PROTOCOL_ERROR, UPSTREAM_RESET,
 };
-use crate::http::grpc;
+use crate::http::grpc::Status;
 use crate::http::message::Response;
 use crate::upstream::metrics::Ended;
 
@@ -121,10 +121,9 @@ fn of_answer(response: &Response, grpc: bool) -> (Verdict, Latency) {
     match response.status {
         StatusCode::NOT_IMPLEMENTED => (Verdict::Good, Latency::Answered),
         StatusCode::TOO_MANY_REQUESTS => (Verdict::Good, Latency::Refused),
-        StatusCode::OK if grpc => match grpc::status_in(&response.headers) {
-            // RESOURCE_EXHAUSTED.
-            Some(b"8") => (Verdict::Good, Latency::Refused),
-            Some(status) if is_failure(status) => (Verdict::Failure, Latency::Refused),
+        StatusCode::OK if grpc => match Status::in_head(&response.headers) {
+            Some(status) if status.refuses_load() => (Verdict::Good, Latency::Refused),
+            Some(status) if status.blames_endpoint() => (Verdict::Failure, Latency::Refused),
             _ => (Verdict::Good, Latency::Answered),
         },
         status if status.is_server_error() => (Verdict::Failure, Latency::Refused),
@@ -165,13 +164,8 @@ fn is_of_endpoint(reason: Reason) -> bool {
 }
 
 /// The status behind the messages of a gRPC answer, if it is that of a failure.
-pub fn failed_in_trailers(trailers: &HeaderMap) -> Option<&[u8]> {
-    grpc::status_behind(trailers).filter(|status| is_failure(status))
-}
-
-/// UNKNOWN, INTERNAL, UNAVAILABLE and DATA_LOSS: the others speak of the request.
-fn is_failure(status: &[u8]) -> bool {
-    [&b"2"[..], b"13", b"14", b"15"].contains(&status)
+pub fn failed_in_trailers(trailers: &HeaderMap) -> Option<Status> {
+    Status::in_trailers(trailers).filter(|status| status.blames_endpoint())
 }
 
 #[cfg(test)]

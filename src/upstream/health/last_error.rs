@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use tokio::time::Instant;
 
 use crate::http::error::Error;
-use crate::http::grpc;
+use crate::http::grpc::Status;
 use crate::http::message::Response;
 
 /// The last failure for which the endpoint is to blame.
@@ -19,7 +19,7 @@ impl LastError {
             now,
             match outcome {
                 Ok(response) => match grpc_status(response) {
-                    Some(status) => format!("answered with gRPC status {status}"),
+                    Some(status) => with_status(status),
                     None => format!("answered with {}", response.status.as_u16()),
                 },
                 Err(error) => error.to_string(),
@@ -33,9 +33,8 @@ impl LastError {
     }
 
     /// Notes a gRPC status behind the messages of an answer.
-    pub fn note_status(&self, now: Instant, status: &[u8]) {
-        let status = String::from_utf8_lossy(status);
-        self.put(now, format!("answered with gRPC status {status}"));
+    pub fn note_status(&self, now: Instant, status: Status) {
+        self.put(now, with_status(status));
     }
 
     /// When it was, and what.
@@ -50,8 +49,11 @@ impl LastError {
 }
 
 /// The status of a gRPC answer without messages, of which HTTP says that it is a success.
-fn grpc_status(response: &Response) -> Option<&str> {
+fn grpc_status(response: &Response) -> Option<Status> {
     let success = response.status.is_success();
-    let status = grpc::status_in(&response.headers).filter(|_| success)?;
-    std::str::from_utf8(status).ok()
+    Status::in_head(&response.headers).filter(|_| success)
+}
+
+fn with_status(status: Status) -> String {
+    format!("answered with gRPC status {}", status.code())
 }

@@ -5,6 +5,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::HeaderMap;
 use http::uri::PathAndQuery;
 
+use crate::http::grpc::{self, Status};
+
 pub const PATH: PathAndQuery = PathAndQuery::from_static("/grpc.health.v1.Health/Check");
 
 /// `HealthCheckResponse.SERVING`.
@@ -31,10 +33,10 @@ pub fn question(service: &str) -> Bytes {
 /// Whether the answer says that the service serves. `trailers` are the head's fields in an answer without messages.
 pub fn judge(trailers: &HeaderMap, body: &[u8]) -> Result<(), String> {
     let field = |name| trailers.get(name).and_then(|value| value.to_str().ok());
-    match field("grpc-status") {
-        Some("0") => {}
+    match field(grpc::STATUS) {
+        Some(status) if Status::read(status.as_bytes()) == Some(Status::OK) => {}
         Some(status) => {
-            let why = field("grpc-message").unwrap_or_default();
+            let why = field(grpc::MESSAGE).unwrap_or_default();
             return Err(format!("its gRPC status is {status} {why}")
                 .trim_end()
                 .to_owned());
@@ -99,7 +101,7 @@ mod tests {
 
     fn trailers(status: &'static str) -> HeaderMap {
         let status = http::HeaderValue::from_static(status);
-        HeaderMap::from_iter([(http::HeaderName::from_static("grpc-status"), status)])
+        HeaderMap::from_iter([(grpc::STATUS, status)])
     }
 
     #[test]
