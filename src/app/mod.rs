@@ -14,10 +14,10 @@ use crate::config::Loaded;
 use crate::fetch;
 use crate::listener::Listener;
 use crate::policy;
+use crate::net::resolve::SystemResolver;
 use crate::process::{self, descriptors, load, load::Load, pages::Program};
 use crate::proxy::Proxy;
 use crate::telemetry::{Telemetry, flood};
-use crate::upstream::SystemResolver;
 
 mod control;
 pub mod reload;

@@ -9,12 +9,13 @@ use std::time::SystemTime;
 
 use crate::config::{Config, Content, Loaded};
 use crate::fetch::Fetch;
+use crate::net::resolve::Resolve;
 use crate::policy::{self, stack};
 use crate::route::{self, Table};
 use crate::target::{self, SettleUpstream, Targets as _};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::request_metrics::RouteMetrics;
-use crate::upstream::{Resend, Resolve, Upstream};
+use crate::upstream::{Resend, Upstream};
 use crate::value::Name;
 use crate::value::problem::Problems;
 
@@ -131,7 +132,7 @@ impl Snapshot {
                 stack::Build::new(name.shared(), old_kept, &mut kept).with_fetch(&tools.fetch);
             let mut stack = policy::stack(&route.policies, &mut build, target);
             if summary.names_upstream {
-                stack = SettleUpstream::over(stack, &route.target);
+                stack = SettleUpstream::over(stack, route.target.settled_by());
             }
             let ready = Route {
                 name: name.shared(),

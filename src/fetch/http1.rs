@@ -15,9 +15,9 @@ use tokio::time::timeout;
 use super::stream::Stream;
 use super::{Call, Fetch, Fetched, Url};
 use crate::net::io::Io;
+use crate::net::resolve::{Known, Resolve};
 use crate::tls::handshake;
 use crate::tls::outbound::{Client, Offer};
-use crate::upstream::{Known, Resolve};
 
 /// The longest that finding and reaching the server may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -153,7 +153,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
-    use crate::upstream::SystemResolver;
+    use crate::net::resolve::SystemResolver;
 
     /// Calls a server that sends `answer` to whatever it is asked, and gives back what it was asked.
     async fn exchange(answer: &'static str) -> (Result<Fetched, String>, String) {

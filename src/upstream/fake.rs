@@ -13,12 +13,12 @@ use tokio::time::Instant;
 
 use super::endpoints::address::Address;
 use super::endpoints::list::Listed;
-use super::endpoints::resolve::{Addresses, Answer, Failure, Found, Known, Resolve, Service};
 use super::{Endpoint, EndpointList};
 use crate::http::body::Body;
 use crate::http::headers::Headers;
 use crate::http::message::{Context, Request, RequestId};
 use crate::http::peer::{Peer, PeerAddress};
+use crate::net::resolve::{Addresses, Answer, Failure, Found, Known, Resolve, Service};
 
 /// The endpoint 10.0.0.`last`.
 pub fn endpoint(last: u8) -> Arc<Endpoint> {

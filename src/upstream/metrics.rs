@@ -81,9 +81,9 @@ impl UpstreamMetrics {
         }
     }
 
-    /// No endpoint was to take requests; `picked`: one had to all the same.
-    pub fn panicked(&self, picked: bool) {
-        self.panics.increment(picked.into());
+    /// No endpoint was to take requests, and one had to all the same.
+    pub fn panicked(&self) {
+        self.panics.increment(1);
     }
 
     /// How many connections there are, over all endpoints.

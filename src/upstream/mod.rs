@@ -13,18 +13,16 @@ mod exchange;
 mod fake;
 mod health;
 mod metrics;
+mod pick;
 mod report;
 mod transport;
 
 pub use balance::admission::Admission;
 pub use balance::balancer::BalancerConfig;
 pub use balance::hash_key::HashKey;
-pub use balance::picking::State;
 pub use endpoints::address::Address;
-pub use endpoints::discovery::Discovery;
+pub use endpoints::destination::Discovery;
 pub use endpoints::entry::EndpointConfig;
-pub use endpoints::resolve::{Known, Resolve};
-pub use endpoints::system_resolver::SystemResolver;
 pub use exchange::{Resend, Sending};
 pub use health::checker::HealthConfig;
 pub use health::outlier::OutlierConfig;
@@ -32,23 +30,23 @@ pub use report::render_health;
 pub use transport::settings::{PoolConfig, Protocol};
 
 use crate::http::error::{Error, TLS_FAILED};
+use crate::net::resolve::Resolve;
 use crate::tls;
 use crate::tls::outbound::Client;
 use crate::value::problem::Problems;
 use crate::value::{Duration, Name, Toggle};
 use balance::admission::InFlight;
-use balance::balancer::Balancer;
+use balance::picker::{Limits, Picker};
 use endpoints::entry::MAX_WEIGHT;
 use endpoints::{discovery, endpoint, list};
 use health::checker;
-use health::outlier::Ejector;
 use metrics::UpstreamMetrics;
 use report::{Description, Gauges};
 use transport::http::Http;
 
 /// An endpoint that HTTP is spoken to, and what has to do with it.
 pub type Endpoint = endpoint::Endpoint<Http>;
-pub type LoadGuard = balance::load::LoadGuard<Http>;
+pub type LoadGuard = balance::load_guard::LoadGuard<Http>;
 type EndpointList = list::EndpointList<Http>;
 type Listed = list::Listed<Http>;
 type Follower = discovery::Follower<Http>;
@@ -104,7 +102,7 @@ impl Config {
         for (place, entry) in self.endpoints.iter().enumerate() {
             let place = place.to_string();
             let at = ["endpoints", &place];
-            if let Err(mistake) = entry.target(self.discovery) {
+            if let Err(mistake) = entry.destination(self.discovery) {
                 let (wrong, mend) = mistake.split_once("; ").unwrap_or((&mistake, ""));
                 let problem = problems.error(&at, wrong);
                 if !mend.is_empty() {
@@ -152,6 +150,16 @@ impl Config {
     }
 }
 
+impl Config {
+    fn limits(&self) -> Limits {
+        Limits {
+            health_checks: self.health_check.is_some(),
+            outliers: self.outlier_detection.on().cloned(),
+            slow_start: self.slow_start.0,
+        }
+    }
+}
+
 fn connect_timeout() -> Duration {
     Duration::from_secs(1)
 }
@@ -168,13 +176,12 @@ fn max_in_flight() -> usize {
 pub struct Upstream {
     name: Arc<str>,
     config: Config,
-    balancer: Balancer,
+    picker: Picker,
     follower: Arc<Follower>,
     checker: Option<Arc<Checker>>,
     /// How TLS is spoken; none without it.
     client: Option<Arc<Client>>,
     in_flight: Arc<InFlight>,
-    ejector: Arc<Ejector>,
     metrics: UpstreamMetrics,
     gauges: Gauges,
 }
@@ -208,20 +215,22 @@ impl Upstream {
             &follower,
             old_checker,
         );
+        let shared = name.shared();
         Arc::new(Upstream {
-            name: name.shared(),
             checker,
             client,
             config: config.clone(),
-            balancer: Balancer::new(config.balancer.clone()),
+            picker: Picker::next(
+                &shared,
+                config.balancer.clone(),
+                config.limits(),
+                old.map(|old| &old.picker),
+            ),
             follower,
             in_flight: old.map(|old| old.in_flight.clone()).unwrap_or_default(),
-            ejector: match old {
-                Some(old) => old.ejector.clone(),
-                None => Arc::new(Ejector::new(name.as_str())),
-            },
             metrics: UpstreamMetrics::new(name.as_str()),
             gauges: Gauges::new(name),
+            name: shared,
         })
     }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::balance::balancer::BalancerConfig;
-use super::balance::picking::State;
+use super::balance::picker::Availability;
 use crate::upstream::{EndpointList, Listed, Upstream};
 use crate::value::Name;
 use crate::value::exposition::{Metric, labels};
@@ -36,7 +36,7 @@ pub struct EndpointDescription {
     pub name: String,
     pub address: String,
     pub weight: u32,
-    pub state: State,
+    pub state: Availability,
     /// Its last health check; None before the first.
     pub check: Option<CheckDescription>,
     /// Requests that failed in a row, as far as the endpoint is to blame.
@@ -92,7 +92,7 @@ impl EndpointDescription {
             name: endpoint.name.to_string(),
             address: endpoint.address.to_string(),
             weight: *weight,
-            state: upstream.state(endpoint, now),
+            state: upstream.picker.availability(endpoint, now),
             check: endpoint.health.last().map(|check| CheckDescription {
                 seconds_ago: now.saturating_duration_since(check.at).as_secs_f64(),
                 failure: check.failure,
@@ -124,7 +124,7 @@ pub fn render_health<'a>(upstreams: impl Iterator<Item = &'a Arc<Upstream>>, tex
         let list = upstream.follower.set().load_full();
         let mut healthy: BTreeMap<&str, bool> = BTreeMap::new();
         for Listed { endpoint, .. } in list.entries() {
-            let available = upstream.state(endpoint, now) == State::Available;
+            let available = upstream.picker.availability(endpoint, now) == Availability::Available;
             *healthy.entry(endpoint.label()).or_default() |= available;
         }
         for (endpoint, healthy) in healthy {
@@ -161,14 +161,14 @@ impl Gauges {
     pub fn set(&self, upstream: &Upstream, list: &EndpointList) {
         let now = Instant::now();
         let gauges = [
-            (State::Available, &self.available),
-            (State::Unhealthy, &self.unhealthy),
-            (State::Ejected, &self.ejected),
+            (Availability::Available, &self.available),
+            (Availability::Unhealthy, &self.unhealthy),
+            (Availability::Ejected, &self.ejected),
         ];
         for (state, gauge) in gauges {
             let endpoints = list.entries().iter();
             let count = endpoints
-                .filter(|e| upstream.state(&e.endpoint, now) == state)
+                .filter(|e| upstream.picker.availability(&e.endpoint, now) == state)
                 .count();
             gauge.set(count as f64);
         }

@@ -4,7 +4,8 @@ use super::super::fake::{Names, request};
 use super::*;
 use crate::http::body::Body;
 use crate::http::error::{CALLER_GONE, CONNECT_FAILED, CONNECT_TIMEOUT, OVERLOADED};
-use crate::upstream::{Config, Resolve};
+use crate::net::resolve::Resolve;
+use crate::upstream::Config;
 use http::StatusCode;
 
 const MS: Duration = Duration::from_millis(1);

@@ -1,15 +1,9 @@
 //! How busy an endpoint is, and how fast it answers.
 
-use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
-
-use crate::http::body::{End, Guard};
-use crate::upstream::endpoints::endpoint::Endpoint;
-use crate::upstream::endpoints::transport::Transport;
 
 /// Within this time an earlier latency loses 63 % of its weight: Finagle's default.
 const DECAY: Duration = Duration::from_secs(10);
@@ -43,6 +37,16 @@ impl Load {
     /// Requests whose answer is not over.
     pub fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// A request has been given to the endpoint.
+    pub fn begin(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The answer to one is over.
+    pub fn end(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Time to the response head as it is estimated at `now`; None when nothing was measured lately.
@@ -184,64 +188,17 @@ fn unpack(packed: u64) -> (f32, u32) {
     (f32::from_bits((packed >> 32) as u32), packed as u32)
 }
 
-/// One request at an endpoint: counts as in flight until it is dropped, which is to be at the end of the body.
-pub struct LoadGuard<T> {
-    endpoint: Arc<Endpoint<T>>,
-    started: Instant,
-}
-
-impl<T> LoadGuard<T> {
-    pub fn new(endpoint: Arc<Endpoint<T>>, started: Instant) -> Self {
-        endpoint.load.in_flight.fetch_add(1, Ordering::Relaxed);
-        LoadGuard { endpoint, started }
-    }
-
-    pub fn endpoint(&self) -> &Arc<Endpoint<T>> {
-        &self.endpoint
-    }
-
-    /// When the request was given to the endpoint.
-    pub fn started(&self) -> Instant {
-        self.started
-    }
-}
-
-impl<T> fmt::Debug for LoadGuard<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LoadGuard({:?})", self.endpoint)
-    }
-}
-
-impl<T> Drop for LoadGuard<T> {
-    fn drop(&mut self) {
-        self.endpoint.load.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl<T: Transport> Guard for LoadGuard<T> {
-    fn end(&mut self, _: End<'_>, _: u64) {}
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::Endpoint;
     use crate::upstream::fake::{answered, endpoint};
+    use crate::upstream::{Endpoint, LoadGuard};
     use proptest::prelude::*;
 
     const MS: Duration = Duration::from_millis(1);
 
     fn millis(endpoint: &Endpoint, now: Instant) -> f32 {
         endpoint.load.latency(now).unwrap_or_default().as_secs_f32() * 1000.0
-    }
-
-    #[test]
-    fn a_request_is_in_flight_to_its_end() {
-        let endpoint = endpoint(1);
-        let guard = LoadGuard::new(endpoint.clone(), Instant::now());
-        assert_eq!(endpoint.load.in_flight(), 1);
-        drop(guard);
-        assert_eq!(endpoint.load.in_flight(), 0);
     }
 
     #[test]

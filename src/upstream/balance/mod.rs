@@ -4,4 +4,5 @@ pub mod admission;
 pub mod balancer;
 pub mod hash_key;
 pub mod load;
-pub mod picking;
+pub mod load_guard;
+pub mod picker;

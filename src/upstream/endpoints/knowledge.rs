@@ -1,15 +1,15 @@
-//! What is known of a target, part by part: the failure of one part costs no more than what is new of that part.
+//! What is known of a destination, part by part: the failure of one part costs no more than what is new of that part.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::resolve::{Addresses, Failure, Found, Known, Service};
+use crate::net::resolve::{Addresses, Failure, Found, Known, Service};
 
 /// What the last good answers said.
 #[derive(Clone, Debug, Default)]
 pub struct Knowledge {
-    /// The SRV records, where the target is a service.
+    /// The SRV records, where the destination is a service.
     pub services: Option<Found<Vec<Service>>>,
     /// By the name that the config or an SRV record has.
     pub hosts: HashMap<String, Host>,

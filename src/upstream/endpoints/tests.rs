@@ -8,15 +8,18 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::address::Address;
-use super::discovery::{Discovery, Follower};
+use super::destination::Discovery;
+use super::discovery::Follower;
 use super::endpoint::Endpoint;
-use super::resolve::Resolve;
 use super::transport::Transport;
-use crate::upstream::balance::balancer::{Balancer, BalancerConfig};
-use crate::upstream::balance::load::LoadGuard;
+use crate::net::resolve::Resolve;
+use crate::upstream::balance::balancer::BalancerConfig;
+use crate::upstream::balance::hash_key::HashKey;
+use crate::upstream::balance::load_guard::LoadGuard;
+use crate::upstream::balance::picker::{Availability, Limits, Picker};
 use crate::upstream::fake::Names;
 use crate::upstream::health::checker::{Checker, HealthConfig};
-use crate::upstream::health::outlier::{Ejector, OutlierConfig};
+use crate::upstream::health::outlier::OutlierConfig;
 use crate::upstream::health::standing::Mark;
 use crate::upstream::transport::settings::Protocol;
 
@@ -74,16 +77,47 @@ async fn they_are_discovered_and_close_when_they_are_gone() {
     assert!(second.transport.closed.load(Ordering::Relaxed));
 }
 
+fn picker(balancer: BalancerConfig) -> Picker {
+    let limits = Limits {
+        health_checks: true,
+        outliers: Some(OutlierConfig::default()),
+        slow_start: Duration::ZERO,
+    };
+    Picker::next(&"db".into(), balancer, limits, None)
+}
+
+/// The place of the endpoint that is picked for a query that has been nowhere.
+fn pick(picker: &Picker, follower: &Follower<Wire>, key: Option<u64>) -> usize {
+    let list = follower.set().load_full();
+    let picked = picker.pick(&list, key, Instant::now(), |_| false).unwrap();
+    let place = list
+        .entries()
+        .iter()
+        .position(|entry| Arc::ptr_eq(&entry.endpoint, picked.endpoint));
+    place.unwrap()
+}
+
 #[tokio::test]
 async fn the_less_busy_one_is_picked() {
     let follower = follow(&["10.0.0.1:1", "10.0.0.2:1"], &Arc::default());
-    let balancer = Balancer::new(BalancerConfig::LeastRequest);
-    let now = Instant::now();
-    let _busy = LoadGuard::new(endpoint(&follower, 0), now);
-    let list = follower.set().load_full();
-    for _ in 0..20 {
-        let picked = balancer.pick(&list, None, now, |_| true).unwrap();
-        assert!(Arc::ptr_eq(picked, &endpoint(&follower, 1)));
+    let picker = picker(BalancerConfig::LeastRequest);
+    let _busy = LoadGuard::new(endpoint(&follower, 0), Instant::now());
+    assert!((0..20).all(|_| pick(&picker, &follower, None) == 1));
+}
+
+#[tokio::test]
+async fn another_is_picked_where_a_query_has_been_and_the_same_for_the_same_key() {
+    let follower = follow(&["10.0.0.1:1", "10.0.0.2:1"], &Arc::default());
+    let hash = BalancerConfig::Hash(HashKey::ClientIp);
+    let picker = picker(hash);
+    let (list, now) = (follower.set().load_full(), Instant::now());
+    for key in 0..20 {
+        let first = pick(&picker, &follower, Some(key));
+        assert_eq!(pick(&picker, &follower, Some(key)), first);
+        let been = endpoint(&follower, first);
+        let has_been = |endpoint: &Endpoint<Wire>| std::ptr::eq(endpoint, &*been);
+        let next = picker.pick(&list, Some(key), now, has_been).unwrap();
+        assert!(!Arc::ptr_eq(next.endpoint, &been) && !next.in_panic);
     }
 }
 
@@ -109,16 +143,29 @@ async fn they_are_checked_over_tcp() {
     assert!(checker.is_some() && !is_out(0));
 }
 
-#[tokio::test]
-async fn one_that_fails_too_often_is_ejected() {
+#[tokio::test(start_paused = true)]
+async fn one_that_fails_too_often_is_ejected_and_tried_again() {
     let follower = follow(&["10.0.0.1:1", "10.0.0.2:1"], &Arc::default());
-    let (config, ejector) = (OutlierConfig::default(), Ejector::new("db"));
-    let (bad, now) = (endpoint(&follower, 0), Instant::now());
-    let list = follower.set().load_full();
-    assert!(!ejector.eject(&config, &list, &bad, now));
-    for _ in 0..100 {
+    let picker = picker(BalancerConfig::RoundRobin);
+    let bad = endpoint(&follower, 0);
+    for _ in 0..5 {
         bad.standing.failed();
     }
-    assert!(ejector.eject(&config, &list, &bad, now));
-    assert!(bad.standing.marks().has(Mark::Ejected));
+    assert!((0..4).all(|_| pick(&picker, &follower, None) == 1));
+    let availability = || picker.availability(&bad, Instant::now());
+    assert_eq!(availability(), Availability::Ejected);
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(availability(), Availability::Available);
+    let picked: Vec<_> = (0..4).map(|_| pick(&picker, &follower, None)).collect();
+    assert!(picked.contains(&0), "{picked:?}");
+}
+
+#[tokio::test]
+async fn when_all_are_out_one_is_picked_all_the_same() {
+    let follower = follow(&["10.0.0.1:1"], &Arc::default());
+    endpoint(&follower, 0).standing.mark(Mark::Unhealthy);
+    let list = follower.set().load_full();
+    let picker = picker(BalancerConfig::Random);
+    let picked = picker.pick(&list, None, Instant::now(), |_| false);
+    assert!(picked.is_some_and(|picked| picked.in_panic));
 }

@@ -3,29 +3,17 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::task::AbortHandle;
 
 use super::address::Address;
-use super::entry::{EndpointConfig, Target};
+use super::destination::{Destination, Discovery};
+use super::entry::EndpointConfig;
 use super::knowledge::Knowledge;
-use super::resolve::{Failure, Resolution, Resolve, resolve};
+use super::resolution::{Resolution, resolve};
 use super::set::{EndpointSet, Resolved};
 use super::transport::Transport;
+use crate::net::resolve::{Failure, Resolve};
 use crate::value::Name;
-
-/// `discovery`
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum Discovery {
-    /// Host names stand for all their A and AAAA records.
-    #[default]
-    Dns,
-    /// Names of services stand for what their SRV records of the lowest priority number say.
-    Srv,
-    /// IP addresses only.
-    Static,
-}
 
 /// A name is asked for again after its TTL, but neither sooner nor later than this.
 const MIN_TTL: Duration = Duration::from_secs(5);
@@ -53,7 +41,7 @@ struct Shared<T: Transport> {
 
 /// An entry of `endpoints`, and where it led last.
 struct Source {
-    target: Target,
+    destination: Destination,
     weight: u32,
     /// The last good answer; its weights are within this source. None until there was one.
     answer: Option<Vec<Resolved>>,
@@ -75,11 +63,11 @@ impl<T: Transport> Follower<T> {
     ) -> Self {
         let list = old.map(|old| old.set().load_full()).unwrap_or_default();
         let sources = sources(upstream, endpoints, discovery, old);
-        let names: Vec<(usize, Target)> = sources
+        let names: Vec<(usize, Destination)> = sources
             .iter()
             .enumerate()
             .filter(|(_, source)| !source.tried)
-            .map(|(place, source)| (place, source.target.clone()))
+            .map(|(place, source)| (place, source.destination.clone()))
             .collect();
         let shared = Arc::new(Shared {
             upstream: upstream.clone(),
@@ -90,8 +78,8 @@ impl<T: Transport> Follower<T> {
         shared.publish(|_| ());
         let tasks = names
             .into_iter()
-            .map(|(place, target)| {
-                let task = follow(shared.clone(), place, target, resolver.clone());
+            .map(|(place, destination)| {
+                let task = follow(shared.clone(), place, destination, resolver.clone());
                 tokio::spawn(task).abort_handle()
             })
             .collect();
@@ -128,32 +116,32 @@ fn sources<T: Transport>(
     old: Option<&Follower<T>>,
 ) -> Vec<Source> {
     let known = old.map(|old| old.shared.sources());
-    let last = |target: &Target| {
+    let last = |destination: &Destination| {
         let mut known = known.iter().flat_map(|sources| sources.iter());
-        let source = known.find(|s| s.target == *target)?;
+        let source = known.find(|s| s.destination == *destination)?;
         Some((source.answer.clone(), source.knowledge.clone()))
     };
     let source = |entry: &EndpointConfig| {
-        let target = entry
-            .target(discovery)
+        let destination = entry
+            .destination(discovery)
             // A config that was checked has no such entry.
             .inspect_err(|mistake| tracing::error!(upstream = upstream.as_str(), "{mistake}"))
             .ok()?;
-        let fixed = match &target {
-            Target::Ip(address) => Some(Address::Tcp(*address)),
-            Target::Unix(path) => Some(Address::Unix(path.clone())),
-            Target::Host { .. } | Target::Service(_) => None,
+        let fixed = match &destination {
+            Destination::Ip(address) => Some(Address::Tcp(*address)),
+            Destination::Unix(path) => Some(Address::Unix(path.clone())),
+            Destination::Host { .. } | Destination::Service(_) => None,
         };
         let tried = fixed.is_some();
         let (answer, knowledge) = match fixed {
             Some(address) => {
-                let answer = vec![Resolved::new(address, target.host_header(), 1)];
+                let answer = vec![Resolved::new(address, destination.host_header(), 1)];
                 (Some(answer), Knowledge::default())
             }
-            None => last(&target).unwrap_or_default(),
+            None => last(&destination).unwrap_or_default(),
         };
         Some(Source {
-            target,
+            destination,
             weight: entry.weight,
             answer,
             knowledge,
@@ -211,13 +199,13 @@ impl Source {
 async fn follow<T: Transport>(
     shared: Arc<Shared<T>>,
     place: usize,
-    target: Target,
+    destination: Destination,
     resolver: Arc<dyn Resolve>,
 ) {
     let mut failures = 0;
     loop {
         let mut knowledge = shared.sources()[place].knowledge.clone();
-        let wait = match resolve(&target, &*resolver, &mut knowledge).await {
+        let wait = match resolve(&destination, &*resolver, &mut knowledge).await {
             Ok(Resolution {
                 records,
                 ttl,
@@ -229,14 +217,14 @@ async fn follow<T: Transport>(
                     None => {
                         if failures > 0 {
                             let upstream = shared.upstream.as_str();
-                            tracing::info!(upstream, "{target} resolves again");
+                            tracing::info!(upstream, "{destination} resolves again");
                         }
                         failures = 0;
                         lasts
                     }
                     Some(failure) => {
                         failures += 1;
-                        report(&shared.upstream, &target, &failure, failures, IN_PART);
+                        report(&shared.upstream, &destination, &failure, failures, IN_PART);
                         backoff(failures).min(lasts)
                     }
                 }
@@ -245,7 +233,13 @@ async fn follow<T: Transport>(
                 let known = shared.publish(|sources| sources[place].fail());
                 failures += 1;
                 let meanwhile = if known { LAST_STAY } else { NONE };
-                report(&shared.upstream, &target, &failure, failures, meanwhile);
+                report(
+                    &shared.upstream,
+                    &destination,
+                    &failure,
+                    failures,
+                    meanwhile,
+                );
                 backoff(failures)
             }
         };
@@ -259,7 +253,13 @@ const LAST_STAY: &str = "its last addresses stay in use";
 const NONE: &str = "it has no addresses";
 
 /// Warns once for each row of failures: the proxy asks often.
-fn report(upstream: &Name, target: &Target, failure: &Failure, failures: u32, meanwhile: &str) {
+fn report(
+    upstream: &Name,
+    destination: &Destination,
+    failure: &Failure,
+    failures: u32,
+    meanwhile: &str,
+) {
     let upstream = upstream.as_str();
     let how = if meanwhile == IN_PART {
         "resolves only in part"
@@ -267,8 +267,8 @@ fn report(upstream: &Name, target: &Target, failure: &Failure, failures: u32, me
         "does not resolve"
     };
     match failures {
-        1 => tracing::warn!(upstream, "{target} {how}: {failure}; {meanwhile}"),
-        _ => tracing::debug!(upstream, failures, "{target} {how}: {failure}"),
+        1 => tracing::warn!(upstream, "{destination} {how}: {failure}; {meanwhile}"),
+        _ => tracing::debug!(upstream, failures, "{destination} {how}: {failure}"),
     }
 }
 

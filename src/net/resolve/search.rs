@@ -4,7 +4,7 @@
 //! well exist there, and what a later entry has under it is another's: a wildcard record of a company would get the
 //! requests, and the credentials, that are meant for a service of the cluster.
 
-use super::resolve::{Failure, Found, Known};
+use super::{Failure, Found, Known};
 
 /// Whole names in the order in which they are asked for, each with a dot at its end.
 #[derive(Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use super::name_servers::NameServers;
 use super::odd_lines::OddLines;
 use super::reread::Reread;
 use super::resolv_conf::{self, ResolvConf};
-use super::resolve::{Addresses, Answer, Failure, Found, Known, Resolve, Service};
+use super::{Addresses, Answer, Failure, Found, Known, Resolve, Service};
 
 /// How long the hosts file is relied on.
 const HOSTS_TTL: Duration = Duration::from_secs(5);

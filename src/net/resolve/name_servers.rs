@@ -14,8 +14,8 @@ use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use tokio::time::timeout;
 
 use super::resolv_conf::ResolvConf;
-use super::resolve::{Addresses, Answer, Failure};
 use super::search::Candidates;
+use super::{Addresses, Answer, Failure};
 
 /// The longest that one entry of the search list may take, tries included.
 const LONGEST: Duration = Duration::from_secs(5);

@@ -4,17 +4,17 @@ use super::*;
 use crate::upstream::fake::Question::{Service as Srv, V4, V6};
 use crate::upstream::fake::{Names, Question};
 
-async fn found(target: &Target, names: &Names) -> Result<Vec<String>, String> {
-    again(target, names, &mut Knowledge::default()).await.0
+async fn found(destination: &Destination, names: &Names) -> Result<Vec<String>, String> {
+    again(destination, names, &mut Knowledge::default()).await.0
 }
 
 /// What is found when `knowledge` is known already, and whether a part of it failed.
 async fn again(
-    target: &Target,
+    destination: &Destination,
     names: &Names,
     knowledge: &mut Knowledge,
 ) -> (Result<Vec<String>, String>, bool) {
-    match resolve(target, names, knowledge).await {
+    match resolve(destination, names, knowledge).await {
         Ok(found) => {
             let shown = |r: &Resolved| format!("{} {} {}", r.address, r.name, r.weight);
             let shown = found.records.iter().map(shown).collect();
@@ -24,8 +24,8 @@ async fn again(
     }
 }
 
-fn host(host: &str) -> Target {
-    Target::Host {
+fn host(host: &str) -> Destination {
+    Destination::Host {
         host: host.into(),
         port: 80,
     }
@@ -66,7 +66,7 @@ async fn the_loopback_is_one_endpoint() {
 #[tokio::test]
 async fn services_of_the_lowest_priority_with_addresses_count() {
     let names = Names::default();
-    let target = Target::Service("_http._tcp.app".into());
+    let destination = Destination::Service("_http._tcp.app".into());
     names.set_services(
         "_http._tcp.app",
         vec![
@@ -78,7 +78,7 @@ async fn services_of_the_lowest_priority_with_addresses_count() {
     );
     names.set("a.", &["10.0.0.1"]);
     names.set("spare.", &["10.0.0.3"]);
-    let of = async || found(&target, &names).await;
+    let of = async || found(&destination, &names).await;
     assert_eq!(of().await.unwrap(), ["10.0.0.1:80 a:80 60"]);
     names.set("b.", &["10.0.0.2"]);
     let expected = ["10.0.0.1:80 a:80 60", "10.0.0.2:81 b:81 1"];
@@ -132,7 +132,7 @@ async fn the_half_that_fails_stays_as_it_was_and_the_half_that_is_denied_goes() 
 }
 
 /// `a.` and `b.` first, `spare.` behind them.
-fn services(names: &Names) -> Target {
+fn services(names: &Names) -> Destination {
     let services = vec![
         service(20, 0, 82, "spare."),
         service(10, 0, 81, "b."),
@@ -142,15 +142,15 @@ fn services(names: &Names) -> Target {
     names.set("a.", &["10.0.0.1"]);
     names.set("b.", &["10.0.0.2"]);
     names.set("spare.", &["10.0.0.3"]);
-    Target::Service("_http._tcp.app".into())
+    Destination::Service("_http._tcp.app".into())
 }
 
 #[tokio::test]
 async fn a_service_that_cannot_be_asked_for_stays_where_it_was() {
     let names = Names::default();
-    let target = services(&names);
+    let destination = services(&names);
     let mut knowledge = Knowledge::default();
-    let (whole, in_part) = again(&target, &names, &mut knowledge).await;
+    let (whole, in_part) = again(&destination, &names, &mut knowledge).await;
     let whole = whole.unwrap();
     assert!(!in_part);
     assert_eq!(whole.len(), 2);
@@ -164,7 +164,7 @@ async fn a_service_that_cannot_be_asked_for_stays_where_it_was() {
         silent
             .iter()
             .for_each(|name| names.silence(name, questions));
-        let (records, in_part) = again(&target, &names, &mut knowledge).await;
+        let (records, in_part) = again(&destination, &names, &mut knowledge).await;
         assert_eq!(records.as_ref(), Ok(&whole), "{silent:?}");
         assert!(in_part);
         names.speak();
@@ -172,10 +172,10 @@ async fn a_service_that_cannot_be_asked_for_stays_where_it_was() {
 
     // One that there is no more goes, and with the last of them the spare takes over.
     names.fail("a.");
-    let (records, _) = again(&target, &names, &mut knowledge).await;
+    let (records, _) = again(&destination, &names, &mut knowledge).await;
     assert_eq!(records.unwrap(), ["10.0.0.2:81 b:81 1"]);
     names.fail("b.");
-    let (records, in_part) = again(&target, &names, &mut knowledge).await;
+    let (records, in_part) = again(&destination, &names, &mut knowledge).await;
     assert_eq!(records.unwrap(), ["10.0.0.3:82 spare:82 1"]);
     assert!(!in_part);
 }
@@ -183,26 +183,26 @@ async fn a_service_that_cannot_be_asked_for_stays_where_it_was() {
 #[tokio::test]
 async fn a_spare_serves_when_nothing_was_ever_known_of_the_first() {
     let names = Names::default();
-    let target = services(&names);
+    let destination = services(&names);
     names.silence("a.", &[V4, V6]);
     names.silence("b.", &[V4, V6]);
     let mut knowledge = Knowledge::default();
-    let (records, in_part) = again(&target, &names, &mut knowledge).await;
+    let (records, in_part) = again(&destination, &names, &mut knowledge).await;
     assert_eq!(records.unwrap(), ["10.0.0.3:82 spare:82 1"]);
     assert!(in_part, "and is soon asked for again");
     names.speak();
-    let (records, _) = again(&target, &names, &mut knowledge).await;
+    let (records, _) = again(&destination, &names, &mut knowledge).await;
     assert_eq!(records.unwrap().len(), 2);
 }
 
 #[tokio::test]
 async fn addresses_of_services_are_asked_for_while_their_records_cannot_be() {
     let names = Names::default();
-    let target = services(&names);
+    let destination = services(&names);
     let mut knowledge = Knowledge::default();
-    again(&target, &names, &mut knowledge).await.0.unwrap();
+    again(&destination, &names, &mut knowledge).await.0.unwrap();
     names.silence("_http._tcp.app", &[Srv]);
     names.set("a.", &["10.0.0.9"]);
-    let (records, _) = again(&target, &names, &mut knowledge).await;
+    let (records, _) = again(&destination, &names, &mut knowledge).await;
     assert_eq!(records.unwrap()[0], "10.0.0.9:80 a:80 60");
 }

@@ -1,9 +1,12 @@
 //! Who is left out, who comes back and how, and what happens when nobody is left.
 
+use std::time::Duration;
+
 use super::*;
 use crate::http::message::Tried;
+use crate::net::resolve::Resolve;
 use crate::upstream::fake::{Names, request};
-use crate::upstream::{Config, Resolve};
+use crate::upstream::{Config, Listed};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -50,11 +53,11 @@ fn picks(upstream: &Upstream, count: usize) -> Vec<usize> {
     picks
 }
 
-fn states(upstream: &Upstream) -> Vec<State> {
+fn states(upstream: &Upstream) -> Vec<Availability> {
     let list = upstream.follower.set().load_full();
     let states = list.entries().iter();
     states
-        .map(|e| upstream.state(&e.endpoint, Instant::now()))
+        .map(|e| upstream.picker.availability(&e.endpoint, Instant::now()))
         .collect()
 }
 
@@ -72,7 +75,10 @@ async fn failures_in_a_row_eject() {
     );
     fail(&endpoint(&upstream, 0), 1);
     assert_eq!(picks(&upstream, 100), [0, 100]);
-    assert_eq!(states(&upstream), [State::Ejected, State::Available]);
+    assert_eq!(
+        states(&upstream),
+        [Availability::Ejected, Availability::Available]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,7 +147,7 @@ async fn the_last_endpoint_and_more_than_the_percentage_are_never_ejected() {
         picks(&upstream, 50);
         let ejected = states(&upstream)
             .into_iter()
-            .filter(|s| *s == State::Ejected)
+            .filter(|s| *s == Availability::Ejected)
             .count();
         assert_eq!(ejected, most, "{percent} % of {count}");
     }
@@ -168,8 +174,12 @@ async fn new_limits_apply_to_those_that_are_out() {
     let longer = r#"outlier_detection = { ejection = "20s" }"#;
     let longer = next(&text(2, longer), Some(&old));
     tokio::time::advance(10 * SECOND).await;
-    assert_eq!(states(&longer)[0], State::Ejected, "the fact is kept");
-    assert_eq!(states(&old)[0], State::Available);
+    assert_eq!(
+        states(&longer)[0],
+        Availability::Ejected,
+        "the fact is kept"
+    );
+    assert_eq!(states(&old)[0], Availability::Available);
     let off = next(&text(2, "outlier_detection = false"), Some(&longer));
     assert_eq!(picks(&off, 4), [2, 2]);
 }

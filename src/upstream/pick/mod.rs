@@ -1,0 +1,66 @@
+//! The endpoint for an HTTP request.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::balance::balancer::BalancerConfig;
+use super::balance::picker::{Availability, Picked};
+use super::{Endpoint, LoadGuard, Upstream};
+use crate::http::error::{Error, NO_HEALTHY_ENDPOINT};
+use crate::http::message::Request;
+use crate::net::timer;
+
+impl Upstream {
+    /// Picks the endpoint for `request`, another than `avoid` and than those it has been to, where there is one.
+    ///
+    /// # Errors
+    /// `no_healthy_endpoint` when there is none at all.
+    pub fn pick(
+        &self,
+        request: &Request,
+        avoid: Option<&Endpoint>,
+    ) -> Result<(Arc<Endpoint>, LoadGuard), Error> {
+        let now = timer::now();
+        let key = match &self.config.balancer {
+            BalancerConfig::Hash(key) => key.of(request),
+            _ => None,
+        };
+        let tried = request.context.tried.as_deref();
+        let has_been = |endpoint: &Endpoint| {
+            avoid.is_some_and(|avoid| std::ptr::eq(avoid, endpoint))
+                || tried.is_some_and(|tried| tried.has(endpoint.hash))
+        };
+        let list = self.follower.set().load();
+        let Some(Picked { endpoint, in_panic }) = self.picker.pick(&list, key, now, has_been)
+        else {
+            return Err(
+                Error::new(NO_HEALTHY_ENDPOINT, "the upstream has no endpoint")
+                    .because(format!("upstream `{}` has no addresses", self.name)),
+            );
+        };
+        if in_panic {
+            self.metrics.panicked();
+        }
+        if let Some(tried) = tried {
+            tried.note(endpoint.hash);
+        }
+        let guard = LoadGuard::new(endpoint.clone(), now);
+        Ok((endpoint.clone(), guard))
+    }
+
+    /// Whether a request that failed at one endpoint could be sent to another.
+    pub fn has_alternative(&self) -> bool {
+        let (list, now) = (self.follower.set().load(), timer::now());
+        let entries = list.entries().iter();
+        let available = entries.filter(|e| self.is_available(&e.endpoint, now));
+        available.take(2).count() == 2
+    }
+
+    fn is_available(&self, endpoint: &Endpoint, now: Instant) -> bool {
+        self.picker.availability(endpoint, now) == Availability::Available
+    }
+}
+
+#[cfg(test)]
+mod tests;
