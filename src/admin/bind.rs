@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tokio::net::{TcpListener, UnixListener};
 
-use super::AdminAddress;
+use super::address::AdminAddress;
 use crate::listener::{self, ListenAddress, SocketFile};
 
 /// A bound address. Dropping it lets go of the address and removes the socket file.

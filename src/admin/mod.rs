@@ -4,83 +4,29 @@
 //! and Prometheus), [`serve`] brings the two together. What they tell and change is behind [`Proxy`].
 
 use std::net::Ipv6Addr;
-use std::str::FromStr;
 
-use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::listener::ListenAddress;
-use crate::policy::circuit_breaker::Forced;
-use crate::telemetry::log::Level;
+use crate::value::NotBuilt;
 use crate::value::problem::Problems;
-use crate::value::{NotBuilt, text_relative_to_file};
 
+mod address;
 mod answer;
 mod bind;
 #[cfg(test)]
 mod fake;
 mod guard;
 mod orders;
+mod proxy;
 mod router;
 mod serve;
 
+pub use address::AdminAddress;
 pub use bind::{Bound, bind};
+pub use proxy::{NoBreaker, Proxy, ReloadOutcome};
 pub use router::{api, probes};
 pub use serve::serve;
-
-/// The proxy, as the admin API sees it. Every method but `reload` answers at once.
-pub trait Proxy: Send + Sync + 'static {
-    /// Whether traffic should be sent here; otherwise why not, in a few words such as "draining".
-    fn readiness(&self) -> Result<(), &'static str>;
-    /// The effective config, defaults filled in and secrets redacted, with `generation`, `hash`, `loaded_at` and
-    /// `last_error`.
-    fn config(&self) -> Value;
-    /// Every certificate that the config uses, what expires next first.
-    fn certificates(&self) -> Value;
-    /// Each listener's name, the address that it has bound, and its connections.
-    fn listeners(&self) -> Value;
-    fn routes(&self) -> Value;
-    /// One route by name; None when there is none.
-    fn route(&self, name: &str) -> Option<Value>;
-    fn upstreams(&self) -> Value;
-    /// One upstream by name; None when there is none.
-    fn upstream(&self, name: &str) -> Option<Value>;
-    /// Sets the circuit breaker of a route.
-    ///
-    /// # Errors
-    /// Why it cannot.
-    fn set_breaker(&self, route: &str, order: Forced) -> Result<(), NoBreaker>;
-    /// Reads the config again and puts it to use, or refuses it whole and says why, as `outrigger check` would.
-    /// The caller may go away meanwhile: dropping the future must not leave half a reload.
-    fn reload(&self) -> BoxFuture<'static, Result<ReloadOutcome, String>>;
-    /// Fails readiness and lets requests finish.
-    fn drain(&self);
-    /// Drains, then ends the process.
-    fn quit(&self);
-    /// The level of the log that holds, which the config's may not be.
-    fn log_level(&self) -> Level;
-    fn set_log_level(&self, level: Level);
-    /// In Prometheus's text format 0.0.4.
-    fn metrics(&self) -> String;
-}
-
-/// Why a circuit breaker cannot be set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoBreaker {
-    NoRoute,
-    /// The route is there, and has none.
-    NotAsked,
-}
-
-/// What a reload that was not refused did.
-#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
-pub struct ReloadOutcome {
-    /// Generation of the config that serves now.
-    pub generation: u64,
-    /// False when what was read is what already served.
-    pub changed: bool,
-}
 
 /// `[admin]`
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
@@ -96,42 +42,6 @@ pub struct Config {
     pub writable_dir: Option<NotBuilt>,
     #[serde(skip_serializing)]
     pub state_dir: Option<NotBuilt>,
-}
-
-/// An address to listen on, or `"none"`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AdminAddress(pub Option<ListenAddress>);
-
-impl FromStr for AdminAddress {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "none" => Ok(AdminAddress(None)),
-            "" | "off" | "false" => Err(format!(
-                "`{text}` is not an address to listen on; write \"none\" to turn it off"
-            )),
-            text => text.parse().map(|address| AdminAddress(Some(address))),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for AdminAddress {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text_relative_to_file(
-            deserializer,
-            "an address such as \"127.0.0.1:15000\", or \"none\"",
-        )
-    }
-}
-
-impl Serialize for AdminAddress {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match &self.0 {
-            Some(address) => address.serialize(serializer),
-            None => serializer.serialize_str("none"),
-        }
-    }
 }
 
 impl Config {

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use http::{HeaderName, Method};
 
+use super::lookup::Lookup;
 use super::matching::{MatchConfig, Pattern, ValueMatch};
 use super::overlap::{Overlap, Overlaps, Texts};
-use super::table::Lookup;
 use crate::http::headers::Headers;
 use crate::http::path::escaped_byte;
 use crate::value::Name;

@@ -11,6 +11,7 @@ use conditions::Conditions;
 
 mod conditions;
 mod host;
+mod lookup;
 pub mod matching;
 mod overlap;
 mod pattern;
@@ -19,9 +20,10 @@ mod table;
 mod trie;
 
 pub use host::HostPattern;
+pub use lookup::Lookup;
 pub use matching::MatchConfig;
 pub use pattern::PathPattern;
-pub use table::{Found, Lookup, Table};
+pub use table::{Found, Table};
 
 /// The keys of `[routes.NAME]` that choose a request; the others are its target and its policies.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]

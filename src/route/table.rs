@@ -7,9 +7,9 @@ use http::{HeaderName, Method};
 
 use super::Config;
 use super::host::{HostKey, HostPattern};
+use super::lookup::Lookup;
 use super::rule::{Rule, check_together};
 use super::trie::Trie;
-use crate::http::headers::Headers;
 use crate::http::message::Captures;
 use crate::value::Name;
 use crate::value::problem::Problems;
@@ -27,23 +27,6 @@ pub struct Table<T> {
 struct Entry<T> {
     rule: Rule,
     value: T,
-}
-
-/// What the search looks at.
-#[derive(Clone, Copy, Debug)]
-pub struct Lookup<'a> {
-    /// Name of the listener that accepted the request.
-    pub listener: &'a str,
-    /// The host that the caller asked for; a port is ignored.
-    pub host: Option<&'a str>,
-    pub method: &'a Method,
-    /// As [`normalise`](crate::http::path::normalise) gives it. `*` (of `OPTIONS *`) is matched as `/`, and so is
-    /// the path of `CONNECT`, which has none.
-    pub path: &'a str,
-    /// What [`normalise`](crate::http::path::normalise) said of the path.
-    pub encoded_separators: bool,
-    pub query: Option<&'a str>,
-    pub headers: &'a Headers,
 }
 
 /// What the search finds.

@@ -7,7 +7,7 @@ use http::HeaderValue;
 
 use super::mirror::MirrorConfig;
 use super::rewrite::RewriteConfig;
-use super::settle::SettledBy;
+use super::settle::ChooseUpstream;
 use super::split::Sticky;
 use crate::http::handler::Handler;
 use crate::upstream::{Resend, Upstream};
@@ -41,7 +41,7 @@ pub trait Block {
     }
 
     /// How to tell which upstream gets a request before its policies see it.
-    fn settled_by(&self, _: Options<'_>) -> Option<SettledBy> {
+    fn settled_by(&self, _: Options<'_>) -> Option<Box<dyn ChooseUpstream>> {
         None
     }
 }

@@ -1,7 +1,7 @@
 //! What follows from the list of targets.
 
 use super::block::{Block, Build, Named, Options};
-use super::settle::SettledBy;
+use super::settle::ChooseUpstream;
 use crate::http::handler::Handler;
 use crate::value::captures;
 use crate::value::problem::Problems;
@@ -105,7 +105,7 @@ pub trait Targets {
     }
 
     /// What settles which upstream gets a request, where one does.
-    fn settled_by(&self) -> Option<SettledBy> {
+    fn settled_by(&self) -> Option<Box<dyn ChooseUpstream>> {
         let (_, block) = *self.blocks().first()?;
         block.settled_by(self.options())
     }

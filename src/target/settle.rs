@@ -2,27 +2,31 @@
 
 use std::sync::Arc;
 
-use super::list::Targets;
-use super::split::Split;
 use crate::http::handler::{Answer, Handler};
 use crate::http::message::Request;
 
 /// What tells the name of the upstream that gets a request.
-pub enum SettledBy {
-    One(Arc<str>),
-    Split(Split<Arc<str>>),
+pub trait ChooseUpstream: Send + Sync {
+    fn upstream(&self, request: &Request) -> &Arc<str>;
+}
+
+/// The same one always.
+impl ChooseUpstream for Arc<str> {
+    fn upstream(&self, _: &Request) -> &Arc<str> {
+        self
+    }
 }
 
 /// Settles the upstream: laid over a stack in which a value names it.
 pub struct SettleUpstream {
-    by: SettledBy,
+    by: Box<dyn ChooseUpstream>,
     next: Box<dyn Handler>,
 }
 
 impl SettleUpstream {
     /// `next` as it is where no upstream gets anything.
-    pub fn over(next: Box<dyn Handler>, target: &impl Targets) -> Box<dyn Handler> {
-        match target.settled_by() {
+    pub fn over(next: Box<dyn Handler>, by: Option<Box<dyn ChooseUpstream>>) -> Box<dyn Handler> {
+        match by {
             Some(by) => Box::new(SettleUpstream { by, next }),
             None => next,
         }
@@ -31,11 +35,8 @@ impl SettleUpstream {
 
 impl Handler for SettleUpstream {
     fn call<'a>(&'a self, mut request: Box<Request>) -> Answer<'a> {
-        let name = match &self.by {
-            SettledBy::One(name) => name,
-            SettledBy::Split(split) => split.choose(&request),
-        };
-        request.context.upstream = Some(name.clone());
+        let name = self.by.upstream(&request).clone();
+        request.context.upstream = Some(name);
         self.next.call(request)
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::block::{Block, Build, Named, Options};
 use super::forward::Forward;
-use super::settle::SettledBy;
+use super::settle::ChooseUpstream;
 use crate::http::handler::{Answer, Handler};
 use crate::http::message::Request;
 use crate::upstream::Upstream;
@@ -83,11 +83,12 @@ impl Block for Config {
             .collect()
     }
 
-    fn settled_by(&self, options: Options<'_>) -> Option<SettledBy> {
+    fn settled_by(&self, options: Options<'_>) -> Option<Box<dyn ChooseUpstream>> {
         let sides = self
             .sides()
             .map(|(name, weight)| (name, weight, name.into()));
-        Split::new(sides, options.sticky.cloned()).map(SettledBy::Split)
+        let split: Split<Arc<str>> = Split::new(sides, options.sticky.cloned())?;
+        Some(Box::new(split))
     }
 }
 
@@ -113,6 +114,12 @@ impl Handler for Several {
         let settled = settled.and_then(|name| upstreams.find(|upstream| upstream.name() == name));
         let upstream = settled.unwrap_or_else(|| self.split.choose(&request));
         Box::pin(self.forward.send(upstream, request))
+    }
+}
+
+impl ChooseUpstream for Split<Arc<str>> {
+    fn upstream(&self, request: &Request) -> &Arc<str> {
+        self.choose(request)
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::block::{Block, Build, Named, Options};
 use super::forward::Forward;
-use super::settle::SettledBy;
+use super::settle::ChooseUpstream;
 use crate::http::handler::{Answer, Handler};
 use crate::http::message::Request;
 use crate::upstream::Upstream;
@@ -35,8 +35,8 @@ impl Block for Config {
         vec![(&self.0, Vec::new())]
     }
 
-    fn settled_by(&self, _: Options<'_>) -> Option<SettledBy> {
-        Some(SettledBy::One(self.0.as_str().into()))
+    fn settled_by(&self, _: Options<'_>) -> Option<Box<dyn ChooseUpstream>> {
+        Some(Box::new(Arc::<str>::from(self.0.as_str())))
     }
 }
 

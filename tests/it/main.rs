@@ -18,6 +18,7 @@ mod attempts;
 mod cancellation;
 mod cases;
 mod certificates;
+mod circles;
 mod circuit_breaker;
 mod concurrency_limit;
 mod cors;

@@ -1,7 +1,6 @@
 //! One attempt to get an answer from an endpoint: how far it is, and what is made of its end, whatever that is.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,68 +10,13 @@ use crate::http::message::{Request, Response, ServedBy, Tried, Upload};
 use crate::net::cut::{self, Place, Why};
 use crate::net::timer;
 use crate::upstream::{Endpoint, LoadGuard, Upstream};
-use meaning::{End, Facts, Latency, Meaning, Reached};
+use meaning::{End, Facts, Latency, Meaning};
 
 mod meaning;
+mod stage;
 
 pub use meaning::{Verdict, failed_in_trailers};
-
-/// How far an attempt is. Those know it of whom it wants a connection.
-#[derive(Debug, Default)]
-pub struct Stage {
-    step: AtomicU8,
-    /// Nanoseconds from its beginning until a connection had the request.
-    asked: AtomicU64,
-}
-
-/// 0: it has nothing to wait for yet.
-const WAITS_FOR_CONNECTION: u8 = 1;
-const WAITS_FOR_STREAM: u8 = 2;
-const CONNECTS: u8 = 3;
-const ASKS: u8 = 4;
-/// It has been judged.
-const OVER: u8 = 5;
-
-impl Stage {
-    /// It waits for a connection of our own pool that others use or make.
-    pub fn waits(&self) {
-        self.step.store(WAITS_FOR_CONNECTION, Ordering::Relaxed);
-    }
-
-    /// It waits until a connection of our own pool takes another stream.
-    pub fn waits_for_stream(&self) {
-        self.step.store(WAITS_FOR_STREAM, Ordering::Relaxed);
-    }
-
-    pub fn connects(&self) {
-        self.step.store(CONNECTS, Ordering::Relaxed);
-    }
-
-    fn step(&self) -> u8 {
-        self.step.load(Ordering::Relaxed)
-    }
-
-    fn reached(&self) -> Reached {
-        match self.step() {
-            CONNECTS => Reached::Endpoint,
-            ASKS => Reached::Asked,
-            _ => Reached::Queue,
-        }
-    }
-
-    /// What to tell of an attempt that waited for our own pool in vain.
-    fn queued(&self) -> Option<&'static str> {
-        match self.step() {
-            WAITS_FOR_CONNECTION => {
-                Some("no connection of the pool to the upstream became free in time")
-            }
-            WAITS_FOR_STREAM => {
-                Some("no connection of the pool to the upstream took another stream in time")
-            }
-            _ => None,
-        }
-    }
-}
+pub use stage::Stage;
 
 /// One attempt, until the head of its answer. Dropped before that, it was cut short.
 pub struct Attempt<'a> {
@@ -100,22 +44,20 @@ impl<'a> Attempt<'a> {
 
     /// A connection that was there at once takes the request.
     pub fn asks_at_once(&self) {
-        self.stage.step.store(ASKS, Ordering::Relaxed);
+        self.stage.asks_at_once();
     }
 
     /// A connection takes the request now.
     pub fn asks(&self) {
         let waited = timer::now().saturating_duration_since(self.load.started());
-        let nanos = waited.as_nanos() as u64;
-        self.stage.asked.store(nanos, Ordering::Relaxed);
-        self.asks_at_once();
+        self.stage.asks(waited);
     }
 
     /// Judges the endpoint by what came of the attempt. `stale`: it went over a connection that the endpoint may have
     /// closed because it was idle. `grpc`: it may have been a call of gRPC.
     pub fn end(&self, outcome: Result<&Response, &Error>, stale: bool, grpc: bool) -> Verdict {
         let reached = self.stage.reached();
-        self.stage.step.store(OVER, Ordering::Relaxed);
+        self.stage.end();
         let end = match outcome {
             Ok(response) => End::Answered(response),
             Err(error) => End::Failed(error),
@@ -160,11 +102,7 @@ impl<'a> Attempt<'a> {
 
     /// How long the endpoint has had all that there is of the request.
     fn waited(&self, now: Instant) -> Duration {
-        let asked = match self.stage.asked.load(Ordering::Relaxed) {
-            // A connection was there at once.
-            0 => self.load.started(),
-            nanos => self.load.started() + Duration::from_nanos(nanos),
-        };
+        let asked = self.load.started() + self.stage.asked();
         let since = match &self.upload {
             None => asked,
             Some(upload) => upload.last_piece().max(asked),
@@ -196,7 +134,7 @@ impl<'a> Attempt<'a> {
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        if self.stage.step() != OVER {
+        if !self.stage.is_over() {
             self.cut_short();
         }
     }

@@ -9,6 +9,23 @@ pub struct SourceFile {
     pub text: String,
 }
 
+impl SourceFile {
+    /// Whether all of it is for tests.
+    pub fn is_for_tests(&self) -> bool {
+        let names = self.path.iter().map(|part| part.to_string_lossy());
+        let mut names = names.map(|name| name.trim_end_matches(".rs").to_owned());
+        names.any(|name| {
+            name.ends_with("tests") || ["testing", "fake", "races"].contains(&name.as_str())
+        })
+    }
+
+    /// The text without the unit tests in it, which stand at its end.
+    pub fn program(&self) -> &str {
+        let tests = "#[cfg(test)]\nmod tests {";
+        self.text.split(tests).next().unwrap_or_default()
+    }
+}
+
 /// Every Rust file below a folder.
 pub fn rust_files(folder: &Path) -> Vec<SourceFile> {
     files(folder, "rs")

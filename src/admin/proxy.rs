@@ -1,0 +1,61 @@
+//! What the admin API tells and changes.
+
+use futures_util::future::BoxFuture;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::policy::circuit_breaker::Forced;
+use crate::telemetry::log::Level;
+
+/// The proxy, as the admin API sees it. Every method but `reload` answers at once.
+pub trait Proxy: Send + Sync + 'static {
+    /// Whether traffic should be sent here; otherwise why not, in a few words such as "draining".
+    fn readiness(&self) -> Result<(), &'static str>;
+    /// The effective config, defaults filled in and secrets redacted, with `generation`, `hash`, `loaded_at` and
+    /// `last_error`.
+    fn config(&self) -> Value;
+    /// Every certificate that the config uses, what expires next first.
+    fn certificates(&self) -> Value;
+    /// Each listener's name, the address that it has bound, and its connections.
+    fn listeners(&self) -> Value;
+    fn routes(&self) -> Value;
+    /// One route by name; None when there is none.
+    fn route(&self, name: &str) -> Option<Value>;
+    fn upstreams(&self) -> Value;
+    /// One upstream by name; None when there is none.
+    fn upstream(&self, name: &str) -> Option<Value>;
+    /// Sets the circuit breaker of a route.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    fn set_breaker(&self, route: &str, order: Forced) -> Result<(), NoBreaker>;
+    /// Reads the config again and puts it to use, or refuses it whole and says why, as `outrigger check` would.
+    /// The caller may go away meanwhile: dropping the future must not leave half a reload.
+    fn reload(&self) -> BoxFuture<'static, Result<ReloadOutcome, String>>;
+    /// Fails readiness and lets requests finish.
+    fn drain(&self);
+    /// Drains, then ends the process.
+    fn quit(&self);
+    /// The level of the log that holds, which the config's may not be.
+    fn log_level(&self) -> Level;
+    fn set_log_level(&self, level: Level);
+    /// In Prometheus's text format 0.0.4.
+    fn metrics(&self) -> String;
+}
+
+/// Why a circuit breaker cannot be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoBreaker {
+    NoRoute,
+    /// The route is there, and has none.
+    NotAsked,
+}
+
+/// What a reload that was not refused did.
+#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
+pub struct ReloadOutcome {
+    /// Generation of the config that serves now.
+    pub generation: u64,
+    /// False when what was read is what already served.
+    pub changed: bool,
+}

@@ -1,0 +1,88 @@
+//! How far an attempt is.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::meaning::Reached;
+
+/// How far an attempt is. Those know it of whom it wants a connection.
+#[derive(Debug, Default)]
+pub struct Stage {
+    step: AtomicU8,
+    /// Nanoseconds from its beginning until a connection had the request.
+    asked: AtomicU64,
+}
+
+/// 0: it has nothing to wait for yet.
+const WAITS_FOR_CONNECTION: u8 = 1;
+const WAITS_FOR_STREAM: u8 = 2;
+const CONNECTS: u8 = 3;
+const ASKS: u8 = 4;
+/// It has been judged.
+const OVER: u8 = 5;
+
+impl Stage {
+    /// It waits for a connection of our own pool that others use or make.
+    pub fn waits(&self) {
+        self.step.store(WAITS_FOR_CONNECTION, Ordering::Relaxed);
+    }
+
+    /// It waits until a connection of our own pool takes another stream.
+    pub fn waits_for_stream(&self) {
+        self.step.store(WAITS_FOR_STREAM, Ordering::Relaxed);
+    }
+
+    pub fn connects(&self) {
+        self.step.store(CONNECTS, Ordering::Relaxed);
+    }
+
+    /// A connection that was there at once takes the request.
+    pub(super) fn asks_at_once(&self) {
+        self.step.store(ASKS, Ordering::Relaxed);
+    }
+
+    /// A connection takes the request now, so long after the attempt began.
+    pub(super) fn asks(&self, waited: Duration) {
+        self.asked
+            .store(waited.as_nanos() as u64, Ordering::Relaxed);
+        self.asks_at_once();
+    }
+
+    /// How long after the attempt began a connection took the request; 0 when one was there at once.
+    pub(super) fn asked(&self) -> Duration {
+        Duration::from_nanos(self.asked.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn end(&self) {
+        self.step.store(OVER, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.step() == OVER
+    }
+
+    fn step(&self) -> u8 {
+        self.step.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn reached(&self) -> Reached {
+        match self.step() {
+            CONNECTS => Reached::Endpoint,
+            ASKS => Reached::Asked,
+            _ => Reached::Queue,
+        }
+    }
+
+    /// What to tell of an attempt that waited for our own pool in vain.
+    pub(super) fn queued(&self) -> Option<&'static str> {
+        match self.step() {
+            WAITS_FOR_CONNECTION => {
+                Some("no connection of the pool to the upstream became free in time")
+            }
+            WAITS_FOR_STREAM => {
+                Some("no connection of the pool to the upstream took another stream in time")
+            }
+            _ => None,
+        }
+    }
+}
