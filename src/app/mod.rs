@@ -89,7 +89,7 @@ async fn serve(
     let log = telemetry.clone();
     let resolver = Arc::new(SystemResolver::new());
     let tools = Tools {
-        fetch: Arc::new(fetch::Http1::new(resolver.clone())),
+        fetch: Arc::new(fetch::Pooled::new(resolver.clone())),
         resolver,
         access_writer: Box::new(move || log.log().access_writer().ok()),
     };

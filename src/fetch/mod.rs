@@ -1,8 +1,8 @@
 //! What the proxy itself asks of other servers: tokens and key sets. Never on behalf of a request.
 //!
-//! Each call has a connection of its own: there is one every few minutes. Everything is bounded: the time to connect,
-//! the time in all, and the size of the answer. Redirects are not followed: a secret goes where the config says, and
-//! nowhere else.
+//! A connection stays open for a few seconds after a call, for the next one to the same server. Everything is bounded:
+//! the time to connect, the time in all, the size of the answer, and how many calls a server gets at once. What surely
+//! did nothing is tried again. Redirects are not followed: a secret goes where the config says, and nowhere else.
 
 use std::sync::Arc;
 
@@ -10,12 +10,13 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method, StatusCode};
 
-mod http1;
+mod connect;
+mod failure;
+mod pooled;
 mod private;
-mod stream;
 mod url;
 
-pub use http1::Http1;
+pub use pooled::Pooled;
 pub use private::Private;
 pub use url::Url;
 

@@ -12,7 +12,14 @@ use crate::value::problem::Problems;
 /// certificate must lead, in place of the system's. It is no part of what the operator wrote, and yet another when
 /// other CAs are believed.
 #[derive(Clone, Debug, Default)]
-pub struct Private(Arc<OnceLock<outbound::Config>>);
+pub struct Private(Arc<OnceLock<Opened>>);
+
+#[derive(Debug)]
+struct Opened {
+    config: outbound::Config,
+    /// Made for the first call. All calls have this one, so that they share connections.
+    client: OnceLock<Option<Arc<Client>>>,
+}
 
 impl Private {
     /// Opens what calls to `url` need.
@@ -24,20 +31,24 @@ impl Private {
             }
             return;
         }
-        let tls = outbound::Config::believing(ca.cloned());
-        tls.check(problems);
+        let config = outbound::Config::believing(ca.cloned());
+        config.check(problems);
         // Whoever checks a block twice finds the same.
-        let _ = self.0.set(tls);
+        let _ = self.0.set(Opened {
+            config,
+            client: OnceLock::new(),
+        });
     }
 
     /// None where there is no TLS, and before the check.
     pub fn client(&self) -> Option<Arc<Client>> {
-        Client::next(self.0.get()?, None)
+        let Opened { config, client } = self.0.get()?;
+        client.get_or_init(|| Client::next(config, None)).clone()
     }
 
     /// What the files hold.
     pub fn inventory(&self) -> Option<&Inventory> {
-        self.0.get()?.inventory()
+        self.0.get()?.config.inventory()
     }
 }
 
@@ -45,7 +56,7 @@ impl PartialEq for Private {
     fn eq(&self, other: &Self) -> bool {
         match (self.0.get(), other.0.get()) {
             (None, None) => true,
-            (Some(this), Some(other)) => this.believes_like(other),
+            (Some(this), Some(other)) => this.config.believes_like(&other.config),
             _ => false,
         }
     }

@@ -33,11 +33,14 @@ impl Url {
             .map_or("", |authority| authority.as_str())
     }
 
-    /// Path and query.
-    pub fn target(&self) -> &str {
-        self.0
-            .path_and_query()
-            .map_or("/", |target| target.as_str())
+    /// All of it.
+    pub fn uri(&self) -> &Uri {
+        &self.0
+    }
+
+    /// Whether `other` leads to the same server, if to another of its resources.
+    pub fn is_of_the_same_server(&self, other: &Url) -> bool {
+        self.is_encrypted() == other.is_encrypted() && self.0.authority() == other.0.authority()
     }
 
     pub fn is_encrypted(&self) -> bool {
@@ -122,23 +125,30 @@ mod tests {
 
     #[test]
     fn a_url_has_a_host_and_perhaps_a_port() {
-        for (text, host, port, authority, target) in [
-            ("http://idp/token?a=b", "idp", 80, "idp", "/token?a=b"),
-            (
-                "https://idp.example",
-                "idp.example",
-                443,
-                "idp.example",
-                "/",
-            ),
-            ("http://127.0.0.1:81/", "127.0.0.1", 81, "127.0.0.1:81", "/"),
-            ("http://[::1]:81/x", "::1", 81, "[::1]:81", "/x"),
+        for (text, host, port, authority) in [
+            ("http://idp/token?a=b", "idp", 80, "idp"),
+            ("https://idp.example", "idp.example", 443, "idp.example"),
+            ("http://127.0.0.1:81/", "127.0.0.1", 81, "127.0.0.1:81"),
+            ("http://[::1]:81/x", "::1", 81, "[::1]:81"),
         ] {
             let url: Url = text.parse().unwrap();
             assert_eq!(url.host(), host);
             assert_eq!(url.port(), port);
             assert_eq!(url.authority(), authority);
-            assert_eq!(url.target(), target);
+        }
+    }
+
+    #[test]
+    fn a_server_is_a_scheme_a_host_and_a_port() {
+        let url = |text: &str| text.parse::<Url>().unwrap();
+        let own = url("http://idp:80/token");
+        assert!(own.is_of_the_same_server(&url("http://IDP:80/keys?a=b")));
+        for other in [
+            "https://idp:80/token",
+            "http://idp:81/token",
+            "http://id/token",
+        ] {
+            assert!(!own.is_of_the_same_server(&url(other)), "{other}");
         }
     }
 

@@ -3,6 +3,7 @@
 pub mod buffer;
 pub mod cut;
 pub mod drain;
+pub mod hyper_io;
 pub mod io;
 pub mod pipe;
 pub mod resolve;

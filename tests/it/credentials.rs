@@ -198,6 +198,7 @@ fn a_revoked_token_is_replaced_and_the_request_sent_again() {
     let answer = proxy.client().request("POST", "/a", &[], "hello");
     assert_eq!((answer.status, answer.text()), (200, "hello".to_owned()));
     assert_eq!(authorizations(&origin), ["Bearer one", "Bearer two"]);
+    assert_eq!(idp.connections(), 1, "both tokens came over one");
     let bodies: Vec<_> = origin.requests().iter().map(|r| r.text()).collect();
     assert_eq!(bodies, ["hello", "hello"]);
     // Once: what is refused again is refused.

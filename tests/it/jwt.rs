@@ -335,6 +335,21 @@ fn keys_are_fetched_over_tls_from_whom_the_ca_has_signed() {
 }
 
 #[test]
+fn keys_that_are_fetched_again_come_over_the_same_connection() {
+    let issuer = Issuer::new("1");
+    let ca = Authority::new("ca");
+    let leaf = ca.issue(Ask::of(&["localhost"]));
+    let keys = Script::answer(&key_set(&[&issuer]));
+    let Site { proxy, server, .. } = &by_https(&leaf, ca.pem(), keys);
+    assert_eq!(call(proxy, &issuer.bearer(json!({}))).status, 200);
+    let unknown = Issuer::new("2").bearer(json!({}));
+    call(proxy, &unknown).assert_refused(401, "unauthorized");
+    assert_eq!((server.requests().len(), server.connections()), (2, 1));
+    // And not for long.
+    eventually(SOON * 2, "it is closed", || server.open_connections() == 0);
+}
+
+#[test]
 fn keys_outlive_the_ca_by_which_they_were_fetched() {
     let issuer = Issuer::new("1");
     let (ca, other) = (Authority::new("ca"), Authority::new("other"));

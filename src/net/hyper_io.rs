@@ -1,4 +1,4 @@
-//! A connection as hyper sees it.
+//! A connection as hyper sees it, which is how the admin API and calls of our own speak HTTP.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -12,39 +12,44 @@ use crate::net::io::Io;
 /// The most that is read at once, in bytes.
 const READ: usize = 16 << 10;
 
-pub(super) struct Stream {
+pub struct HyperIo {
     io: Io,
-    /// What was read and not taken yet.
+    /// What was read and not taken yet. Nothing is held while there is nothing to read.
     read: BytesMut,
 }
 
-impl Stream {
+impl HyperIo {
     pub fn new(io: Io) -> Self {
-        Stream {
+        HyperIo {
             io,
             read: BytesMut::new(),
         }
     }
 }
 
-impl Read for Stream {
+impl Read for HyperIo {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         mut into: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let Stream { io, read } = &mut *self;
+        let HyperIo { io, read } = &mut *self;
         if read.is_empty() {
-            read.reserve(READ);
-            ready!(io.poll_read(cx, read))?;
+            ready!(io.poll_read_ready(cx))?;
+            let mut fresh = BytesMut::with_capacity(READ);
+            ready!(io.poll_read(cx, &mut fresh))?;
+            *read = fresh;
         }
         let taken = read.len().min(into.remaining());
         into.put_slice(&read.split_to(taken));
+        if read.is_empty() {
+            *read = BytesMut::new();
+        }
         Poll::Ready(Ok(()))
     }
 }
 
-impl Write for Stream {
+impl Write for HyperIo {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
