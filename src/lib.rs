@@ -25,8 +25,8 @@
 //! 8. [`admin`] shows all this to people and their tools; [`net::drain`] ends it without losing a request.
 //!
 //! [`value`] is what config blocks are written with and how their checks speak,
-//! [`net::timer`] holds time limits that cost nothing until they matter; [`net::cut`] tells what they end why, and learns where it
-//! had got to.
+//! [`net::timer`] holds time limits that cost nothing until they matter; by an [`http::exchange::Exchange`] whoever ends
+//! something tells it why, and learns where it had got to.
 //!
 //! # What never happens
 //!

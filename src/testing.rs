@@ -7,10 +7,11 @@ use http::{Method, StatusCode, Version};
 use tokio::time::Instant;
 
 use crate::http::body::Body;
+use crate::http::exchange::Exchange;
 use crate::http::headers::Headers;
 use crate::http::message::{Context, Interim, Request, RequestId, Response};
 use crate::http::peer::{Peer, PeerAddress};
-use crate::policy::stack::{Answer, Handler};
+use crate::policy::stack::{Answer, Handler, Next};
 
 /// A request without headers or body, from a caller on a unix socket.
 pub(crate) fn request(method: &str, target: &str) -> Box<Request> {
@@ -93,9 +94,20 @@ impl Interim for Caller {
 pub(crate) struct Echo;
 
 impl Handler for Echo {
-    fn call<'a>(&'a self, request: Box<Request>) -> Answer<'a> {
+    fn call<'a>(&'a self, request: Box<Request>, _: &'a Exchange<'a>) -> Answer<'a> {
         let mut response = Response::new(StatusCode::OK, request.body);
         response.headers = request.headers;
         Box::pin(std::future::ready(Ok(Box::new(response))))
     }
+}
+
+/// A handler as the policy above it sees it. The exchange is never freed, as a test may keep it for as long as it likes.
+pub(crate) fn next(handler: &dyn Handler) -> Next<'_> {
+    Next::new(handler, exchange())
+}
+
+/// An exchange of which nothing is known yet.
+pub(crate) fn exchange() -> &'static Exchange<'static> {
+    let last_seen = Box::leak(Box::default());
+    Box::leak(Box::new(Exchange::new(last_seen)))
 }

@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod error;
+pub mod exchange;
 pub mod grpc;
 pub mod handler;
 pub mod headers;

@@ -1,7 +1,6 @@
 //! How bytes move, and how long they may take: connections, names, buffers, time limits, and the end of it all.
 
 pub mod buffer;
-pub mod cut;
 pub mod drain;
 pub mod hyper_io;
 pub mod io;

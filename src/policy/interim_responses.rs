@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::stack::Filter;
 use super::table::Block;
 use crate::http::error::Error;
+use crate::http::exchange::Exchange;
 use crate::http::headers::Headers;
 use crate::http::message::{Interim, Request};
 use crate::policy::stack::Outcome;
@@ -37,7 +38,7 @@ impl DropInterim {
 impl Filter for DropInterim {
     type State<'a> = ();
 
-    fn on_request(&self, request: &mut Request) -> Result<(), Error> {
+    fn on_request(&self, request: &mut Request, _: &Exchange<'_>) -> Result<(), Error> {
         let caller = request.context.interim.take();
         request.context.interim = caller.map(|caller| Arc::new(Quiet(caller)) as Arc<dyn Interim>);
         Ok(())
@@ -64,7 +65,7 @@ mod tests {
     use std::task::Waker;
 
     use super::*;
-    use crate::testing::{Caller, request};
+    use crate::testing::{Caller, exchange, request};
 
     #[test]
     fn a_caller_hears_nothing_and_is_still_asked_for_its_body() {
@@ -73,7 +74,7 @@ mod tests {
         request.context.interim = Some(caller.clone());
         DropInterim::new(Some(Config::Drop))
             .unwrap()
-            .on_request(&mut request)
+            .on_request(&mut request, exchange())
             .unwrap();
         let quiet = request.context.interim.unwrap();
         quiet.send(StatusCode::EARLY_HINTS, &Headers::new());

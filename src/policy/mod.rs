@@ -127,8 +127,9 @@ fn on<T>(policy: &Option<Toggle<T>>) -> Option<&T> {
 mod tests {
     use super::*;
     use crate::http::error::UPSTREAM_TIMEOUT;
+    use crate::http::exchange::Exchange;
     use crate::http::message::Request;
-    use crate::testing::{Echo, request};
+    use crate::testing::{Echo, next, request};
     use stack::{Answer, Kept};
 
     fn stacked(config: &str, target: Box<dyn Handler>) -> Box<dyn Handler> {
@@ -145,14 +146,16 @@ mod tests {
     struct Never;
 
     impl Handler for Never {
-        fn call<'a>(&'a self, _: Box<Request>) -> Answer<'a> {
+        fn call<'a>(&'a self, _: Box<Request>, _: &'a Exchange<'a>) -> Answer<'a> {
             Box::pin(std::future::pending())
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_route_without_policies_has_the_default_timeout() {
-        let answer = stacked("", Box::new(Never)).call(request("GET", "/")).await;
+        let answer = next(&*stacked("", Box::new(Never)))
+            .call(request("GET", "/"))
+            .await;
         assert_eq!(answer.unwrap_err().reason(), UPSTREAM_TIMEOUT);
     }
 
@@ -160,11 +163,11 @@ mod tests {
     async fn who_may_not_call_is_refused_before_all_else() {
         let config = "authorize.cidrs = [\"10.0.0.0/8\"]\nrequest.set_headers = { a = \"b\" }";
         let stack = stacked(config, Box::new(Echo));
-        let refused = stack.call(request("GET", "/")).await.unwrap_err();
+        let refused = next(&*stack).call(request("GET", "/")).await.unwrap_err();
         assert_eq!(refused.reason(), authorize::FORBIDDEN);
         let mut allowed = request("GET", "/");
         allowed.context.client = Some([10, 0, 0, 1].into());
-        let answer = stack.call(allowed).await.unwrap();
+        let answer = next(&*stack).call(allowed).await.unwrap();
         assert_eq!(answer.headers.get(&"a".parse().unwrap()), Some(&b"b"[..]));
     }
 

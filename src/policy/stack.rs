@@ -17,7 +17,8 @@ use tower::Layer;
 
 use crate::fetch::{Fetch, Nowhere};
 use crate::http::error::Error;
-pub use crate::http::handler::{Answer, Handler};
+use crate::http::exchange::Exchange;
+pub use crate::http::handler::{Answer, Handler, Next};
 use crate::http::message::{Request, Response};
 
 /// One policy of a route.
@@ -26,7 +27,7 @@ pub trait Policy: Send + Sync + 'static {
     fn apply(
         &self,
         request: Box<Request>,
-        next: &dyn Handler,
+        next: Next<'_>,
     ) -> impl Future<Output = Result<Box<Response>, Error>> + Send;
 }
 
@@ -40,7 +41,11 @@ pub trait Filter: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why the request is refused.
-    fn on_request(&self, request: &mut Request) -> Result<Self::State<'_>, Error>;
+    fn on_request<'a>(
+        &'a self,
+        request: &mut Request,
+        exchange: &'a Exchange<'a>,
+    ) -> Result<Self::State<'a>, Error>;
 
     /// The way back.
     ///
@@ -56,7 +61,7 @@ pub type Outcome = Result<Box<Response>, Error>;
 impl Filter for () {
     type State<'a> = ();
 
-    fn on_request(&self, _: &mut Request) -> Result<(), Error> {
+    fn on_request(&self, _: &mut Request, _: &Exchange<'_>) -> Result<(), Error> {
         Ok(())
     }
 
@@ -69,9 +74,13 @@ impl<G: Filter> Filter for Option<G> {
     type State<'a> = Option<G::State<'a>>;
 
     #[inline]
-    fn on_request(&self, request: &mut Request) -> Result<Self::State<'_>, Error> {
+    fn on_request<'a>(
+        &'a self,
+        request: &mut Request,
+        exchange: &'a Exchange<'a>,
+    ) -> Result<Self::State<'a>, Error> {
         self.as_ref()
-            .map(|filter| filter.on_request(request))
+            .map(|filter| filter.on_request(request, exchange))
             .transpose()
     }
 
@@ -89,9 +98,13 @@ impl<A: Filter, B: Filter> Filter for (A, B) {
     type State<'a> = (A::State<'a>, B::State<'a>);
 
     #[inline]
-    fn on_request(&self, request: &mut Request) -> Result<Self::State<'_>, Error> {
-        let first = self.0.on_request(request)?;
-        Ok((first, self.1.on_request(request)?))
+    fn on_request<'a>(
+        &'a self,
+        request: &mut Request,
+        exchange: &'a Exchange<'a>,
+    ) -> Result<Self::State<'a>, Error> {
+        let first = self.0.on_request(request, exchange)?;
+        Ok((first, self.1.on_request(request, exchange)?))
     }
 
     #[inline]
@@ -105,16 +118,16 @@ impl<A: Filter, B: Filter> Filter for (A, B) {
 struct Filtered<G, P>(G, P);
 
 impl<G: Filter, P: Policy> Policy for Filtered<G, P> {
-    async fn apply(&self, mut request: Box<Request>, next: &dyn Handler) -> Outcome {
-        let state = self.0.on_request(&mut request)?;
+    async fn apply(&self, mut request: Box<Request>, next: Next<'_>) -> Outcome {
+        let state = self.0.on_request(&mut request, next.exchange)?;
         let outcome = self.1.apply(request, next).await;
         self.0.on_response(state, outcome)
     }
 }
 
 impl<G: Filter> Policy for G {
-    async fn apply(&self, mut request: Box<Request>, next: &dyn Handler) -> Outcome {
-        let state = self.on_request(&mut request)?;
+    async fn apply(&self, mut request: Box<Request>, next: Next<'_>) -> Outcome {
+        let state = self.on_request(&mut request, next.exchange)?;
         let outcome = next.call(request).await;
         self.on_response(state, outcome)
     }
@@ -127,8 +140,8 @@ struct With<P> {
 }
 
 impl<P: Policy> Handler for With<P> {
-    fn call<'a>(&'a self, request: Box<Request>) -> Answer<'a> {
-        Box::pin(self.policy.apply(request, &*self.next))
+    fn call<'a>(&'a self, request: Box<Request>, exchange: &'a Exchange<'a>) -> Answer<'a> {
+        Box::pin(self.policy.apply(request, Next::new(&*self.next, exchange)))
     }
 }
 

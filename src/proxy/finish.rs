@@ -11,10 +11,10 @@ use tokio::time::Instant;
 use crate::app::snapshot::{Route, Snapshot};
 use crate::http::body::{Body, End, Guard};
 use crate::http::error::{CALLER_GONE, Error, Reason};
+use crate::http::exchange::{Exchange, Why};
 use crate::http::grpc::{self, Dialect, Status};
 use crate::http::message::{Outline, Request, RequestId, Response, ServedBy, Tunnelled};
 use crate::http::peer::{Identity, Peer};
-use crate::net::cut::{self, Why};
 use crate::net::timer;
 use crate::policy::stack::{Answer, Outcome};
 use crate::telemetry::access_log::{AccessLog, Captured, Record};
@@ -174,18 +174,18 @@ impl Finish {
     }
 
     /// Waits for an answer. When the caller leaves before that, the log says where its request had got to.
-    pub async fn watch(&mut self, answer: Answer<'_>) -> Outcome {
-        struct Waiting<'f, 'a>(&'f mut Finish, Option<Answer<'a>>);
+    pub async fn watch(&mut self, answer: Answer<'_>, exchange: &Exchange<'_>) -> Outcome {
+        struct Waiting<'f, 'a>(&'f mut Finish, Option<Answer<'a>>, &'f Exchange<'f>);
         impl Drop for Waiting<'_, '_> {
             fn drop(&mut self) {
                 if let Some(answer) = self.1.take()
-                    && let Some(place) = cut::short(answer, Why::Unwanted)
+                    && let Some(place) = self.2.cut(answer, Why::Unwanted)
                 {
                     self.0.was_at(Some(&place.by));
                 }
             }
         }
-        let mut waiting = Waiting(self, Some(answer));
+        let mut waiting = Waiting(self, Some(answer), exchange);
         poll_fn(|cx| match &mut waiting.1 {
             Some(answer) => {
                 let outcome = ready!(answer.as_mut().poll(cx));

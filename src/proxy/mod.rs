@@ -9,6 +9,7 @@ use http::{HeaderName, HeaderValue, Method, header};
 use crate::app::snapshot::{Route, Snapshot};
 use crate::http::body::Body;
 use crate::http::error::{BAD_PATH, Error, METHOD_NOT_ALLOWED, NO_ROUTE};
+use crate::http::exchange::{Exchange, LastSeen};
 use crate::http::headers::Headers;
 use crate::http::message::{Captures, Context, Request, Response};
 use crate::http::path;
@@ -76,7 +77,10 @@ impl Proxy {
             Ok(route) => {
                 finish.routed(&route);
                 request.context.route = route.name.clone();
-                let outcome = finish.watch(route.stack.call(request)).await;
+                let last_seen = LastSeen::default();
+                let exchange = Exchange::new(&last_seen);
+                let answer = route.stack.call(request, &exchange);
+                let outcome = finish.watch(answer, &exchange).await;
                 (Some(route), outcome)
             }
             Err(error) => (None, Err(error)),

@@ -7,6 +7,7 @@ use super::mirror::Mirror;
 use super::recipient;
 use super::rewrite::Rewrite;
 use crate::http::error::Error;
+use crate::http::exchange::Exchange;
 use crate::http::headers;
 use crate::http::message::{Request, Response};
 use crate::upstream::{Sending, Upstream};
@@ -50,6 +51,7 @@ impl Forward {
         &self,
         upstream: &Upstream,
         mut request: Box<Request>,
+        exchange: &Exchange<'_>,
     ) -> Result<Box<Response>, Error> {
         if request.method == Method::TRACE {
             recipient::withhold_secrets(&mut request.headers);
@@ -63,7 +65,7 @@ impl Forward {
         if let Some(mirror) = &self.mirror {
             mirror.copy(&mut request);
         }
-        let mut response = upstream.send(request, self.sending).await?;
+        let mut response = upstream.send(request, self.sending, exchange).await?;
         response.headers.remove_all(&OUR_WORD);
         Ok(response)
     }

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::http::body::{Body, Kept};
 use crate::http::error::Error;
+use crate::http::exchange::{Exchange, LastSeen};
 use crate::http::message::Request;
 use crate::http::semantics::expect;
 use crate::upstream::{Resend, Sending, Upstream};
@@ -155,7 +156,10 @@ impl Shared {
     }
 
     async fn send(&self, request: Box<Request>) -> Result<(), Error> {
-        let response = self.upstream.send(request, self.sending).await?;
+        let last_seen = LastSeen::default();
+        let exchange = Exchange::new(&last_seen);
+        let sent = self.upstream.send(request, self.sending, &exchange);
+        let response = sent.await?;
         let mut body = response.body;
         let mut read = 0;
         while let Some(frame) = body.frame().await {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::block::{Block, Build, Options};
 use crate::http::body::Body;
+use crate::http::exchange::Exchange;
 use crate::http::handler::{Answer, Handler};
 use crate::http::message::{Request, Response};
 use crate::value::captures;
@@ -113,7 +114,7 @@ impl Redirect {
 }
 
 impl Handler for Redirect {
-    fn call<'a>(&'a self, request: Box<Request>) -> Answer<'a> {
+    fn call<'a>(&'a self, request: Box<Request>, _: &'a Exchange<'a>) -> Answer<'a> {
         Box::pin(std::future::ready(Ok(Box::new(self.answer(&request)))))
     }
 }
@@ -125,7 +126,7 @@ fn permanent_redirect() -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::request;
+    use crate::testing::{next, request};
 
     #[tokio::test]
     async fn the_location_is_filled_in() {
@@ -136,7 +137,7 @@ mod tests {
         let mut request = request("GET", "/old/a%20b");
         request.context.captures.push("rest".into(), "a%20b");
         request.context.route = "old".into();
-        let response = Redirect::new(&config).call(request).await.unwrap();
+        let response = next(&Redirect::new(&config)).call(request).await.unwrap();
         assert_eq!(response.status, 302);
         assert_eq!(
             response.headers.get_str(&header::LOCATION),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::block::{Block, Build, Options};
 use crate::http::body::Body;
+use crate::http::exchange::Exchange;
 use crate::http::handler::{Answer, Handler};
 use crate::http::message::{Request, Response};
 use crate::http::semantics::no_body;
@@ -106,7 +107,7 @@ impl Respond {
 }
 
 impl Handler for Respond {
-    fn call<'a>(&'a self, request: Box<Request>) -> Answer<'a> {
+    fn call<'a>(&'a self, request: Box<Request>, _: &'a Exchange<'a>) -> Answer<'a> {
         Box::pin(std::future::ready(Ok(Box::new(self.answer(&request)))))
     }
 }
@@ -118,7 +119,7 @@ fn ok() -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::request;
+    use crate::testing::{next, request};
 
     fn respond(text: &str) -> Config {
         toml::from_str(text).unwrap()
@@ -130,7 +131,7 @@ mod tests {
             respond("status = 503\nbody = \"later\"\nheaders = { x-route = \"${route}\" }");
         let mut request = request("GET", "/");
         request.context.route = "down".into();
-        let mut response = Respond::new(&config).call(request).await.unwrap();
+        let mut response = next(&Respond::new(&config)).call(request).await.unwrap();
         assert_eq!(response.status, 503);
         assert_eq!(response.body.take_full().unwrap(), "later");
         let header = |name| response.headers.get_str(&name).map(str::to_owned);

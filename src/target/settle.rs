@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::http::exchange::Exchange;
 use crate::http::handler::{Answer, Handler};
 use crate::http::message::Request;
 
@@ -34,9 +35,9 @@ impl SettleUpstream {
 }
 
 impl Handler for SettleUpstream {
-    fn call<'a>(&'a self, mut request: Box<Request>) -> Answer<'a> {
+    fn call<'a>(&'a self, mut request: Box<Request>, exchange: &'a Exchange<'a>) -> Answer<'a> {
         let name = self.by.upstream(&request).clone();
         request.context.upstream = Some(name);
-        self.next.call(request)
+        self.next.call(request, exchange)
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::block::{Block, Build, Named, Options};
 use super::forward::Forward;
 use super::settle::ChooseUpstream;
+use crate::http::exchange::Exchange;
 use crate::http::handler::{Answer, Handler};
 use crate::http::message::Request;
 use crate::upstream::Upstream;
@@ -108,12 +109,12 @@ struct Several {
 }
 
 impl Handler for Several {
-    fn call<'a>(&'a self, request: Box<Request>) -> Answer<'a> {
+    fn call<'a>(&'a self, request: Box<Request>, exchange: &'a Exchange<'a>) -> Answer<'a> {
         let settled = request.context.upstream.as_ref();
         let mut upstreams = self.split.values();
         let settled = settled.and_then(|name| upstreams.find(|upstream| upstream.name() == name));
         let upstream = settled.unwrap_or_else(|| self.split.choose(&request));
-        Box::pin(self.forward.send(upstream, request))
+        Box::pin(self.forward.send(upstream, request, exchange))
     }
 }
 

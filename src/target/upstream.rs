@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::block::{Block, Build, Named, Options};
 use super::forward::Forward;
 use super::settle::ChooseUpstream;
+use crate::http::exchange::Exchange;
 use crate::http::handler::{Answer, Handler};
 use crate::http::message::Request;
 use crate::upstream::Upstream;
@@ -47,7 +48,7 @@ struct One {
 }
 
 impl Handler for One {
-    fn call<'a>(&'a self, request: Box<Request>) -> Answer<'a> {
-        Box::pin(self.forward.send(&self.upstream, request))
+    fn call<'a>(&'a self, request: Box<Request>, exchange: &'a Exchange<'a>) -> Answer<'a> {
+        Box::pin(self.forward.send(&self.upstream, request, exchange))
     }
 }

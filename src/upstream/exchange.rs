@@ -14,6 +14,7 @@ use crate::http::body::{Body, End, Guard};
 use crate::http::error::{
     CONNECT_FAILED, CONNECT_TIMEOUT, Error, Progress, TLS_FAILED, UPSTREAM_RESET,
 };
+use crate::http::exchange::Exchange;
 use crate::http::message::{Request, Response};
 use crate::http::semantics::method::is_idempotent;
 use crate::net::timer;
@@ -94,6 +95,7 @@ impl Upstream {
         &self,
         mut request: Box<Request>,
         sending: Sending,
+        exchange: &Exchange<'_>,
     ) -> Result<Box<Response>, Error> {
         let resend = sending.resend;
         let admission = self.admit();
@@ -112,12 +114,13 @@ impl Upstream {
         };
         let (endpoint, load) = picked.map_err(|error| self.unreached(error, &request))?;
         sending.name(&endpoint, &mut request);
-        let first = self.attempt(&load, &mut request, false).await;
+        let first = self.attempt(&load, &mut request, exchange, false).await;
         let (endpoint, load, last) = match first.outcome {
             Err(ref error) if self.may_resend(resend, error, &request, first.reused, had_body) => {
                 tracing::debug!(upstream = %self.name(), %error, "sending a request once more");
                 drop(load);
-                Box::pin(self.send_again(endpoint, &mut request, sending, had_body)).await?
+                let again = self.send_again(endpoint, &mut request, sending, exchange, had_body);
+                Box::pin(again).await?
             }
             _ => (endpoint, load, first),
         };
@@ -157,6 +160,7 @@ impl Upstream {
         mut failed: Arc<Endpoint>,
         request: &mut Request,
         sending: Sending,
+        exchange: &Exchange<'_>,
         had_body: bool,
     ) -> Result<(Arc<Endpoint>, LoadGuard, AttemptOutcome), Error> {
         let mut left = UNSEEN;
@@ -165,7 +169,7 @@ impl Upstream {
             let picked = self.pick(request, Some(&failed));
             let (endpoint, load) = picked.map_err(|error| self.unreached(error, request))?;
             sending.name(&endpoint, request);
-            let attempt = self.attempt(&load, request, true).await;
+            let attempt = self.attempt(&load, request, exchange, true).await;
             left -= 1;
             let again = attempt.unseen && left > 0;
             match &attempt.outcome {
@@ -188,10 +192,11 @@ impl Upstream {
         &self,
         load: &LoadGuard,
         request: &mut Request,
+        exchange: &Exchange<'_>,
         fresh: bool,
     ) -> AttemptOutcome {
         let endpoint = &**load.endpoint();
-        let attempt = Attempt::new(self, load, request);
+        let attempt = Attempt::new(self, load, request, exchange);
         let secure = match self.client() {
             Ok(client) => client.map(|client| Secure {
                 client,

@@ -83,14 +83,13 @@ const ROOMS: [(&str, &[&str]); 19] = [
 ];
 
 /// Arrows that point up. No other may come.
-const UPWARDS: [(&str, &str, &str); 4] = [
+const UPWARDS: [(&str, &str, &str); 3] = [
     ("http", "net", "a body can be moved through a pipe"),
     (
         "net",
         "tls",
         "an `Io` is a plain or an encrypted connection",
     ),
-    ("net", "http", "`cut` tells where a request had got to"),
     (
         "proxy",
         "app",

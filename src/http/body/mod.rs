@@ -60,6 +60,9 @@ pub trait Guard: Send + Sync {
     fn trailers(&mut self, trailers: &HeaderMap) {
         let _of_no_interest = trailers;
     }
+
+    /// The first piece is handed on, and more may follow.
+    fn begun(&mut self) {}
 }
 
 /// How a body ended.
@@ -187,9 +190,12 @@ impl Body {
             Ok(None) => {}
             Ok(Some(moved)) => {
                 let ended = stream.is_end_stream();
+                let first = self.passed == 0;
                 self.passed += moved;
                 if ended {
                     self.end(End::Complete);
+                } else if first && let Some(guard) = &mut self.guard {
+                    guard.begun();
                 }
             }
             Err(error) => self.end(End::Failed(error)),
@@ -237,7 +243,13 @@ impl http_body::Body for Body {
                 // The consumer may stop here, so the guard must not wait for another poll.
                 let ended = stream.is_end_stream();
                 match frame.trailers_ref() {
-                    None => self.passed += frame.data_ref().map_or(0, |data| data.len() as u64),
+                    None => {
+                        let first = self.passed == 0 && !ended;
+                        self.passed += frame.data_ref().map_or(0, |data| data.len() as u64);
+                        if first && let Some(guard) = &mut self.guard {
+                            guard.begun();
+                        }
+                    }
                     Some(trailers) => {
                         if let Some(guard) = &mut self.guard {
                             guard.trailers(trailers);
@@ -304,6 +316,11 @@ impl<G: Guard> Guard for Both<G> {
     fn trailers(&mut self, trailers: &HeaderMap) {
         self.0.trailers(trailers);
         self.1.trailers(trailers);
+    }
+
+    fn begun(&mut self) {
+        self.0.begun();
+        self.1.begun();
     }
 }
 

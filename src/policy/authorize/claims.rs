@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::FORBIDDEN;
 use crate::http::error::Error;
 use crate::http::message::{Claims, Request, Response};
-use crate::policy::stack::{Handler, Policy};
+use crate::policy::stack::{Next, Policy};
 
 /// By claim, the values of which one must be there.
 pub type ClaimsConfig = BTreeMap<String, Vec<String>>;
@@ -37,11 +37,7 @@ impl AuthorizeClaims {
 }
 
 impl Policy for AuthorizeClaims {
-    async fn apply(
-        &self,
-        request: Box<Request>,
-        next: &dyn Handler,
-    ) -> Result<Box<Response>, Error> {
+    async fn apply(&self, request: Box<Request>, next: Next<'_>) -> Result<Box<Response>, Error> {
         let claims = request.context.claims.as_deref();
         if claims.is_some_and(|claims| self.allows(claims)) {
             return next.call(request).await;
@@ -76,7 +72,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::testing::{Echo, request};
+    use crate::testing::{Echo, next, request};
 
     async fn allowed(config: &str, claims: Option<&str>) -> bool {
         let config: ClaimsConfig = toml::from_str(config).unwrap();
@@ -84,7 +80,7 @@ mod tests {
         let mut request = request("GET", "/");
         request.context.claims =
             claims.map(|json| Arc::new(Claims::new(serde_json::from_str(json).unwrap())));
-        match policy.apply(request, &Echo).await {
+        match policy.apply(request, next(&Echo)).await {
             Ok(_) => true,
             Err(error) => {
                 assert_eq!(error.reason(), FORBIDDEN);

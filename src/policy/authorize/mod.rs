@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::stack::{Handler, Policy};
+use super::stack::{Next, Policy};
 use super::table::{Block, Summary};
 use crate::http::error::{Error, Reason};
 use crate::http::message::{Request, Response};
@@ -142,11 +142,7 @@ impl Authorize {
 }
 
 impl Policy for Authorize {
-    async fn apply(
-        &self,
-        request: Box<Request>,
-        next: &dyn Handler,
-    ) -> Result<Box<Response>, Error> {
+    async fn apply(&self, request: Box<Request>, next: Next<'_>) -> Result<Box<Response>, Error> {
         self.judge(&request)?;
         next.call(request).await
     }
@@ -158,7 +154,7 @@ mod tests {
 
     use super::*;
     use crate::http::peer::{Identity, Peer, PeerAddress};
-    use crate::testing::{Echo, request};
+    use crate::testing::{Echo, next, request};
 
     fn config(cidrs: &[&str]) -> Config {
         Config {
@@ -173,7 +169,7 @@ mod tests {
         request.context.client = client.map(|ip| ip.parse().unwrap());
         match Authorize::new(&config(cidrs))
             .unwrap()
-            .apply(request, &Echo)
+            .apply(request, next(&Echo))
             .await
         {
             Ok(_) => true,
@@ -214,7 +210,10 @@ mod tests {
                 encrypted: true,
                 identity,
             });
-            let outcome = Authorize::new(&config).unwrap().apply(request, &Echo).await;
+            let outcome = Authorize::new(&config)
+                .unwrap()
+                .apply(request, next(&Echo))
+                .await;
             outcome.is_ok()
         };
         let app = || Some(Identity::new(Some("spiffe://td/app"), &[], "CN=app"));

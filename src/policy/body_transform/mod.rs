@@ -20,7 +20,7 @@ use self::outbound::Outbound;
 use self::refusal::{Direction, Refused};
 use self::work::{Given, Work};
 use super::headers::{RequestConfig, ResponseConfig};
-use super::stack::{Build, Handler, Policy};
+use super::stack::{Build, Next, Policy};
 use crate::http::body::Body;
 use crate::http::error::Error;
 use crate::http::headers::Headers;
@@ -81,7 +81,7 @@ impl Policy for TransformBody {
     async fn apply(
         &self,
         mut request: Box<Request>,
-        next: &dyn Handler,
+        next: Next<'_>,
     ) -> Result<Box<Response>, Error> {
         if let Some(inbound) = &self.inbound {
             inbound.change(&mut request).await?;

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::stack::{Build, Filter, Outcome, Shown};
 use super::table::Block;
 use crate::http::error::{Error, Reason};
+use crate::http::exchange::Exchange;
 use crate::http::grpc::Dialect;
 use crate::http::message::Request;
 use crate::net::timer;
@@ -29,7 +30,7 @@ mod window;
 pub use breaker::Forced;
 use breaker::{Breaker, Permit, Refused, State, Thresholds};
 use failures::{Classes, Failure};
-use sample::{Call, Sample};
+use sample::{Call, Sample, Waiting};
 
 /// Where the concurrent parts take their tools from, so that a test can put others in their place.
 mod sync {
@@ -194,9 +195,13 @@ impl CircuitBreaker {
 }
 
 impl Filter for CircuitBreaker {
-    type State<'a> = Watched<'a>;
+    type State<'a> = Waiting<'a>;
 
-    fn on_request(&self, request: &mut Request) -> Result<Watched<'_>, Error> {
+    fn on_request<'a>(
+        &'a self,
+        request: &mut Request,
+        exchange: &'a Exchange<'a>,
+    ) -> Result<Waiting<'a>, Error> {
         let judge = &*self.0;
         let dialect = match judge.failures.grpc {
             true => request.dialect(),
@@ -206,32 +211,26 @@ impl Filter for CircuitBreaker {
             hurried: request.context.hurried,
             is_web: dialect.is_web(),
         });
-        Ok(Watched {
+        Ok(Waiting {
             sample: Sample::new(judge, judge.admit()?),
             call,
+            exchange,
         })
     }
 
-    fn on_response(&self, mut watched: Watched<'_>, outcome: Outcome) -> Outcome {
+    fn on_response(&self, mut waiting: Waiting<'_>, outcome: Outcome) -> Outcome {
         match outcome {
-            Ok(response) => Ok(watched.sample.head(response, watched.call, &self.0)),
+            Ok(response) => Ok(waiting.sample.head(response, waiting.call, &self.0)),
             Err(error) => {
-                watched.sample.error(&error);
+                waiting.sample.error(&error);
                 Err(error)
             }
         }
     }
 }
 
-/// A request that was let through.
-pub(super) struct Watched<'a> {
-    sample: Sample<&'a Judge>,
-    /// When it is to be judged as a call of gRPC.
-    call: Option<Call>,
-}
-
 /// A route's breaker with the thresholds of one config.
-struct Judge {
+pub(super) struct Judge {
     facts: Arc<Facts>,
     thresholds: Thresholds,
     failures: Classes,

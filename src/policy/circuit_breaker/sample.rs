@@ -1,21 +1,19 @@
 //! What one request says about the upstream, and when: at the head of its answer, at the end, or never.
 
 use std::borrow::Borrow;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use http_body::{Body as _, Frame, SizeHint};
+use http::HeaderMap;
+use http_body::Body as _;
 
 use super::Judge;
 use super::breaker::Permit;
 use super::failures::is_grpc_failure;
 use crate::http::body::{Body, End, Guard};
 use crate::http::error::Error;
+use crate::http::exchange::Exchange;
 use crate::http::grpc;
 use crate::http::message::Response;
-use crate::net::cut;
 
 /// A call of gRPC, which has a status beside that of HTTP.
 #[derive(Clone, Copy)]
@@ -76,10 +74,7 @@ impl<J: Borrow<Judge>> Sample<J> {
                 let sample = Sample::new(judge.clone(), self.permit);
                 self.told = true;
                 let body = std::mem::replace(&mut response.body, Body::empty());
-                response.body = match call {
-                    Some(call) => Body::stream(Trailed { body, sample, call }),
-                    None => body.with_guard(sample),
-                };
+                response.body = body.with_guard(Behind { sample, call });
             }
         }
         response
@@ -112,71 +107,56 @@ impl<J: Borrow<Judge>> Sample<J> {
 
 impl<J: Borrow<Judge>> Drop for Sample<J> {
     fn drop(&mut self) {
-        if self.told {
-            return;
-        }
-        if cut::is_overdue() {
-            self.tell(self.judge.borrow().failures.timeout);
-        } else {
-            self.abandon();
+        self.abandon();
+    }
+}
+
+/// A request whose answer has not begun. Dropped, it was cut short.
+pub struct Waiting<'a> {
+    pub sample: Sample<&'a Judge>,
+    /// When it is to be judged as a call of gRPC.
+    pub call: Option<Call>,
+    pub exchange: &'a Exchange<'a>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.sample.told && self.exchange.is_overdue() {
+            self.sample.tell(self.sample.judge.failures.timeout);
         }
     }
 }
 
-impl Guard for Sample<Arc<Judge>> {
+/// Judges an answer by its body.
+struct Behind {
+    sample: Sample<Arc<Judge>>,
+    /// A call of gRPC, whose trailers say how it went.
+    call: Option<Call>,
+}
+
+impl Guard for Behind {
     fn end(&mut self, end: End<'_>, _: u64) {
         match end {
-            End::Complete => self.tell(false),
-            End::Failed(error) => self.error(error),
-            // Dropping this tells why.
-            End::Dropped => {}
+            // Without a status a library of gRPC takes it as UNKNOWN.
+            End::Complete => self.sample.tell(self.call.is_some()),
+            End::Failed(error) => self.sample.error(error),
+            End::Dropped => self.sample.abandon(),
         }
     }
-}
 
-/// The body of a gRPC answer, whose trailers say how it went.
-struct Trailed {
-    body: Body,
-    sample: Sample<Arc<Judge>>,
-    call: Call,
-}
-
-impl http_body::Body for Trailed {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let polled = std::task::ready!(Pin::new(&mut self.body).poll_frame(cx));
-        match &polled {
-            Some(Ok(frame)) => match frame.trailers_ref() {
-                Some(trailers) => match grpc::status_behind(trailers) {
-                    Some(status) => {
-                        let call = self.call;
-                        self.sample.grpc(call, status);
-                    }
-                    None => self.sample.tell(true),
-                },
-                // Nothing will come behind it, and so no status.
-                None if self.body.is_end_stream() => self.sample.tell(true),
-                // A first message is as much as can be asked of a stream that may last for hours.
-                None if self.sample.permit.is_probe() => self.sample.tell(false),
-                None => {}
-            },
-            Some(Err(error)) => self.sample.error(error),
-            // Without a status the caller's library takes it as UNKNOWN.
-            None => self.sample.tell(true),
+    fn trailers(&mut self, trailers: &HeaderMap) {
+        if let Some(call) = self.call {
+            match grpc::status_behind(trailers) {
+                Some(status) => self.sample.grpc(call, status),
+                None => self.sample.tell(true),
+            }
         }
-        Poll::Ready(polled)
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+    /// A first message is as much as can be asked of a stream that may last for hours.
+    fn begun(&mut self) {
+        if self.sample.permit.is_probe() {
+            self.sample.tell(false);
+        }
     }
 }

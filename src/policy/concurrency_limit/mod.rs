@@ -13,6 +13,7 @@ use super::stack::{Build, Filter, Outcome, Shown};
 use super::table::Block;
 use crate::http::body::{Body, End, Guard};
 use crate::http::error::{Error, OVERLOADED};
+use crate::http::exchange::Exchange;
 use crate::http::message::{Request, Response};
 use crate::net::timer;
 use crate::value::exposition::Metric;
@@ -118,7 +119,7 @@ impl ConcurrencyLimit {
 impl Filter for ConcurrencyLimit {
     type State<'a> = Entered;
 
-    fn on_request(&self, _: &mut Request) -> Result<Entered, Error> {
+    fn on_request(&self, _: &mut Request, _: &Exchange<'_>) -> Result<Entered, Error> {
         let (slot, in_flight) = self.0.take()?;
         Ok(Entered {
             slot,

@@ -1,7 +1,8 @@
 use super::*;
 use crate::http::body::Body;
+use crate::http::exchange::Exchange;
 use crate::policy::stack::{Answer, Handler, Kept, Policy};
-use crate::testing::{Echo, request};
+use crate::testing::{Echo, next, request};
 use bytes::Bytes;
 use http::StatusCode;
 use http_body::Frame;
@@ -30,7 +31,7 @@ impl Route {
 struct Slow(Duration, u16);
 
 impl Handler for Slow {
-    fn call<'a>(&'a self, _: Box<Request>) -> Answer<'a> {
+    fn call<'a>(&'a self, _: Box<Request>, _: &'a Exchange<'a>) -> Answer<'a> {
         Box::pin(async {
             tokio::time::sleep(self.0).await;
             let pieces = ["a", "b"].map(|piece| Ok(Frame::data(Bytes::from(piece))));
@@ -42,7 +43,7 @@ impl Handler for Slow {
 }
 
 async fn refused(policy: &ConcurrencyLimit) -> bool {
-    match policy.apply(request("GET", "/"), &Echo).await {
+    match policy.apply(request("GET", "/"), next(&Echo)).await {
         Ok(_) => false,
         Err(error) => {
             assert_eq!(error.reason(), OVERLOADED);
@@ -55,7 +56,7 @@ async fn refused(policy: &ConcurrencyLimit) -> bool {
 async fn a_request_counts_to_the_end_of_its_body() {
     let policy = Route::default().with("max = 1");
     let mut answer = policy
-        .apply(request("GET", "/"), &Slow(MS, 200))
+        .apply(request("GET", "/"), next(&Slow(MS, 200)))
         .await
         .unwrap();
     assert!(refused(&policy).await);
@@ -65,14 +66,18 @@ async fn a_request_counts_to_the_end_of_its_body() {
     assert!(answer.body.frame().await.is_none());
     assert!(!refused(&policy).await);
     // Nobody reads it to its end.
-    drop(policy.apply(request("GET", "/"), &Slow(MS, 200)).await);
+    drop(
+        policy
+            .apply(request("GET", "/"), next(&Slow(MS, 200)))
+            .await,
+    );
     assert!(!refused(&policy).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_goes_away_makes_room() {
     let policy = Route::default().with("max = 1");
-    let mut waiting = Box::pin(policy.apply(request("GET", "/"), &Slow(MS, 200)));
+    let mut waiting = Box::pin(policy.apply(request("GET", "/"), next(&Slow(MS, 200))));
     assert!(futures_util::poll!(&mut waiting).is_pending());
     assert!(refused(&policy).await);
     drop(waiting);
@@ -87,7 +92,7 @@ async fn a_new_limit_applies_to_those_already_in() {
     for _ in 0..3 {
         held.push(
             first
-                .apply(request("GET", "/"), &Slow(MS, 200))
+                .apply(request("GET", "/"), next(&Slow(MS, 200)))
                 .await
                 .unwrap(),
         );
@@ -105,7 +110,8 @@ async fn an_adaptive_limit_learns_from_good_answers_and_keeps_what_it_learnt() {
     assert_eq!(policy.0.state()["limit"], 20);
     let in_turn = async |policy: &ConcurrencyLimit, upstream: &Slow, times: usize| {
         for _ in 0..times {
-            let calls = (0..policy.0.now()).map(|_| policy.apply(request("GET", "/"), upstream));
+            let calls =
+                (0..policy.0.now()).map(|_| policy.apply(request("GET", "/"), next(upstream)));
             for outcome in futures_util::future::join_all(calls).await {
                 outcome.unwrap();
             }

@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
 use super::authorize::FORBIDDEN;
-use super::stack::{Handler, Policy};
+use super::stack::{Next, Policy};
 use super::table::{Block, Summary};
 use crate::http::body::Body;
 use crate::http::error::Error;
@@ -317,11 +317,7 @@ impl Cors {
 }
 
 impl Policy for Cors {
-    async fn apply(
-        &self,
-        request: Box<Request>,
-        next: &dyn Handler,
-    ) -> Result<Box<Response>, Error> {
+    async fn apply(&self, request: Box<Request>, next: Next<'_>) -> Result<Box<Response>, Error> {
         if let Some(method) = announced_method(&request) {
             return self.preflight(&request, &method);
         }

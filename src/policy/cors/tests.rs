@@ -1,7 +1,8 @@
 use super::*;
 use crate::http::error::UPSTREAM_RESET;
-use crate::policy::stack::Answer;
-use crate::testing::{headers, request};
+use crate::http::exchange::Exchange;
+use crate::policy::stack::{Answer, Handler};
+use crate::testing::{headers, next, request};
 
 fn config(text: &str) -> Config {
     toml::from_str(text).unwrap()
@@ -17,7 +18,7 @@ fn asked(method: &str, fields: &[(&str, &str)]) -> Box<Request> {
 struct Upstream(&'static [(&'static str, &'static str)]);
 
 impl Handler for Upstream {
-    fn call<'a>(&'a self, _: Box<Request>) -> Answer<'a> {
+    fn call<'a>(&'a self, _: Box<Request>, _: &'a Exchange<'a>) -> Answer<'a> {
         Box::pin(std::future::ready(match self.0 {
             [] => Err(Error::new(UPSTREAM_RESET, "cut")),
             fields => {
@@ -31,7 +32,7 @@ impl Handler for Upstream {
 
 async fn answer(text: &str, request: Box<Request>, upstream: Upstream) -> Box<Response> {
     Cors::new(&config(text))
-        .apply(request, &upstream)
+        .apply(request, next(&upstream))
         .await
         .unwrap()
 }
@@ -97,7 +98,7 @@ async fn without_lists_what_is_asked_for_is_allowed() {
 async fn a_preflight_of_a_stranger_is_refused() {
     let policy = Cors::new(&config("allow_origins = [\"https://other.example\"]"));
     let refused = policy
-        .apply(asked("OPTIONS", PREFLIGHT), &Upstream(&[]))
+        .apply(asked("OPTIONS", PREFLIGHT), next(&Upstream(&[])))
         .await;
     assert_eq!(refused.unwrap_err().reason(), FORBIDDEN);
 }
@@ -165,7 +166,7 @@ async fn a_page_may_read_why_its_request_failed() {
     ));
     let origin = [("origin", "https://app.example")];
     let error = policy
-        .apply(asked("GET", &origin), &Upstream(&[]))
+        .apply(asked("GET", &origin), next(&Upstream(&[])))
         .await
         .unwrap_err();
     let names: Vec<_> = error
@@ -228,7 +229,9 @@ async fn a_page_that_speaks_grpc_may_read_its_status() {
         let told = shown(&response.headers, "access-control-expose-headers");
         assert_eq!(told, [&*exposed]);
         let policy = Cors::new(&config(&text));
-        let refused = policy.apply(asked("POST", &call), &Upstream(&[])).await;
+        let refused = policy
+            .apply(asked("POST", &call), next(&Upstream(&[])))
+            .await;
         let error = refused.unwrap_err();
         let mut headers = error.headers().iter();
         assert!(headers.any(|(_, value)| *value == *exposed), "{error}");

@@ -5,7 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 use http::{HeaderName, HeaderValue, Method, header};
 use serde::{Deserialize, Serialize};
 
-use super::stack::{Build, Handler, Policy};
+use super::stack::{Build, Next, Policy};
 use super::table::{Block, Summary};
 use crate::fetch::Private;
 use crate::http::error::{Error, Reason};
@@ -225,7 +225,7 @@ impl Policy for Credentials {
     async fn apply(
         &self,
         mut request: Box<Request>,
-        next: &dyn Handler,
+        next: Next<'_>,
     ) -> Result<Box<Response>, Error> {
         if request.method == Method::TRACE {
             // Its answer would hand the credential to the caller (RFC 9110, section 9.3.8).

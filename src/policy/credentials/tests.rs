@@ -10,8 +10,9 @@ use super::oauth2::granted;
 use super::*;
 use crate::fetch::{Call, Fetch, Fetched};
 use crate::http::body::Body;
-use crate::policy::stack::{Answer, Kept};
-use crate::testing::{Echo, headers, request};
+use crate::http::exchange::Exchange;
+use crate::policy::stack::{Answer, Handler, Kept};
+use crate::testing::{Echo, headers, next, request};
 
 fn config(text: &str) -> Config {
     toml::from_str(text).unwrap()
@@ -71,7 +72,7 @@ const OAUTH2: &str = r#"
 async fn sent(credentials: &Credentials, fields: &[(&str, &str)]) -> Vec<String> {
     let mut request = request("GET", "/");
     request.headers = headers(fields);
-    let response = credentials.apply(request, &Echo).await.unwrap();
+    let response = credentials.apply(request, next(&Echo)).await.unwrap();
     let mut all: Vec<_> = response
         .headers
         .iter()
@@ -281,7 +282,7 @@ async fn a_token_is_renewed_at_half_its_life_and_never_sent_expired() {
     tokio::time::sleep(Duration::from_secs(90)).await;
     assert_eq!(sent(&credentials, &[]).await, ["authorization: Bearer two"]);
     tokio::time::sleep(Duration::from_secs(10)).await;
-    let refused = credentials.apply(request("GET", "/"), &Echo).await;
+    let refused = credentials.apply(request("GET", "/"), next(&Echo)).await;
     let error = refused.unwrap_err();
     assert_eq!(error.reason(), CREDENTIALS_UNAVAILABLE);
     assert_eq!(error.headers()[0].0, header::RETRY_AFTER);
@@ -291,7 +292,7 @@ async fn a_token_is_renewed_at_half_its_life_and_never_sent_expired() {
 struct Takes(&'static str);
 
 impl Handler for Takes {
-    fn call<'a>(&'a self, mut request: Box<Request>) -> Answer<'a> {
+    fn call<'a>(&'a self, mut request: Box<Request>, _: &'a Exchange<'a>) -> Answer<'a> {
         Box::pin(async move {
             let good = request.headers.get_str(&header::AUTHORIZATION) == Some(self.0);
             let status = match good {
@@ -317,14 +318,17 @@ async fn a_refused_token_is_replaced_and_the_request_sent_once_more() {
         request
     };
     let mut response = credentials
-        .apply(post(), &Takes("Bearer two"))
+        .apply(post(), next(&Takes("Bearer two")))
         .await
         .unwrap();
     assert_eq!(response.status, StatusCode::OK);
     assert_eq!(response.body.take_full().unwrap(), "hello");
     assert_eq!(endpoint.calls().len(), 2);
     // Only once: an upstream that takes none is believed.
-    let response = credentials.apply(post(), &Takes("none")).await.unwrap();
+    let response = credentials
+        .apply(post(), next(&Takes("none")))
+        .await
+        .unwrap();
     assert_eq!(response.status, StatusCode::UNAUTHORIZED);
     assert_eq!(endpoint.calls().len(), 3);
 }
@@ -337,7 +341,7 @@ async fn a_body_that_is_not_kept_is_not_sent_again() {
     let mut request = request("POST", "/");
     request.body = Body::full(vec![0; 65 << 10]);
     let response = credentials
-        .apply(request, &Takes("Bearer two"))
+        .apply(request, next(&Takes("Bearer two")))
         .await
         .unwrap();
     assert_eq!(response.status, StatusCode::UNAUTHORIZED);

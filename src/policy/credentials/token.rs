@@ -17,7 +17,7 @@ use crate::http::message::{Request, Response};
 use crate::http::semantics::expect;
 use crate::policy::fresh::{Fresh, Held, Obtain, Obtained, Unavailable};
 use crate::policy::replay::Replay;
-use crate::policy::stack::{Build, Handler, Shown};
+use crate::policy::stack::{Build, Next, Shown};
 use crate::value::exposition::Metric;
 
 pub(super) const REFRESHES: Metric = Metric::counter(
@@ -76,7 +76,7 @@ impl TokenSource {
     pub async fn call(
         &self,
         mut request: Box<Request>,
-        next: &dyn Handler,
+        next: Next<'_>,
     ) -> Result<Box<Response>, Error> {
         let token = self.token().await?;
         let replay = Replay::keep(&mut request, KEPT_BODY);

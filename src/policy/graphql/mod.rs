@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::body_transform::refusal::{Direction, Refused};
 use super::body_transform::representation::ask_for_readable;
-use super::stack::{Handler, Policy};
+use super::stack::{Next, Policy};
 use super::table::Block;
 use crate::http::error::{Error, Reason};
 use crate::http::message::{Request, Response};
@@ -128,7 +128,7 @@ impl Policy for GraphQl {
     async fn apply(
         &self,
         mut request: Box<Request>,
-        next: &dyn Handler,
+        next: Next<'_>,
     ) -> Result<Box<Response>, Error> {
         if self.config.judges_queries() {
             request::judge(&mut request, &self.config).await?;

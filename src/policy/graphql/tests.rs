@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::http::body::Body;
-use crate::testing::{Echo, headers, request};
+use crate::testing::{Echo, headers, next, request};
 
 fn config(text: &str) -> Config {
     toml::from_str(text).unwrap()
@@ -134,7 +134,7 @@ async fn asked(method: &str, target: &str, kind: &str, body: &str) -> Result<Str
     let mut request = request(method, target);
     request.headers = headers(&[("content-type", kind)]);
     request.body = Body::full(body.to_owned());
-    let response = policy.apply(request, &Echo).await?;
+    let response = policy.apply(request, next(&Echo)).await?;
     let body = response.body.collect().await.unwrap().to_bytes();
     Ok(String::from_utf8(body.to_vec()).unwrap())
 }
@@ -213,7 +213,7 @@ async fn answered(settings: &str, body: &str) -> Result<String, Error> {
     let mut request = request("POST", "/");
     request.headers = headers(&[("content-type", "application/graphql-response+json")]);
     request.body = Body::full(body.to_owned());
-    let response = policy.apply(request, &Echo).await?;
+    let response = policy.apply(request, next(&Echo)).await?;
     let body = response.body.collect().await.unwrap().to_bytes();
     Ok(String::from_utf8(body.to_vec()).unwrap())
 }

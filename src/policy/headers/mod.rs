@@ -12,6 +12,7 @@ use super::stack::{Filter, Outcome};
 use super::table::{Block, Summary};
 use super::validate;
 use crate::http::error::Error;
+use crate::http::exchange::Exchange;
 use crate::http::message::Request;
 use crate::value::ByteSize;
 use crate::value::exposition::Metric;
@@ -237,7 +238,7 @@ impl Filter for ChangeHeaders {
     /// The values for the answer, which speak of the request as it came.
     type State<'a> = Rendered;
 
-    fn on_request(&self, request: &mut Request) -> Result<Rendered, Error> {
+    fn on_request(&self, request: &mut Request, _: &Exchange<'_>) -> Result<Rendered, Error> {
         let on_the_way_back = self.response.render(request);
         let on_the_way_in = self.request.render(request);
         self.request.apply(&on_the_way_in, &mut request.headers);

@@ -1,8 +1,9 @@
 use super::*;
 use crate::http::error::UPSTREAM_RESET;
+use crate::http::exchange::Exchange;
 use crate::http::headers::Headers;
 use crate::policy::stack::{Answer, Handler, Policy};
-use crate::testing::{Echo, headers, request};
+use crate::testing::{Echo, headers, next, request};
 
 fn policy(request: &str, response: &str) -> ChangeHeaders {
     ChangeHeaders::new(
@@ -40,7 +41,7 @@ async fn headers_are_removed_set_and_added_in_that_order() {
         ("x-old", "2"),
         ("accept", "a"),
     ]);
-    let response = policy.apply(request, &Echo).await.unwrap();
+    let response = policy.apply(request, next(&Echo)).await.unwrap();
     assert_eq!(
         shown(&response.headers),
         [
@@ -61,7 +62,7 @@ async fn the_answer_s_headers_may_speak_of_the_request() {
     );
     let mut request = request("GET", "/");
     request.headers = headers(&[("x-user", "ann")]);
-    let response = policy.apply(request, &Echo).await.unwrap();
+    let response = policy.apply(request, next(&Echo)).await.unwrap();
     assert_eq!(shown(&response.headers), ["x-asked-by: ann"]);
 }
 
@@ -69,12 +70,15 @@ async fn the_answer_s_headers_may_speak_of_the_request() {
 async fn a_failure_passes_untouched() {
     struct Fails;
     impl Handler for Fails {
-        fn call<'a>(&'a self, _: Box<Request>) -> Answer<'a> {
+        fn call<'a>(&'a self, _: Box<Request>, _: &'a Exchange<'a>) -> Answer<'a> {
             Box::pin(std::future::ready(Err(Error::new(UPSTREAM_RESET, "cut"))))
         }
     }
     let policy = policy("", "set_headers = { a = \"b\" }");
-    let error = policy.apply(request("GET", "/"), &Fails).await.unwrap_err();
+    let error = policy
+        .apply(request("GET", "/"), next(&Fails))
+        .await
+        .unwrap_err();
     assert!(error.headers().is_empty());
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration as StdDuration, SystemTime};
 use http::{HeaderName, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 
-use super::stack::{Build, Handler, Policy};
+use super::stack::{Build, Next, Policy};
 use super::table::{Block, Summary};
 use crate::http::error::{Error, Reason};
 use crate::http::message::{Claims, Request, Response};
@@ -174,7 +174,7 @@ impl Policy for Jwt {
     async fn apply(
         &self,
         mut request: Box<Request>,
-        next: &dyn Handler,
+        next: Next<'_>,
     ) -> Result<Box<Response>, Error> {
         let claims = self.claims(&request).await?;
         for (name, claim) in &self.forward {

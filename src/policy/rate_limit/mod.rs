@@ -15,6 +15,7 @@ use super::on;
 use super::stack::{Build, Filter, Outcome, Shown};
 use super::table::{Block, Summary};
 use crate::http::error::{Error, Reason};
+use crate::http::exchange::Exchange;
 use crate::http::headers::Headers;
 use crate::http::message::Request;
 use crate::net::timer;
@@ -283,7 +284,11 @@ impl Filter for RateLimit {
     /// Nothing, unless it is to be told.
     type State<'a> = Option<Box<Tally>>;
 
-    fn on_request(&self, request: &mut Request) -> Result<Self::State<'_>, Error> {
+    fn on_request<'a>(
+        &'a self,
+        request: &mut Request,
+        _: &'a Exchange<'a>,
+    ) -> Result<Self::State<'a>, Error> {
         let tally = self.pass(request)?;
         Ok(self.tells.then(|| Box::new(tally)))
     }

@@ -6,16 +6,16 @@ use futures_util::future::{Either, select};
 use tokio::time::Instant;
 
 use super::super::replay::Replay;
-use super::super::stack::{Filter, Handler, Outcome};
+use super::super::stack::{Filter, Next, Outcome};
 use super::{HedgeAfter, Kind, Length, Retry, again};
 use crate::http::error::{Error, Progress, UPSTREAM_TIMEOUT};
+use crate::http::exchange::Why;
 use crate::http::message::Request;
-use crate::net::cut::{self, Why};
 
 impl<G: Filter> Retry<G> {
     /// Sends a request once.
-    pub(super) async fn once(&self, mut request: Box<Request>, next: &dyn Handler) -> Outcome {
-        let state = self.each.on_request(&mut request)?;
+    pub(super) async fn once(&self, mut request: Box<Request>, next: Next<'_>) -> Outcome {
+        let state = self.each.on_request(&mut request, next.exchange)?;
         let outcome = next.call(request).await;
         self.each.on_response(state, outcome)
     }
@@ -25,12 +25,13 @@ impl<G: Filter> Retry<G> {
         &self,
         request: Box<Request>,
         replay: &Replay,
-        next: &dyn Handler,
+        next: Next<'_>,
     ) -> Outcome {
         let Some(limit) = self.config.per_try_timeout else {
             return self.once(request, next).await;
         };
-        let mut answer = Box::pin(self.once(request, next));
+        let exchange = next.exchange.attempt();
+        let mut answer = Box::pin(self.once(request, next.within(&exchange)));
         loop {
             match tokio::time::timeout(limit.0, &mut answer).await {
                 Ok(outcome) => return outcome,
@@ -39,7 +40,7 @@ impl<G: Filter> Retry<G> {
                 Err(_) => {
                     let detail = "the upstream took too long to answer";
                     let error = Error::new(UPSTREAM_TIMEOUT, detail).at(Progress::Sent);
-                    return Err(cut::late(answer, Why::Overdue, error));
+                    return Err(exchange.cut_late(answer, Why::Overdue, error));
                 }
             }
         }
@@ -51,7 +52,7 @@ impl<G: Filter> Retry<G> {
         request: Box<Request>,
         replay: &Replay,
         kind: Kind,
-        next: &dyn Handler,
+        next: Next<'_>,
     ) -> Outcome {
         let started = Instant::now();
         let outcome = match self.hedge_delay(&request, kind) {
@@ -69,7 +70,7 @@ impl<G: Filter> Retry<G> {
         replay: &Replay,
         after: Length,
         kind: Kind,
-        next: &dyn Handler,
+        next: Next<'_>,
     ) -> Outcome {
         let mut first = pin!(self.attempt(request, replay, next));
         if let Ok(outcome) = tokio::time::timeout(after, &mut first).await {

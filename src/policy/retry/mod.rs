@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::replay::{Replay, take_back};
-use super::stack::{Build, Filter, Handler, Outcome, Policy, Shown};
+use super::stack::{Build, Filter, Next, Outcome, Policy, Shown};
 use super::table::{Block, Summary};
 use super::timeout;
 use crate::http::body::Body;
@@ -285,7 +285,7 @@ impl<G: Filter> Retry<G> {
     }
 
     /// All that follows on a first failure.
-    async fn again(&self, failed: Failed, kind: Kind, next: &dyn Handler) -> Outcome {
+    async fn again(&self, failed: Failed, kind: Kind, next: Next<'_>) -> Outcome {
         let Failed {
             mut outcome,
             replay,
@@ -340,7 +340,7 @@ impl<G: Filter> Retry<G> {
 }
 
 impl<G: Filter> Policy for Retry<G> {
-    async fn apply(&self, mut request: Box<Request>, next: &dyn Handler) -> Outcome {
+    async fn apply(&self, mut request: Box<Request>, next: Next<'_>) -> Outcome {
         self.facts.budget.deposit(self.config.budget);
         let kind = self.kind(&request);
         let limits = [request.context.deadline, request.context.head_by];

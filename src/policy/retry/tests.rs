@@ -5,11 +5,12 @@ use std::sync::Mutex;
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::super::stack::{Answer, Kept};
+use super::super::stack::{Answer, Handler, Kept};
 use super::*;
 use crate::http::error::{CONNECT_FAILED, Error, OVERLOADED, Progress, UPSTREAM_RESET};
+use crate::http::exchange::Exchange;
 use crate::http::message::ServedBy;
-use crate::testing::{headers, request};
+use crate::testing::{headers, next, request};
 
 const MS: Length = Length::from_millis(1);
 
@@ -48,7 +49,7 @@ impl Upstream {
 }
 
 impl Handler for Upstream {
-    fn call<'a>(&'a self, mut request: Box<Request>) -> Answer<'a> {
+    fn call<'a>(&'a self, mut request: Box<Request>, _: &'a Exchange<'a>) -> Answer<'a> {
         Box::pin(async move {
             assert!(request.context.comes_back);
             let act = {
@@ -104,7 +105,7 @@ fn retry(text: &str) -> Retry {
 }
 
 async fn status(retry: &Retry, request: Box<Request>, upstream: &Upstream) -> u16 {
-    match retry.apply(request, upstream).await {
+    match retry.apply(request, next(upstream)).await {
         Ok(response) => response.status.as_u16(),
         Err(error) => error.status().as_u16(),
     }
@@ -145,7 +146,7 @@ async fn only_what_the_route_names_is_tried_again() {
     ] {
         let upstream = Upstream::doing(vec![act, Act::Answer(200)]);
         retry(&format!("on = {on}"))
-            .apply(request("GET", "/"), &upstream)
+            .apply(request("GET", "/"), next(&upstream))
             .await
             .ok();
         assert_eq!(upstream.count(), count, "{on}");
@@ -162,7 +163,10 @@ async fn what_may_have_been_processed_is_for_the_methods_named() {
         ("PUT", Act::Answer(503), 2),
     ] {
         let upstream = Upstream::doing(vec![act, Act::Answer(200)]);
-        retry("").apply(request(method, "/"), &upstream).await.ok();
+        retry("")
+            .apply(request(method, "/"), next(&upstream))
+            .await
+            .ok();
         assert_eq!(upstream.count(), count, "{method}");
     }
     let upstream = Upstream::doing(vec![Act::Answer(503), Act::Answer(200)]);

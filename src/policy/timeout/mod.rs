@@ -10,12 +10,12 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::stack::{Answer, Handler, Policy};
+use super::stack::{Next, Policy};
 use super::table::Block;
 use crate::http::body::{Body, Splice};
 use crate::http::error::{DEADLINE_EXCEEDED, Error, Progress, REQUEST_TIMEOUT, UPSTREAM_TIMEOUT};
+use crate::http::exchange::Why;
 use crate::http::message::{Request, Response, Upload};
-use crate::net::cut::{self, Why};
 use crate::net::pipe::Pipe;
 use crate::net::timer::{self, Deadline};
 use crate::value::problem::Problems;
@@ -80,7 +80,7 @@ impl Policy for Timeout {
     async fn apply(
         &self,
         mut request: Box<Request>,
-        next: &dyn Handler,
+        next: Next<'_>,
     ) -> Result<Box<Response>, Error> {
         let received = request.context.received;
         let own = self.whole.and_then(|length| received.checked_add(length));
@@ -101,7 +101,7 @@ impl Policy for Timeout {
             upload: upload.clone(),
         });
         request.context.head_by = waiting.as_ref().and_then(Waiting::certain_until);
-        let mut response = head(next.call(request), waiting, deadline, hurried).await?;
+        let mut response = head(next, request, waiting, deadline, hurried).await?;
 
         if let Some(upgraded) = &mut response.upgrade {
             upgraded.idle_limit = self.idle;
@@ -125,13 +125,15 @@ impl Policy for Timeout {
 
 /// The answer, if its head comes in time.
 async fn head(
-    mut answer: Answer<'_>,
+    next: Next<'_>,
+    request: Box<Request>,
     waiting: Option<Waiting>,
     deadline: Option<Instant>,
     hurried: bool,
 ) -> Result<Box<Response>, Error> {
     // The request's body may move on meanwhile, and the limit with it.
     let head_by = || waiting.as_ref().and_then(Waiting::until);
+    let mut answer = next.call(request);
     let mut limit = Deadline::new();
     let in_time = poll_fn(|cx| {
         if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
@@ -149,15 +151,20 @@ async fn head(
         .at(Progress::Sent)))
     })
     .await;
-    in_time.unwrap_or_else(|error| Err(let_go(answer, error, hurried)))
+    in_time.unwrap_or_else(|error| {
+        let why = if is_hurried(&error, hurried) {
+            Why::Hurried
+        } else {
+            Why::Overdue
+        };
+        Err(next.exchange.cut_late(answer, why, error))
+    })
 }
 
-/// Drops what is late. A caller that asked for so little time is as one that goes away: neither says anything about
-/// the upstream, or one caller could open a breaker for all others.
-fn let_go<T>(late: T, error: Error, hurried: bool) -> Error {
-    let hurried = hurried && error.reason() == DEADLINE_EXCEEDED;
-    let why = if hurried { Why::Hurried } else { Why::Overdue };
-    cut::late(late, why, error)
+/// Whether it is a caller in a hurry whose time is over. It is as one that goes away: neither says anything about the
+/// upstream, or one caller could open a breaker for all others.
+fn is_hurried(error: &Error, hurried: bool) -> bool {
+    hurried && error.reason() == DEADLINE_EXCEEDED
 }
 
 fn deadline_exceeded() -> Error {
@@ -279,16 +286,15 @@ impl Limited {
                 REQUEST_TIMEOUT,
                 "neither side has sent anything for as long as the route allows",
             ),
-        };
+        }
+        .at(Progress::Answering);
         self.deadline = None;
-        let error = match late {
-            Late::Both => {
-                drop(body);
-                error
-            }
-            Late::Deadline | Late::Upstream => let_go(body, error, self.hurried),
-        };
-        error.at(Progress::Answering)
+        if is_hurried(&error, self.hurried) {
+            drop(body);
+        } else {
+            body.failed(&error);
+        }
+        error
     }
 }
 

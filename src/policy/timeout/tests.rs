@@ -5,7 +5,10 @@ use http_body_util::{BodyExt, StreamBody};
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::testing::request;
+use crate::http::body::{End, Guard};
+use crate::http::exchange::Exchange;
+use crate::policy::stack::{Answer, Handler};
+use crate::testing::{next, request};
 
 type Piece = Result<Frame<Bytes>, Error>;
 
@@ -48,7 +51,7 @@ impl Upstream {
 }
 
 impl Handler for Upstream {
-    fn call<'a>(&'a self, mut request: Box<Request>) -> Answer<'a> {
+    fn call<'a>(&'a self, mut request: Box<Request>, _: &'a Exchange<'a>) -> Answer<'a> {
         Box::pin(async move {
             while let Some(piece) = request.body.frame().await {
                 piece?;
@@ -62,7 +65,7 @@ impl Handler for Upstream {
 
 async fn ask(policy: &Timeout, takes: u64, body: Body) -> Result<Box<Response>, Error> {
     let upstream = Upstream::new(takes, body);
-    policy.apply(request("GET", "/"), &upstream).await
+    policy.apply(request("GET", "/"), next(&upstream)).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,7 +95,7 @@ async fn a_long_upload_is_not_a_slow_upstream() {
     });
     let begun = Instant::now();
     let upstream = Upstream::new(20, Body::empty());
-    let error = policy.apply(upload, &upstream).await.unwrap_err();
+    let error = policy.apply(upload, next(&upstream)).await.unwrap_err();
     assert_eq!(error.reason(), UPSTREAM_TIMEOUT);
     assert_eq!(begun.elapsed().as_secs(), 140 + 40 + 15);
 }
@@ -101,7 +104,7 @@ async fn a_long_upload_is_not_a_slow_upstream() {
 async fn an_upstream_that_stops_reading_is_slow() {
     struct Deaf;
     impl Handler for Deaf {
-        fn call<'a>(&'a self, mut request: Box<Request>) -> Answer<'a> {
+        fn call<'a>(&'a self, mut request: Box<Request>, _: &'a Exchange<'a>) -> Answer<'a> {
             Box::pin(async move {
                 request.body.frame().await;
                 std::future::pending().await
@@ -114,7 +117,7 @@ async fn an_upstream_that_stops_reading_is_slow() {
     upload.body = body;
     let begun = Instant::now();
     let error = limits(Some(15), None, None)
-        .apply(upload, &Deaf)
+        .apply(upload, next(&Deaf))
         .await
         .unwrap_err();
     assert_eq!(error.reason(), UPSTREAM_TIMEOUT);
@@ -148,7 +151,7 @@ async fn a_stream_may_last_while_its_pieces_come() {
 struct Duplex(std::sync::Mutex<Option<Body>>);
 
 impl Handler for Duplex {
-    fn call<'a>(&'a self, mut request: Box<Request>) -> Answer<'a> {
+    fn call<'a>(&'a self, mut request: Box<Request>, _: &'a Exchange<'a>) -> Answer<'a> {
         tokio::spawn(async move { while let Some(Ok(_)) = request.body.frame().await {} });
         let body = self.0.lock().unwrap().take().unwrap();
         Box::pin(std::future::ready(Ok(Box::new(Response::new(
@@ -162,9 +165,9 @@ impl Handler for Duplex {
 /// request, or keeps it open. Whether the end counts against the upstream comes with it.
 async fn ended(policy: &Timeout, sent_at: &'static [u64], ends: bool) -> (Error, u64, bool) {
     struct Learns(Arc<std::sync::atomic::AtomicBool>);
-    impl crate::http::body::Guard for Learns {
-        fn end(&mut self, _: crate::http::body::End<'_>, _: u64) {
-            let overdue = cut::is_overdue();
+    impl Guard for Learns {
+        fn end(&mut self, end: End<'_>, _: u64) {
+            let overdue = matches!(end, End::Failed(error) if error.reason() == UPSTREAM_TIMEOUT);
             self.0.store(overdue, std::sync::atomic::Ordering::Relaxed);
         }
     }
@@ -185,7 +188,7 @@ async fn ended(policy: &Timeout, sent_at: &'static [u64], ends: bool) -> (Error,
         }
     });
     let target = Duplex(Some(answer).into());
-    let mut body = policy.apply(call, &target).await.unwrap().body;
+    let mut body = policy.apply(call, next(&target)).await.unwrap().body;
     let error = body.frame().await.unwrap().unwrap_err();
     let overdue = overdue.load(std::sync::atomic::Ordering::Relaxed);
     (error, begun.elapsed().as_secs(), overdue)
@@ -237,7 +240,7 @@ async fn the_deadline_counts_from_the_request_and_holds_before_the_head() {
     late.context.deadline = Some(Instant::now() + secs(1));
     let begun = Instant::now();
     let error = policy
-        .apply(late, &Upstream::new(6, Body::empty()))
+        .apply(late, next(&Upstream::new(6, Body::empty())))
         .await
         .unwrap_err();
     assert_eq!(error.reason(), DEADLINE_EXCEEDED);

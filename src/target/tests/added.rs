@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use http::HeaderValue;
 
 use super::super::*;
+use crate::http::exchange::Exchange;
 use crate::http::handler::{Answer, Handler};
 use crate::http::message::{Request, Response};
-use crate::testing::request;
+use crate::testing::{next, request};
 use crate::upstream::Resend;
 use crate::value::problem::Problems;
 
@@ -38,7 +39,7 @@ mod count {
     }
 
     impl Handler for Count {
-        fn call<'a>(&'a self, _: Box<Request>) -> Answer<'a> {
+        fn call<'a>(&'a self, _: Box<Request>, _: &'a Exchange<'a>) -> Answer<'a> {
             let status = http::StatusCode::from_u16(self.from).unwrap();
             let response = Response::new(status, crate::http::body::Body::empty());
             Box::pin(std::future::ready(Ok(Box::new(response))))
@@ -72,7 +73,8 @@ async fn it_serves() {
         resend: Resend::Nothing,
         allow: HeaderValue::from_static("GET"),
     });
-    let answer = target.unwrap().call(request("GET", "/")).await;
+    let target = target.unwrap();
+    let answer = next(&*target).call(request("GET", "/")).await;
     assert_eq!(answer.unwrap().status, 201);
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::http::error::Error;
+use crate::http::exchange::{Exchange, Place, Why};
 use crate::http::message::{Request, Response, ServedBy, Tried, Upload};
-use crate::net::cut::{self, Place, Why};
 use crate::net::timer;
 use crate::upstream::{Endpoint, LoadGuard, Upstream};
 use meaning::{End, Facts, Latency, Meaning};
@@ -22,16 +22,23 @@ pub use stage::Stage;
 pub struct Attempt<'a> {
     upstream: &'a Upstream,
     load: &'a LoadGuard,
+    exchange: &'a Exchange<'a>,
     stage: Stage,
     upload: Option<Arc<Upload>>,
     tried: Option<Arc<Tried>>,
 }
 
 impl<'a> Attempt<'a> {
-    pub fn new(upstream: &'a Upstream, load: &'a LoadGuard, request: &Request) -> Self {
+    pub fn new(
+        upstream: &'a Upstream,
+        load: &'a LoadGuard,
+        request: &Request,
+        exchange: &'a Exchange<'a>,
+    ) -> Self {
         Attempt {
             upstream,
             load,
+            exchange,
             stage: Stage::default(),
             upload: request.context.upload.clone(),
             tried: request.context.tried.clone(),
@@ -112,10 +119,10 @@ impl<'a> Attempt<'a> {
 
     #[cold]
     fn cut_short(&self) {
-        let end = match cut::why() {
-            Some(Why::Overdue) => End::TimedOut,
-            Some(Why::Hurried) => End::CallerTimedOut,
-            Some(Why::Unwanted) | None => End::Cancelled,
+        let end = match self.exchange.why() {
+            Why::Overdue => End::TimedOut,
+            Why::Hurried => End::CallerTimedOut,
+            Why::Unwanted => End::Cancelled,
         };
         let facts = Facts {
             stale: false,
@@ -123,7 +130,7 @@ impl<'a> Attempt<'a> {
             reached: self.stage.reached(),
         };
         self.note(end, &end.meaning(facts));
-        cut::tell(|| Place {
+        self.exchange.was_at(Place {
             by: self
                 .upstream
                 .served_by(Some(self.load.endpoint()), self.tried.as_deref()),

@@ -5,6 +5,7 @@ use super::*;
 use crate::http::body::Body;
 use crate::http::error::{CALLER_GONE, CONNECT_FAILED, CONNECT_TIMEOUT, OVERLOADED};
 use crate::net::resolve::Resolve;
+use crate::testing::exchange;
 use crate::upstream::Config;
 use http::StatusCode;
 
@@ -22,17 +23,21 @@ fn answer(status: u16) -> Response {
 }
 
 /// An attempt that has just begun; whatever `act` does with it, it is over then.
-async fn attempt(upstream: &Upstream, act: impl AsyncFnOnce(Attempt<'_>)) -> Arc<Endpoint> {
+async fn attempt(
+    upstream: &Upstream,
+    act: impl AsyncFnOnce(Attempt<'_>, &Exchange<'_>),
+) -> Arc<Endpoint> {
     attempt_with(upstream, &request(), act).await
 }
 
 async fn attempt_with(
     upstream: &Upstream,
     request: &Request,
-    act: impl AsyncFnOnce(Attempt<'_>),
+    act: impl AsyncFnOnce(Attempt<'_>, &Exchange<'_>),
 ) -> Arc<Endpoint> {
     let (endpoint, load) = upstream.pick(request, None).unwrap();
-    act(Attempt::new(upstream, &load, request)).await;
+    let exchange = exchange();
+    act(Attempt::new(upstream, &load, request, exchange), exchange).await;
     endpoint
 }
 
@@ -50,7 +55,7 @@ fn penalty(endpoint: &Endpoint) -> Option<u128> {
 async fn neither_the_wait_for_our_pool_nor_connecting_is_latency() {
     for waits in [Stage::waits, Stage::waits_for_stream, Stage::connects] {
         let upstream = upstream();
-        let endpoint = attempt(&upstream, async |attempt| {
+        let endpoint = attempt(&upstream, async |attempt, _| {
             waits(attempt.stage());
             tokio::time::advance(3000 * MS).await;
             attempt.asks();
@@ -69,7 +74,7 @@ async fn a_slow_upload_is_the_caller_s_time() {
         let mut request = request();
         let upload = Arc::new(Upload::new(Instant::now()));
         request.context.upload = Some(upload.clone());
-        let endpoint = attempt_with(&upstream, &request, async |attempt| {
+        let endpoint = attempt_with(&upstream, &request, async |attempt, _| {
             attempt.asks_at_once();
             tokio::time::advance(2000 * MS).await;
             upload.note(&std::task::Poll::Ready(()));
@@ -89,12 +94,12 @@ async fn a_slow_upload_is_the_caller_s_time() {
 async fn whoever_waits_no_longer_blames_nobody() {
     for why in [None, Some(Why::Unwanted), Some(Why::Hurried)] {
         let upstream = upstream();
-        let endpoint = attempt(&upstream, async |attempt| {
+        let endpoint = attempt(&upstream, async |attempt, exchange| {
             attempt.asks_at_once();
             tokio::time::advance(50 * MS).await;
             match why {
                 None => drop(attempt),
-                Some(why) => drop(cut::short(attempt, why)),
+                Some(why) => drop(exchange.cut(attempt, why)),
             }
         })
         .await;
@@ -114,10 +119,10 @@ async fn an_endpoint_is_to_blame_only_for_what_it_was_asked() {
     ] {
         let upstream = upstream();
         let mut place = None;
-        let endpoint = attempt(&upstream, async |attempt| {
+        let endpoint = attempt(&upstream, async |attempt, exchange| {
             waits(attempt.stage());
             tokio::time::advance(300 * MS).await;
-            place = cut::short(attempt, Why::Overdue);
+            place = exchange.cut(attempt, Why::Overdue);
         })
         .await;
         let place = place.unwrap();
@@ -137,7 +142,7 @@ async fn failures_are_no_latency_and_those_of_others_are_nothing() {
     let upstream = upstream();
     let fails = async |reason| {
         let error = Error::new(reason, "what happened");
-        attempt(&upstream, async |attempt| {
+        attempt(&upstream, async |attempt, _| {
             attempt.end(Err(&error), false, false);
         })
         .await
@@ -162,7 +167,7 @@ async fn a_quick_refusal_does_not_look_fast() {
     let answers = async |status| {
         let answer = answer(status);
         let takes = if status == 200 { 40 * MS } else { MS };
-        attempt(&upstream, async |attempt| {
+        attempt(&upstream, async |attempt, _| {
             attempt.asks_at_once();
             tokio::time::advance(takes).await;
             attempt.end(Ok(&answer), false, false);
@@ -193,21 +198,21 @@ fn every_attempt_that_had_a_connection_ends_as_one_thing() {
         runtime.block_on(async {
             let upstream = upstream();
             for why in [Why::Overdue, Why::Hurried, Why::Unwanted] {
-                attempt(&upstream, async |attempt| {
+                attempt(&upstream, async |attempt, exchange| {
                     attempt.asks_at_once();
-                    cut::short(attempt, why);
+                    exchange.cut(attempt, why);
                 })
                 .await;
             }
             for reason in [CONNECT_FAILED, CALLER_GONE, OVERLOADED] {
-                attempt(&upstream, async |attempt| {
+                attempt(&upstream, async |attempt, _| {
                     attempt.end(Err(&Error::new(reason, "")), false, false);
                 })
                 .await;
             }
-            attempt(&upstream, async |attempt| {
+            attempt(&upstream, async |attempt, exchange| {
                 attempt.stage().waits();
-                cut::short(attempt, Why::Overdue);
+                exchange.cut(attempt, Why::Overdue);
             })
             .await;
             kept = Some(upstream);

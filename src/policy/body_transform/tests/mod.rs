@@ -4,7 +4,7 @@ use http_body_util::BodyExt;
 
 use super::*;
 use crate::policy::stack::Kept;
-use crate::testing::{Echo, headers, request};
+use crate::testing::{Echo, headers, next, request};
 
 mod compliance;
 mod properties;
@@ -18,7 +18,7 @@ async fn sent(config: &RequestConfig, body: impl Into<bytes::Bytes>) -> Result<S
     let mut request = request("POST", "/");
     request.headers = headers(&[("content-type", "application/json")]);
     request.body = Body::full(body);
-    let response = policy.apply(request, &Echo).await?;
+    let response = policy.apply(request, next(&Echo)).await?;
     let body = response.body.collect().await.unwrap().to_bytes();
     Ok(String::from_utf8(body.to_vec()).unwrap())
 }
@@ -197,7 +197,7 @@ async fn encodings_are_undone_and_headers_made_right() {
     let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
     std::io::Write::write_all(&mut encoder, b"[1]").unwrap();
     request.body = Body::full(encoder.finish().unwrap());
-    let response = policy.apply(request, &Echo).await.unwrap();
+    let response = policy.apply(request, next(&Echo)).await.unwrap();
     let names: Vec<_> = response.headers.iter().map(|(name, _)| name).collect();
     assert_eq!(names, [&b"content-type"[..], b"x-keep"]);
     assert_eq!(

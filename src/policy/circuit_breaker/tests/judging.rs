@@ -59,7 +59,8 @@ async fn an_answer_is_judged_at_its_end() {
     // A caller that goes away says nothing; a limit that passes does.
     drop(call(vec![piece(), piece()]).await);
     assert_eq!(breaker.failures(), 2);
-    cut::short(call(vec![piece(), piece()]).await, Why::Overdue);
+    let late = call(vec![piece(), piece()]).await.unwrap();
+    late.body.failed(&Error::new(UPSTREAM_TIMEOUT, "late"));
     assert_eq!(breaker.failures(), 3);
     call(vec![piece()])
         .await
@@ -76,10 +77,11 @@ async fn a_request_that_is_dropped_before_its_answer_is_judged_by_why() {
     let breaker = breaker("consecutive_failures = 99");
     let never = Upstream(Mutex::new(None));
     for (overdue, failures) in [(false, 0), (true, 1)] {
-        let mut call = Box::pin(breaker.apply(request("GET", "/"), &never));
+        let below = Next::new(&never, exchange());
+        let mut call = Box::pin(breaker.apply(request("GET", "/"), below));
         assert!(futures_util::poll!(&mut call).is_pending());
         match overdue {
-            true => drop(cut::short(call, Why::Overdue)),
+            true => drop(below.exchange.cut(call, Why::Overdue)),
             false => drop(call),
         }
         assert_eq!(breaker.failures(), failures);

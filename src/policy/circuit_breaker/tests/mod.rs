@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::http::body::Body;
+use crate::http::exchange::{Exchange, Why};
 use crate::http::message::Response;
-use crate::net::cut::{self, Why};
-use crate::policy::stack::{Answer, Handler, Kept, Policy};
-use crate::testing::{headers, request};
+use crate::policy::stack::{Answer, Handler, Kept, Next, Policy};
+use crate::testing::{exchange, headers, next, request};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use http_body::Frame;
@@ -43,7 +43,7 @@ fn breaker(config: &str) -> CircuitBreaker {
 struct Upstream(Mutex<Option<Result<Box<Response>, Error>>>);
 
 impl Handler for Upstream {
-    fn call<'a>(&'a self, _: Box<Request>) -> Answer<'a> {
+    fn call<'a>(&'a self, _: Box<Request>, _: &'a Exchange<'a>) -> Answer<'a> {
         match self.0.lock().unwrap().take() {
             Some(outcome) => Box::pin(std::future::ready(outcome)),
             None => Box::pin(std::future::pending()),
@@ -79,7 +79,7 @@ impl CircuitBreaker {
         outcome: Result<Box<Response>, Error>,
     ) -> Result<Box<Response>, Error> {
         let upstream = Upstream(Mutex::new(Some(outcome)));
-        self.apply(request, &upstream).await
+        self.apply(request, next(&upstream)).await
     }
 
     /// Calls an upstream that answers so; whether it was called.

@@ -76,8 +76,10 @@ async fn no_more_than_a_few_are_tried_at_once() {
     assert!(breaker.meets(500).await);
     tokio::time::advance(SECOND).await;
     let never = Upstream(Mutex::new(None));
-    let first = breaker.apply(request("GET", "/"), &never);
-    let second = breaker.apply(request("GET", "/"), &never);
+    let exchange = exchange();
+    let below = || Next::new(&never, exchange);
+    let first = breaker.apply(request("GET", "/"), below());
+    let second = breaker.apply(request("GET", "/"), below());
     let (mut first, mut second) = (Box::pin(first), Box::pin(second));
     assert!(futures_util::poll!(&mut first).is_pending());
     assert!(futures_util::poll!(&mut second).is_pending());
@@ -92,7 +94,7 @@ async fn no_more_than_a_few_are_tried_at_once() {
         assert!(breaker.meets(200).await);
     }
     assert!(breaker.is("closed"));
-    cut::short(second, Why::Overdue);
+    exchange.cut(second, Why::Overdue);
     assert!(breaker.is("closed"));
 }
 
@@ -121,13 +123,14 @@ async fn a_stream_that_lasts_for_hours_closes_the_breaker_at_its_beginning() {
 async fn those_who_were_under_way_when_it_opened_do_not_count_any_more() {
     let breaker = breaker("consecutive_failures = 1\nrecovery_timeout = \"1s\"");
     let never = Upstream(Mutex::new(None));
-    let mut before = Box::pin(breaker.apply(request("GET", "/"), &never));
+    let below = Next::new(&never, exchange());
+    let mut before = Box::pin(breaker.apply(request("GET", "/"), below));
     assert!(futures_util::poll!(&mut before).is_pending());
     assert!(breaker.meets(500).await);
     tokio::time::advance(SECOND).await;
     assert!(breaker.meets(200).await);
     assert!(breaker.is("closed"));
-    cut::short(before, Why::Overdue);
+    below.exchange.cut(before, Why::Overdue);
     assert!(breaker.is("closed"));
 }
 

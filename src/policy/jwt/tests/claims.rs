@@ -67,7 +67,7 @@ async fn claims_become_headers_and_no_caller_can_forge_one() {
             .headers
             .append(&name, &HeaderValue::from_static("forged"));
     }
-    let response = policy.apply(request, &Echo).await.unwrap();
+    let response = policy.apply(request, next(&Echo)).await.unwrap();
     let told = |name: &'static str| response.headers.get_str(&HeaderName::from_static(name));
     assert_eq!(told("x-user"), Some("ann"));
     assert_eq!(told("x-role"), None);

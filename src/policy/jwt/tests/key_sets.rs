@@ -121,7 +121,7 @@ async fn without_keys_nobody_is_called_a_stranger() {
     let (old, mut new) = (Kept::default(), Kept::default());
     let policy = server.build(&old, &mut new);
     let outcome = policy
-        .apply(with_token(&issuer.sign(&claims(json!({})))), &Echo)
+        .apply(with_token(&issuer.sign(&claims(json!({})))), next(&Echo))
         .await;
     let error = outcome.unwrap_err();
     assert_eq!(error.reason(), KEYS_UNAVAILABLE);
@@ -149,7 +149,7 @@ async fn old_keys_serve_while_there_are_no_new_ones() {
     );
     // Nobody knows whether this key is a new one.
     let outcome = policy
-        .apply(with_token(&stranger.sign(&claims(json!({})))), &Echo)
+        .apply(with_token(&stranger.sign(&claims(json!({})))), next(&Echo))
         .await;
     assert_eq!(outcome.unwrap_err().reason(), KEYS_UNAVAILABLE);
 }

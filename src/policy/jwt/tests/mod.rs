@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::policy::stack::Kept;
-use crate::testing::{Echo, request};
+use crate::testing::{Echo, next, request};
 
 mod claims;
 mod config;
@@ -50,7 +50,7 @@ fn with_token(token: &str) -> Box<Request> {
 
 /// "", or why the token is not believed.
 async fn refusal(policy: &Jwt, token: &str) -> String {
-    match policy.apply(with_token(token), &Echo).await {
+    match policy.apply(with_token(token), next(&Echo)).await {
         Ok(_) => String::new(),
         Err(error) => {
             assert_eq!(error.reason(), UNAUTHORIZED);

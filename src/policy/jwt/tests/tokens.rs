@@ -145,6 +145,9 @@ async fn a_remembered_token_still_expires_and_is_forgotten_with_its_key() {
 async fn without_a_token_there_is_no_error_code() {
     let issuer = Issuer::new(Algorithm::ES256, "k");
     let policy = Fixture::with(&[issuer.jwk()]).policy("");
-    let error = policy.apply(request("GET", "/"), &Echo).await.unwrap_err();
+    let error = policy
+        .apply(request("GET", "/"), next(&Echo))
+        .await
+        .unwrap_err();
     assert_eq!(error.headers()[0].1, "Bearer");
 }

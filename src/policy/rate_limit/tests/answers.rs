@@ -2,13 +2,13 @@
 
 use super::*;
 use crate::policy::stack::Policy;
-use crate::testing::Echo;
+use crate::testing::{Echo, next};
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_says_when_to_come_back() {
     let policy = limited("{ requests = 2, per = \"10s\", burst = 3 }");
     assert_eq!(granted(&policy, 9, plain), 3);
-    let error = policy.apply(plain(), &Echo).await.unwrap_err();
+    let error = policy.apply(plain(), next(&Echo)).await.unwrap_err();
     assert_eq!(error.reason(), RATE_LIMITED);
     assert_eq!(header_of(&error, "retry-after"), "5");
     assert_eq!(header_of(&error, "ratelimit"), "\"route\";r=0;t=15");
@@ -22,7 +22,7 @@ async fn a_refusal_says_when_to_come_back() {
 #[tokio::test(start_paused = true)]
 async fn admitted_answers_tell_what_is_left_where_the_config_says_so() {
     let told = limited("{ requests = 60, per = \"1m\", burst = 10, headers = true }");
-    let answer = told.apply(plain(), &Echo).await.unwrap();
+    let answer = told.apply(plain(), next(&Echo)).await.unwrap();
     assert_eq!(
         answer.headers.get_str(&fields::RATE_LIMIT),
         Some("\"route\";r=9;t=1")
@@ -32,7 +32,7 @@ async fn admitted_answers_tell_what_is_left_where_the_config_says_so() {
         Some("\"route\";q=60;w=60")
     );
     let silent = limited("{ requests = 60 }");
-    let answer = silent.apply(plain(), &Echo).await.unwrap();
+    let answer = silent.apply(plain(), next(&Echo)).await.unwrap();
     assert!(answer.headers.is_empty());
 }
 

@@ -1,0 +1,178 @@
+//! One request on its way: what those who take part in answering it tell each other.
+//!
+//! It is lent to everybody for as long as a head is waited for, and lives with whoever waits. Whoever cuts an attempt
+//! short says why beforehand; what is dropped then says where it had got to.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::http::error::{Error, OVERLOADED};
+use crate::http::message::ServedBy;
+
+/// Why something is cut short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Nobody waits for it any more.
+    Unwanted,
+    /// Its time is over: whoever was to answer took too long.
+    Overdue,
+    /// Its time is over, and was so short that this says nothing about whoever was to answer.
+    Hurried,
+}
+
+/// Where a request had got to.
+#[derive(Debug)]
+pub struct Place {
+    pub by: ServedBy,
+    /// It was not sent yet, as it waited for a place in a pool of ours: what to tell of that.
+    pub queued: Option<&'static str>,
+}
+
+/// Where a request was when it was dropped; of several attempts that are dropped together, the first that was sent.
+#[derive(Debug, Default)]
+pub struct LastSeen(Mutex<Option<Place>>);
+
+/// What is known of a request while its answer is waited for. Each attempt that may be cut short by itself has its own.
+pub struct Exchange<'a> {
+    above: Option<&'a Exchange<'a>>,
+    last_seen: &'a LastSeen,
+    /// As a [`Why`].
+    why: AtomicU8,
+    /// What was dropped had not been sent.
+    queued: AtomicBool,
+}
+
+impl<'a> Exchange<'a> {
+    #[inline]
+    pub fn new(last_seen: &'a LastSeen) -> Self {
+        Exchange {
+            above: None,
+            last_seen,
+            why: AtomicU8::new(Why::Unwanted as u8),
+            queued: AtomicBool::new(false),
+        }
+    }
+
+    /// One attempt of several.
+    #[inline]
+    pub fn attempt(&'a self) -> Self {
+        Exchange {
+            above: Some(self),
+            ..Exchange::new(self.last_seen)
+        }
+    }
+
+    /// Drops `late`, which answers this. Gives back where that had got to.
+    pub fn cut<T>(&self, late: T, why: Why) -> Option<Place> {
+        self.why.store(why as u8, Ordering::Relaxed);
+        // What was dropped earlier is of no interest.
+        *self.last_seen.lock() = None;
+        drop(late);
+        self.last_seen.lock().take()
+    }
+
+    /// Drops what is too late, and gives back `error` with where the request had got to. One that still waited for a
+    /// place in a pool of ours is `overloaded`: nobody else is to blame for that.
+    pub fn cut_late<T>(&self, late: T, why: Why, error: Error) -> Error {
+        match self.cut(late, why) {
+            None => error,
+            Some(Place {
+                by,
+                queued: Some(detail),
+            }) if why == Why::Overdue => Error::new(OVERLOADED, detail).reached(by),
+            Some(place) => error.reached(place.by),
+        }
+    }
+
+    /// Why whatever asks is being dropped.
+    pub fn why(&self) -> Why {
+        match (self.why.load(Ordering::Relaxed), self.above) {
+            (why, _) if why == Why::Overdue as u8 => Why::Overdue,
+            (why, _) if why == Why::Hurried as u8 => Why::Hurried,
+            (_, Some(above)) => above.why(),
+            (_, None) => Why::Unwanted,
+        }
+    }
+
+    /// Whether whatever asks is being dropped because somebody took too long to answer. Not if the request said that
+    /// it had not been sent.
+    pub fn is_overdue(&self) -> bool {
+        self.why() == Why::Overdue && !self.queued.load(Ordering::Relaxed)
+    }
+
+    /// To be called when a request is dropped.
+    pub fn was_at(&self, place: Place) {
+        self.queued.store(place.queued.is_some(), Ordering::Relaxed);
+        let mut seen = self.last_seen.lock();
+        let better = |old: &Place| old.queued.is_some() && place.queued.is_none();
+        if seen.as_ref().is_none_or(better) {
+            *seen = Some(place);
+        }
+    }
+}
+
+impl LastSeen {
+    fn lock(&self) -> MutexGuard<'_, Option<Place>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::error::UPSTREAM_TIMEOUT;
+
+    /// Tells, when it is dropped, where it was.
+    struct Tells<'a>(&'a Exchange<'a>, &'static str, Option<&'static str>);
+
+    impl Drop for Tells<'_> {
+        fn drop(&mut self) {
+            self.0.was_at(Place {
+                by: ServedBy {
+                    upstream: "app".into(),
+                    endpoint: Some(self.1.into()),
+                    attempts: 1,
+                },
+                queued: self.2,
+            });
+        }
+    }
+
+    #[test]
+    fn an_attempt_is_late_with_the_whole_or_by_itself() {
+        let last_seen = LastSeen::default();
+        let whole = Exchange::new(&last_seen);
+        let (first, second) = (whole.attempt(), whole.attempt());
+        first.cut((), Why::Overdue);
+        assert!(first.is_overdue() && !second.is_overdue());
+        whole.cut((), Why::Hurried);
+        let why = [first.why(), second.why(), whole.why()];
+        assert_eq!(why, [Why::Overdue, Why::Hurried, Why::Hurried]);
+    }
+
+    #[test]
+    fn nobody_is_blamed_for_what_was_never_sent() {
+        let last_seen = LastSeen::default();
+        for (why, reason) in [(Why::Overdue, OVERLOADED), (Why::Hurried, UPSTREAM_TIMEOUT)] {
+            let exchange = Exchange::new(&last_seen);
+            let queued = Tells(&exchange, "a", Some("full"));
+            let error = exchange.cut_late(queued, why, Error::new(UPSTREAM_TIMEOUT, "late"));
+            assert_eq!(error.reason(), reason);
+            assert!(error.served_by().is_some());
+            assert!(!exchange.is_overdue());
+        }
+    }
+
+    #[test]
+    fn whoever_cuts_learns_where_it_was() {
+        let last_seen = LastSeen::default();
+        let exchange = Exchange::new(&last_seen);
+        let tells = |name, queued| Tells(&exchange, name, queued);
+        let place = exchange.cut((tells("a", Some("full")), tells("b", None)), Why::Overdue);
+        assert_eq!(place.unwrap().by.endpoint.as_deref(), Some("b"));
+        let place = exchange.cut((tells("a", None), tells("b", None)), Why::Overdue);
+        assert_eq!(place.unwrap().by.endpoint.as_deref(), Some("a"));
+        drop(tells("a", None));
+        assert!(exchange.cut((), Why::Unwanted).is_none());
+    }
+}
