@@ -5,21 +5,22 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::listener::ListenAddress;
-use crate::value::text_relative_to_file;
+use crate::value::{Wrong, text_relative_to_file};
 
 /// An address to listen on, or `"none"`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminAddress(pub Option<ListenAddress>);
 
 impl FromStr for AdminAddress {
-    type Err = String;
+    type Err = Wrong;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Wrong> {
         match text {
             "none" => Ok(AdminAddress(None)),
-            "" | "off" | "false" => Err(format!(
-                "`{text}` is not an address to listen on; write \"none\" to turn it off"
-            )),
+            "" | "off" | "false" => Err(Wrong::new(format!(
+                "`{text}` is not an address to listen on"
+            ))
+            .help("write \"none\" to turn it off")),
             text => text.parse().map(|address| AdminAddress(Some(address))),
         }
     }

@@ -15,6 +15,7 @@ use super::answer::{self, found, problem, text};
 use super::router::Shared;
 use crate::policy::circuit_breaker::Forced;
 use crate::telemetry::log::Level;
+use crate::value::Wrong;
 
 /// The largest body that a request needs.
 const MAX_BODY: usize = 4 << 10;
@@ -101,9 +102,13 @@ fn level_in(body: &[u8]) -> Result<Level, String> {
     if text.starts_with('{') {
         let wanted: Wanted = serde_json::from_str(text)
             .map_err(|e| format!("write the level as {{\"level\": \"debug\"}}: {e}"))?;
-        return wanted.level.parse();
+        return level(&wanted.level);
     }
-    text.trim_matches('"').parse()
+    level(text.trim_matches('"'))
+}
+
+fn level(text: &str) -> Result<Level, String> {
+    text.parse().map_err(|wrong: Wrong| wrong.to_string())
 }
 
 pub(super) async fn drain(State(proxy): Shared) -> Response {

@@ -12,7 +12,7 @@ use super::fingerprint::{self, Fingerprint};
 use super::redact::{self, redact};
 use super::report::Problem;
 use super::tree::Node;
-use crate::value::regular;
+use crate::value::{Wrong, regular};
 use crate::watch::is_config;
 
 /// The text of one file.
@@ -247,8 +247,8 @@ impl Source {
     /// its paths.
     ///
     /// # Errors
-    /// A sentence, when the directory cannot be told or not be written as text.
-    pub fn whole_address<'a>(&self, text: &'a str) -> Result<Cow<'a, str>, String> {
+    /// What is wrong when the directory cannot be told or not be written as text.
+    pub fn whole_address<'a>(&self, text: &'a str) -> Result<Cow<'a, str>, Wrong> {
         match text.strip_prefix("unix:") {
             Some("") | None => Ok(Cow::Borrowed(text)),
             Some(path) => Ok(match self.whole_path(path)? {
@@ -262,7 +262,7 @@ impl Source {
     ///
     /// # Errors
     /// The same.
-    pub fn named_file<'a>(&self, text: &'a str) -> Result<Cow<'a, str>, String> {
+    pub fn named_file<'a>(&self, text: &'a str) -> Result<Cow<'a, str>, Wrong> {
         if text.is_empty() {
             return Ok(Cow::Borrowed(text));
         }
@@ -273,7 +273,7 @@ impl Source {
         Ok(path)
     }
 
-    fn whole_path<'a>(&self, path: &'a str) -> Result<Cow<'a, str>, String> {
+    fn whole_path<'a>(&self, path: &'a str) -> Result<Cow<'a, str>, Wrong> {
         let directory = self.path.as_deref().and_then(Path::parent);
         let Some(directory) = directory.filter(|_| !path.starts_with('/')) else {
             return Ok(Cow::Borrowed(path));
@@ -281,9 +281,10 @@ impl Source {
         let whole = std::path::absolute(directory.join(path)).ok();
         match whole.as_deref().and_then(Path::to_str) {
             Some(whole) => Ok(Cow::Owned(whole.to_owned())),
-            None => Err(format!(
-                "`{path}` cannot be joined to the directory of this file; write a whole path"
-            )),
+            None => Err(Wrong::new(format!(
+                "`{path}` cannot be joined to the directory of this file"
+            ))
+            .help("write a whole path")),
         }
     }
 

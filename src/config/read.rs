@@ -10,8 +10,8 @@ use super::files::Source;
 use super::report::Problem;
 use super::suggest::nearest;
 use super::tree::{Entry, Node, Place, Value};
-use crate::value::Name;
 use crate::value::problem::{self, Problems};
+use crate::value::{Name, Wrong};
 use crate::{admin, listener, net::drain, policy, process, route, target, telemetry, upstream};
 
 /// The root keys that this version knows.
@@ -169,8 +169,8 @@ impl<'a> Reader<'a> {
         let node = self.root.child(key);
         for text in node.map(keys_of).unwrap_or_default() {
             let name = text.parse::<Name>();
-            if let Err(message) = &name {
-                let error = de::Error::new(Kind::Other(message.clone()));
+            if let Err(wrong) = &name {
+                let error = de::Error::new(Kind::Other(wrong.clone()));
                 let at = error.in_key(&text).under(key).arrived();
                 self.problems.push(self.problem(&at));
             }
@@ -196,13 +196,11 @@ impl<'a> Reader<'a> {
         let Some((first, _)) = table.iter().find(|(_, entry)| !is_table(entry)) else {
             return;
         };
-        let message = format!(
-            "`{first}` is no table, and `[{key}]` has nothing else; \
-             write it under a name: `[{key}.NAME]`"
-        );
-        let error = de::Error::new(Kind::Other(message))
-            .in_key(first)
-            .under(key);
+        let wrong = Wrong::new(format!(
+            "`{first}` is no table, and `[{key}]` has nothing else"
+        ))
+        .help(format!("write it under a name: `[{key}.NAME]`"));
+        let error = de::Error::new(Kind::Other(wrong)).in_key(first).under(key);
         // A table in braces belongs to what has no name; one with a header has its own.
         let own: Vec<_> = table
             .iter()

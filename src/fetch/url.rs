@@ -6,7 +6,7 @@ use std::str::FromStr;
 use http::Uri;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::value::{text, variable_in};
+use crate::value::{Wrong, text, variable_in};
 
 /// An `http://` or `https://` URL with a host, and without a user or a fragment.
 #[derive(Clone, PartialEq, Eq)]
@@ -55,24 +55,26 @@ impl Url {
 }
 
 impl FromStr for Url {
-    type Err = String;
+    type Err = Wrong;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Wrong> {
         // What is wrong is not shown: there may be a password in it.
         if text.contains('@') {
-            return Err(
-                "a URL with a user or a password is not taken; leave out all up to the `@`"
-                    .to_owned(),
-            );
+            return Err(Wrong::new("a URL with a user or a password is not taken")
+                .help("leave out all up to the `@`"));
         }
-        if let Some(mistake) = variable_in(text) {
-            return Err(mistake);
+        if let Some(wrong) = variable_in(text) {
+            return Err(wrong);
         }
-        let form = || format!("`{text}` is not a URL; write it like \"https://idp.example/path\"");
+        let form = || {
+            Wrong::new(format!("`{text}` is not a URL"))
+                .help("write it like \"https://idp.example/path\"")
+        };
         if text.contains('#') {
-            return Err(format!(
-                "`{text}` has a fragment, which no server sees; leave out what follows the `#`"
-            ));
+            return Err(
+                Wrong::new(format!("`{text}` has a fragment, which no server sees"))
+                    .help("leave out what follows the `#`"),
+            );
         }
         let uri: Uri = text.parse().map_err(|_| form())?;
         // One that is too large is no port to the parser, which would lead to that of the scheme.
@@ -80,16 +82,21 @@ impl FromStr for Url {
         let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
         if port.bytes().all(|b| b.is_ascii_digit()) && !port.is_empty() && uri.port_u16().is_none()
         {
-            return Err(format!(
+            return Err(Wrong::new(format!(
                 "`{text}` has no port that there is: a port is 65535 at most"
-            ));
+            )));
         }
         match (uri.scheme_str(), uri.host()) {
             (Some("http" | "https"), Some(host)) if !host.is_empty() => Ok(Url(uri)),
-            (Some(scheme), Some(_)) if scheme != "http" && scheme != "https" => Err(format!(
-                "`{text}` is a URL of `{scheme}`, and only those of http and https are called; write it like \
-                 \"https://idp.example/path\""
-            )),
+            (Some(scheme), Some(_)) if scheme != "http" && scheme != "https" => {
+                Err(Wrong::new(format!(
+                    "`{text}` is a URL of `{scheme}`, and only those of http and https are called"
+                ))
+                .help(
+                    "write it like \
+                 \"https://idp.example/path\"",
+                ))
+            }
             _ => Err(form()),
         }
     }
@@ -170,9 +177,9 @@ mod tests {
             ("${IDP}/token", "write the value itself"),
         ] {
             let error = text.parse::<Url>().unwrap_err();
-            assert!(error.contains(says), "{text}: {error}");
+            assert!(error.to_string().contains(says), "{text}: {error}");
         }
         let error = "http://me:s3cret@idp/".parse::<Url>().unwrap_err();
-        assert!(!error.contains("s3cret"), "{error}");
+        assert!(!error.to_string().contains("s3cret"), "{error}");
     }
 }

@@ -10,7 +10,7 @@ use rustix::process::getegid;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::ListenAddress;
-use crate::value::text;
+use crate::value::{Wrong, text};
 
 /// Permissions of a file, written `"0660"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,16 +97,15 @@ impl Group {
 }
 
 impl FromStr for Mode {
-    type Err = String;
+    type Err = Wrong;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Wrong> {
         let octal = |byte| (b'0'..=b'7').contains(&byte);
         let digits = (3..=4).contains(&text.len()) && text.bytes().all(octal);
         match u32::from_str_radix(text, 8) {
             Ok(mode) if digits && mode <= 0o777 => Ok(Mode(mode)),
-            _ => Err(format!(
-                "`{text}` is not a mode of a file; write it like \"0660\""
-            )),
+            _ => Err(Wrong::new(format!("`{text}` is not a mode of a file"))
+                .help("write it like \"0660\"")),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::value::{LONGEST_SOCKET_PATH, text_relative_to_file, variable_in};
+use crate::value::{LONGEST_SOCKET_PATH, Wrong, text_relative_to_file, variable_in};
 
 /// A socket address or the path of a unix socket.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -43,34 +43,31 @@ fn takes(all: &SocketAddr, one: &SocketAddr) -> bool {
 }
 
 impl FromStr for ListenAddress {
-    type Err = String;
+    type Err = Wrong;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Wrong> {
         let Some(path) = text.strip_prefix("unix:") else {
             return text.parse().map(ListenAddress::Tcp).map_err(|_| mend(text));
         };
         match path.len() {
             0 => {
-                Err("a unix socket needs a path; write it like \"unix:/run/outrigger.sock\"".into())
+                Err(Wrong::new("a unix socket needs a path").help("write it like \"unix:/run/outrigger.sock\""))
             }
             1..=LONGEST_SOCKET_PATH => Ok(ListenAddress::Unix(path.into())),
-            length => Err(format!(
-                "the path of a unix socket may have {LONGEST_SOCKET_PATH} bytes, and `{path}` has {length}; \
-                 write a shorter one"
-            )),
+            length => Err(Wrong::new(format!("the path of a unix socket may have {LONGEST_SOCKET_PATH} bytes, and `{path}` has {length}")).help("write a shorter one")),
         }
     }
 }
 
 /// What is wrong with text that is no address, and how it was probably meant.
-fn mend(text: &str) -> String {
-    if let Some(mistake) = variable_in(text) {
-        return mistake;
+fn mend(text: &str) -> Wrong {
+    if let Some(wrong) = variable_in(text) {
+        return wrong;
     }
     let wrong = format!("`{text}` is not an address to listen on");
     let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
     if port.len() > 4 && port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_err() {
-        return format!("{wrong}: a port is 65535 at most");
+        return format!("{wrong}: a port is 65535 at most").into();
     }
     let meant = match host {
         "" | "*" => format!("0.0.0.0:{port}"),
@@ -80,10 +77,9 @@ fn mend(text: &str) -> String {
         host => format!("[{host}]:{port}"),
     };
     match meant.starts_with("unix:") || meant.parse::<SocketAddr>().is_ok() {
-        true => format!("{wrong}; write \"{meant}\""),
-        false => format!(
-            "{wrong}; write \"127.0.0.1:15001\", \"[::1]:15001\" or \"unix:/run/outrigger.sock\""
-        ),
+        true => Wrong::new(wrong).help(format!("write \"{meant}\"")),
+        false => Wrong::new(wrong)
+            .help("write \"127.0.0.1:15001\", \"[::1]:15001\" or \"unix:/run/outrigger.sock\""),
     }
 }
 
@@ -136,7 +132,7 @@ mod tests {
             ("unix:", "needs a path"),
         ] {
             let error = text.parse::<ListenAddress>().expect_err(text);
-            assert!(error.contains(says), "{text}: {error}");
+            assert!(error.to_string().contains(says), "{text}: {error}");
         }
     }
 
@@ -164,7 +160,7 @@ mod tests {
         let path =
             |length: usize| format!("unix:/{}", "a".repeat(length - 1)).parse::<ListenAddress>();
         assert!(path(107).is_ok());
-        assert!(path(108).unwrap_err().contains("has 108"));
+        assert!(path(108).unwrap_err().to_string().contains("has 108"));
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::Ipv6Addr;
 
+use crate::value::Wrong;
 use serde::{Deserialize, Serialize};
 
 /// A `host`: exact, or `*.suffix` for every name below the suffix. Held in lower case, without a final dot.
@@ -15,28 +16,31 @@ pub enum HostPattern {
 }
 
 impl TryFrom<String> for HostPattern {
-    type Error = String;
+    type Error = Wrong;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> Result<Self, Wrong> {
         if text == "*" {
-            return Err("`*` is not a host; leave `host` out to match every host".to_owned());
+            return Err(
+                Wrong::new("`*` is not a host").help("leave `host` out to match every host")
+            );
         }
         if text.starts_with('[') {
             let inner = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
             return match inner.and_then(|t| t.parse::<Ipv6Addr>().ok()) {
                 Some(address) => Ok(HostPattern::Exact(format!("[{address}]"))),
-                None => Err(format!(
-                    "`{text}` is not an IPv6 address; the port is ignored, leave it out"
-                )),
+                None => Err(Wrong::new(format!("`{text}` is not an IPv6 address"))
+                    .help("the port is ignored, leave it out")),
             };
         }
         if text.contains("://") {
-            return Err(format!("`{text}` is a URL; write the host alone"));
+            return Err(Wrong::new(format!("`{text}` is a URL")).help("write the host alone"));
         }
         if text.contains(':') {
             return Err(match text.parse::<Ipv6Addr>() {
-                Ok(_) => format!("an IPv6 address stands in brackets; write \"[{text}]\""),
-                Err(_) => format!("`{text}` has a port; ports are ignored, leave it out"),
+                Ok(_) => Wrong::new("an IPv6 address stands in brackets")
+                    .help(format!("write \"[{text}]\"")),
+                Err(_) => Wrong::new(format!("`{text}` has a port"))
+                    .help("ports are ignored, leave it out"),
             });
         }
         let lower = text.to_ascii_lowercase();
@@ -48,9 +52,9 @@ impl TryFrom<String> for HostPattern {
         let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
         let good = |label: &str| !label.is_empty() && label.bytes().all(inner);
         if !suffix.split('.').all(good) || suffix.len() > MAX_HOST {
-            return Err(format!(
-                "`{text}` is not a host name; write labels of letters, digits, `-` and `_`, `*.` only in \
-                 front, other scripts in their `xn--` form"
+            return Err(Wrong::new(format!("`{text}` is not a host name")).help(
+                "write labels of letters, digits, `-` and `_`, `*.` only in \
+                 front, other scripts in their `xn--` form",
             ));
         }
         Ok(match wildcard {
@@ -111,7 +115,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn host(text: &str) -> Result<HostPattern, String> {
+    fn host(text: &str) -> Result<HostPattern, Wrong> {
         text.to_owned().try_into()
     }
 

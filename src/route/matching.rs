@@ -13,7 +13,7 @@ use super::host::HostPattern;
 use super::pattern::PathPattern;
 use crate::value::problem::Problems;
 use crate::value::template::FieldName;
-use crate::value::{Name, OneOrMany, REDACTED, names_a_secret};
+use crate::value::{Name, OneOrMany, REDACTED, Wrong, names_a_secret};
 
 /// `match`: every condition given must hold; one left out always does.
 ///
@@ -168,29 +168,31 @@ impl PartialEq for Pattern {
 }
 
 impl TryFrom<String> for Pattern {
-    type Error = String;
+    type Error = Wrong;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> Result<Self, Wrong> {
         match Regex::new(&text) {
             Ok(regex) => Ok(Pattern(regex)),
-            Err(error) => Err(format!(
-                "`{text}` is not a regular expression: {}",
-                reason(&error)
-            )),
+            Err(error) => {
+                let Wrong { message, help } = reason(&error);
+                let message = format!("`{text}` is not a regular expression: {message}");
+                Err(Wrong { message, help })
+            }
         }
     }
 }
 
 /// Why, in one line: the crate draws the expression over several, and the report shows it anyway.
-fn reason(error: &regex::Error) -> String {
+fn reason(error: &regex::Error) -> Wrong {
     match error {
         regex::Error::CompiledTooBig(limit) => {
-            format!("it would take more than {} MiB; repeat less", limit >> 20)
+            let most = limit >> 20;
+            Wrong::new(format!("it would take more than {most} MiB")).help("repeat less")
         }
         error => {
             let drawn = error.to_string();
             let last = drawn.rsplit("error: ").next().unwrap_or(&drawn);
-            last.trim().to_owned()
+            last.trim().into()
         }
     }
 }
@@ -207,16 +209,17 @@ impl From<Pattern> for String {
 pub struct MethodName(pub Method);
 
 impl TryFrom<String> for MethodName {
-    type Error = String;
+    type Error = Wrong;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> Result<Self, Wrong> {
         let upper = text.to_ascii_uppercase();
         match Method::from_bytes(text.as_bytes()) {
-            Ok(_) if text != upper => Err(format!("methods are upper-case; write \"{upper}\"")),
+            Ok(_) if text != upper => {
+                Err(Wrong::new("methods are upper-case").help(format!("write \"{upper}\"")))
+            }
             Ok(method) => Ok(MethodName(method)),
-            Err(_) => Err(format!(
-                "`{text}` is not a method; write each in quotes of its own, like \"GET\""
-            )),
+            Err(_) => Err(Wrong::new(format!("`{text}` is not a method"))
+                .help("write each in quotes of its own, like \"GET\"")),
         }
     }
 }

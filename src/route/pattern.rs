@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::http::message::Captures;
 use crate::http::path;
+use crate::value::Wrong;
 
 /// A `path`: literal segments, `{name}` for one segment that is not empty, and at the end `{*name}` for the
 /// rest, which may be empty: `/a/{*rest}` also takes `/a/` and `/a`.
@@ -124,24 +125,24 @@ pub(super) fn next_segment(path: &str) -> (&str, Option<&str>) {
 }
 
 impl TryFrom<String> for PathPattern {
-    type Error = String;
+    type Error = Wrong;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> Result<Self, Wrong> {
         let Some(inner) = text.strip_prefix('/') else {
             return Err(match text.contains("://") {
-                true => {
-                    format!("`{text}` is a URL; write its path here, and its host under `host`")
+                true => Wrong::new(format!("`{text}` is a URL"))
+                    .help("write its path here, and its host under `host`"),
+                false if text.starts_with('^') => {
+                    Wrong::new(format!("the path `{text}` must begin with `/`"))
+                        .help("a regular expression goes under `path_regex`")
                 }
-                false if text.starts_with('^') => format!(
-                    "the path `{text}` must begin with `/`; a regular expression goes under `path_regex`"
-                ),
-                false => format!("the path `{text}` must begin with `/`; write \"/{text}\""),
+                false => Wrong::new(format!("the path `{text}` must begin with `/`"))
+                    .help(format!("write \"/{text}\"")),
             });
         };
         if text.contains(['?', '#']) {
-            return Err(format!(
-                "`{text}` is more than a path; conditions on the query go under `query`"
-            ));
+            return Err(Wrong::new(format!("`{text}` is more than a path"))
+                .help("conditions on the query go under `query`"));
         }
         let mut pattern = PathPattern {
             segments: Vec::new(),
@@ -162,9 +163,10 @@ impl TryFrom<String> for PathPattern {
                         pattern.tail = Tail::Rest(Some(pattern.fresh_name(name)?));
                     }
                     Some(_) => {
-                        return Err(format!(
-                            "`{segment}` must be the end of the path; `{{name}}` stands for one segment"
-                        ));
+                        return Err(
+                            Wrong::new(format!("`{segment}` must be the end of the path"))
+                                .help("`{name}` stands for one segment"),
+                        );
                     }
                 },
             }
@@ -176,41 +178,43 @@ impl TryFrom<String> for PathPattern {
 }
 
 impl PathPattern {
-    fn push_literal(&mut self, segment: &str, last: bool) -> Result<(), String> {
+    fn push_literal(&mut self, segment: &str, last: bool) -> Result<(), Wrong> {
         if segment.is_empty() && !last {
             return Err(
-                "`//` never matches, for paths are normalised before matching; write `/`"
-                    .to_owned(),
+                Wrong::new("`//` never matches, for paths are normalised before matching")
+                    .help("write `/`"),
             );
         }
         let slashed = format!("/{segment}");
         let Some(canonical) = path::canonical(&slashed) else {
-            return Err(format!(
-                "`{segment}` has a malformed percent escape; write a percent sign as `%25`"
-            ));
+            return Err(
+                Wrong::new(format!("`{segment}` has a malformed percent escape"))
+                    .help("write a percent sign as `%25`"),
+            );
         };
         let literal = &canonical.text[1..];
         if literal.is_empty() && !segment.is_empty() {
-            return Err(format!(
-                "`{segment}` never matches, for paths are normalised before matching; write the path that results"
-            ));
+            return Err(Wrong::new(format!(
+                "`{segment}` never matches, for paths are normalised before matching"
+            ))
+            .help("write the path that results"));
         }
         self.encoded_separators |= canonical.encoded_separators;
         self.segments.push(Segment::Literal(literal.to_owned()));
         Ok(())
     }
 
-    fn fresh_name(&self, name: &str) -> Result<Arc<str>, String> {
+    fn fresh_name(&self, name: &str) -> Result<Arc<str>, Wrong> {
         let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
         if name.is_empty() || !name.bytes().all(inner) {
-            return Err(format!(
-                "`{name}` cannot name a part of the path; use letters, digits, `_` and `-`"
-            ));
+            return Err(
+                Wrong::new(format!("`{name}` cannot name a part of the path"))
+                    .help("use letters, digits, `_` and `-`"),
+            );
         }
         if self.names().any(|known| known == name) {
-            return Err(format!(
-                "`{name}` stands twice in the path; give one of them another name"
-            ));
+            return Err(Wrong::new(format!("`{name}` stands twice in the path"))
+                .help("give one of them another name"));
         }
         Ok(name.into())
     }
@@ -223,12 +227,13 @@ impl From<PathPattern> for String {
 }
 
 /// What stands between the braces, when the segment is one placeholder.
-fn placeholder(segment: &str) -> Result<Option<&str>, String> {
+fn placeholder(segment: &str) -> Result<Option<&str>, Wrong> {
     let inner = segment.strip_prefix('{').and_then(|s| s.strip_suffix('}'));
     if inner.unwrap_or(segment).contains(['{', '}']) {
-        return Err(format!(
-            "braces must span a whole segment, not as in `{segment}`; write it like `/{{name}}/`"
-        ));
+        return Err(Wrong::new(format!(
+            "braces must span a whole segment, not as in `{segment}`"
+        ))
+        .help("write it like `/{name}/`"));
     }
     Ok(inner)
 }
@@ -238,7 +243,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn path(text: &str) -> Result<PathPattern, String> {
+    fn path(text: &str) -> Result<PathPattern, Wrong> {
         text.to_owned().try_into()
     }
 
@@ -264,7 +269,7 @@ mod tests {
             ("/{a}/{*a}", "twice"),
         ] {
             let error = path(text).unwrap_err();
-            assert!(error.contains(part), "{text}: {error}");
+            assert!(error.to_string().contains(part), "{text}: {error}");
         }
     }
 

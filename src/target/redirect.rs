@@ -8,9 +8,9 @@ use crate::http::body::Body;
 use crate::http::exchange::Exchange;
 use crate::http::handler::{Answer, Handler};
 use crate::http::message::{Request, Response};
-use crate::value::captures;
 use crate::value::problem::Problems;
 use crate::value::template::HeaderTemplate;
+use crate::value::{Wrong, captures};
 
 /// `redirect`
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
@@ -67,9 +67,9 @@ impl Location {
 }
 
 impl TryFrom<String> for Location {
-    type Error = String;
+    type Error = Wrong;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> Result<Self, Wrong> {
         HeaderTemplate::of_location(text).map(Location)
     }
 }

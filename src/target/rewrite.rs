@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::http::error::Error;
 use crate::http::message::{Captures, Request};
 use crate::http::path::{canonical, normalise, with_query};
+use crate::value::Wrong;
 use crate::value::template::bare;
 
 /// `rewrite`
@@ -99,24 +100,22 @@ impl PathTemplate {
 }
 
 impl TryFrom<String> for PathTemplate {
-    type Error = String;
+    type Error = Wrong;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> Result<Self, Wrong> {
         if !text.starts_with('/') {
-            return Err(format!(
-                "the path `{text}` must begin with `/`; write \"/{text}\""
-            ));
+            return Err(Wrong::new(format!("the path `{text}` must begin with `/`"))
+                .help(format!("write \"/{text}\"")));
         }
         if text.contains(['?', '#']) {
-            return Err(format!(
-                "`{text}` is more than a path; the query stays as it came"
-            ));
+            return Err(Wrong::new(format!("`{text}` is more than a path"))
+                .help("the query stays as it came"));
         }
         let mut parts = Vec::new();
         let mut rest = text.as_str();
         while let Some((literal, behind)) = rest.split_once('{') {
             let Some((variable, after)) = behind.split_once('}') else {
-                return Err(format!("a `{{` is not closed in `{text}`"));
+                return Err(format!("a `{{` is not closed in `{text}`").into());
             };
             let Some(literal) = literal.strip_suffix('$') else {
                 return Err(bare(variable));
@@ -125,9 +124,10 @@ impl TryFrom<String> for PathTemplate {
                 .strip_prefix("path.")
                 .filter(|name| !name.is_empty())
             else {
-                return Err(format!(
-                    "`${{{variable}}}` is not known in a path; write `${{path.NAME}}` for what `{{NAME}}` matched"
-                ));
+                return Err(
+                    Wrong::new(format!("`${{{variable}}}` is not known in a path"))
+                        .help("write `${path.NAME}` for what `{NAME}` matched"),
+                );
             };
             parts.push(Part::Literal(encoded(literal)?));
             parts.push(Part::Capture(name.to_owned()));
@@ -171,17 +171,16 @@ pub enum HostRewrite {
 }
 
 impl TryFrom<String> for HostRewrite {
-    type Error = String;
+    type Error = Wrong;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> Result<Self, Wrong> {
         if text == "upstream" {
             return Ok(HostRewrite::Upstream);
         }
         match text.parse::<Authority>() {
             Ok(host) if !text.contains('@') => Ok(HostRewrite::Fixed(host)),
-            _ => Err(format!(
-                "`{text}` is not a host; write \"name\", \"name:port\" or \"upstream\""
-            )),
+            _ => Err(Wrong::new(format!("`{text}` is not a host"))
+                .help("write \"name\", \"name:port\" or \"upstream\"")),
         }
     }
 }
@@ -282,7 +281,7 @@ mod tests {
             ("/%zz", "malformed"),
         ] {
             let error = PathTemplate::try_from(text.to_owned()).unwrap_err();
-            assert!(error.contains(part), "{text}: {error}");
+            assert!(error.to_string().contains(part), "{text}: {error}");
         }
         for bad in ["", "a b", "user@host", "a/b"] {
             assert!(HostRewrite::try_from(bad.to_owned()).is_err(), "{bad}");

@@ -12,6 +12,7 @@ use crate::http::exchange::Exchange;
 use crate::http::handler::{Answer, Handler};
 use crate::http::message::Request;
 use crate::upstream::Upstream;
+use crate::value::Wrong;
 use crate::value::problem::Problems;
 
 /// One side of a `split`.
@@ -236,9 +237,9 @@ fn cookie<'r>(request: &'r Request, name: &str) -> Option<&'r [u8]> {
 }
 
 impl TryFrom<String> for Sticky {
-    type Error = String;
+    type Error = Wrong;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> Result<Self, Wrong> {
         let token = |name: &str| HeaderName::from_bytes(name.as_bytes());
         match text.split_once(':') {
             None if text == "client-ip" => Ok(Sticky::ClientIp),
@@ -247,10 +248,9 @@ impl TryFrom<String> for Sticky {
                 .map_err(|_| crate::value::template::not_a_header_name(name)),
             // A cookie's name is a token, as a header's is; unlike a header's, its case counts.
             Some(("cookie", name)) if token(name).is_ok() => Ok(Sticky::Cookie(name.to_owned())),
-            Some(("cookie", name)) => Err(format!("`{name}` is not a cookie name")),
-            _ => Err(format!(
-                "`{text}` is not known here; write \"header:NAME\", \"cookie:NAME\" or \"client-ip\""
-            )),
+            Some(("cookie", name)) => Err(format!("`{name}` is not a cookie name").into()),
+            _ => Err(Wrong::new(format!("`{text}` is not known here"))
+                .help("write \"header:NAME\", \"cookie:NAME\" or \"client-ip\"")),
         }
     }
 }

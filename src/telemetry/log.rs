@@ -21,6 +21,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Registry, reload};
 
 use super::sink::Sink;
+use crate::value::Wrong;
 use crate::value::problem::Problems;
 
 const LINES_DROPPED: &str = "outrigger_log_lines_dropped_total";
@@ -112,18 +113,17 @@ impl Config {
 }
 
 impl FromStr for Level {
-    type Err = String;
+    type Err = Wrong;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Wrong> {
         match text {
             "off" => Ok(Level::Off),
             "error" => Ok(Level::Error),
             "warn" => Ok(Level::Warn),
             "info" => Ok(Level::Info),
             "debug" => Ok(Level::Debug),
-            other => Err(format!(
-                "`{other}` is not a level; write off, error, warn, info or debug"
-            )),
+            other => Err(Wrong::new(format!("`{other}` is not a level"))
+                .help("write off, error, warn, info or debug")),
         }
     }
 }

@@ -71,7 +71,7 @@ pub(super) fn key(file: &FilePath) -> Result<PrivateKeyDer<'static>, String> {
 
 /// A file as it is, such as an OCSP response.
 pub(super) fn read(file: &FilePath) -> Result<Vec<u8>, String> {
-    file.read(LARGEST)
+    file.read(LARGEST).map_err(|wrong| wrong.to_string())
 }
 
 /// What to do with a section.

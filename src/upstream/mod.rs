@@ -102,12 +102,8 @@ impl Config {
         for (place, entry) in self.endpoints.iter().enumerate() {
             let place = place.to_string();
             let at = ["endpoints", &place];
-            if let Err(mistake) = entry.destination(self.discovery) {
-                let (wrong, mend) = mistake.split_once("; ").unwrap_or((&mistake, ""));
-                let problem = problems.error(&at, wrong);
-                if !mend.is_empty() {
-                    problem.help(mend);
-                }
+            if let Err(wrong) = entry.destination(self.discovery) {
+                problems.error(&at, wrong.message).help = wrong.help;
             }
             if !(1..=MAX_WEIGHT).contains(&entry.weight) {
                 let at = ["endpoints", &place, "weight"];

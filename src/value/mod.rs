@@ -17,6 +17,7 @@ pub mod regular;
 mod relative;
 mod secret;
 pub mod template;
+mod wrong;
 
 pub use network::networks;
 pub use padding::unpadded;
@@ -24,6 +25,7 @@ pub use relative::{
     FilePath, LONGEST_SOCKET_PATH, Relative, relative_to_file, text_relative_to_file,
 };
 pub use secret::{REDACTED, SECRET, Secret, SecretText, names_a_secret};
+pub use wrong::Wrong;
 
 /// A length of time, written `"250ms"`, `"2s"`, `"5m"` or `"1h"`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,28 +45,27 @@ impl Duration {
 }
 
 impl FromStr for Duration {
-    type Err = String;
+    type Err = Wrong;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Wrong> {
         if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(format!(
-                "`{text}` has no unit; write \"{text}s\" for seconds or \"{text}ms\" for milliseconds"
-            ));
+            return Err(Wrong::new(format!("`{text}` has no unit")).help(format!(
+                "write \"{text}s\" for seconds or \"{text}ms\" for milliseconds"
+            )));
         }
         let length = humantime::parse_duration(text).map_err(|_| {
-            format!("`{text}` is not a duration; write it like \"250ms\", \"2s\", \"5m\" or \"1h\"")
+            Wrong::new(format!("`{text}` is not a duration"))
+                .help("write it like \"250ms\", \"2s\", \"5m\" or \"1h\"")
         })?;
         // Nothing here is meant to take months, and whoever writes `5M` means minutes.
         if text.contains('M') {
-            return Err(format!(
-                "`{text}` means months; write \"{}\" for minutes",
-                text.replace('M', "m")
-            ));
+            let minutes = text.replace('M', "m");
+            return Err(Wrong::new(format!("`{text}` means months"))
+                .help(format!("write \"{minutes}\" for minutes")));
         }
         if length > LONGEST {
-            return Err(format!(
-                "`{text}` is too long; the longest duration is 365 days"
-            ));
+            return Err(Wrong::new(format!("`{text}` is too long"))
+                .help("the longest duration is 365 days"));
         }
         Ok(Duration(length))
     }
@@ -89,9 +90,9 @@ impl Limit {
 }
 
 impl FromStr for Limit {
-    type Err = String;
+    type Err = Wrong;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Wrong> {
         match text {
             "none" => Ok(Limit::NONE),
             text => Ok(Limit(Some(text.parse::<Duration>()?.0))),
@@ -113,17 +114,20 @@ impl fmt::Display for Limit {
 pub struct ByteSize(pub u64);
 
 impl FromStr for ByteSize {
-    type Err = String;
+    type Err = Wrong;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Wrong> {
         if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(format!(
-                "`{text}` has no unit; write \"{text}B\" for bytes or \"{text}KiB\" for kibibytes"
-            ));
+            return Err(Wrong::new(format!("`{text}` has no unit")).help(format!(
+                "write \"{text}B\" for bytes or \"{text}KiB\" for kibibytes"
+            )));
         }
         text.parse::<bytesize::ByteSize>()
             .map(|size| ByteSize(size.as_u64()))
-            .map_err(|_| format!("`{text}` is not a size; write it like \"64KiB\" or \"1MiB\""))
+            .map_err(|_| {
+                Wrong::new(format!("`{text}` is not a size"))
+                    .help("write it like \"64KiB\" or \"1MiB\"")
+            })
     }
 }
 
@@ -153,9 +157,9 @@ impl Name {
 }
 
 impl FromStr for Name {
-    type Err = String;
+    type Err = Wrong;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Wrong> {
         let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
         let good = text.len() <= 63
             && text.bytes().all(inner)
@@ -163,9 +167,8 @@ impl FromStr for Name {
         if good {
             Ok(Name(text.into()))
         } else {
-            Err(format!(
-                "`{text}` is not a name; write 1 to 63 of a-z, 0-9, `_` and `-`, starting with a letter or digit"
-            ))
+            Err(Wrong::new(format!("`{text}` is not a name"))
+                .help("write 1 to 63 of a-z, 0-9, `_` and `-`, starting with a letter or digit"))
         }
     }
 }
@@ -337,9 +340,12 @@ where
 
 /// What is wrong with text that has a variable in it, where none is taken: some who come from a shell or a template
 /// expect that.
-pub fn variable_in(text: &str) -> Option<String> {
+pub fn variable_in(text: &str) -> Option<Wrong> {
     (text.contains("${") || text.starts_with('$')).then(|| {
-        format!("`{text}` has a variable in it, and this file is taken as it stands; write the value itself")
+        Wrong::new(format!(
+            "`{text}` has a variable in it, and this file is taken as it stands"
+        ))
+        .help("write the value itself")
     })
 }
 
@@ -370,7 +376,7 @@ impl<'de, T: FromStr<Err: fmt::Display>> Visitor<'de> for TextVisitor<T> {
 pub fn text_or_table<'de, D, B, T>(
     deserializer: D,
     expecting: &'static str,
-    from_text: impl FnOnce(&str) -> Result<T, String>,
+    from_text: impl FnOnce(&str) -> Result<T, Wrong>,
     from_table: impl FnOnce(B) -> T,
 ) -> Result<T, D::Error>
 where
@@ -387,7 +393,7 @@ where
     impl<'de, B, T, F, G> Visitor<'de> for EitherVisitor<B, T, F, G>
     where
         B: Deserialize<'de>,
-        F: FnOnce(&str) -> Result<T, String>,
+        F: FnOnce(&str) -> Result<T, Wrong>,
         G: FnOnce(B) -> T,
     {
         type Value = T;

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::Deserializer;
 
 use super::text;
+use crate::value::Wrong;
 
 /// Reads a list of networks such as `"10.0.0.0/8"`, for `deserialize_with`.
 ///
@@ -23,9 +24,9 @@ pub fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>
     }
 
     impl FromStr for Network {
-        type Err = String;
+        type Err = Wrong;
 
-        fn from_str(text: &str) -> Result<Self, String> {
+        fn from_str(text: &str) -> Result<Self, Wrong> {
             network(text).map(Network)
         }
     }
@@ -34,16 +35,16 @@ pub fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>
     Ok(networks.into_iter().map(|network| network.0).collect())
 }
 
-fn network(text: &str) -> Result<IpNet, String> {
+fn network(text: &str) -> Result<IpNet, Wrong> {
     text.parse().map_err(|_| match text.parse::<IpAddr>() {
         // One address alone might be a network whose length was forgotten.
-        Ok(address) => format!(
-            "`{text}` has no length; write \"{}\" for this address alone",
-            IpNet::from(address)
-        ),
-        Err(_) => {
-            format!("`{text}` is not a network; write it like \"10.0.0.0/8\" or \"fd00::/8\"")
+        Ok(address) => {
+            let alone = IpNet::from(address);
+            Wrong::new(format!("`{text}` has no length"))
+                .help(format!("write \"{alone}\" for this address alone"))
         }
+        Err(_) => Wrong::new(format!("`{text}` is not a network"))
+            .help("write it like \"10.0.0.0/8\" or \"fd00::/8\""),
     })
 }
 
@@ -62,7 +63,7 @@ mod tests {
             ("any", "is not a network"),
         ] {
             let error = network(text).expect_err(text);
-            assert!(error.contains(says), "{text}: {error}");
+            assert!(error.to_string().contains(says), "{text}: {error}");
         }
     }
 }

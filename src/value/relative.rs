@@ -9,6 +9,7 @@ use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::{TextVisitor, regular};
+use crate::value::Wrong;
 
 /// The longest path of a unix socket, in bytes: `sun_path` without its final NUL (unix(7)).
 pub const LONGEST_SOCKET_PATH: usize = 107;
@@ -64,14 +65,16 @@ impl FilePath {
     /// The content, when it has at most `limit` bytes.
     ///
     /// # Errors
-    /// A sentence that names the file and says why it cannot be read.
-    pub fn read(&self, limit: u64) -> Result<Vec<u8>, String> {
+    /// What names the file and says why it cannot be read.
+    pub fn read(&self, limit: u64) -> Result<Vec<u8>, Wrong> {
         if let Some(scheme) = self.url_scheme() {
-            return Err(format!(
-                "this is a URL (`{scheme}:`), where a file is meant; nothing is fetched: keep a copy beside the config and write its path"
-            ));
+            return Err(Wrong::new(format!(
+                "this is a URL (`{scheme}:`), where a file is meant"
+            ))
+            .help("nothing is fetched: keep a copy beside the config and write its path"));
         }
-        regular::read(&self.0, limit).map_err(|error| format!("cannot read `{self}`: {error}"))
+        regular::read(&self.0, limit)
+            .map_err(|error| format!("cannot read `{self}`: {error}").into())
     }
 }
 
@@ -194,8 +197,13 @@ mod tests {
         let file = FilePath::from(path);
         assert_eq!(file.read(5).unwrap(), b"hello");
         let error = file.read(4).unwrap_err();
-        assert!(error.ends_with("has more than 4 bytes"), "{error}");
+        assert!(error.message.ends_with("has more than 4 bytes"), "{error}");
         let error = FilePath::from(PathBuf::from("/nowhere/x")).read(9);
-        assert!(error.unwrap_err().starts_with("cannot read `/nowhere/x`: "));
+        assert!(
+            error
+                .unwrap_err()
+                .message
+                .starts_with("cannot read `/nowhere/x`: ")
+        );
     }
 }

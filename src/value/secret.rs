@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::FilePath;
 use super::padding::{is_invisible, is_padding};
+use crate::value::Wrong;
 use crate::value::problem::Problems;
 
 /// The longest secret, in bytes: far above any key or token, far below what a header may have.
@@ -112,7 +113,7 @@ impl Secret {
         }
     }
 
-    fn read(source: Source, inline: Option<String>) -> Result<Self, String> {
+    fn read(source: Source, inline: Option<String>) -> Result<Self, Wrong> {
         let text = match &source {
             Source::File(file) => String::from_utf8(file.read(LONGEST)?)
                 .map_err(|_| format!("`{file}` is not text in UTF-8"))?,
@@ -133,12 +134,12 @@ impl Secret {
             Source::Value => "the secret".to_owned(),
         };
         if text.is_empty() {
-            return Err(format!("{what} is empty"));
+            return Err(format!("{what} is empty").into());
         }
         if text.contains(|c: char| c.is_control()) {
-            return Err(format!(
+            return Err(Wrong::new(format!(
                 "{what} has a line break or another control character in it"
-            ));
+            )));
         }
         let text = SecretText::new(text);
         Ok(Secret {
@@ -176,9 +177,13 @@ struct Table {
 
 struct SecretVisitor;
 
+fn no_table<T, E: de::Error>() -> Result<T, E> {
+    Err(E::custom(Wrong::new(NO_TABLE).help(TABLE)))
+}
+
 /// Says what is wrong without the value, which may be the secret itself.
-const NO_TABLE: &str = "a secret is not written here itself; \
-                        write `{ file = \"/path\" }` or `{ env = \"NAME\" }`";
+const NO_TABLE: &str = "a secret is not written here itself";
+const TABLE: &str = "write `{ file = \"/path\" }` or `{ env = \"NAME\" }`";
 
 impl<'de> Visitor<'de> for SecretVisitor {
     type Value = Secret;
@@ -198,8 +203,9 @@ impl<'de> Visitor<'de> for SecretVisitor {
             (None, Some(name), None) => (Source::Env(name), None),
             (None, None, Some(value)) => (Source::Value, Some(value)),
             _ => {
+                let wrong = Wrong::new("a secret has one source");
                 return Err(de::Error::custom(
-                    "a secret has one source; write one of `file`, `env` and `value`",
+                    wrong.help("write one of `file`, `env` and `value`"),
                 ));
             }
         };
@@ -207,23 +213,23 @@ impl<'de> Visitor<'de> for SecretVisitor {
     }
 
     fn visit_str<E: de::Error>(self, _: &str) -> Result<Secret, E> {
-        Err(E::custom(NO_TABLE))
+        no_table()
     }
 
     fn visit_bool<E: de::Error>(self, _: bool) -> Result<Secret, E> {
-        Err(E::custom(NO_TABLE))
+        no_table()
     }
 
     fn visit_i64<E: de::Error>(self, _: i64) -> Result<Secret, E> {
-        Err(E::custom(NO_TABLE))
+        no_table()
     }
 
     fn visit_u64<E: de::Error>(self, _: u64) -> Result<Secret, E> {
-        Err(E::custom(NO_TABLE))
+        no_table()
     }
 
     fn visit_f64<E: de::Error>(self, _: f64) -> Result<Secret, E> {
-        Err(E::custom(NO_TABLE))
+        no_table()
     }
 }
 

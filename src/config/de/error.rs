@@ -6,7 +6,7 @@ use serde::de::{Expected, Unexpected};
 
 use super::super::elsewhere::hint;
 use super::super::suggest::{any_of, nearest};
-use crate::value::NOT_BUILT;
+use crate::value::{NOT_BUILT, Wrong};
 
 /// The error of our deserializer.
 #[derive(Debug)]
@@ -37,8 +37,8 @@ pub(in super::super) enum Kind {
         expected: String,
     },
     NotBuilt,
-    /// The words of the type that refused the value: what is wrong, and after a semicolon how to mend it.
-    Other(String),
+    /// What the type says that refused the value.
+    Other(Wrong),
 }
 
 impl Error {
@@ -126,10 +126,7 @@ impl Error {
                     Some("remove it".to_owned()),
                 )
             }
-            Kind::Other(message) => match message.split_once("; ") {
-                Some((wrong, mend)) => (wrong.to_owned(), Some(mend.to_owned())),
-                None => (message.clone(), None),
-            },
+            Kind::Other(Wrong { message, help }) => (message.clone(), help.clone()),
         }
     }
 }
@@ -158,10 +155,11 @@ fn known_keys(known: &[&'static str]) -> Option<String> {
 
 impl serde::de::Error for Error {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        let message = message.to_string();
-        Error::new(match message == NOT_BUILT {
-            true => Kind::NotBuilt,
-            false => Kind::Other(message),
+        let wrong = Wrong::displayed(&message);
+        Error::new(if wrong.message == NOT_BUILT {
+            Kind::NotBuilt
+        } else {
+            Kind::Other(wrong)
         })
     }
 
@@ -192,7 +190,9 @@ impl serde::de::Error for Error {
     }
 
     fn duplicate_field(key: &'static str) -> Self {
-        Error::new(Kind::Other(format!("`{key}` is given twice; remove one")))
+        Error::new(Kind::Other(
+            Wrong::new(format!("`{key}` is given twice")).help("remove one"),
+        ))
     }
 }
 

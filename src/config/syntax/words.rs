@@ -1,4 +1,8 @@
 //! The parser's sentences in words for somebody who does not know how TOML is made.
+//!
+//! They are known by their text, for there is nothing else to know them by: an error of `toml` 1 is a message and a span,
+//! one of `toml_parser` 1 a description with spans and what was expected, and neither has a kind. The tests have a text
+//! for each that is known here; one that a later version words differently is shown as the parser says it.
 
 use std::ops::Range;
 

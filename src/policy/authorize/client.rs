@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::http::peer::Identity;
 use crate::tls::certificate::is_spiffe_id;
+use crate::value::Wrong;
 
 /// An entry of `clients`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -42,9 +43,9 @@ impl ClientPattern {
 }
 
 impl FromStr for ClientPattern {
-    type Err = String;
+    type Err = Wrong;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Wrong> {
         if text == "*" {
             return Ok(ClientPattern::Any);
         }
@@ -73,9 +74,9 @@ impl FromStr for ClientPattern {
                 });
             }
         }
-        Err(format!(
-            "`{text}` names no caller; write \"spiffe://td/ns/x/sa/y\", \"spiffe://td/ns/x/*\", \"dns:svc.example\", \
-             \"dns:*.example\" or \"*\""
+        Err(Wrong::new(format!("`{text}` names no caller")).help(
+            "write \"spiffe://td/ns/x/sa/y\", \"spiffe://td/ns/x/*\", \"dns:svc.example\", \
+             \"dns:*.example\" or \"*\"",
         ))
     }
 }
@@ -93,9 +94,9 @@ impl fmt::Display for ClientPattern {
 }
 
 impl TryFrom<String> for ClientPattern {
-    type Error = String;
+    type Error = Wrong;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> Result<Self, Wrong> {
         text.parse()
     }
 }

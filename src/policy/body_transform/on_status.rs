@@ -6,7 +6,7 @@ use std::str::FromStr;
 use http::StatusCode;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::value::{OneOrMany, text};
+use crate::value::{OneOrMany, Wrong, text};
 
 /// The answers whose bodies are changed.
 pub type OnStatus = OneOrMany<Statuses>;
@@ -45,18 +45,17 @@ impl Statuses {
 }
 
 impl FromStr for Statuses {
-    type Err = String;
+    type Err = Wrong;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Wrong> {
         let class = text.strip_suffix("xx").or(text.strip_suffix("XX"));
         let number = class.unwrap_or(text).parse::<u16>().ok();
         match (text, class, number) {
             ("any", ..) => Ok(Statuses::Any),
             (_, Some(_), Some(first @ 2..=5)) => Ok(Statuses::Class(first)),
             (_, None, Some(one @ 200..=599)) => Ok(Statuses::One(one)),
-            _ => Err(format!(
-                "`{text}` is not a status of an answer; write \"any\", or a list such as [\"2xx\", \"404\"]"
-            )),
+            _ => Err(Wrong::new(format!("`{text}` is not a status of an answer"))
+                .help("write \"any\", or a list such as [\"2xx\", \"404\"]")),
         }
     }
 }

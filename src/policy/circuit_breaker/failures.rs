@@ -13,6 +13,7 @@ use crate::http::error::{
 };
 use crate::http::grpc::Status;
 use crate::policy::graphql::GRAPHQL_ERRORS;
+use crate::value::Wrong;
 
 /// One entry of `failures`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,20 +42,19 @@ impl Failure {
         vec![ServerError, Timeout, Connect, Reset]
     }
 
-    fn from_status(status: u64) -> Result<Self, String> {
+    fn from_status(status: u64) -> Result<Self, Wrong> {
         match u16::try_from(status).map(StatusCode::from_u16) {
             Ok(Ok(status)) if (400..=599).contains(&status.as_u16()) => Ok(Failure::Status(status)),
-            _ => Err(format!(
-                "`{status}` is no status of an error; those are from 400 to 599"
-            )),
+            _ => Err(Wrong::new(format!("`{status}` is no status of an error"))
+                .help("those are from 400 to 599")),
         }
     }
 }
 
 impl FromStr for Failure {
-    type Err = String;
+    type Err = Wrong;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Wrong> {
         Ok(match text {
             "5xx" => Failure::ServerError,
             "timeout" => Failure::Timeout,
@@ -65,9 +65,9 @@ impl FromStr for Failure {
             text => match text.parse() {
                 Ok(status) => return Failure::from_status(status),
                 Err(_) => {
-                    return Err(format!(
-                        "`{text}` is no failure; there are \"5xx\", \"timeout\", \"connect\", \"reset\", \"grpc\", \
-                         \"graphql\" and statuses such as 429"
+                    return Err(Wrong::new(format!("`{text}` is no failure")).help(
+                        "there are \"5xx\", \"timeout\", \"connect\", \"reset\", \"grpc\", \
+                         \"graphql\" and statuses such as 429",
                     ));
                 }
             },

@@ -15,8 +15,8 @@ use crate::http::error::Error;
 use crate::http::grpc::{self, Dialect};
 use crate::http::headers::Headers;
 use crate::http::message::{Request, Response};
-use crate::value::Duration;
 use crate::value::problem::Problems;
+use crate::value::{Duration, Wrong};
 
 mod origin;
 
@@ -56,14 +56,14 @@ fn ten_minutes() -> Duration {
 pub struct MethodWord(String);
 
 impl TryFrom<String> for MethodWord {
-    type Error = String;
+    type Error = Wrong;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> Result<Self, Wrong> {
         let upper = text.to_ascii_uppercase();
         match Method::from_bytes(text.as_bytes()) {
             Ok(_) if text == upper => Ok(MethodWord(text)),
-            Ok(_) => Err(format!("methods are upper-case; write \"{upper}\"")),
-            Err(_) => Err(format!("`{text}` is not a method")),
+            Ok(_) => Err(Wrong::new("methods are upper-case").help(format!("write \"{upper}\""))),
+            Err(_) => Err(Wrong::new(format!("`{text}` is not a method"))),
         }
     }
 }
@@ -74,9 +74,9 @@ impl TryFrom<String> for MethodWord {
 pub struct HeaderWord(String);
 
 impl TryFrom<String> for HeaderWord {
-    type Error = String;
+    type Error = Wrong;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> Result<Self, Wrong> {
         match HeaderName::from_bytes(text.as_bytes()) {
             Ok(_) => Ok(HeaderWord(text)),
             Err(_) => Err(crate::value::template::not_a_header_name(&text)),

@@ -1,5 +1,6 @@
 //! Which origins an entry of `allow_origins` takes (RFC 6454, section 7: scheme, host and port).
 
+use crate::value::Wrong;
 use serde::{Deserialize, Serialize};
 
 /// `"https://app.example"`, `"https://*.app.example"`, `"*.app.example"`, `"null"` or `"*"`.
@@ -52,18 +53,18 @@ impl OriginPattern {
 }
 
 impl TryFrom<String> for OriginPattern {
-    type Error = String;
+    type Error = Wrong;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> Result<Self, Wrong> {
         match text.as_str() {
             "*" => return Ok(OriginPattern::Any),
             "null" => return Ok(OriginPattern::Null),
             _ => {}
         }
-        let wrong = |why: &str| Err(format!("`{text}` {why}"));
+        let wrong = |why: &str| Wrong::new(format!("`{text}` {why}"));
         if text.chars().any(|c| c.is_ascii_uppercase()) {
             let lower = text.to_ascii_lowercase();
-            return wrong(&format!("is in upper case; write \"{lower}\""));
+            return Err(wrong("is in upper case").help(format!("write \"{lower}\"")));
         }
         if let Some(suffix) = text.strip_prefix("*.") {
             return match is_host(suffix) {
@@ -72,27 +73,34 @@ impl TryFrom<String> for OriginPattern {
                     suffix: suffix.to_owned(),
                     port: None,
                 }),
-                false => wrong("is not a name; write \"*.app.example\" without port and path"),
+                false => {
+                    Err(wrong("is not a name")
+                        .help("write \"*.app.example\" without port and path"))
+                }
             };
         }
         let Some((scheme, host, port)) = split(&text) else {
-            return wrong("is not an origin; write it like \"https://app.example\"");
+            return Err(wrong("is not an origin").help("write it like \"https://app.example\""));
         };
         if host.contains('/') || port.is_some_and(|port| port.contains('/')) {
-            return wrong("has a path, and an origin has none; leave out what follows the name");
+            return Err(
+                wrong("has a path, and an origin has none").help("leave out what follows the name")
+            );
         }
         if port.is_some_and(|port| port.parse::<u16>().is_err()) {
-            return wrong("has a port that is none");
+            return Err(wrong("has a port that is none"));
         }
         if matches!(
             (scheme, port),
             ("http", Some("80")) | ("https", Some("443"))
         ) {
-            return wrong("has the port that browsers leave out; leave it out too");
+            return Err(wrong("has the port that browsers leave out").help("leave it out too"));
         }
         let suffix = host.strip_prefix("*.");
         if !suffix.map_or(is_host(host) || is_ipv6(host), is_host) {
-            return wrong("is not an origin; a `*` stands only for the first part of the name");
+            return Err(
+                wrong("is not an origin").help("a `*` stands only for the first part of the name")
+            );
         }
         Ok(match suffix {
             None => OriginPattern::Exact(text),
@@ -153,7 +161,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn pattern(text: &str) -> Result<OriginPattern, String> {
+    fn pattern(text: &str) -> Result<OriginPattern, Wrong> {
         OriginPattern::try_from(text.to_owned())
     }
 
@@ -237,7 +245,7 @@ mod tests {
             ("*.app.example:81", "without port"),
         ] {
             let error = pattern(text).expect_err(text);
-            assert!(error.contains(says), "{text}: {error}");
+            assert!(error.to_string().contains(says), "{text}: {error}");
         }
     }
 

@@ -3,7 +3,7 @@
 use jsonwebtoken::Algorithm;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::value::text;
+use crate::value::{Wrong, text};
 
 const ALL: [(&str, Algorithm); 9] = [
     ("RS256", Algorithm::RS256),
@@ -37,22 +37,26 @@ pub(super) fn allowed(names: Option<&[AlgorithmName]>) -> Vec<Algorithm> {
 }
 
 impl std::str::FromStr for AlgorithmName {
-    type Err = String;
+    type Err = Wrong;
 
-    fn from_str(name: &str) -> Result<Self, String> {
+    fn from_str(name: &str) -> Result<Self, Wrong> {
         if let Some(algorithm) = named(name) {
             return Ok(AlgorithmName(algorithm));
         }
         let known: Vec<_> = ALL.iter().map(|(name, _)| *name).collect();
         let known = known.join(", ");
         match name {
-            "HS256" | "HS384" | "HS512" => Err(format!(
-                "`{name}` lets everyone who can verify a token make one; write some of {known}"
-            )),
-            "none" => Err(format!("`none` is no signature; write some of {known}")),
-            name => Err(format!(
-                "`{name}` is not an algorithm known here; write some of {known}"
-            )),
+            "HS256" | "HS384" | "HS512" => Err(Wrong::new(format!(
+                "`{name}` lets everyone who can verify a token make one"
+            ))
+            .help(format!("write some of {known}"))),
+            "none" => {
+                Err(Wrong::new("`none` is no signature").help(format!("write some of {known}")))
+            }
+            name => Err(
+                Wrong::new(format!("`{name}` is not an algorithm known here"))
+                    .help(format!("write some of {known}")),
+            ),
         }
     }
 }

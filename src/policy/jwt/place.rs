@@ -7,7 +7,7 @@ use http::{HeaderName, header};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::http::headers::Headers;
-use crate::value::text;
+use crate::value::{Wrong, text};
 
 /// `"header:NAME"` or `"cookie:NAME"`.
 ///
@@ -78,17 +78,16 @@ fn in_cookie<'a>(name: &str, pair: &'a [u8]) -> Option<&'a str> {
 }
 
 impl FromStr for TokenPlace {
-    type Err = String;
+    type Err = Wrong;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Wrong> {
         match text.split_once(':') {
             Some(("header", name)) => HeaderName::from_bytes(name.as_bytes())
                 .map(TokenPlace::Header)
                 .map_err(|_| crate::value::template::not_a_header_name(name)),
             Some(("cookie", name)) if !name.is_empty() => Ok(TokenPlace::Cookie(name.to_owned())),
-            _ => Err(format!(
-                "`{text}` is no place for a token; write \"header:NAME\" or \"cookie:NAME\""
-            )),
+            _ => Err(Wrong::new(format!("`{text}` is no place for a token"))
+                .help("write \"header:NAME\" or \"cookie:NAME\"")),
         }
     }
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::table::Id;
 use crate::http::message::Request;
+use crate::value::Wrong;
 
 /// `key`: requests with the same one share a bucket.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -29,9 +30,9 @@ pub enum Key {
 }
 
 impl FromStr for Key {
-    type Err = String;
+    type Err = Wrong;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Wrong> {
         match text.split_once(':').unwrap_or((text, "")) {
             ("route", "") => Ok(Key::Route),
             ("client-ip", "") => Ok(Key::ClientIp),
@@ -40,18 +41,18 @@ impl FromStr for Key {
             ("header", name) if !name.is_empty() => HeaderName::from_bytes(name.as_bytes())
                 .map(Key::Header)
                 .map_err(|_| crate::value::template::not_a_header_name(name)),
-            _ => Err(format!(
-                "`{text}` is not a key; write \"route\", \"client-ip\", \"client-identity\", \"header:NAME\" or \
-                 \"jwt:CLAIM\""
+            _ => Err(Wrong::new(format!("`{text}` is not a key")).help(
+                "write \"route\", \"client-ip\", \"client-identity\", \"header:NAME\" or \
+                 \"jwt:CLAIM\"",
             )),
         }
     }
 }
 
 impl TryFrom<String> for Key {
-    type Error = String;
+    type Error = Wrong;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> Result<Self, Wrong> {
         text.parse()
     }
 }

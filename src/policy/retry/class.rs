@@ -12,6 +12,7 @@ use crate::http::error::{
 };
 use crate::http::grpc::Status;
 use crate::http::message::Response;
+use crate::value::Wrong;
 
 /// A kind of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,10 +164,13 @@ impl<'de> Deserialize<'de> for Class {
         match status.filter(|status| status.is_client_error() || status.is_server_error()) {
             Some(status) => Ok(Class::Status(status)),
             None => Err(match elsewhere(&text) {
-                Some(meant) => D::Error::custom(format!("unknown value `{text}`; write {meant}")),
-                None if text.parse::<u16>().is_ok() => D::Error::custom(format!(
-                    "`{text}` is no failure; write a status from 400 to 599"
-                )),
+                Some(meant) => D::Error::custom(
+                    Wrong::new(format!("unknown value `{text}`")).help(format!("write {meant}")),
+                ),
+                None if text.parse::<u16>().is_ok() => D::Error::custom(
+                    Wrong::new(format!("`{text}` is no failure"))
+                        .help("write a status from 400 to 599"),
+                ),
                 None => D::Error::unknown_variant(&text, EXPECTED),
             }),
         }

@@ -4,6 +4,7 @@ use http::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::http::semantics::method;
+use crate::value::Wrong;
 
 /// A request method, in upper case (RFC 9110, section 9.1).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -17,14 +18,16 @@ impl MethodName {
 }
 
 impl TryFrom<String> for MethodName {
-    type Error = String;
+    type Error = Wrong;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> Result<Self, Wrong> {
         let upper = text.to_ascii_uppercase();
         match Method::from_bytes(text.as_bytes()) {
-            Ok(_) if text != upper => Err(format!("methods are upper-case; write \"{upper}\"")),
+            Ok(_) if text != upper => {
+                Err(Wrong::new("methods are upper-case").help(format!("write \"{upper}\"")))
+            }
             Ok(method) => Ok(MethodName(method)),
-            Err(_) => Err(format!("`{text}` is not a method")),
+            Err(_) => Err(format!("`{text}` is not a method").into()),
         }
     }
 }

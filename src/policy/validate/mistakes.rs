@@ -5,12 +5,13 @@ use jsonschema::{ReferencingError, ValidationError};
 use serde_json::Value;
 
 use super::shortened;
+use crate::value::Wrong;
 
 /// So many mistakes are told at once.
 const MOST: usize = 5;
 
 /// Every mistake with its place in the schema. `first` is what compiling it has found.
-pub(super) fn told(schema: &Value, first: &ValidationError<'_>) -> String {
+pub(super) fn told(schema: &Value, first: &ValidationError<'_>) -> Wrong {
     if let ValidationErrorKind::Referencing(why) = first.kind() {
         return reference(why);
     }
@@ -24,8 +25,8 @@ pub(super) fn told(schema: &Value, first: &ValidationError<'_>) -> String {
     };
     match all.is_empty() {
         // What is right by its form, such as a pattern that is no regular expression.
-        true => place(first),
-        false => all.join(", and "),
+        true => place(first).into(),
+        false => all.join(", and ").into(),
     }
 }
 
@@ -56,18 +57,19 @@ fn innermost<'a>(why: &'a ValidationError<'_>) -> &'a ValidationError<'a> {
     closest.map_or(why, |first| innermost(first))
 }
 
-fn reference(why: &ReferencingError) -> String {
+fn reference(why: &ReferencingError) -> Wrong {
     match why {
-        ReferencingError::Unretrievable { uri, .. } => format!(
-            "a `$ref` leads to `{}`, which is not in this file; put it under `$defs` and write \"#/$defs/NAME\", as nothing is fetched",
-            shortened(uri)
-        ),
-        ReferencingError::PointerToNowhere { pointer } => {
-            format!(
-                "a `$ref` leads to `{}`, which is not there",
-                shortened(pointer)
-            )
+        ReferencingError::Unretrievable { uri, .. } => {
+            let uri = shortened(uri);
+            Wrong::new(format!(
+                "a `$ref` leads to `{uri}`, which is not in this file"
+            ))
+            .help("put it under `$defs` and write \"#/$defs/NAME\", as nothing is fetched")
         }
-        why => shortened(&why.to_string()),
+        ReferencingError::PointerToNowhere { pointer } => {
+            let pointer = shortened(pointer);
+            Wrong::new(format!("a `$ref` leads to `{pointer}`, which is not there"))
+        }
+        why => shortened(&why.to_string()).into(),
     }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::body_transform::document;
 use crate::http::error::Violation;
-use crate::value::FilePath;
+use crate::value::{FilePath, Wrong};
 
 /// `validate`
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
@@ -51,12 +51,16 @@ impl Schema {
         violations(&self.validator, document, values)
     }
 
-    fn read(file: FilePath) -> Result<Self, String> {
+    fn read(file: FilePath) -> Result<Self, Wrong> {
         let bytes = file.read(LARGEST)?;
         let schema =
             document::read(&bytes).map_err(|why| format!("`{file}` is not JSON: {why}"))?;
-        let validator = compile(&schema, &jsonschema::options().offline())
-            .map_err(|why| format!("`{file}` is no JSON Schema: {why}"))?;
+        let validator = compile(&schema, &jsonschema::options().offline()).map_err(
+            |Wrong { message, help }| {
+                let message = format!("`{file}` is no JSON Schema: {message}");
+                Wrong { message, help }
+            },
+        )?;
         Ok(Schema {
             file,
             schema: Arc::new(schema),
@@ -65,7 +69,7 @@ impl Schema {
     }
 }
 
-fn compile(schema: &Value, options: &ValidationOptions<'_>) -> Result<Validator, String> {
+fn compile(schema: &Value, options: &ValidationOptions<'_>) -> Result<Validator, Wrong> {
     options
         .build(schema)
         .map_err(|first| mistakes::told(schema, &first))
@@ -160,7 +164,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn schema(text: &str) -> Result<Schema, String> {
+    fn schema(text: &str) -> Result<Schema, Wrong> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("schema.json");
         std::fs::write(&path, text).unwrap();
@@ -262,16 +266,21 @@ mod tests {
             (r#"{ "pattern": "(" }"#, "is no JSON Schema"),
         ] {
             let error = schema(text).unwrap_err();
-            assert!(error.contains(part), "{text}: {error}");
+            assert!(error.to_string().contains(part), "{text}: {error}");
         }
         let missing = Schema::read(std::path::PathBuf::from("/nowhere.json").into());
-        assert!(missing.unwrap_err().contains("cannot read"));
+        assert!(missing.unwrap_err().to_string().contains("cannot read"));
         for url in [
             "https://x.example/s.json",
             "/etc/outrigger/https:/x.example/s.json",
         ] {
             let fetched = Schema::read(std::path::PathBuf::from(url).into());
-            assert!(fetched.unwrap_err().contains("nothing is fetched"));
+            assert!(
+                fetched
+                    .unwrap_err()
+                    .to_string()
+                    .contains("nothing is fetched")
+            );
         }
     }
 }

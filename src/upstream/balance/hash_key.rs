@@ -8,6 +8,7 @@ use http::{HeaderName, header};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::http::message::Request;
+use crate::value::Wrong;
 
 /// Where a caller's hash key comes from: `"header:NAME"`, `"cookie:NAME"` or `"client-ip"`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,9 +61,9 @@ pub fn mix(mut x: u64) -> u64 {
 }
 
 impl FromStr for HashKey {
-    type Err = String;
+    type Err = Wrong;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Wrong> {
         match text.split_once(':') {
             None if text == "client-ip" => Ok(HashKey::ClientIp),
             Some(("header", name)) => name
@@ -72,11 +73,10 @@ impl FromStr for HashKey {
             // A cookie's name is a token, as a header's is.
             Some(("cookie", name)) => match HeaderName::from_bytes(name.as_bytes()) {
                 Ok(_) => Ok(HashKey::Cookie(name.to_owned())),
-                Err(_) => Err(format!("`{name}` is not a name of a cookie")),
+                Err(_) => Err(format!("`{name}` is not a name of a cookie").into()),
             },
-            _ => Err(format!(
-                "`{text}` is not something to hash by; write \"header:NAME\", \"cookie:NAME\" or \"client-ip\""
-            )),
+            _ => Err(Wrong::new(format!("`{text}` is not something to hash by"))
+                .help("write \"header:NAME\", \"cookie:NAME\" or \"client-ip\"")),
         }
     }
 }

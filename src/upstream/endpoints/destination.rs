@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::value::{LONGEST_SOCKET_PATH, variable_in};
+use crate::value::{LONGEST_SOCKET_PATH, Wrong, variable_in};
 
 /// `discovery`
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
@@ -40,52 +40,46 @@ impl Destination {
     /// What `text`, an entry's address, points at when names are found by `discovery`.
     ///
     /// # Errors
-    /// A sentence that says what is wrong with the address, and how to write it.
-    pub fn parse(text: &str, discovery: Discovery) -> Result<Self, String> {
+    /// What is wrong with the address, and how to write it.
+    pub fn parse(text: &str, discovery: Discovery) -> Result<Self, Wrong> {
         if let Some(path) = text.strip_prefix("unix:") {
             return match path.len() {
                 1..=LONGEST_SOCKET_PATH if path.starts_with('/') => {
                     Ok(Destination::Unix(Path::new(path).into()))
                 }
-                0..=LONGEST_SOCKET_PATH => Err(format!(
-                    "`{text}` needs a whole path; write it like \"unix:/run/app.sock\""
-                )),
-                length => Err(format!(
-                    "the path of a unix socket may have {LONGEST_SOCKET_PATH} bytes, and `{path}` has {length}; \
-                     write a shorter one"
-                )),
+                0..=LONGEST_SOCKET_PATH => Err(Wrong::new(format!("`{text}` needs a whole path")).help("write it like \"unix:/run/app.sock\"")),
+                length => Err(Wrong::new(format!("the path of a unix socket may have {LONGEST_SOCKET_PATH} bytes, and `{path}` has {length}")).help("write a shorter one")),
             };
         }
-        if let Some(mistake) = variable_in(text) {
-            return Err(mistake);
+        if let Some(wrong) = variable_in(text) {
+            return Err(wrong);
         }
         if text.contains("://") {
-            return Err(format!(
-                "`{text}` is a URL; write \"host:port\" without scheme and path"
-            ));
+            return Err(Wrong::new(format!("`{text}` is a URL"))
+                .help("write \"host:port\" without scheme and path"));
         }
         if text.contains([',', ' ']) {
-            return Err(format!(
-                "`{text}` has a comma or a space in it; write each endpoint in quotes of its own"
-            ));
+            return Err(Wrong::new(format!("`{text}` has a comma or a space in it"))
+                .help("write each endpoint in quotes of its own"));
         }
         if text.starts_with('/') {
-            return Err(format!(
-                "`{text}` is a path; write \"unix:{text}\" for a unix socket"
-            ));
+            return Err(Wrong::new(format!("`{text}` is a path"))
+                .help(format!("write \"unix:{text}\" for a unix socket")));
         }
         if let Some((address, _)) = text.split_once('/') {
-            return Err(format!(
-                "`{text}` has a path, which the route's `rewrite` gives; write \"{address}\""
-            ));
+            return Err(Wrong::new(format!(
+                "`{text}` has a path, which the route's `rewrite` gives"
+            ))
+            .help(format!("write \"{address}\"")));
         }
         match discovery {
             Discovery::Srv => service(text),
             Discovery::Dns => host_and_port(text),
             Discovery::Static => match host_and_port(text)? {
-                Destination::Host { host, .. } => Err(format!(
-                    "`{host}` is a name, and discovery \"static\" takes only IP addresses; set discovery = \"dns\" or write the address"
-                )),
+                Destination::Host { host, .. } => Err(Wrong::new(format!(
+                    "`{host}` is a name, and discovery \"static\" takes only IP addresses"
+                ))
+                .help("set discovery = \"dns\" or write the address")),
                 destination => Ok(destination),
             },
         }
@@ -113,42 +107,43 @@ impl fmt::Display for Destination {
     }
 }
 
-fn service(text: &str) -> Result<Destination, String> {
+fn service(text: &str) -> Result<Destination, Wrong> {
     let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
     if text.parse::<IpAddr>().is_ok() || text.parse::<SocketAddr>().is_ok() {
-        Err(format!(
-            "`{text}` is an address, and discovery \"srv\" takes names of services; set discovery = \"static\""
+        Err(Wrong::new(format!(
+            "`{text}` is an address, and discovery \"srv\" takes names of services"
         ))
+        .help("set discovery = \"static\""))
     } else if host.len() < text.len() {
-        Err(format!(
-            "`{text}` has a port, but with discovery \"srv\" the SRV records say the port; write \"{host}\""
+        Err(Wrong::new(format!(
+            "`{text}` has a port, but with discovery \"srv\" the SRV records say the port"
         ))
+        .help(format!("write \"{host}\"")))
     } else {
         check_host(text)?;
         Ok(Destination::Service(text.to_owned()))
     }
 }
 
-fn host_and_port(text: &str) -> Result<Destination, String> {
+fn host_and_port(text: &str) -> Result<Destination, Wrong> {
     let Some((host, port)) = text.rsplit_once(':') else {
-        return Err(format!("`{text}` has no port; write \"host:port\""));
+        return Err(Wrong::new(format!("`{text}` has no port")).help("write \"host:port\""));
     };
     // Parsing alone would let a leading plus pass.
     let digits = port.bytes().all(|b| b.is_ascii_digit());
     let port = match port.parse::<u16>() {
         Ok(port) if port > 0 && digits => port,
-        _ => return Err(format!("`{port}` is not a port from 1 to 65535")),
+        _ => return Err(format!("`{port}` is not a port from 1 to 65535").into()),
     };
     if let Some(inner) = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
         return match inner.parse() {
             Ok(ip) => Ok(Destination::Ip(SocketAddr::new(IpAddr::V6(ip), port))),
-            Err(_) => Err(format!("`{inner}` is not an IPv6 address")),
+            Err(_) => Err(format!("`{inner}` is not an IPv6 address").into()),
         };
     }
     if host.contains(':') {
-        return Err(format!(
-            "an IPv6 address stands in brackets; write \"[{host}]:{port}\""
-        ));
+        return Err(Wrong::new("an IPv6 address stands in brackets")
+            .help(format!("write \"[{host}]:{port}\"")));
     }
     if let Ok(ip) = host.parse() {
         return Ok(Destination::Ip(SocketAddr::new(IpAddr::V4(ip), port)));
@@ -161,7 +156,7 @@ fn host_and_port(text: &str) -> Result<Destination, String> {
 }
 
 /// RFC 1123, section 2.1, and underscores, which names of services and of containers have.
-fn check_host(host: &str) -> Result<(), String> {
+fn check_host(host: &str) -> Result<(), Wrong> {
     let name = host.strip_suffix('.').unwrap_or(host);
     let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     let label = |label: &str| {
@@ -172,12 +167,10 @@ fn check_host(host: &str) -> Result<(), String> {
     };
     let last = name.rsplit('.').next().unwrap_or_default();
     if name.len() > 253 || !name.split('.').all(label) {
-        Err(format!("`{host}` is not a host name"))
+        Err(format!("`{host}` is not a host name").into())
     } else if last.bytes().all(|b| b.is_ascii_digit()) {
         // No top-level name is a number: such text is a mistyped address, and resolvers would guess at it.
-        Err(format!(
-            "`{host}` is neither an IPv4 address nor a host name"
-        ))
+        Err(format!("`{host}` is neither an IPv4 address nor a host name").into())
     } else {
         Ok(())
     }
@@ -188,11 +181,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn destination(text: &str, discovery: Discovery) -> Result<Destination, String> {
+    fn destination(text: &str, discovery: Discovery) -> Result<Destination, Wrong> {
         Destination::parse(text, discovery)
     }
 
-    fn host(host: &str, port: u16) -> Result<Destination, String> {
+    fn host(host: &str, port: u16) -> Result<Destination, Wrong> {
         Ok(Destination::Host {
             host: host.to_owned(),
             port,
@@ -243,7 +236,7 @@ mod tests {
             ("a:1, b:2", "quotes of its own"),
         ] {
             let error = destination(text, Discovery::Dns).expect_err(text);
-            assert!(error.contains(says), "{text}: {error}");
+            assert!(error.to_string().contains(says), "{text}: {error}");
         }
     }
 

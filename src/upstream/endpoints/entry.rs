@@ -4,7 +4,7 @@ use serde::ser::SerializeStruct;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::destination::{Destination, Discovery};
-use crate::value::{relative_to_file, text_or_table};
+use crate::value::{Wrong, relative_to_file, text_or_table};
 
 /// The largest `weight` of an endpoint.
 pub const MAX_WEIGHT: u32 = 1000;
@@ -23,8 +23,8 @@ impl EndpointConfig {
     /// What this entry points at when names are found by `discovery`.
     ///
     /// # Errors
-    /// A sentence that says what is wrong with the address, and how to write it.
-    pub fn destination(&self, discovery: Discovery) -> Result<Destination, String> {
+    /// What is wrong with the address, and how to write it.
+    pub fn destination(&self, discovery: Discovery) -> Result<Destination, Wrong> {
         Destination::parse(&self.address, discovery)
     }
 }

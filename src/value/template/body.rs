@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::variables::{self, Part, Place};
 use crate::http::message::Request;
+use crate::value::Wrong;
 
 /// Text with `${path.NAME}`, `${request_id}`, `${client.ip}`, `${client.identity}`, `${route}` and `${upstream}`; `$${`
 /// stands for a plain `${`.
@@ -44,9 +45,9 @@ impl BodyTemplate {
 }
 
 impl TryFrom<String> for BodyTemplate {
-    type Error = String;
+    type Error = Wrong;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> Result<Self, Wrong> {
         let parts = variables::parse(&text, Place::Body)?;
         Ok(BodyTemplate { text, parts })
     }
@@ -80,7 +81,7 @@ mod tests {
             ("${x", "not closed"),
         ] {
             let error = template(text).unwrap_err();
-            assert!(error.contains(part), "{text}: {error}");
+            assert!(error.to_string().contains(part), "{text}: {error}");
         }
     }
 }

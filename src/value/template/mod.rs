@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::http::message::Request;
 use crate::value::problem::Problems;
-use crate::value::{REDACTED, names_a_secret, unpadded};
+use crate::value::{REDACTED, Wrong, names_a_secret, unpadded};
 
 mod body;
 mod variables;
@@ -54,9 +54,9 @@ impl FieldName {
 }
 
 impl TryFrom<String> for FieldName {
-    type Error = String;
+    type Error = Wrong;
 
-    fn try_from(written: String) -> Result<Self, String> {
+    fn try_from(written: String) -> Result<Self, Wrong> {
         match HeaderName::from_bytes(written.as_bytes()) {
             Ok(name) => Ok(FieldName { written, name }),
             Err(_) => Err(not_a_header_name(&written)),
@@ -83,23 +83,21 @@ pub fn shown<S: Serializer>(
 }
 
 /// What is wrong with text that should be the name of a header, and how it was probably meant.
-pub fn not_a_header_name(text: &str) -> String {
+pub fn not_a_header_name(text: &str) -> Wrong {
     let wrong = format!("`{text}` is not a header name");
     match text.split_once(':') {
         Some((name, _)) if HeaderName::from_bytes(name.as_bytes()).is_ok() => {
             // What follows is not repeated: it may be a secret.
-            format!(
-                "`{name}: ...` is not a header name; write \"{name}\", without the colon and what follows it"
-            )
+            Wrong::new(format!("`{name}: ...` is not a header name")).help(format!(
+                "write \"{name}\", without the colon and what follows it"
+            ))
         }
         _ if text.contains(char::is_whitespace) => {
             let meant: Vec<&str> = text.split_whitespace().collect();
-            format!(
-                "{wrong}; write it without spaces, like \"{}\"",
-                meant.join("-")
-            )
+            let meant = meant.join("-");
+            Wrong::new(wrong).help(format!("write it without spaces, like \"{meant}\""))
         }
-        _ => format!("{wrong}; a name is letters, digits and `-`, like \"x-tenant\""),
+        _ => Wrong::new(wrong).help("a name is letters, digits and `-`, like \"x-tenant\""),
     }
 }
 
@@ -152,7 +150,7 @@ impl HeaderTemplate {
     ///
     /// # Errors
     /// A sentence saying what is wrong with the text.
-    pub fn of_location(text: String) -> Result<Self, String> {
+    pub fn of_location(text: String) -> Result<Self, Wrong> {
         Self::parse(text, Place::Location)
     }
 
@@ -227,7 +225,7 @@ impl HeaderTemplate {
         }
     }
 
-    fn parse(text: String, place: Place) -> Result<Self, String> {
+    fn parse(text: String, place: Place) -> Result<Self, Wrong> {
         let parts = variables::parse(unpadded(&text), place)?;
         let constant = match &parts[..] {
             [] => Some(HeaderValue::from_static("")),
@@ -248,9 +246,9 @@ impl HeaderTemplate {
 }
 
 impl TryFrom<String> for HeaderTemplate {
-    type Error = String;
+    type Error = Wrong;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> Result<Self, Wrong> {
         Self::parse(text, Place::Header)
     }
 }
@@ -272,10 +270,10 @@ fn is_blank(byte: &u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-fn header_value(text: &str) -> Result<HeaderValue, String> {
+fn header_value(text: &str) -> Result<HeaderValue, Wrong> {
     // The value is not repeated: it may be a secret.
     HeaderValue::from_str(text)
-        .map_err(|_| "this cannot stand in a header: it has a control character".to_owned())
+        .map_err(|_| "this cannot stand in a header: it has a control character".into())
 }
 
 #[cfg(test)]
@@ -361,7 +359,10 @@ mod tests {
             assert_eq!(bare_capture(text, known()), found, "{text}");
         }
         let error = HeaderTemplate::of_location("/new/{*rest}".to_owned()).unwrap_err();
-        assert!(error.contains("write `${path.rest}`"), "{error}");
+        assert!(
+            error.to_string().contains("write `${path.rest}`"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -382,7 +383,7 @@ mod tests {
             ("${route}\r\nx: y", "cannot stand in a header"),
         ] {
             let error = HeaderTemplate::try_from(text.to_owned()).unwrap_err();
-            assert!(error.contains(part), "{text}: {error}");
+            assert!(error.to_string().contains(part), "{text}: {error}");
         }
     }
 

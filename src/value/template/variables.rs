@@ -3,6 +3,7 @@
 use http::HeaderName;
 
 use crate::http::message::Request;
+use crate::value::Wrong;
 
 /// Where a text is used, which says what it may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +31,8 @@ pub(super) enum Part {
 }
 
 /// # Errors
-/// A sentence saying what is wrong with the text, and behind a semicolon how to mend it.
-pub(super) fn parse(text: &str, place: Place) -> Result<Vec<Part>, String> {
+/// What is wrong with the text, and how to mend it.
+pub(super) fn parse(text: &str, place: Place) -> Result<Vec<Part>, Wrong> {
     let mut parts = Parts::default();
     let mut rest = text;
     while let Some(at) = rest.find(['$', '{']) {
@@ -57,11 +58,14 @@ pub(super) fn parse(text: &str, place: Place) -> Result<Vec<Part>, String> {
 }
 
 /// What is said of `{NAME}` outside of `match.path`.
-pub fn bare(name: &str) -> String {
+pub fn bare(name: &str) -> Wrong {
     let plain = name.trim_start_matches('*');
-    format!(
-        "`{{{name}}}` is written so only in `path` of `match`; write `${{path.{plain}}}` here for what it matched"
-    )
+    Wrong::new(format!(
+        "`{{{name}}}` is written so only in `path` of `match`"
+    ))
+    .help(format!(
+        "write `${{path.{plain}}}` here for what it matched"
+    ))
 }
 
 /// One of these names of captures that `text` uses as `{NAME}`, braces and all.
@@ -74,7 +78,7 @@ pub fn bare_capture<'a>(text: &str, mut known: impl Iterator<Item = &'a str>) ->
 }
 
 impl Part {
-    fn variable(variable: &str, place: Place) -> Result<Part, String> {
+    fn variable(variable: &str, place: Place) -> Result<Part, Wrong> {
         let part = match variable.split_once('.').unwrap_or((variable, "")) {
             ("request_id", "") => Part::RequestId,
             ("route", "") => Part::Route,
@@ -90,9 +94,9 @@ impl Part {
             _ => return Err(unknown(variable, place)),
         };
         match (place, &part) {
-            (Place::Body, Part::Header(_) | Part::Claim(_)) => Err(format!(
+            (Place::Body, Part::Header(_) | Part::Claim(_)) => Err(Wrong::new(format!(
                 "`${{{variable}}}` has no place in a body: it comes from the caller, and nothing escapes it here"
-            )),
+            ))),
             _ => Ok(part),
         }
     }
@@ -143,16 +147,14 @@ impl Part {
     }
 }
 
-fn unknown(variable: &str, place: Place) -> String {
+fn unknown(variable: &str, place: Place) -> Wrong {
     let more = match place {
         Place::Header => ", `${header.NAME}`, `${jwt.CLAIM}`",
         Place::Location => ", `${header.NAME}`, `${jwt.CLAIM}`, `${query}`",
         Place::Body => "",
     };
-    format!(
-        "unknown variable `${{{variable}}}`; there are `${{request_id}}`, `${{client.ip}}`, \
-         `${{client.identity}}`, `${{path.NAME}}`{more}, `${{route}}` and `${{upstream}}`, and `$${{` is a plain `${{`"
-    )
+    Wrong::new(format!("unknown variable `${{{variable}}}`")).help(format!("there are `${{request_id}}`, `${{client.ip}}`, \
+         `${{client.identity}}`, `${{path.NAME}}`{more}, `${{route}}` and `${{upstream}}`, and `$${{` is a plain `${{`"))
 }
 
 /// Parts so far; neighbouring literals are one.

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use crate::value::Wrong;
 use jpx_core::ast::Comparator;
 use jpx_core::functions::{
     AbsFn, AvgFn, CeilFn, ContainsFn, FloorFn, Function, MapFn, MaxByFn, MaxFn, MinByFn, MinFn,
@@ -67,14 +68,12 @@ const FUNCTIONS: [(&str, usize, usize); 26] = [
 
 /// # Errors
 /// There is no such function, or it takes another number of arguments.
-pub fn takes(name: &str, given: usize) -> Result<(), String> {
+pub fn takes(name: &str, given: usize) -> Result<(), Wrong> {
     let known = FUNCTIONS.iter().find(|(known, ..)| *known == name);
     let (_, least, most) = known.ok_or_else(|| {
         let names: Vec<&str> = FUNCTIONS.iter().map(|(name, ..)| *name).collect();
-        format!(
-            "JMESPath has no function `{name}`; it has {}",
-            names.join(", ")
-        )
+        Wrong::new(format!("JMESPath has no function `{name}`"))
+            .help(format!("it has {}", names.join(", ")))
     })?;
     if (*least..=*most).contains(&given) {
         return Ok(());
@@ -83,9 +82,9 @@ pub fn takes(name: &str, given: usize) -> Result<(), String> {
         (least, usize::MAX) => format!("at least {least}"),
         (least, _) => least.to_string(),
     };
-    Err(format!(
+    Err(Wrong::new(format!(
         "`{name}` takes {wanted} arguments, and is given {given}"
-    ))
+    )))
 }
 
 /// A function on numbers: what has no fraction is written without one, as people expect of `sum` and `length` alike.

@@ -3,6 +3,7 @@
 use jpx_core::ast::Ast;
 
 use super::functions::{TAKING_EXPRESSIONS, takes};
+use crate::value::Wrong;
 
 /// How many times as large as the document a result may become. It is computed from the expression alone, so that one
 /// which multiplies without end, such as `[@, @] | [@, @] | ...`, is refused when it is loaded.
@@ -11,15 +12,15 @@ const MAX_GROWTH: f64 = 1000.0;
 /// # Errors
 /// The expression can make a document more than [`MAX_GROWTH`] times as large, or calls a function as it cannot be
 /// called.
-pub fn check(ast: &Ast) -> Result<(), String> {
+pub fn check(ast: &Ast) -> Result<(), Wrong> {
     let peak = growth(ast)?.peak;
-    match peak > MAX_GROWTH {
-        true => Err(format!(
-            "this expression can make a document more than {MAX_GROWTH} times as large: {:.0} times",
-            peak.min(1e9)
-        )),
-        false => Ok(()),
+    if peak <= MAX_GROWTH {
+        return Ok(());
     }
+    let times = peak.min(1e9);
+    Err(Wrong::new(format!(
+        "this expression can make a document more than {MAX_GROWTH} times as large: {times:.0} times"
+    )))
 }
 
 /// Upper bounds of how many times as large as its input something is.
@@ -32,7 +33,7 @@ struct Growth {
 
 /// # Errors
 /// A function that does not exist, or takes another number of arguments.
-fn growth(ast: &Ast) -> Result<Growth, String> {
+fn growth(ast: &Ast) -> Result<Growth, Wrong> {
     let plain = |result: f64, of: &[Growth]| Growth {
         result,
         peak: of.iter().map(|g| g.peak).fold(result, f64::max),
@@ -50,12 +51,11 @@ fn growth(ast: &Ast) -> Result<Growth, String> {
         Ast::Literal { value, .. } => plain((value.to_string().len() as f64 / 16.0).max(1.0), &[]),
         Ast::Flatten { node, .. } | Ast::ObjectValues { node, .. } => growth(node)?,
         Ast::Expref { .. } => {
-            return Err(format!(
-                "`&` stands before what {} do with each item, and nowhere else",
-                TAKING_EXPRESSIONS
-                    .map(|name| format!("`{name}`"))
-                    .join(", ")
-            ));
+            let names = TAKING_EXPRESSIONS.map(|name| format!("`{name}`"));
+            let names = names.join(", ");
+            return Err(Wrong::new(format!(
+                "`&` stands before what {names} do with each item, and nowhere else"
+            )));
         }
         Ast::Not { node, .. } => plain(1.0, &[growth(node)?]),
         Ast::Comparison { lhs, rhs, .. } => plain(1.0, &[growth(lhs)?, growth(rhs)?]),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Failure;
+use crate::value::Wrong;
 
 mod evaluate;
 mod functions;
@@ -33,16 +34,17 @@ impl Expression {
 }
 
 impl TryFrom<String> for Expression {
-    type Error = String;
+    type Error = Wrong;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> Result<Self, Wrong> {
         let ast = jpx_core::parse(&text).map_err(|why| {
             let place = match why.line() {
                 1 => format!("column {}", why.column() + 1),
                 line => format!("line {line}, column {}", why.column() + 1),
             };
-            let told = told(&why.reason.to_string());
-            format!("not a JMESPath expression, at its {place}: {told}")
+            let Wrong { message, help } = told(&why.reason.to_string());
+            let message = format!("not a JMESPath expression, at its {place}: {message}");
+            Wrong { message, help }
         })?;
         growth::check(&ast)?;
         let compiled = jpx_core::Expression::new(text, ast, &functions::RUNTIME);
@@ -51,17 +53,16 @@ impl TryFrom<String> for Expression {
 }
 
 /// The parser's words, or better ones for what people write most often.
-fn told(reason: &str) -> String {
+fn told(reason: &str) -> Wrong {
     let found = reason.split_once("found ").map(|(_, found)| found);
     let number = found.and_then(|found| found.strip_prefix("Number(")?.split_once(')'));
     match (number, found) {
-        (Some((number, _)), _) => {
-            format!("a number stands there without backticks; write it in backticks: `{number}`")
-        }
+        (Some((number, _)), _) => Wrong::new("a number stands there without backticks")
+            .help(format!("write it in backticks: `{number}`")),
         _ if reason.contains("'='") || reason.contains("\"=\"") || reason.contains("Assign") => {
-            "`=` compares nothing; write `==`".to_owned()
+            Wrong::new("`=` compares nothing").help("write `==`")
         }
-        _ => reason.to_owned(),
+        _ => reason.into(),
     }
 }
 
@@ -77,7 +78,8 @@ mod tests {
     use crate::policy::body_transform::document;
 
     fn search(expression: &str, text: &str) -> Result<String, String> {
-        let expression = Expression::try_from(expression.to_owned())?;
+        let expression =
+            Expression::try_from(expression.to_owned()).map_err(|why| why.to_string())?;
         let document = document::read(text.as_bytes())?;
         let found = expression
             .search(&document)
@@ -133,11 +135,17 @@ mod tests {
             "sort(@)",
         ] {
             let error = search(expression, "[1e400]").unwrap_err();
-            assert!(error.contains("too large"), "{expression}: {error}");
+            assert!(
+                error.to_string().contains("too large"),
+                "{expression}: {error}"
+            );
         }
         for expression in ["sort_by(@, &a)", "max_by(@, &a)", "min_by(@, &a)"] {
             let error = search(expression, r#"[{"a":1},{"a":-1e400}]"#).unwrap_err();
-            assert!(error.contains("too large"), "{expression}: {error}");
+            assert!(
+                error.to_string().contains("too large"),
+                "{expression}: {error}"
+            );
         }
         assert_eq!(search("@", "[1e+400]").as_deref(), Ok("[1e+400]"));
     }
@@ -160,7 +168,7 @@ mod tests {
             ("not_null(&a)", "nowhere else"),
         ] {
             let error = Expression::try_from(expression.to_owned()).unwrap_err();
-            assert!(error.contains(part), "{expression}: {error}");
+            assert!(error.to_string().contains(part), "{expression}: {error}");
         }
         assert!(Expression::try_from("(".repeat(100_000)).is_err());
         assert!(Expression::try_from("a.".repeat(100_000) + "a").is_err());
@@ -176,7 +184,7 @@ mod tests {
             ["to_string(@)"; 40].join(" | "),
         ] {
             let error = Expression::try_from(expression).unwrap_err();
-            assert!(error.contains("times as large"), "{error}");
+            assert!(error.to_string().contains("times as large"), "{error}");
         }
         let wide: Vec<String> = (0..200).map(|n| format!("f{n}: a.f{n}")).collect();
         Expression::try_from(format!(

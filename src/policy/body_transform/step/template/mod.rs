@@ -15,6 +15,7 @@ use serde_json::{Number, Value};
 use self::numbers::{Digits, Spellings};
 use super::Failure;
 use crate::policy::body_transform::document::{self, Limited};
+use crate::value::Wrong;
 
 mod numbers;
 
@@ -64,9 +65,9 @@ impl Template {
 }
 
 impl TryFrom<String> for Template {
-    type Error = String;
+    type Error = Wrong;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> Result<Self, Wrong> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_fuel(Some(FUEL));
@@ -74,16 +75,17 @@ impl TryFrom<String> for Template {
         environment.set_formatter(write_json);
         environment
             .add_template_owned(NAME, text.clone())
-            .map_err(|why| format!("not a template: {}; {HELP}", told(&why)))?;
+            .map_err(|why| Wrong::new(format!("not a template: {}", told(&why))).help(HELP))?;
         let unknown = environment.get_template(NAME).ok().and_then(|template| {
             let mut names = template.undeclared_variables(false).into_iter();
             names
                 .find(|name| *name != NAME && environment.globals().all(|(known, _)| known != name))
         });
         if let Some(name) = unknown {
-            return Err(format!(
-                "there is no `{name}` here: the document is `{NAME}`; write `{{{{ {NAME}.{name} }}}}` for a field of it"
-            ));
+            return Err(Wrong::new(format!(
+                "there is no `{name}` here: the document is `{NAME}`"
+            ))
+            .help(format!("write `{{{{ {NAME}.{name} }}}}` for a field of it")));
         }
         Ok(Template {
             only_hands_on: numbers::only_hands_on(&text),
@@ -208,7 +210,7 @@ mod tests {
     use super::*;
 
     fn render(template: &str, document: &str) -> Result<String, String> {
-        let template = Template::try_from(template.to_owned())?;
+        let template = Template::try_from(template.to_owned()).map_err(|why| why.to_string())?;
         let document = document::read(document.as_bytes())?;
         template
             .render(&document, 1 << 16)
@@ -293,7 +295,7 @@ mod tests {
             ),
         ] {
             let error = render(template, document).unwrap_err();
-            assert!(error.contains(part), "{template}: {error}");
+            assert!(error.to_string().contains(part), "{template}: {error}");
         }
     }
 
@@ -306,7 +308,7 @@ mod tests {
             ("{{ data.x }}", "no `data`"),
         ] {
             let error = Template::try_from(template.to_owned()).unwrap_err();
-            assert!(error.contains(part), "{template}: {error}");
+            assert!(error.to_string().contains(part), "{template}: {error}");
         }
     }
 }
