@@ -64,31 +64,40 @@ fn fields(head: &[u8], start: usize, limits: Limits) -> Option<(usize, Fields)> 
     let mut line = start;
     let mut count = 0;
     loop {
-        let rest = &head[line..];
+        let rest = head.get(line..)?;
         let name_len = token_len(rest);
-        if name_len == 0 {
+        let (name, rest) = rest.split_at_checked(name_len)?;
+        if name.is_empty() {
             let length = line + 2;
             let whole = rest.starts_with(b"\r\n") && length <= limits.bytes;
             fields.are_lines(start, line);
             return whole.then_some((length, fields));
         }
-        let name = &rest[..name_len];
-        let rest = rest[name_len..].strip_prefix(b":")?;
-        let spaces = rest.iter().position(|byte| *byte != b' ')?;
-        let value = &rest[spaces..];
+        let rest = rest.strip_prefix(b":")?;
+        let spaces = spaces_len(rest);
+        let value = rest.get(spaces..)?;
         let ended = text_len(value);
-        if !value[ended..].starts_with(b"\r\n") {
-            return None;
-        }
+        let (value, rest) = value.split_at_checked(ended)?;
         count += 1;
-        if count > limits.fields {
+        if !rest.starts_with(b"\r\n") || count > limits.fields {
             return None;
         }
         let (name_at, value_at) = (line, line + name_len + 1 + spaces);
         line = value_at + ended + 2;
-        let value = trim_spaces(&value[..ended]);
-        fields.add(name, name_at, value, value_at, line).ok()?;
+        fields
+            .add(name, name_at, trim_spaces(value), value_at, line)
+            .ok()?;
     }
+}
+
+/// How many spaces `text` begins with: mostly one.
+#[inline(always)]
+fn spaces_len(text: &[u8]) -> usize {
+    let mut length = 0;
+    while text.get(length) == Some(&b' ') {
+        length += 1;
+    }
+    length
 }
 
 fn trim_spaces(mut value: &[u8]) -> &[u8] {
@@ -103,10 +112,11 @@ const HIGH: u64 = EACH << 7;
 const EACH: u64 = u64::from_ne_bytes([1; 8]);
 
 /// How many bytes of `text` come before the first control character, tabs among them.
+#[inline(always)]
 fn text_len(text: &[u8]) -> usize {
     let mut length = 0;
-    let (words, rest) = text.as_chunks::<8>();
-    for word in words {
+    let mut left = text;
+    while let Some((word, behind)) = left.split_first_chunk() {
         let word = u64::from_le_bytes(*word);
         let low = word & !HIGH;
         let is_delete = low + EACH;
@@ -116,16 +126,20 @@ fn text_len(text: &[u8]) -> usize {
             return length + (found.trailing_zeros() / 8) as usize;
         }
         length += 8;
+        left = behind;
     }
-    let control = rest.iter().position(|byte| byte.is_ascii_control());
-    length + control.unwrap_or(rest.len())
+    while (text.get(length)).is_some_and(|byte| !byte.is_ascii_control()) {
+        length += 1;
+    }
+    length
 }
 
 /// How many bytes of `text` come before the first that is not visible ASCII.
+#[inline(always)]
 fn graphic_len(text: &[u8]) -> usize {
     let mut length = 0;
-    let (words, rest) = text.as_chunks::<8>();
-    for word in words {
+    let mut left = text;
+    while let Some((word, behind)) = left.split_first_chunk() {
         let word = u64::from_le_bytes(*word);
         let low = word & !HIGH;
         let is_delete = low + EACH;
@@ -135,33 +149,40 @@ fn graphic_len(text: &[u8]) -> usize {
             return length + (found.trailing_zeros() / 8) as usize;
         }
         length += 8;
+        left = behind;
     }
-    let other = rest.iter().position(|byte| !byte.is_ascii_graphic());
-    length + other.unwrap_or(rest.len())
+    while text.get(length).is_some_and(u8::is_ascii_graphic) {
+        length += 1;
+    }
+    length
 }
 
 /// How many bytes of `text` come before the first that no name has.
+#[inline(always)]
 fn token_len(text: &[u8]) -> usize {
     let mut length = 0;
-    for word in text.as_chunks::<8>().0 {
-        // Letters, digits and the hyphen; the others are seldom.
+    let mut left = text;
+    while let Some((word, behind)) = left.split_first_chunk() {
+        // Letters and the hyphen; the others are seldom.
         let word = u64::from_le_bytes(*word);
         let low = word & !HIGH;
         let lower = low | (EACH * 0x20);
         let letter = (lower + EACH * (0x80 - 0x61)) & !(lower + EACH * (0x7f - 0x7a));
-        let digit = (low + EACH * (0x80 - 0x30)) & !(low + EACH * (0x7f - 0x39));
         let hyphen = !((low ^ (EACH * 0x2d)) + EACH * 0x7f);
-        let others = !(letter | digit | hyphen) & HIGH | word & HIGH;
+        let others = (!(letter | hyphen) | word) & HIGH;
         if others != 0 {
             length += (others.trailing_zeros() / 8) as usize;
             break;
         }
         length += 8;
+        left = behind;
     }
-    let other = text[length..]
-        .iter()
-        .position(|byte| !TOKEN[usize::from(*byte)]);
-    other.map_or(text.len(), |other| length + other)
+    while let Some(byte) = text.get(length)
+        && TOKEN[usize::from(*byte)]
+    {
+        length += 1;
+    }
+    length
 }
 
 /// What a name is made of: `tchar` of RFC 9110, section 5.6.2.
