@@ -7,5 +7,6 @@ pub mod io;
 pub mod pipe;
 pub mod resolve;
 mod spare;
+pub mod time_of_day;
 pub mod timer;
 pub mod write_queue;

@@ -4,34 +4,40 @@ use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderValue, header};
-use tokio::time::Instant;
 
 use crate::http::headers::{Headers, Line, Name};
-use crate::net::timer;
+use crate::net::time_of_day;
 
 const DATE: Name = Name::new("date");
+/// The first second that has no date, as a year in it has four digits.
+const YEAR_10000: u64 = 253_402_300_800;
 
-/// The field as it is until the next second begins.
+/// The field as it is for a second.
 struct Current {
     line: Line,
-    until: Instant,
+    second: u64,
 }
 
 thread_local! {
     static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
 }
 
-/// Adds the date unless there is one.
+/// Adds the date unless there is one, or the clock shows a time that no date can tell.
 pub fn tell(headers: &mut Headers) {
     if headers.has(&DATE) {
         return;
     }
-    let now = timer::now();
+    let Some(second) = time_of_day::now().map(|now| now.as_secs()) else {
+        return;
+    };
     // A thread that is ending has none, and nobody to answer either.
     let _told = CURRENT.try_with(|current| {
         let mut current = current.borrow_mut();
-        if current.as_ref().is_none_or(|current| current.until <= now) {
-            *current = Current::at(now, SystemTime::now());
+        if current
+            .as_ref()
+            .is_none_or(|current| current.second != second)
+        {
+            *current = Current::of(second);
         }
         if let Some(current) = &*current {
             headers.append_line(&current.line);
@@ -40,15 +46,14 @@ pub fn tell(headers: &mut Headers) {
 }
 
 impl Current {
-    /// None when the clock shows a time that no date can tell.
-    fn at(now: Instant, clock: SystemTime) -> Option<Self> {
-        let since = clock.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    fn of(second: u64) -> Option<Self> {
+        if second >= YEAR_10000 {
+            return None;
+        }
+        let clock = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
         let value = HeaderValue::from_str(&httpdate::HttpDate::from(clock).to_string()).ok()?;
-        Some(Current {
-            line: Line::new(&header::DATE, &value),
-            until: now
-                + (Duration::from_secs(1) - Duration::from_nanos(since.subsec_nanos().into())),
-        })
+        let line = Line::new(&header::DATE, &value);
+        Some(Current { line, second })
     }
 }
 
@@ -57,23 +62,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_date_holds_to_the_end_of_its_second() {
-        let now = Instant::now();
-        let clock = SystemTime::UNIX_EPOCH + Duration::from_millis(784_111_777_250);
-        let current = Current::at(now, clock).unwrap();
-        assert_eq!(current.until, now + Duration::from_millis(750));
+    fn a_second_is_told_as_a_date() {
+        let current = Current::of(784_111_777).unwrap();
         let mut headers = Headers::new();
         headers.append_line(&current.line);
         assert_eq!(
             headers.get_str(&header::DATE),
             Some("Sun, 06 Nov 1994 08:49:37 GMT")
         );
-    }
-
-    #[test]
-    fn a_clock_before_1970_is_not_told() {
-        let clock = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
-        assert!(Current::at(Instant::now(), clock).is_none());
+        assert!(Current::of(YEAR_10000 - 1).is_some());
+        assert!(Current::of(YEAR_10000).is_none());
     }
 
     #[test]
