@@ -119,10 +119,7 @@ impl admin::Proxy for Control {
         let mut described = describe_route(&name, snapshot.config.routes.get(&name)?);
         let serving = snapshot.table.values();
         if let Some(route) = serving.into_iter().find(|r| *r.name == *name.as_str()) {
-            let states = route.states.iter();
-            described["state"] = states
-                .map(|(key, facts)| ((*key).to_owned(), facts.state()))
-                .collect();
+            described["state"] = route.states.now();
         }
         Some(described)
     }

@@ -10,7 +10,8 @@ use std::time::SystemTime;
 use crate::config::{Config, Content, Loaded};
 use crate::fetch::Fetch;
 use crate::net::resolve::Resolve;
-use crate::policy::{self, stack};
+use crate::policy::build::{Build, Kept, States};
+use crate::policy::stack::Handler;
 use crate::route::{self, Table};
 use crate::target::{self, SettleUpstream, Targets as _};
 use crate::telemetry::access_log::AccessLog;
@@ -33,17 +34,17 @@ pub struct Snapshot {
     pub upstreams: BTreeMap<Name, Arc<Upstream>>,
     pub access_log: Option<Arc<AccessLog>>,
     /// What the policies know, by route.
-    pub kept: stack::Kept,
+    pub kept: Kept,
 }
 
 /// A route, ready to be called.
 pub struct Route {
     pub name: Arc<str>,
-    pub stack: Box<dyn stack::Handler>,
+    pub stack: Box<dyn Handler>,
     /// Whether it answers the preflights of the requests that it takes.
     pub answers_preflights: bool,
     /// What the admin API tells of its policies.
-    pub states: stack::States,
+    pub states: States,
     /// Whether every answer is put into one shape.
     pub envelope: bool,
     pub metrics: Arc<RouteMetrics>,
@@ -103,9 +104,9 @@ impl Snapshot {
             })
             .collect();
 
-        let nothing = stack::Kept::default();
+        let nothing = Kept::default();
         let old_kept = old.map_or(&nothing, |old| &old.kept);
-        let mut kept = stack::Kept::default();
+        let mut kept = Kept::default();
         let mut routes = Vec::with_capacity(config.routes.len());
         let mut problems = Problems::default();
         for (name, route) in &config.routes {
@@ -128,9 +129,8 @@ impl Snapshot {
                 );
                 continue;
             };
-            let mut build =
-                stack::Build::new(name.shared(), old_kept, &mut kept).with_fetch(&tools.fetch);
-            let mut stack = policy::stack(&route.policies, &mut build, target);
+            let mut build = Build::new(name.shared(), old_kept, &mut kept).with_fetch(&tools.fetch);
+            let mut stack = route.policies.stack(&mut build, target);
             if summary.names_upstream {
                 stack = SettleUpstream::over(stack, route.target.settled_by());
             }

@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::*;
+use crate::policy::timeout::{Idle, UntilHead};
 use crate::value::{Limit, Toggle};
 
 /// The end of a config that is good so far.
@@ -57,10 +58,13 @@ fn defaults_go_where_a_route_says_nothing() {
     );
     let config = parse("x.toml", &text).unwrap().config;
     let policies = &config.routes[&"app".parse().unwrap()].policies;
-    assert_eq!(policies.timeout, Some(Toggle::On(Limit::from_secs(3))));
+    assert_eq!(
+        policies.timeout,
+        Some(Toggle::On(UntilHead(Limit::from_secs(3))))
+    );
     assert_eq!(
         policies.idle_timeout,
-        Some(Toggle::On(Limit::from_secs(60)))
+        Some(Toggle::On(Idle(Limit::from_secs(60))))
     );
     assert_eq!(policies.deadline, Some(Toggle::Off));
 }

@@ -6,15 +6,15 @@ use std::task::{Context, Poll};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
+use super::build::Build;
 use super::stack::Filter;
-use super::table::Block;
+use super::table::{Block, Blocks, FromBlocks};
 use crate::http::error::Error;
 use crate::http::exchange::Exchange;
 use crate::http::headers::Headers;
 use crate::http::message::{Interim, Request};
-use crate::policy::stack::Outcome;
 
-/// `interim_responses`
+/// `interim_responses`: whether 1xx answers of the upstream go to callers. Default: they do.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Config {
@@ -24,14 +24,24 @@ pub enum Config {
     Drop,
 }
 
-impl Block for Config {}
+impl Block for Config {
+    fn by_default() -> Option<Self> {
+        Some(Config::Pass)
+    }
+}
 
 /// Keeps interim answers from the caller.
 pub(super) struct DropInterim;
 
 impl DropInterim {
-    pub(super) fn new(config: Option<Config>) -> Option<Self> {
+    fn new(config: Option<Config>) -> Option<Self> {
         (config == Some(Config::Drop)).then_some(DropInterim)
+    }
+}
+
+impl FromBlocks for DropInterim {
+    fn from_blocks(blocks: &Blocks<'_>, _: &mut Build<'_>) -> Option<Self> {
+        DropInterim::new(blocks.get().copied())
     }
 }
 
@@ -42,10 +52,6 @@ impl Filter for DropInterim {
         let caller = request.context.interim.take();
         request.context.interim = caller.map(|caller| Arc::new(Quiet(caller)) as Arc<dyn Interim>);
         Ok(())
-    }
-
-    fn on_response(&self, (): (), outcome: Outcome) -> Outcome {
-        outcome
     }
 }
 

@@ -1,4 +1,4 @@
-//! The only generic code of the house: how policies are laid over a handler, and how their state is kept.
+//! The only generic code of the house: what a policy is to a request, and how policies are laid over each other.
 //!
 //! A policy's call is a plain `async fn` that reads from top to bottom: what stands above `next.call` is the
 //! way in, what stands below is the way out, a refusal is `return Err`. Each policy is erased behind
@@ -8,14 +8,8 @@
 //! Most policies that most routes have never wait for anything. Such a one is a [`Filter`], and runs in the future of
 //! the policy below it, so that it costs no future of its own.
 
-use std::any::{Any, TypeId};
-use std::collections::HashMap;
 use std::future::Future;
-use std::sync::Arc;
 
-use tower::Layer;
-
-use crate::fetch::{Fetch, Nowhere};
 use crate::http::error::Error;
 use crate::http::exchange::Exchange;
 pub use crate::http::handler::{Answer, Handler, Next};
@@ -51,7 +45,9 @@ pub trait Filter: Send + Sync + 'static {
     ///
     /// # Errors
     /// Those of `outcome`, and what is wrong with the answer.
-    fn on_response(&self, state: Self::State<'_>, outcome: Outcome) -> Outcome;
+    fn on_response(&self, _state: Self::State<'_>, outcome: Outcome) -> Outcome {
+        outcome
+    }
 }
 
 /// What became of a request.
@@ -63,10 +59,6 @@ impl Filter for () {
 
     fn on_request(&self, _: &mut Request, _: &Exchange<'_>) -> Result<(), Error> {
         Ok(())
-    }
-
-    fn on_response(&self, (): (), outcome: Outcome) -> Outcome {
-        outcome
     }
 }
 
@@ -135,7 +127,7 @@ impl<G: Filter> Policy for G {
 
 /// A policy laid over the handler below it.
 struct With<P> {
-    policy: Arc<P>,
+    policy: P,
     next: Box<dyn Handler>,
 }
 
@@ -145,194 +137,70 @@ impl<P: Policy> Handler for With<P> {
     }
 }
 
-/// The layer of a policy with filters above it, of which either may be absent.
-pub struct FilteredLayer<G, P> {
-    both: WithLayer<Filtered<G, P>>,
-    filter: WithLayer<G>,
-    policy: WithLayer<P>,
-}
-
-impl<G: Filter, P: Policy> FilteredLayer<G, P> {
-    pub fn new(filter: Option<G>, policy: Option<P>) -> Self {
-        let (both, filter, policy) = match (filter, policy) {
-            (Some(filter), Some(policy)) => (Some(Filtered(filter, policy)), None, None),
-            (filter, policy) => (None, filter, policy),
-        };
-        FilteredLayer {
-            both: WithLayer::new(both),
-            filter: WithLayer::new(filter),
-            policy: WithLayer::new(policy),
-        }
-    }
-}
-
-impl<G: Filter, P: Policy> Layer<Box<dyn Handler>> for FilteredLayer<G, P> {
-    type Service = Box<dyn Handler>;
-
-    fn layer(&self, next: Box<dyn Handler>) -> Box<dyn Handler> {
-        let next = self.policy.layer(next);
-        self.both.layer(self.filter.layer(next))
-    }
-}
-
-/// The layer of a policy: without one it hands back the handler below as it is, so an absent policy costs nothing.
-pub struct WithLayer<P>(Option<Arc<P>>);
-
-impl<P: Policy> WithLayer<P> {
-    pub fn new(policy: Option<P>) -> Self {
-        WithLayer(policy.map(Arc::new))
-    }
-}
-
-impl<P: Policy> Layer<Box<dyn Handler>> for WithLayer<P> {
-    type Service = Box<dyn Handler>;
-
-    fn layer(&self, next: Box<dyn Handler>) -> Box<dyn Handler> {
-        match &self.0 {
-            None => next,
-            Some(policy) => Box::new(With {
-                policy: policy.clone(),
-                next,
-            }),
-        }
-    }
-}
-
-/// Facts that outlive a reload, by route name and type: tokens spent, failures seen; never limits, so that new
-/// limits apply to old facts at once.
+/// Policies while they are laid, from the one that is met first to the one above the target.
 #[derive(Default)]
-pub struct Kept(HashMap<(Arc<str>, TypeId), Arc<dyn Any + Send + Sync>>);
-
-impl Kept {
-    /// The facts of type `T` that a policy of `route` has, when it has that policy.
-    pub fn of<T: Send + Sync + 'static>(&self, route: Arc<str>) -> Option<Arc<T>> {
-        let facts = self.0.get(&(route, TypeId::of::<T>()))?;
-        facts.clone().downcast::<T>().ok()
-    }
+pub struct Stack<F> {
+    layers: Vec<Layer>,
+    /// Those that will run in the future of the next policy, each of which may be absent.
+    filters: F,
+    /// Some filter is not absent.
+    any: bool,
 }
 
-/// What `GET /routes/{name}` tells of a policy beside its settings: the state of its facts now.
-pub trait Shown: Send + Sync {
-    fn state(&self) -> serde_json::Value;
-}
+/// Lays a policy over what is below it.
+type Layer = Box<dyn FnOnce(Box<dyn Handler>) -> Box<dyn Handler>>;
 
-/// The states of a route's policies, by their keys.
-pub type States = Vec<(&'static str, Arc<dyn Shown>)>;
-
-/// What a policy is given while its route is built.
-pub struct Build<'a> {
-    pub route: Arc<str>,
-    old: &'a Kept,
-    new: &'a mut Kept,
-    states: States,
-    fetch: Option<Arc<dyn Fetch>>,
-}
-
-impl<'a> Build<'a> {
-    pub fn new(route: Arc<str>, old: &'a Kept, new: &'a mut Kept) -> Self {
-        Build {
-            route,
-            old,
-            new,
-            states: States::new(),
-            fetch: None,
+impl<F: Filter + Default> Stack<F> {
+    /// A policy that never waits.
+    pub fn filter<G: Filter>(self, filter: Option<G>) -> Stack<(F, Option<G>)> {
+        Stack {
+            any: self.any || filter.is_some(),
+            layers: self.layers,
+            filters: (self.filters, filter),
         }
     }
 
-    /// Gives policies a way to ask other servers for what they need.
-    #[must_use]
-    pub fn with_fetch(mut self, fetch: &Arc<dyn Fetch>) -> Self {
-        self.fetch = Some(fetch.clone());
+    /// A policy that may wait.
+    pub fn policy<P: Policy>(mut self, policy: Option<P>) -> Self {
+        if let Some(policy) = policy {
+            match self.take_filters() {
+                Some(filters) => self.lay(Filtered(filters, policy)),
+                None => self.lay(policy),
+            }
+        }
         self
     }
 
-    /// Asks other servers; without a way to do so, every call fails.
-    pub fn fetch(&self) -> Arc<dyn Fetch> {
-        self.fetch.clone().unwrap_or_else(|| Arc::new(Nowhere))
+    /// A policy that every route has: what follows needs no room for the filters above it.
+    pub fn always<P: Policy>(self, policy: Option<P>) -> Stack<()> {
+        Stack {
+            layers: self.policy(policy).into_layers(),
+            ..Stack::default()
+        }
     }
 
-    /// Has the admin API show the state of the policy under `key`.
-    pub fn show(&mut self, key: &'static str, facts: Arc<dyn Shown>) {
-        self.states.push((key, facts));
+    /// All of them over `target`.
+    pub fn over(self, target: Box<dyn Handler>) -> Box<dyn Handler> {
+        let from_below = self.into_layers().into_iter().rev();
+        from_below.fold(target, |below, layer| layer(below))
     }
 
-    /// What was given to [`Build::show`].
-    pub fn into_states(self) -> States {
-        self.states
+    /// Filters without a policy below them are one by themselves.
+    fn into_layers(mut self) -> Vec<Layer> {
+        if let Some(filters) = self.take_filters() {
+            self.lay(filters);
+        }
+        self.layers
     }
 
-    /// The facts of type `T` that this route had before the reload, or fresh ones.
-    pub fn keep<T: Default + Send + Sync + 'static>(&mut self) -> Arc<T> {
-        let key = (self.route.clone(), TypeId::of::<T>());
-        let found = self.new.0.get(&key).or_else(|| self.old.0.get(&key));
-        let facts = found
-            .and_then(|facts| facts.clone().downcast::<T>().ok())
-            .unwrap_or_default();
-        self.new.0.insert(key, facts.clone());
-        facts
+    /// None when every filter is absent.
+    fn take_filters(&mut self) -> Option<F> {
+        let filters = std::mem::take(&mut self.filters);
+        std::mem::take(&mut self.any).then_some(filters)
     }
 
-    /// Like [`Build::keep`], for facts that belong to certain settings: `choose` is given those that this route
-    /// had before the reload, and hands back them or others in their place. The old ones are not to be changed:
-    /// they serve on if the new config is refused.
-    pub fn keep_if<T: Send + Sync + 'static>(
-        &mut self,
-        choose: impl FnOnce(Option<Arc<T>>) -> Arc<T>,
-    ) -> Arc<T> {
-        let key = (self.route.clone(), TypeId::of::<T>());
-        let old = self.old.0.get(&key);
-        let facts = choose(old.and_then(|facts| facts.clone().downcast::<T>().ok()));
-        self.new.0.insert(key, facts.clone());
-        facts
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::atomic::{AtomicU32, Ordering};
-
-    fn build<'a>(route: &str, old: &'a Kept, new: &'a mut Kept) -> Build<'a> {
-        Build::new(route.into(), old, new)
-    }
-
-    #[test]
-    fn facts_follow_the_name_of_their_route() {
-        let mut first = Kept::default();
-        let facts = build("pay", &Kept::default(), &mut first).keep::<AtomicU32>();
-        facts.store(7, Ordering::Relaxed);
-
-        let mut second = Kept::default();
-        let same = build("pay", &first, &mut second).keep::<AtomicU32>();
-        let other = build("ship", &first, &mut second).keep::<AtomicU32>();
-        assert_eq!(
-            (same.load(Ordering::Relaxed), other.load(Ordering::Relaxed)),
-            (7, 0)
-        );
-    }
-
-    #[test]
-    fn facts_of_other_settings_are_replaced() {
-        let mut first = Kept::default();
-        build("pay", &Kept::default(), &mut first).keep_if(|_| Arc::new("a"));
-        let mut second = Kept::default();
-        let mut chosen = Vec::new();
-        let facts = build("pay", &first, &mut second).keep_if(|old: Option<Arc<&str>>| {
-            chosen.extend(old);
-            Arc::new("b")
-        });
-        assert_eq!((*chosen[0], *facts), ("a", "b"));
-    }
-
-    #[test]
-    fn facts_of_a_removed_route_are_forgotten() {
-        let mut first = Kept::default();
-        build("pay", &Kept::default(), &mut first)
-            .keep::<AtomicU32>()
-            .store(7, Ordering::Relaxed);
-        let second = Kept::default();
-        let mut third = Kept::default();
-        let again = build("pay", &second, &mut third).keep::<AtomicU32>();
-        assert_eq!(again.load(Ordering::Relaxed), 0);
+    fn lay<P: Policy>(&mut self, policy: P) {
+        self.layers
+            .push(Box::new(|next| Box::new(With { policy, next })));
     }
 }

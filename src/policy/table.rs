@@ -1,17 +1,24 @@
-//! What every block of a policy can do, and the macro that makes a config of the list of them.
+//! What stands in the list of policies: blocks of the config, and what is made of them; and the macro that makes config
+//! and stack of that list.
 
+use std::any::Any;
+
+use super::build::Build;
 use crate::tls::inventory::Inventory;
 use crate::value::Toggle;
 use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
 use crate::value::template::HeaderTemplate;
 
-use super::Config;
-
 /// The block of a policy, as it stands under its key in `[routes.NAME]` and in `[defaults]`.
-pub trait Block {
-    /// What it counts.
+pub trait Block: Sized {
+    /// What the policy counts.
     const METRICS: &[Metric] = &[];
+
+    /// What holds where nobody says anything: by default, that there is no such policy.
+    fn by_default() -> Option<Self> {
+        None
+    }
 
     /// Fills in what holds where the block says nothing.
     fn with_defaults(&mut self) {}
@@ -20,7 +27,7 @@ pub trait Block {
     fn check(&self, _: &mut Problems) {}
 
     /// What is wrong only beside the route's other policies, those of `[defaults]` included.
-    fn check_beside(&self, _others: &Config, _: &mut Problems) {}
+    fn check_beside(&self, _others: &Blocks<'_>, _: &mut Problems) {}
 
     /// What other rooms have to know of a route with this block.
     fn tell(&self, _: &mut Summary) {}
@@ -31,6 +38,10 @@ pub trait Block {
 
 impl<T: Block> Block for Toggle<T> {
     const METRICS: &[Metric] = T::METRICS;
+
+    fn by_default() -> Option<Self> {
+        T::by_default().map(Toggle::On)
+    }
 
     fn with_defaults(&mut self) {
         if let Toggle::On(block) = self {
@@ -44,7 +55,7 @@ impl<T: Block> Block for Toggle<T> {
         }
     }
 
-    fn check_beside(&self, others: &Config, problems: &mut Problems) {
+    fn check_beside(&self, others: &Blocks<'_>, problems: &mut Problems) {
         if let Toggle::On(block) = self {
             block.check_beside(others, problems);
         }
@@ -55,6 +66,28 @@ impl<T: Block> Block for Toggle<T> {
             Toggle::On(block) => block.tell(summary),
             Toggle::Off => T::tell_off(summary),
         }
+    }
+}
+
+/// What is made of a route's blocks, to be laid over its target: a [`Policy`](super::stack::Policy) or a
+/// [`Filter`](super::stack::Filter).
+pub trait FromBlocks: Sized {
+    /// None when the route does not ask for it.
+    fn from_blocks(blocks: &Blocks<'_>, build: &mut Build<'_>) -> Option<Self>;
+}
+
+/// A route's blocks, each of which is found by its type.
+pub struct Blocks<'c>(pub(super) Vec<&'c dyn Any>);
+
+impl<'c> Blocks<'c> {
+    /// A block that is there and not turned off.
+    pub fn on<T: Any>(&self) -> Option<&'c T> {
+        self.get::<Toggle<T>>()?.on()
+    }
+
+    /// What stands under the key whose type is `T`, if somebody says anything.
+    pub fn get<T: Any>(&self) -> Option<&'c T> {
+        self.0.iter().find_map(|block| block.downcast_ref())
     }
 }
 
@@ -79,58 +112,95 @@ pub struct Summary {
     pub certificates: Inventory,
 }
 
-/// Makes [`Config`] of a list of blocks: `key: type;`, or `key: type = what holds where nobody says anything;`.
-macro_rules! blocks {
-    ($($(#[doc = $doc:literal])* $key:ident: $block:ty $(= $default:expr)?;)*) => {
+/// Makes `Config`, the keys of `[routes.NAME]` and `[defaults]` that are about policies, and the stack of a route, of a
+/// list in the order in which a request meets them. A line is `KEY: BLOCK => KIND MADE;`
+///
+/// - `BLOCK` is a [`Block`] or the [`Toggle`] of one; no other key has the same type.
+/// - `MADE` is a policy that is made [`FromBlocks`]. One that is made of several blocks stands behind the last of them. A
+///   line without `: BLOCK` has another policy that a key asks for, at its place.
+/// - `KIND` is `filter` for what never waits, `policy` for what may, and `always` for a policy that every route has: see
+///   [`Stack`](super::stack::Stack).
+macro_rules! policies {
+    ($($key:ident $(: $block:ty)? $(=> $kind:ident $made:ty)*;)*) => {
         /// The policy keys of `[routes.NAME]` and `[defaults]`, in the order in which a request meets them.
-        #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+        #[derive(Clone, Debug, Default, ::serde::Deserialize, ::serde::Serialize, PartialEq)]
         #[serde(deny_unknown_fields, default)]
         pub struct Config {
-            $($(#[doc = $doc])* pub $key: Option<$block>,)*
+            $($(pub $key: Option<$block>,)?)*
         }
 
         impl Config {
             /// What the policies count.
-            pub const METRICS: &[&[Metric]] = &[$(<$block as Block>::METRICS),*];
+            pub const METRICS: &[&[$crate::value::exposition::Metric]] =
+                &[$($(<$block as $crate::policy::table::Block>::METRICS,)?)*];
 
             /// These policies, and the defaults for what is not set here. `false` counts as set.
             pub fn or(self, defaults: &Config) -> Config {
-                Config { $($key: self.$key.or_else(|| defaults.$key.clone()),)* }
+                Config { $($($key: Option::<$block>::or_else(self.$key, || defaults.$key.clone()),)?)* }
             }
 
             /// The same with what holds where nobody says anything.
             pub fn with_defaults(mut self) -> Config {
-                $($(self.$key.get_or_insert($default);)?)*
-                $(if let Some(block) = &mut self.$key {
-                    block.with_defaults();
-                })*
+                use $crate::policy::table::Block;
+                $($(
+                    self.$key = self.$key.or_else(<$block>::by_default);
+                    if let Some(block) = &mut self.$key {
+                        block.with_defaults();
+                    }
+                )?)*
                 self
             }
 
             /// What is wrong with each block by itself.
-            pub fn check(&self, problems: &mut Problems) {
-                $(if let Some(block) = &self.$key {
-                    problems.within(&[stringify!($key)], |problems| block.check(problems));
-                })*
+            pub fn check(&self, problems: &mut $crate::value::problem::Problems) {
+                $($(if let Some(block) = &self.$key {
+                    let check = <$block as $crate::policy::table::Block>::check;
+                    problems.within(&[stringify!($key)], |problems| check(block, problems));
+                })?)*
             }
 
             /// What is wrong only with policies beside each other, those of `[defaults]` included.
-            pub fn check_together(&self, problems: &mut Problems) {
-                $(if let Some(block) = &self.$key {
-                    problems.within(&[stringify!($key)], |problems| block.check_beside(self, problems));
-                })*
+            pub fn check_together(&self, problems: &mut $crate::value::problem::Problems) {
+                let blocks = self.blocks();
+                $($(if let Some(block) = &self.$key {
+                    let check = <$block as $crate::policy::table::Block>::check_beside;
+                    problems.within(&[stringify!($key)], |problems| check(block, &blocks, problems));
+                })?)*
             }
 
             /// What other rooms have to know.
-            pub fn summary(&self) -> Summary {
-                let mut summary = Summary::default();
-                $(if let Some(block) = &self.$key {
-                    block.tell(&mut summary);
-                })*
+            pub fn summary(&self) -> $crate::policy::table::Summary {
+                let mut summary = $crate::policy::table::Summary::default();
+                $($(if let Some(block) = &self.$key {
+                    <$block as $crate::policy::table::Block>::tell(block, &mut summary);
+                })?)*
                 summary
+            }
+
+            /// Lays the policies that this asks for over `target`.
+            pub fn stack(
+                &self,
+                build: &mut $crate::policy::build::Build<'_>,
+                target: Box<dyn $crate::http::handler::Handler>,
+            ) -> Box<dyn $crate::http::handler::Handler> {
+                let blocks = self.blocks();
+                let stack = $crate::policy::stack::Stack::<()>::default();
+                $($(
+                    build.key = stringify!($key);
+                    let stack = stack.$kind(<$made as $crate::policy::table::FromBlocks>::from_blocks(&blocks, build));
+                )*)*
+                stack.over(target)
+            }
+
+            fn blocks(&self) -> $crate::policy::table::Blocks<'_> {
+                let mut blocks: Vec<&dyn std::any::Any> = Vec::new();
+                $($(if let Some(block) = &self.$key {
+                    blocks.push(block as &$block);
+                })?)*
+                $crate::policy::table::Blocks(blocks)
             }
         }
     };
 }
 
-pub(super) use blocks;
+pub(super) use policies;

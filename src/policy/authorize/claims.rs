@@ -8,10 +8,13 @@ use std::collections::BTreeMap;
 use http::{HeaderValue, header};
 use serde_json::Value;
 
-use super::FORBIDDEN;
+use super::{Config, FORBIDDEN};
 use crate::http::error::Error;
-use crate::http::message::{Claims, Request, Response};
-use crate::policy::stack::{Next, Policy};
+use crate::http::exchange::Exchange;
+use crate::http::message::{Claims, Request};
+use crate::policy::build::Build;
+use crate::policy::stack::Filter;
+use crate::policy::table::{Blocks, FromBlocks};
 
 /// By claim, the values of which one must be there.
 pub type ClaimsConfig = BTreeMap<String, Vec<String>>;
@@ -22,9 +25,15 @@ const SPACED: [&str; 2] = ["scope", "scp"];
 /// Refuses callers whose token does not say what it must.
 pub(in crate::policy) struct AuthorizeClaims(ClaimsConfig);
 
+impl FromBlocks for AuthorizeClaims {
+    fn from_blocks(blocks: &Blocks<'_>, _: &mut Build<'_>) -> Option<Self> {
+        AuthorizeClaims::new(&blocks.on::<Config>()?.claims)
+    }
+}
+
 impl AuthorizeClaims {
     /// None when nothing is asked of claims.
-    pub fn new(config: &ClaimsConfig) -> Option<Self> {
+    fn new(config: &ClaimsConfig) -> Option<Self> {
         (!config.is_empty()).then(|| AuthorizeClaims(config.clone()))
     }
 
@@ -36,11 +45,13 @@ impl AuthorizeClaims {
     }
 }
 
-impl Policy for AuthorizeClaims {
-    async fn apply(&self, request: Box<Request>, next: Next<'_>) -> Result<Box<Response>, Error> {
+impl Filter for AuthorizeClaims {
+    type State<'a> = ();
+
+    fn on_request(&self, request: &mut Request, _: &Exchange<'_>) -> Result<(), Error> {
         let claims = request.context.claims.as_deref();
         if claims.is_some_and(|claims| self.allows(claims)) {
-            return next.call(request).await;
+            return Ok(());
         }
         // RFC 6750, section 3.1.
         let challenge = "Bearer error=\"insufficient_scope\"";
@@ -72,6 +83,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::policy::stack::Policy;
     use crate::testing::{Echo, next, request};
 
     async fn allowed(config: &str, claims: Option<&str>) -> bool {

@@ -3,17 +3,20 @@
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::stack::{Next, Policy};
-use super::table::{Block, Summary};
+use super::build::Build;
+use super::jwt;
+use super::stack::Filter;
+use super::table::{Block, Blocks, FromBlocks, Summary};
 use crate::http::error::{Error, Reason};
-use crate::http::message::{Request, Response};
-use crate::policy::{self, on};
+use crate::http::exchange::Exchange;
+use crate::http::message::Request;
 use crate::value::networks;
 use crate::value::problem::Problems;
 
 mod claims;
 mod client;
 
+pub(super) use claims::AuthorizeClaims;
 pub use claims::ClaimsConfig;
 pub use client::ClientPattern;
 
@@ -82,8 +85,8 @@ impl Block for Config {
         }
     }
 
-    fn check_beside(&self, others: &policy::Config, problems: &mut Problems) {
-        if !self.claims.is_empty() && on(&others.jwt).is_none() {
+    fn check_beside(&self, others: &Blocks<'_>, problems: &mut Problems) {
+        if !self.claims.is_empty() && others.on::<jwt::Config>().is_none() {
             problems
                 .error(
                     &["claims"],
@@ -104,16 +107,17 @@ impl Block for Config {
 /// Refuses callers that are not named, or whose address is in none of the networks.
 pub(super) struct Authorize(Config);
 
+impl FromBlocks for Authorize {
+    fn from_blocks(blocks: &Blocks<'_>, _: &mut Build<'_>) -> Option<Self> {
+        Authorize::new(blocks.on()?)
+    }
+}
+
 impl Authorize {
     /// None when nothing is asked but claims.
-    pub(super) fn new(config: &Config) -> Option<Self> {
+    fn new(config: &Config) -> Option<Self> {
         let asks = config.clients.is_some() || config.cidrs.is_some();
         asks.then(|| Authorize(config.clone()))
-    }
-
-    /// The part that is judged behind `jwt`.
-    pub(super) fn of_claims(config: &Config) -> Option<claims::AuthorizeClaims> {
-        claims::AuthorizeClaims::new(&config.claims)
     }
 
     fn judge(&self, request: &Request) -> Result<(), Error> {
@@ -141,10 +145,11 @@ impl Authorize {
     }
 }
 
-impl Policy for Authorize {
-    async fn apply(&self, request: Box<Request>, next: Next<'_>) -> Result<Box<Response>, Error> {
-        self.judge(&request)?;
-        next.call(request).await
+impl Filter for Authorize {
+    type State<'a> = ();
+
+    fn on_request(&self, request: &mut Request, _: &Exchange<'_>) -> Result<(), Error> {
+        self.judge(request)
     }
 }
 
@@ -154,6 +159,7 @@ mod tests {
 
     use super::*;
     use crate::http::peer::{Identity, Peer, PeerAddress};
+    use crate::policy::stack::Policy;
     use crate::testing::{Echo, next, request};
 
     fn config(cidrs: &[&str]) -> Config {

@@ -11,8 +11,8 @@ use crate::http::body::Body;
 use crate::http::error::Error;
 use crate::http::message::Request;
 use crate::http::semantics::{self, expect};
+use crate::policy::build::Build;
 use crate::policy::headers::RequestConfig;
-use crate::policy::stack::Build;
 use crate::policy::validate::Values;
 
 /// `request`, as far as it is about bodies.

@@ -19,8 +19,10 @@ use self::inbound::Inbound;
 use self::outbound::Outbound;
 use self::refusal::{Direction, Refused};
 use self::work::{Given, Work};
+use super::build::Build;
 use super::headers::{RequestConfig, ResponseConfig};
-use super::stack::{Build, Next, Policy};
+use super::stack::{Next, Policy};
+use super::table::{Blocks, FromBlocks};
 use crate::http::body::Body;
 use crate::http::error::Error;
 use crate::http::headers::Headers;
@@ -62,9 +64,15 @@ pub(super) struct TransformBody {
     outbound: Option<Outbound>,
 }
 
+impl FromBlocks for TransformBody {
+    fn from_blocks(blocks: &Blocks<'_>, build: &mut Build<'_>) -> Option<Self> {
+        TransformBody::new(blocks.on(), blocks.on(), build)
+    }
+}
+
 impl TransformBody {
     /// None when no body is looked at.
-    pub(super) fn new(
+    fn new(
         request: Option<&RequestConfig>,
         response: Option<&ResponseConfig>,
         build: &Build<'_>,

@@ -15,8 +15,8 @@ use super::{MAX_BODY, Side};
 use crate::http::error::Error;
 use crate::http::message::{Request, RequestId, Response, is_framed};
 use crate::http::semantics::no_body;
+use crate::policy::build::Build;
 use crate::policy::headers::ResponseConfig;
-use crate::policy::stack::Build;
 use crate::policy::validate::Values;
 
 /// `response`, as far as it is about bodies.

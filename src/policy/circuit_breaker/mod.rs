@@ -10,14 +10,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::stack::{Build, Filter, Outcome, Shown};
-use super::table::Block;
+use super::build::{Build, Shown};
+use super::graphql;
+use super::stack::{Filter, Outcome};
+use super::table::{Block, Blocks, FromBlocks};
 use crate::http::error::{Error, Reason};
 use crate::http::exchange::Exchange;
 use crate::http::grpc::Dialect;
 use crate::http::message::Request;
 use crate::net::timer;
-use crate::policy::{self, on};
 use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
 use crate::value::{self, Toggle};
@@ -146,8 +147,9 @@ impl Block for Config {
         }
     }
 
-    fn check_beside(&self, others: &policy::Config, problems: &mut Problems) {
-        let tells_errors = on(&others.graphql).is_some_and(|graphql| graphql.errors_are_failures);
+    fn check_beside(&self, others: &Blocks<'_>, problems: &mut Problems) {
+        let graphql = others.on::<graphql::Config>();
+        let tells_errors = graphql.is_some_and(|graphql| graphql.errors_are_failures);
         if self.failures.contains(&Failure::GraphQl) && !tells_errors {
             problems
                 .warning(
@@ -180,8 +182,14 @@ fn millis(length: Duration) -> u64 {
 /// Refuses requests while the breaker is open.
 pub(super) struct CircuitBreaker(Arc<Judge>);
 
+impl FromBlocks for CircuitBreaker {
+    fn from_blocks(blocks: &Blocks<'_>, build: &mut Build<'_>) -> Option<Self> {
+        Some(CircuitBreaker::new(blocks.on()?, build))
+    }
+}
+
 impl CircuitBreaker {
-    pub(super) fn new(config: &Config, build: &mut Build<'_>) -> Self {
+    fn new(config: &Config, build: &mut Build<'_>) -> Self {
         let facts = build.keep::<Facts>();
         facts.told.get_or_init(|| Told::new(&build.route));
         let judge = Arc::new(Judge {
@@ -189,7 +197,7 @@ impl CircuitBreaker {
             thresholds: config.thresholds(),
             failures: Classes::new(&config.failures),
         });
-        build.show("circuit_breaker", judge.clone());
+        build.show(judge.clone());
         CircuitBreaker(judge)
     }
 }

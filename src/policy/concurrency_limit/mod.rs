@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::stack::{Build, Filter, Outcome, Shown};
-use super::table::Block;
+use super::build::{Build, Shown};
+use super::stack::{Filter, Outcome};
+use super::table::{Block, Blocks, FromBlocks};
 use crate::http::body::{Body, End, Guard};
 use crate::http::error::{Error, OVERLOADED};
 use crate::http::exchange::Exchange;
@@ -103,15 +104,21 @@ impl Config {
 /// Refuses requests above the limit.
 pub(super) struct ConcurrencyLimit(Arc<Limit>);
 
+impl FromBlocks for ConcurrencyLimit {
+    fn from_blocks(blocks: &Blocks<'_>, build: &mut Build<'_>) -> Option<Self> {
+        Some(ConcurrencyLimit::new(blocks.on()?, build))
+    }
+}
+
 impl ConcurrencyLimit {
-    pub(super) fn new(config: &Config, build: &mut Build<'_>) -> Self {
+    fn new(config: &Config, build: &mut Build<'_>) -> Self {
         let limit = Arc::new(Limit {
             facts: build.keep::<Facts>(),
             bounds: config.bounds(),
             adaptive: config.adaptive,
             gauge: gauge!(LIMIT.name, "route" => build.route.clone()),
         });
-        build.show("concurrency_limit", limit.clone());
+        build.show(limit.clone());
         ConcurrencyLimit(limit)
     }
 }

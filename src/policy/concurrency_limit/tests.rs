@@ -1,7 +1,8 @@
 use super::*;
 use crate::http::body::Body;
 use crate::http::exchange::Exchange;
-use crate::policy::stack::{Answer, Handler, Kept, Policy};
+use crate::policy::build::Kept;
+use crate::policy::stack::{Answer, Handler, Policy};
 use crate::testing::{Echo, next, request};
 use bytes::Bytes;
 use http::StatusCode;

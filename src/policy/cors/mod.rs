@@ -8,8 +8,9 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
 use super::authorize::FORBIDDEN;
+use super::build::Build;
 use super::stack::{Next, Policy};
-use super::table::{Block, Summary};
+use super::table::{Block, Blocks, FromBlocks, Summary};
 use crate::http::body::Body;
 use crate::http::error::Error;
 use crate::http::grpc::{self, Dialect};
@@ -159,8 +160,14 @@ pub(super) struct Cors {
     max_age: HeaderValue,
 }
 
+impl FromBlocks for Cors {
+    fn from_blocks(blocks: &Blocks<'_>, _: &mut Build<'_>) -> Option<Self> {
+        Some(Cors::new(blocks.on()?))
+    }
+}
+
 impl Cors {
-    pub(super) fn new(config: &Config) -> Self {
+    fn new(config: &Config) -> Self {
         let Config {
             allow_origins,
             allow_methods,

@@ -5,8 +5,9 @@ use base64::prelude::BASE64_STANDARD;
 use http::{HeaderName, HeaderValue, Method, header};
 use serde::{Deserialize, Serialize};
 
-use super::stack::{Build, Next, Policy};
-use super::table::{Block, Summary};
+use super::build::Build;
+use super::stack::{Next, Policy};
+use super::table::{Block, Blocks, FromBlocks, Summary};
 use crate::fetch::Private;
 use crate::http::error::{Error, Reason};
 use crate::http::message::{Request, Response};
@@ -178,9 +179,15 @@ pub(super) enum Credentials {
     Token(token::TokenSource),
 }
 
+impl FromBlocks for Credentials {
+    fn from_blocks(blocks: &Blocks<'_>, build: &mut Build<'_>) -> Option<Self> {
+        Credentials::new(blocks.on()?, build)
+    }
+}
+
 impl Credentials {
     /// None when the config names no credential: its check says so.
-    pub(super) fn new(config: &Config, build: &mut Build<'_>) -> Option<Self> {
+    fn new(config: &Config, build: &mut Build<'_>) -> Option<Self> {
         let Config {
             bearer,
             api_key,

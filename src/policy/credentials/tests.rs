@@ -11,7 +11,8 @@ use super::*;
 use crate::fetch::{Call, Fetch, Fetched};
 use crate::http::body::Body;
 use crate::http::exchange::Exchange;
-use crate::policy::stack::{Answer, Handler, Kept};
+use crate::policy::build::Kept;
+use crate::policy::stack::{Answer, Handler};
 use crate::testing::{Echo, headers, next, request};
 
 fn config(text: &str) -> Config {

@@ -15,9 +15,10 @@ use crate::http::error::Error;
 use crate::http::grpc::Status;
 use crate::http::message::{Request, Response};
 use crate::http::semantics::expect;
+use crate::policy::build::{Build, Shown};
 use crate::policy::fresh::{Fresh, Held, Obtain, Obtained, Unavailable};
 use crate::policy::replay::Replay;
-use crate::policy::stack::{Build, Next, Shown};
+use crate::policy::stack::Next;
 use crate::value::exposition::Metric;
 
 pub(super) const REFRESHES: Metric = Metric::counter(
@@ -68,7 +69,7 @@ impl TokenSource {
                 })
             }
         });
-        build.show("credentials", facts.clone());
+        build.show(facts.clone());
         TokenSource(facts)
     }
 

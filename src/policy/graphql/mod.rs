@@ -15,8 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use super::body_transform::refusal::{Direction, Refused};
 use super::body_transform::representation::ask_for_readable;
+use super::build::Build;
 use super::stack::{Next, Policy};
-use super::table::Block;
+use super::table::{Block, Blocks, FromBlocks};
 use crate::http::error::{Error, Reason};
 use crate::http::message::{Request, Response};
 use crate::value::ByteSize;
@@ -116,8 +117,14 @@ pub(super) struct GraphQl {
     config: std::sync::Arc<Config>,
 }
 
+impl FromBlocks for GraphQl {
+    fn from_blocks(blocks: &Blocks<'_>, _: &mut Build<'_>) -> Option<Self> {
+        Some(GraphQl::new(blocks.on()?))
+    }
+}
+
 impl GraphQl {
-    pub(super) fn new(config: &Config) -> Self {
+    fn new(config: &Config) -> Self {
         GraphQl {
             config: config.clone().into(),
         }

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::body_transform;
 use super::body_transform::on_status::{self, OnStatus};
 use super::body_transform::step::{self, Step};
+use super::build::Build;
 use super::stack::{Filter, Outcome};
-use super::table::{Block, Summary};
+use super::table::{Block, Blocks, FromBlocks, Summary};
 use super::validate;
 use crate::http::error::Error;
 use crate::http::exchange::Exchange;
@@ -218,12 +219,15 @@ pub(super) struct ChangeHeaders {
     response: Plan,
 }
 
+impl FromBlocks for ChangeHeaders {
+    fn from_blocks(blocks: &Blocks<'_>, _: &mut Build<'_>) -> Option<Self> {
+        ChangeHeaders::new(blocks.on(), blocks.on())
+    }
+}
+
 impl ChangeHeaders {
     /// None when nothing is to be changed.
-    pub(super) fn new(
-        request: Option<&RequestConfig>,
-        response: Option<&ResponseConfig>,
-    ) -> Option<Self> {
+    fn new(request: Option<&RequestConfig>, response: Option<&ResponseConfig>) -> Option<Self> {
         let request = request.map(RequestConfig::changes).unwrap_or_default();
         let response = response.map(ResponseConfig::changes).unwrap_or_default();
         let any = !request.is_empty() || !response.is_empty();

@@ -7,8 +7,9 @@ use std::time::{Duration as StdDuration, SystemTime};
 use http::{HeaderName, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 
-use super::stack::{Build, Next, Policy};
-use super::table::{Block, Summary};
+use super::build::Build;
+use super::stack::{Next, Policy};
+use super::table::{Block, Blocks, FromBlocks, Summary};
 use crate::http::error::{Error, Reason};
 use crate::http::message::{Claims, Request, Response};
 use crate::value::Duration;
@@ -115,9 +116,15 @@ pub(super) struct Jwt {
     forward: Vec<(HeaderName, String)>,
 }
 
+impl FromBlocks for Jwt {
+    fn from_blocks(blocks: &Blocks<'_>, build: &mut Build<'_>) -> Option<Self> {
+        Jwt::new(blocks.on()?, build)
+    }
+}
+
 impl Jwt {
     /// None when the config names no keys: its check says so.
-    pub(super) fn new(config: &Config, build: &mut Build<'_>) -> Option<Self> {
+    fn new(config: &Config, build: &mut Build<'_>) -> Option<Self> {
         let Config {
             issuer,
             audiences,

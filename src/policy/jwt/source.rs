@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use super::keys::KeySet;
 use crate::fetch::{Call, Fetch, Fetched, Private, Url};
+use crate::policy::build::{Build, Shown};
 use crate::policy::fresh::{Fresh, Obtain, Obtained, Unavailable};
-use crate::policy::stack::{Build, Shown};
 use crate::tls::outbound::Client;
 use crate::value::FilePath;
 use crate::value::exposition::Metric;
@@ -150,7 +150,7 @@ impl Source {
         } = config;
         if let Some(file) = file {
             let set = file.keys.clone();
-            build.show("jwt", set.clone());
+            build.show(set.clone());
             return Some(Source::File(Keys { set, version: 0 }));
         }
         let url = url.as_ref()?;
@@ -173,7 +173,7 @@ impl Source {
                 })
             }
         });
-        build.show("jwt", facts.clone());
+        build.show(facts.clone());
         Some(Source::Url(facts))
     }
 

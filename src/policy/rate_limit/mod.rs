@@ -11,15 +11,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::on;
-use super::stack::{Build, Filter, Outcome, Shown};
-use super::table::{Block, Summary};
+use super::build::{Build, Shown};
+use super::jwt;
+use super::stack::{Filter, Outcome};
+use super::table::{Block, Blocks, FromBlocks, Summary};
 use crate::http::error::{Error, Reason};
 use crate::http::exchange::Exchange;
 use crate::http::headers::Headers;
 use crate::http::message::Request;
 use crate::net::timer;
-use crate::policy;
 use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
 use crate::value::{self, OneOrMany};
@@ -115,13 +115,13 @@ impl Block for Config {
         };
     }
 
-    fn check_beside(&self, others: &policy::Config, problems: &mut Problems) {
+    fn check_beside(&self, others: &Blocks<'_>, problems: &mut Problems) {
         let claim = self.0.iter().find_map(|limit| match &limit.key {
             Key::Claim(name) => Some(name.as_str()),
             _ => None,
         });
         if let Some(claim) = claim
-            && on(&others.jwt).is_none()
+            && others.on::<jwt::Config>().is_none()
         {
             problems
                 .error(
@@ -149,8 +149,14 @@ pub(super) struct RateLimit {
     limited: Counter,
 }
 
+impl FromBlocks for RateLimit {
+    fn from_blocks(blocks: &Blocks<'_>, build: &mut Build<'_>) -> Option<Self> {
+        Some(RateLimit::new(blocks.on()?, build))
+    }
+}
+
 impl RateLimit {
-    pub(super) fn new(config: &Config, build: &mut Build<'_>) -> Self {
+    fn new(config: &Config, build: &mut Build<'_>) -> Self {
         let facts = build.keep::<Facts>();
         let limits = config
             .0
@@ -163,7 +169,7 @@ impl RateLimit {
             })
             .collect();
         let limits = Arc::new(Limits(limits));
-        build.show("rate_limit", limits.clone());
+        build.show(limits.clone());
         RateLimit {
             tells: config.0.iter().any(|limit| limit.headers),
             limited: counter!(LIMITED.name, "route" => build.route.clone()),

@@ -6,21 +6,14 @@ use futures_util::future::{Either, select};
 use tokio::time::Instant;
 
 use super::super::replay::Replay;
-use super::super::stack::{Filter, Next, Outcome};
+use super::super::stack::{Next, Outcome};
 use super::{HedgeAfter, Kind, Length, Retry, again};
 use crate::http::error::{Error, Progress, UPSTREAM_TIMEOUT};
 use crate::http::exchange::Why;
 use crate::http::message::Request;
 
-impl<G: Filter> Retry<G> {
-    /// Sends a request once.
-    pub(super) async fn once(&self, mut request: Box<Request>, next: Next<'_>) -> Outcome {
-        let state = self.each.on_request(&mut request, next.exchange)?;
-        let outcome = next.call(request).await;
-        self.each.on_response(state, outcome)
-    }
-
-    /// The same within `per_try_timeout`.
+impl Retry {
+    /// Sends a request once, and waits no longer than `per_try_timeout`.
     pub(super) async fn attempt(
         &self,
         request: Box<Request>,
@@ -28,10 +21,10 @@ impl<G: Filter> Retry<G> {
         next: Next<'_>,
     ) -> Outcome {
         let Some(limit) = self.config.per_try_timeout else {
-            return self.once(request, next).await;
+            return next.call(request).await;
         };
         let exchange = next.exchange.attempt();
-        let mut answer = Box::pin(self.once(request, next.within(&exchange)));
+        let mut answer = next.within(&exchange).call(request);
         loop {
             match tokio::time::timeout(limit.0, &mut answer).await {
                 Ok(outcome) => return outcome,

@@ -12,13 +12,13 @@ use metrics::{Counter, counter};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use super::build::{Build, Shown};
 use super::replay::{Replay, take_back};
-use super::stack::{Build, Filter, Next, Outcome, Policy, Shown};
-use super::table::{Block, Summary};
+use super::stack::{Next, Outcome, Policy};
+use super::table::{Block, Blocks, FromBlocks, Summary};
 use super::timeout;
 use crate::http::body::Body;
 use crate::http::message::{Request, Response};
-use crate::policy;
 use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
 use crate::value::{ByteSize, Duration, Limit};
@@ -140,8 +140,8 @@ impl Block for Config {
     }
 
     /// An attempt that may take as long as all of them together is never followed by another.
-    fn check_beside(&self, others: &policy::Config, problems: &mut Problems) {
-        let whole = timeout::until_head(&others.timeout);
+    fn check_beside(&self, others: &Blocks<'_>, problems: &mut Problems) {
+        let whole = timeout::until_head(others);
         if let (Some(whole), Some(each)) = (whole, self.per_try_timeout)
             && each.0 >= whole
         {
@@ -182,9 +182,7 @@ impl Shown for Facts {
 }
 
 /// Sends failed requests again.
-pub(super) struct Retry<G = ()> {
-    /// Looks at each attempt.
-    each: G,
+pub(super) struct Retry {
     /// An attempt may be cut before it has an outcome.
     cuts: bool,
     config: Config,
@@ -202,13 +200,19 @@ struct Kind {
     grpc: bool,
 }
 
+impl FromBlocks for Retry {
+    fn from_blocks(blocks: &Blocks<'_>, build: &mut Build<'_>) -> Option<Self> {
+        Some(Retry::new(blocks.on()?, build))
+    }
+}
+
 impl Retry {
-    pub(super) fn new(config: &Config, build: &mut Build<'_>) -> Self {
+    fn new(config: &Config, build: &mut Build<'_>) -> Self {
         let route = build.route.to_string();
         let retries =
             |reason: String| counter!(RETRIES.name, "route" => route.clone(), "reason" => reason);
         let facts: Arc<Facts> = build.keep();
-        build.show("retry", facts.clone());
+        build.show(facts.clone());
         Retry {
             on: config
                 .on
@@ -220,34 +224,9 @@ impl Retry {
             cuts: config.per_try_timeout.is_some() || config.hedge_after.is_some(),
             config: config.clone(),
             facts,
-            each: (),
         }
     }
 
-    /// The same with each attempt looked at by `each`.
-    pub(super) fn judging_each<G: Filter>(self, each: G) -> Retry<G> {
-        let Retry {
-            each: (),
-            cuts,
-            config,
-            on,
-            hedges,
-            exhausted,
-            facts,
-        } = self;
-        Retry {
-            each,
-            cuts,
-            config,
-            on,
-            hedges,
-            exhausted,
-            facts,
-        }
-    }
-}
-
-impl<G: Filter> Retry<G> {
     fn kind(&self, request: &Request) -> Kind {
         let by_grpc_status = self.on.iter().any(|(class, _)| class.is_grpc());
         Kind {
@@ -339,7 +318,7 @@ impl<G: Filter> Retry<G> {
     }
 }
 
-impl<G: Filter> Policy for Retry<G> {
+impl Policy for Retry {
     async fn apply(&self, mut request: Box<Request>, next: Next<'_>) -> Outcome {
         self.facts.budget.deposit(self.config.budget);
         let kind = self.kind(&request);
@@ -350,7 +329,7 @@ impl<G: Filter> Policy for Retry<G> {
         let (outcome, replay) = match self.cuts {
             false => {
                 let replay = Replay::keep(&mut request, max_body);
-                (self.once(request, next).await, replay)
+                (next.call(request).await, replay)
             }
             true => {
                 let replay = Replay::copy(&mut request, max_body);

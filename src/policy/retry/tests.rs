@@ -5,7 +5,8 @@ use std::sync::Mutex;
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::super::stack::{Answer, Handler, Kept};
+use super::super::build::Kept;
+use super::super::stack::{Answer, Handler};
 use super::*;
 use crate::http::error::{CONNECT_FAILED, Error, OVERLOADED, Progress, UPSTREAM_RESET};
 use crate::http::exchange::Exchange;

@@ -10,48 +10,38 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::Instant;
 
+use super::build::Build;
 use super::stack::{Next, Policy};
-use super::table::Block;
+use super::table::{Block, Blocks, FromBlocks};
 use crate::http::body::{Body, Splice};
 use crate::http::error::{DEADLINE_EXCEEDED, Error, Progress, REQUEST_TIMEOUT, UPSTREAM_TIMEOUT};
 use crate::http::exchange::Why;
 use crate::http::message::{Request, Response, Upload};
 use crate::net::pipe::Pipe;
 use crate::net::timer::{self, Deadline};
-use crate::value::problem::Problems;
 use crate::value::{Limit, Toggle};
 
 mod caller;
+mod config;
 mod upload;
 
 use upload::watch_body;
 
 pub(super) use caller::tell_time_left;
-
-pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
-pub(super) const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
-
-impl Block for Limit {
-    fn check(&self, problems: &mut Problems) {
-        if self.0 == Some(Duration::ZERO) {
-            problems
-                .error(&[], "no exchange can be that fast")
-                .help("write \"none\" for no limit");
-        }
-    }
-}
+pub use config::{Idle, UntilHead, Whole};
 
 /// How long all attempts together may take to the head of the response.
-pub(super) fn until_head(timeout: &Option<Toggle<Limit>>) -> Option<Duration> {
-    length(timeout, Some(DEFAULT_TIMEOUT))
+pub(super) fn until_head(blocks: &Blocks<'_>) -> Option<Duration> {
+    length(blocks, |UntilHead(limit)| *limit)
 }
 
-fn length(setting: &Option<Toggle<Limit>>, default: Option<Duration>) -> Option<Duration> {
-    match setting {
-        None => default,
-        Some(Toggle::Off) => None,
-        Some(Toggle::On(limit)) => limit.0,
-    }
+/// What a setting says, or its default.
+fn length<T: Block + Clone + 'static>(
+    blocks: &Blocks<'_>,
+    limit: impl FnOnce(&T) -> Limit,
+) -> Option<Duration> {
+    let setting = blocks.get::<Toggle<T>>().cloned();
+    limit(setting.or_else(Toggle::by_default)?.on()?).0
 }
 
 /// Limits the wait for the response's head, the time in which nothing passes behind it, and the whole exchange.
@@ -61,18 +51,14 @@ pub(super) struct Timeout {
     whole: Option<Duration>,
 }
 
-impl Timeout {
+impl FromBlocks for Timeout {
     /// What a caller asks for holds also where all three are off.
-    pub(super) fn new(
-        timeout: &Option<Toggle<Limit>>,
-        idle_timeout: &Option<Toggle<Limit>>,
-        deadline: &Option<Toggle<Limit>>,
-    ) -> Self {
-        Timeout {
-            head: until_head(timeout),
-            idle: length(idle_timeout, Some(DEFAULT_IDLE_TIMEOUT)),
-            whole: length(deadline, None),
-        }
+    fn from_blocks(blocks: &Blocks<'_>, _: &mut Build<'_>) -> Option<Self> {
+        Some(Timeout {
+            head: until_head(blocks),
+            idle: length(blocks, |Idle(limit)| *limit),
+            whole: length(blocks, |Whole(limit)| *limit),
+        })
     }
 }
 

@@ -8,7 +8,9 @@ use super::*;
 use crate::http::body::{End, Guard};
 use crate::http::exchange::Exchange;
 use crate::policy::stack::{Answer, Handler};
+use crate::policy::{self, build::Kept};
 use crate::testing::{next, request};
+use crate::value::problem::Problems;
 
 type Piece = Result<Frame<Bytes>, Error>;
 
@@ -294,23 +296,28 @@ async fn a_cut_frees_the_source_at_once() {
 
 #[test]
 fn settings_have_defaults_and_can_be_turned_off() {
-    let on = |text: &str| Some(Toggle::On(text.parse().unwrap()));
-    let policy = Timeout::new(&None, &None, &None);
+    let timeout = |config: &str| {
+        let config: policy::Config = toml::from_str(config).unwrap();
+        let (old, mut new) = (Kept::default(), Kept::default());
+        let mut build = Build::new("r".into(), &old, &mut new);
+        Timeout::from_blocks(&config.blocks(), &mut build).unwrap()
+    };
+    let policy = timeout("");
     assert_eq!(
         (policy.head, policy.idle, policy.whole),
         (Some(secs(15)), Some(secs(300)), None)
     );
-    let policy = Timeout::new(&on("1s"), &Some(Toggle::Off), &on("1h"));
+    let policy = timeout("timeout = \"1s\"\nidle_timeout = false\ndeadline = \"1h\"");
     assert_eq!(
         (policy.head, policy.idle, policy.whole),
         (Some(secs(1)), None, Some(secs(3600)))
     );
-    let policy = Timeout::new(&on("none"), &Some(Toggle::Off), &None);
+    let policy = timeout("timeout = \"none\"\nidle_timeout = false");
     assert_eq!((policy.head, policy.idle, policy.whole), (None, None, None));
 
     let mut problems = Problems::default();
-    "0s".parse::<Limit>().unwrap().check(&mut problems);
-    "none".parse::<Limit>().unwrap().check(&mut problems);
+    UntilHead("0s".parse().unwrap()).check(&mut problems);
+    UntilHead("none".parse().unwrap()).check(&mut problems);
     assert_eq!(problems.into_vec().len(), 1);
 }
 

@@ -3,7 +3,7 @@
 use http_body_util::BodyExt;
 
 use super::*;
-use crate::policy::stack::Kept;
+use crate::policy::build::Kept;
 use crate::testing::{Echo, headers, next, request};
 
 mod compliance;

@@ -4,7 +4,7 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::policy::stack::Kept;
+use crate::policy::build::Kept;
 use crate::testing::{Echo, next, request};
 
 mod claims;
