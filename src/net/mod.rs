@@ -1,5 +1,6 @@
 //! How bytes move, and how long they may take: connections, names, buffers, time limits, and the end of it all.
 
+pub mod backoff;
 pub mod buffer;
 pub mod drain;
 pub mod hyper_io;

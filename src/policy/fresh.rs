@@ -12,9 +12,14 @@ use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// After a failure: the first wait, doubled each time up to the longest, less up to a half by chance.
-const FIRST_BACKOFF: Duration = Duration::from_millis(500);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
+use crate::net::backoff::{Backoff, Jitter};
+
+/// After a failure.
+const BACKOFF: Backoff = Backoff {
+    first: Duration::from_millis(500),
+    longest: Duration::from_secs(30),
+    jitter: Jitter::Half,
+};
 
 /// Fetches that requests may cause ahead of time: so many at once, and another one after each such time. Whoever
 /// sends what makes us fetch, such as tokens of unknown keys, must not make us a flood.
@@ -221,19 +226,13 @@ async fn keep_fresh<T: Send + Sync + 'static>(shared: Arc<Shared<T>>, mut obtain
                 }
             }
             Err(why) => {
-                let next = Instant::now() + backoff(failures);
+                let next = Instant::now() + BACKOFF.after(failures);
                 failures += 1;
                 shared.fail(&why, next);
                 sleep_until(next).await;
             }
         }
     }
-}
-
-fn backoff(failures: u32) -> Duration {
-    let doubled = FIRST_BACKOFF.saturating_mul(1 << failures.min(10));
-    let whole = doubled.min(LONGEST_BACKOFF);
-    whole.mul_f64(1.0 - fastrand::f64() / 2.0)
 }
 
 #[cfg(test)]
@@ -295,7 +294,7 @@ mod tests {
         let fresh = Fresh::start(None, obtain);
         let Unavailable(retry) = fresh.newer(0, HOUR).await.unwrap_err();
         assert!(
-            retry <= FIRST_BACKOFF && retry >= FIRST_BACKOFF / 2,
+            retry <= BACKOFF.first && retry >= BACKOFF.first / 2,
             "{retry:?}"
         );
         assert_eq!(fresh.last_error().as_deref(), Some("no"));

@@ -19,6 +19,7 @@ use super::table::{Block, Blocks, FromBlocks, Summary};
 use super::timeout;
 use crate::http::body::Body;
 use crate::http::message::{Request, Response};
+use crate::net::backoff::{Backoff, Jitter};
 use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
 use crate::value::{ByteSize, Duration, Limit};
@@ -293,10 +294,12 @@ impl Retry {
 
     /// How long to wait before the `nth` retry, from 0; None when the request's time, `until`, does not allow it.
     fn wait(&self, outcome: &Outcome, until: Option<Instant>, nth: u32) -> Option<Length> {
-        let grown = self.config.backoff.0.saturating_mul(1 << nth.min(16));
-        let drawn = grown
-            .min(self.config.max_backoff.0)
-            .mul_f32(fastrand::f32());
+        let backoff = Backoff {
+            first: self.config.backoff.0,
+            longest: self.config.max_backoff.0,
+            jitter: Jitter::Full,
+        };
+        let drawn = backoff.after(nth);
         let asked = outcome
             .as_ref()
             .ok()

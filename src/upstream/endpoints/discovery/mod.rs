@@ -12,6 +12,7 @@ use super::knowledge::Knowledge;
 use super::resolution::{Resolution, resolve};
 use super::set::{EndpointSet, Resolved};
 use super::transport::Transport;
+use crate::net::backoff::{Backoff, Jitter};
 use crate::net::resolve::{Failure, Resolve};
 use crate::value::Name;
 
@@ -19,9 +20,12 @@ use crate::value::Name;
 const MIN_TTL: Duration = Duration::from_secs(5);
 const MAX_TTL: Duration = Duration::from_secs(60);
 
-/// After a failure: the first wait, doubled each time up to the longest, less up to a half by chance.
-const FIRST_BACKOFF: Duration = Duration::from_secs(1);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(16);
+/// After a failure.
+const BACKOFF: Backoff = Backoff {
+    first: Duration::from_secs(1),
+    longest: Duration::from_secs(16),
+    jitter: Jitter::Half,
+};
 
 /// What follows the names of an upstream for as long as it exists.
 pub struct Follower<T: Transport> {
@@ -225,7 +229,7 @@ async fn follow<T: Transport>(
                     Some(failure) => {
                         failures += 1;
                         report(&shared.upstream, &destination, &failure, failures, IN_PART);
-                        backoff(failures).min(lasts)
+                        BACKOFF.after(failures - 1).min(lasts)
                     }
                 }
             }
@@ -240,7 +244,7 @@ async fn follow<T: Transport>(
                     failures,
                     meanwhile,
                 );
-                backoff(failures)
+                BACKOFF.after(failures - 1)
             }
         };
         tokio::time::sleep(wait).await;
@@ -270,13 +274,6 @@ fn report(
         1 => tracing::warn!(upstream, "{destination} {how}: {failure}; {meanwhile}"),
         _ => tracing::debug!(upstream, failures, "{destination} {how}: {failure}"),
     }
-}
-
-fn backoff(failures: u32) -> Duration {
-    let longest = FIRST_BACKOFF
-        .saturating_mul(1 << (failures - 1).min(8))
-        .min(LONGEST_BACKOFF);
-    longest.mul_f32(1.0 - fastrand::f32() / 2.0)
 }
 
 #[cfg(test)]
