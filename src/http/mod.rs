@@ -1,6 +1,7 @@
 //! What requests and answers are and mean, whatever version of HTTP carries them. Nothing here reads or writes a byte.
 
 pub mod body;
+pub mod cookie;
 pub mod error;
 pub mod exchange;
 pub mod grpc;
@@ -9,4 +10,5 @@ pub mod headers;
 pub mod message;
 pub mod path;
 pub mod peer;
+pub mod rendezvous;
 pub mod semantics;

@@ -8,10 +8,10 @@ use http::HeaderValue;
 use super::mirror::MirrorConfig;
 use super::rewrite::RewriteConfig;
 use super::settle::ChooseUpstream;
-use super::split::Sticky;
 use crate::http::handler::Handler;
 use crate::upstream::{Resend, Upstream};
 use crate::value::Name;
+use crate::value::caller_key::CallerKey;
 use crate::value::problem::Problems;
 
 /// The name of an upstream, and the keys under which it stands.
@@ -49,7 +49,7 @@ pub trait Block {
 /// The keys beside a target that say how it is reached.
 #[derive(Clone, Copy)]
 pub struct Options<'c> {
-    pub(super) sticky: Option<&'c Sticky>,
+    pub(super) sticky: Option<&'c CallerKey>,
     pub(super) rewrite: Option<&'c RewriteConfig>,
     pub(super) mirror: Option<&'c MirrorConfig>,
 }

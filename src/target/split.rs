@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, header};
 use serde::{Deserialize, Serialize};
 
 use super::block::{Block, Build, Named, Options};
@@ -11,8 +10,9 @@ use super::settle::ChooseUpstream;
 use crate::http::exchange::Exchange;
 use crate::http::handler::{Answer, Handler};
 use crate::http::message::Request;
+use crate::http::rendezvous::{self, Draw, fnv, mix};
 use crate::upstream::Upstream;
-use crate::value::Wrong;
+use crate::value::caller_key::CallerKey;
 use crate::value::problem::Problems;
 
 /// One side of a `split`.
@@ -22,15 +22,6 @@ pub struct SideConfig {
     pub upstream: String,
     /// Share of the requests, relative to the other sides. 0 takes none.
     pub weight: u32,
-}
-
-/// By what a caller is known, to keep it on one side.
-#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
-#[serde(try_from = "String", into = "String")]
-pub enum Sticky {
-    Header(HeaderName),
-    Cookie(String),
-    ClientIp,
 }
 
 /// `split`
@@ -125,11 +116,14 @@ impl ChooseUpstream for Split<Arc<str>> {
     }
 }
 
+/// The step of SplitMix64, added to what is drawn here. Callers would move if it changed.
+const SALT: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// The sides of a split, each with what a request that falls to it is given.
 pub struct Split<T> {
     sides: Vec<Side<T>>,
     total: u64,
-    sticky: Option<Sticky>,
+    sticky: Option<CallerKey>,
 }
 
 struct Side<T> {
@@ -143,13 +137,13 @@ impl<T> Split<T> {
     /// Weights are relative. None when no side takes any request.
     pub fn new<'n>(
         sides: impl IntoIterator<Item = (&'n str, u32, T)>,
-        sticky: Option<Sticky>,
+        sticky: Option<CallerKey>,
     ) -> Option<Self> {
         let sides: Vec<_> = sides
             .into_iter()
             .map(|(name, weight, value)| Side {
                 weight,
-                seed: hash(FNV_OFFSET, name.as_bytes()),
+                seed: fnv(name.as_bytes()),
                 value,
             })
             .collect();
@@ -164,7 +158,7 @@ impl<T> Split<T> {
     /// The side of this request: the same for all requests of one caller with `sticky`, and a random one
     /// without, or for a caller that lacks the header, cookie or address.
     pub fn choose(&self, request: &Request) -> &T {
-        let caller = self.sticky.as_ref().and_then(|by| by.caller(request));
+        let caller = (self.sticky.as_ref()).and_then(|by| by.of(request, fnv));
         let side = match caller {
             Some(caller) => self.of_caller(caller),
             None => self.at(fastrand::u64(..self.total)),
@@ -188,99 +182,17 @@ impl<T> Split<T> {
         &self.sides[0]
     }
 
-    /// Weighted rendezvous hashing (Schindelhauer and Schomaker, "Weighted Distributed Hash Tables", 2005, the
-    /// logarithmic method): a side that gains weight wins callers and trades none between the others, so a
-    /// change of weights moves as few callers as the new shares allow. It depends on names and weights alone,
-    /// and is the same in every process.
+    /// The side of a caller; see [`crate::http::rendezvous`]. A change of weights moves as few callers as the new shares
+    /// allow.
     fn of_caller(&self, caller: u64) -> &Side<T> {
-        let mut best = (&self.sides[0], f64::NEG_INFINITY);
-        for side in self.sides.iter().filter(|side| side.weight > 0) {
-            // 53 bits, and never 0 or 1, whose logarithms are of no use.
-            let uniform = ((mix(caller ^ side.seed) >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
-            let score = -f64::from(side.weight) / uniform.ln();
-            if score > best.1 {
-                best = (side, score);
-            }
-        }
-        best.0
+        let taking = self.sides.iter().filter(|side| side.weight > 0);
+        let draws = taking.map(|side| Draw {
+            bits: mix((caller ^ side.seed).wrapping_add(SALT)),
+            weight: side.weight,
+            what: side,
+        });
+        rendezvous::winner(draws).unwrap_or(&self.sides[0])
     }
-}
-
-impl Sticky {
-    /// A stable hash of what the caller is known by; none when the request does not have it.
-    fn caller(&self, request: &Request) -> Option<u64> {
-        let of = |bytes: &[u8]| (!bytes.is_empty()).then(|| hash(FNV_OFFSET, bytes));
-        match self {
-            Sticky::Header(name) => of(request.headers.get(name)?),
-            Sticky::Cookie(name) => of(cookie(request, name)?),
-            Sticky::ClientIp => match request.context.client?.to_canonical() {
-                std::net::IpAddr::V4(ip) => of(&ip.octets()),
-                std::net::IpAddr::V6(ip) => of(&ip.octets()),
-            },
-        }
-    }
-}
-
-/// The value of a cookie (RFC 6265, section 4.2.1).
-fn cookie<'r>(request: &'r Request, name: &str) -> Option<&'r [u8]> {
-    let lines = request
-        .headers
-        .iter()
-        .filter(|(n, _)| n.eq_ignore_ascii_case(header::COOKIE.as_str().as_bytes()));
-    lines
-        .flat_map(|(_, line)| line.split(|byte| *byte == b';'))
-        .map(<[u8]>::trim_ascii)
-        .find_map(|pair| {
-            pair.strip_prefix(name.as_bytes())
-                .and_then(|rest| rest.strip_prefix(b"="))
-        })
-}
-
-impl TryFrom<String> for Sticky {
-    type Error = Wrong;
-
-    fn try_from(text: String) -> Result<Self, Wrong> {
-        let token = |name: &str| HeaderName::from_bytes(name.as_bytes());
-        match text.split_once(':') {
-            None if text == "client-ip" => Ok(Sticky::ClientIp),
-            Some(("header", name)) => token(name)
-                .map(Sticky::Header)
-                .map_err(|_| crate::value::template::not_a_header_name(name)),
-            // A cookie's name is a token, as a header's is; unlike a header's, its case counts.
-            Some(("cookie", name)) if token(name).is_ok() => Ok(Sticky::Cookie(name.to_owned())),
-            Some(("cookie", name)) => Err(format!("`{name}` is not a cookie name").into()),
-            _ => Err(Wrong::new(format!("`{text}` is not known here"))
-                .help("write \"header:NAME\", \"cookie:NAME\" or \"client-ip\"")),
-        }
-    }
-}
-
-impl From<Sticky> for String {
-    fn from(sticky: Sticky) -> String {
-        match sticky {
-            Sticky::Header(name) => format!("header:{name}"),
-            Sticky::Cookie(name) => format!("cookie:{name}"),
-            Sticky::ClientIp => "client-ip".to_owned(),
-        }
-    }
-}
-
-/// FNV-1a (RFC 9923): short keys, and the same in every version and on every machine.
-fn hash(mut state: u64, bytes: &[u8]) -> u64 {
-    for byte in bytes {
-        state = (state ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    }
-    state
-}
-
-const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-
-/// The finalizer of SplitMix64 (Steele, Lea and Flood, 2014): every bit of the input reaches every bit.
-fn mix(mut bits: u64) -> u64 {
-    bits = bits.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^ bits >> 31
 }
 
 #[cfg(test)]
@@ -289,7 +201,7 @@ mod tests {
     use crate::testing::{headers, request};
 
     fn by_user(weights: &[(&'static str, u32)]) -> Split<&'static str> {
-        let sticky = Sticky::try_from("header:x-user".to_owned()).unwrap();
+        let sticky = CallerKey::try_from("header:x-user".to_owned()).unwrap();
         let sides = weights.iter().map(|(name, weight)| (*name, *weight, *name));
         Split::new(sides, Some(sticky)).unwrap()
     }
@@ -337,13 +249,16 @@ mod tests {
     #[test]
     fn callers_without_the_value_get_either_side() {
         let split = by_user(&[("v1", 1), ("v2", 1)]);
-        let anonymous = request("GET", "/");
-        let mut seen = std::collections::BTreeSet::new();
-        // That one side is missed has a chance of two to the minus 199.
-        for _ in 0..200 {
-            seen.insert(*split.choose(&anonymous));
+        let mut empty = request("GET", "/");
+        empty.headers = headers(&[("x-user", "")]);
+        for anonymous in [request("GET", "/"), empty] {
+            let mut seen = std::collections::BTreeSet::new();
+            // That one side is missed has a chance of two to the minus 199.
+            for _ in 0..200 {
+                seen.insert(*split.choose(&anonymous));
+            }
+            assert_eq!(seen.len(), 2);
         }
-        assert_eq!(seen.len(), 2);
     }
 
     #[test]
@@ -352,36 +267,5 @@ mod tests {
         let fallen: String = (0..3).map(|point| split.at(point).value).collect();
         assert_eq!(fallen, "aac");
         assert!(Split::new([("a", 0, ())], None).is_none());
-    }
-
-    #[test]
-    fn a_cookie_is_found_among_others() {
-        let mut request = request("GET", "/");
-        request.headers = headers(&[("cookie", "sid2=x; sid=abc"), ("Cookie", "last=1")]);
-        assert_eq!(cookie(&request, "sid"), Some(&b"abc"[..]));
-        assert_eq!(cookie(&request, "last"), Some(&b"1"[..]));
-        assert_eq!(cookie(&request, "si"), None);
-        let by_sid = Sticky::try_from("cookie:sid".to_owned()).unwrap();
-        assert!(by_sid.caller(&request).is_some());
-        assert!(Sticky::ClientIp.caller(&request).is_none());
-    }
-
-    #[test]
-    fn sticky_has_three_forms() {
-        for good in ["header:x-user", "cookie:SID", "client-ip"] {
-            let sticky = Sticky::try_from(good.to_owned()).unwrap();
-            assert_eq!(String::from(sticky), good);
-        }
-        for bad in [
-            "",
-            "user",
-            "header:",
-            "header:a b",
-            "cookie:",
-            "cookie:a=b",
-            "ip:1",
-        ] {
-            assert!(Sticky::try_from(bad.to_owned()).is_err(), "{bad}");
-        }
     }
 }

@@ -19,7 +19,6 @@ mod transport;
 
 pub use balance::admission::Admission;
 pub use balance::balancer::BalancerConfig;
-pub use balance::hash_key::HashKey;
 pub use endpoints::address::Address;
 pub use endpoints::destination::Discovery;
 pub use endpoints::entry::EndpointConfig;

@@ -8,8 +8,10 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
+pub mod caller_key;
 pub mod captures;
 pub mod exposition;
+mod header_name;
 mod network;
 mod padding;
 pub mod problem;
@@ -19,6 +21,7 @@ mod secret;
 pub mod template;
 mod wrong;
 
+pub use header_name::read_header_name;
 pub use network::networks;
 pub use padding::unpadded;
 pub use relative::{

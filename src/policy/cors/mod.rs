@@ -17,7 +17,7 @@ use crate::http::grpc::{self, Dialect};
 use crate::http::headers::Headers;
 use crate::http::message::{Request, Response};
 use crate::value::problem::Problems;
-use crate::value::{Duration, Wrong};
+use crate::value::{Duration, Wrong, read_header_name};
 
 mod origin;
 
@@ -78,10 +78,8 @@ impl TryFrom<String> for HeaderWord {
     type Error = Wrong;
 
     fn try_from(text: String) -> Result<Self, Wrong> {
-        match HeaderName::from_bytes(text.as_bytes()) {
-            Ok(_) => Ok(HeaderWord(text)),
-            Err(_) => Err(crate::value::template::not_a_header_name(&text)),
-        }
+        read_header_name(&text)?;
+        Ok(HeaderWord(text))
     }
 }
 

@@ -6,21 +6,20 @@ use std::str::FromStr;
 use http::{HeaderName, header};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::http::cookie;
 use crate::http::headers::Headers;
+use crate::value::caller_key::Field;
 use crate::value::{Wrong, text};
 
 /// `"header:NAME"` or `"cookie:NAME"`.
 ///
 /// In a header the token may stand behind the word `Bearer`; in `Authorization` it must.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TokenPlace {
-    Header(HeaderName),
-    Cookie(String),
-}
+pub struct TokenPlace(Field);
 
 impl Default for TokenPlace {
     fn default() -> Self {
-        TokenPlace::Header(header::AUTHORIZATION)
+        TokenPlace(Field::Header(header::AUTHORIZATION))
     }
 }
 
@@ -38,20 +37,17 @@ impl TokenPlace {
             None => Ok(()),
             Some(_) => Err("the request has more than one token"),
         };
-        match self {
-            TokenPlace::Header(name) => {
+        match &self.0 {
+            Field::Header(name) => {
                 for line in headers.get_all(name) {
                     if let Some(token) = in_header(name, line) {
                         add(token)?;
                     }
                 }
             }
-            TokenPlace::Cookie(name) => {
-                for pair in headers
-                    .get_all(&header::COOKIE)
-                    .flat_map(|line| line.split(|byte| *byte == b';'))
-                {
-                    if let Some(token) = in_cookie(name, pair) {
+            Field::Cookie(name) => {
+                for value in cookie::values(headers, name) {
+                    if let Some(token) = in_cookie(value) {
                         add(token)?;
                     }
                 }
@@ -71,22 +67,19 @@ fn in_header<'a>(name: &HeaderName, line: &'a [u8]) -> Option<&'a str> {
     }
 }
 
-fn in_cookie<'a>(name: &str, pair: &'a [u8]) -> Option<&'a str> {
-    let (key, value) = std::str::from_utf8(pair).ok()?.trim().split_once('=')?;
-    let value = value.trim_matches('"');
-    (key == name && !value.is_empty()).then_some(value)
+/// An empty value is no token. Quotes around one are no part of it.
+fn in_cookie(value: &[u8]) -> Option<&str> {
+    let token = std::str::from_utf8(value).ok()?.trim_matches('"');
+    (!token.is_empty()).then_some(token)
 }
 
 impl FromStr for TokenPlace {
     type Err = Wrong;
 
     fn from_str(text: &str) -> Result<Self, Wrong> {
-        match text.split_once(':') {
-            Some(("header", name)) => HeaderName::from_bytes(name.as_bytes())
-                .map(TokenPlace::Header)
-                .map_err(|_| crate::value::template::not_a_header_name(name)),
-            Some(("cookie", name)) if !name.is_empty() => Ok(TokenPlace::Cookie(name.to_owned())),
-            _ => Err(Wrong::new(format!("`{text}` is no place for a token"))
+        match Field::read(text) {
+            Some(field) => field.map(TokenPlace),
+            None => Err(Wrong::new(format!("`{text}` is no place for a token"))
                 .help("write \"header:NAME\" or \"cookie:NAME\"")),
         }
     }
@@ -94,10 +87,7 @@ impl FromStr for TokenPlace {
 
 impl fmt::Display for TokenPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            TokenPlace::Header(name) => write!(f, "header:{name}"),
-            TokenPlace::Cookie(name) => write!(f, "cookie:{name}"),
-        }
+        self.0.fmt(f)
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::table::Id;
 use crate::http::message::Request;
-use crate::value::Wrong;
+use crate::value::{Wrong, read_header_name};
 
 /// `key`: requests with the same one share a bucket.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -38,9 +38,7 @@ impl FromStr for Key {
             ("client-ip", "") => Ok(Key::ClientIp),
             ("client-identity", "") => Ok(Key::ClientIdentity),
             ("jwt", claim) if !claim.is_empty() => Ok(Key::Claim(claim.to_owned())),
-            ("header", name) if !name.is_empty() => HeaderName::from_bytes(name.as_bytes())
-                .map(Key::Header)
-                .map_err(|_| crate::value::template::not_a_header_name(name)),
+            ("header", name) if !name.is_empty() => read_header_name(name).map(Key::Header),
             _ => Err(Wrong::new(format!("`{text}` is not a key")).help(
                 "write \"route\", \"client-ip\", \"client-identity\", \"header:NAME\" or \
                  \"jwt:CLAIM\"",

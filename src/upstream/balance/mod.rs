@@ -2,7 +2,6 @@
 
 pub mod admission;
 pub mod balancer;
-pub mod hash_key;
 pub mod load;
 pub mod load_guard;
 pub mod picker;

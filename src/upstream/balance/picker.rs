@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::balancer::{Balancer, BalancerConfig};
-use super::hash_key;
+use crate::http::rendezvous;
 use crate::upstream::endpoints::endpoint::Endpoint;
 use crate::upstream::endpoints::list::{EndpointList, Listed};
 use crate::upstream::endpoints::transport::Transport;
@@ -216,7 +216,7 @@ impl<T: Transport, B: Fn(&Endpoint<T>) -> bool> Eligibility<'_, T, B> {
     fn chance(&self, endpoint: &Endpoint<T>) -> f32 {
         match self.key {
             Some(key) => {
-                let drawn = hash_key::mix(key ^ endpoint.hash.rotate_left(32));
+                let drawn = rendezvous::mix(key ^ endpoint.hash.rotate_left(32));
                 (drawn >> 40) as f32 / (1u32 << 24) as f32
             }
             None => fastrand::f32(),

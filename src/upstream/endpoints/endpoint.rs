@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::address::Address;
 use super::transport::Transport;
-use crate::upstream::balance::hash_key;
+use crate::http::rendezvous;
 use crate::upstream::balance::load::Load;
 use crate::upstream::health::checks::Health;
 use crate::upstream::health::last_error::LastError;
@@ -36,7 +36,7 @@ pub struct Endpoint<T> {
 impl<T: Transport> Endpoint<T> {
     pub fn new(address: Address, name: Arc<str>) -> Self {
         let now = Instant::now();
-        let hash = hash_key::hash(format!("{name} {address}").as_bytes());
+        let hash = rendezvous::hash(format!("{name} {address}").as_bytes());
         Endpoint {
             transport: T::new(&address),
             shown: address.to_string().into(),

@@ -14,7 +14,6 @@ use super::endpoint::Endpoint;
 use super::transport::Transport;
 use crate::net::resolve::Resolve;
 use crate::upstream::balance::balancer::BalancerConfig;
-use crate::upstream::balance::hash_key::HashKey;
 use crate::upstream::balance::load_guard::LoadGuard;
 use crate::upstream::balance::picker::{Availability, Limits, Picker};
 use crate::upstream::fake::Names;
@@ -22,6 +21,7 @@ use crate::upstream::health::checker::{Checker, HealthConfig};
 use crate::upstream::health::outlier::OutlierConfig;
 use crate::upstream::health::standing::Mark;
 use crate::upstream::transport::settings::Protocol;
+use crate::value::caller_key::CallerKey;
 
 /// Connections that speak something of their own.
 struct Wire {
@@ -108,7 +108,7 @@ async fn the_less_busy_one_is_picked() {
 #[tokio::test]
 async fn another_is_picked_where_a_query_has_been_and_the_same_for_the_same_key() {
     let follower = follow(&["10.0.0.1:1", "10.0.0.2:1"], &Arc::default());
-    let hash = BalancerConfig::Hash(HashKey::ClientIp);
+    let hash = BalancerConfig::Hash(CallerKey::ClientIp);
     let picker = picker(hash);
     let (list, now) = (follower.set().load_full(), Instant::now());
     for key in 0..20 {

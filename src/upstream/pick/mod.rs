@@ -9,6 +9,7 @@ use super::balance::picker::{Availability, Picked};
 use super::{Endpoint, LoadGuard, Upstream};
 use crate::http::error::{Error, NO_HEALTHY_ENDPOINT};
 use crate::http::message::Request;
+use crate::http::rendezvous;
 use crate::net::timer;
 
 impl Upstream {
@@ -23,7 +24,7 @@ impl Upstream {
     ) -> Result<(Arc<Endpoint>, LoadGuard), Error> {
         let now = timer::now();
         let key = match &self.config.balancer {
-            BalancerConfig::Hash(key) => key.of(request),
+            BalancerConfig::Hash(key) => key.of(request, rendezvous::hash),
             _ => None,
         };
         let tried = request.context.tried.as_deref();

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::http::message::Request;
 use crate::value::problem::Problems;
-use crate::value::{REDACTED, Wrong, names_a_secret, unpadded};
+use crate::value::{REDACTED, Wrong, names_a_secret, read_header_name, unpadded};
 
 mod body;
 mod variables;
@@ -57,10 +57,8 @@ impl TryFrom<String> for FieldName {
     type Error = Wrong;
 
     fn try_from(written: String) -> Result<Self, Wrong> {
-        match HeaderName::from_bytes(written.as_bytes()) {
-            Ok(name) => Ok(FieldName { written, name }),
-            Err(_) => Err(not_a_header_name(&written)),
-        }
+        let name = read_header_name(&written)?;
+        Ok(FieldName { written, name })
     }
 }
 
@@ -80,25 +78,6 @@ pub fn shown<S: Serializer>(
             },
         )
     }))
-}
-
-/// What is wrong with text that should be the name of a header, and how it was probably meant.
-pub fn not_a_header_name(text: &str) -> Wrong {
-    let wrong = format!("`{text}` is not a header name");
-    match text.split_once(':') {
-        Some((name, _)) if HeaderName::from_bytes(name.as_bytes()).is_ok() => {
-            // What follows is not repeated: it may be a secret.
-            Wrong::new(format!("`{name}: ...` is not a header name")).help(format!(
-                "write \"{name}\", without the colon and what follows it"
-            ))
-        }
-        _ if text.contains(char::is_whitespace) => {
-            let meant: Vec<&str> = text.split_whitespace().collect();
-            let meant = meant.join("-");
-            Wrong::new(wrong).help(format!("write it without spaces, like \"{meant}\""))
-        }
-        _ => Wrong::new(wrong).help("a name is letters, digits and `-`, like \"x-tenant\""),
-    }
 }
 
 impl From<FieldName> for String {

@@ -2,9 +2,8 @@
 //!
 //! `peak-ewma` and `least-request` draw two endpoints and take the better one: the power of two choices
 //! (Mitzenmacher, 2001) comes near the best of all without looking at all, and workers that see the same facts at
-//! the same time do not all run to the same endpoint. `hash` is weighted rendezvous hashing (Thaler and Ravishankar,
-//! 1998; weights as in Schindelhauer and Schomaker, 2005): only the callers of an endpoint that goes move, and
-//! those of one that is unavailable spread over the others.
+//! the same time do not all run to the same endpoint. `hash` is [`rendezvous`] hashing: only the callers of an endpoint
+//! that goes move, and those of one that is unavailable spread over the others.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,10 +11,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::hash_key::{HashKey, mix};
+use crate::http::rendezvous::{self, Draw, mix};
 use crate::upstream::endpoints::endpoint::Endpoint;
 use crate::upstream::endpoints::list::{EndpointList, Listed};
 use crate::upstream::endpoints::transport::Transport;
+use crate::value::caller_key::CallerKey;
 
 /// `balancer`
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub enum BalancerConfig {
     /// Any.
     Random,
     /// The same one for the same caller, as long as it is there.
-    Hash(HashKey),
+    Hash(CallerKey),
 }
 
 /// Picks endpoints.
@@ -49,8 +49,8 @@ impl Balancer {
         }
     }
 
-    /// An endpoint of `list` for which `usable` holds. `key` is what [`HashKey::of`] made of the request; without
-    /// one, hashing picks at random.
+    /// An endpoint of `list` for which `usable` holds. `key` is the hash of what the caller is known by; without one,
+    /// hashing picks at random.
     pub fn pick<'a, T: Transport>(
         &self,
         list: &'a EndpointList<T>,
@@ -90,7 +90,7 @@ impl Balancer {
             }),
             (BalancerConfig::RoundRobin, _) => choice.in_turn(&self.turn),
             (BalancerConfig::Random, _) | (BalancerConfig::Hash(_), None) => choice.draw(),
-            (BalancerConfig::Hash(_), Some(key)) => choice.nearest(key),
+            (BalancerConfig::Hash(_), Some(key)) => choice.winner(key),
         }
     }
 }
@@ -176,24 +176,18 @@ impl<T: Transport, U: Fn(&Listed<T>) -> bool> Choice<'_, T, U> {
             .or_else(|| self.draw_slowly(None))
     }
 
-    /// The one that wins the race of all for `key`. The exponential variate of rate `weight` that comes first wins
-    /// with a chance in proportion to its weight.
-    fn nearest(&self, key: u64) -> Option<usize> {
+    /// The one that wins the race of all for `key`.
+    fn winner(&self, key: u64) -> Option<usize> {
         let drawn = |entry: &Listed<T>| mix(key ^ entry.endpoint.hash);
         if self.list.is_even() {
-            // The same winner as below, without the logarithms.
-            let nearest = self.usable().max_by_key(|(_, entry)| drawn(entry));
-            return nearest.map(|(index, _)| index);
+            let draws = self.usable().map(|(index, entry)| (drawn(entry), index));
+            return rendezvous::even_winner(draws);
         }
-        let time = |entry: &Listed<T>| {
-            // 53 bits, the precision of an f64, in (0, 1].
-            let uniform = ((drawn(entry) >> 11) + 1) as f64 / (1u64 << 53) as f64;
-            -uniform.ln() / f64::from(entry.weight)
-        };
-        self.usable()
-            .map(|(index, entry)| (time(entry), index))
-            .min_by(|a, b| a.0.total_cmp(&b.0))
-            .map(|(_, index)| index)
+        rendezvous::winner(self.usable().map(|(index, entry)| Draw {
+            bits: drawn(entry),
+            weight: entry.weight,
+            what: index,
+        }))
     }
 
     fn is_usable(&self, index: usize) -> bool {

@@ -15,7 +15,7 @@ fn unmarked(entry: &Listed) -> bool {
 }
 
 fn hash() -> BalancerConfig {
-    BalancerConfig::Hash(HashKey::ClientIp)
+    BalancerConfig::Hash(CallerKey::ClientIp)
 }
 
 fn all() -> [BalancerConfig; 5] {
@@ -223,7 +223,7 @@ fn named(endpoints: &[(&str, [u8; 4], u32)]) -> EndpointList {
 
 #[test]
 fn callers_stay_where_other_versions_send_them() {
-    let key: HashKey = "header:x-user".parse().unwrap();
+    let key = CallerKey::try_from("header:x-user".to_owned()).unwrap();
     let balancer = Balancer::new(BalancerConfig::Hash(key.clone()));
     for (weights, expected) in [([3, 1, 2], "aaccaaccaaac"), ([1, 1, 1], "aaccaccbbbac")] {
         let list = named(&[
@@ -234,7 +234,7 @@ fn callers_stay_where_other_versions_send_them() {
         let place = |user: usize| {
             let mut request = crate::testing::request("GET", "/");
             request.headers = crate::testing::headers(&[("x-user", &format!("user-{user}"))]);
-            let key = key.of(&request);
+            let key = key.of(&request, rendezvous::hash);
             let picked = balancer.pick(&list, key, Instant::now(), unmarked).unwrap();
             picked.name.chars().next().unwrap()
         };
