@@ -1,7 +1,8 @@
 //! Heads that are taken, and heads that are refused.
 
+mod accepted;
 mod plain;
-mod requests;
+mod refused;
 
 use proptest::prelude::*;
 
