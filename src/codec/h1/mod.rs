@@ -9,7 +9,7 @@
 //! - [`chunked`]: the chunked coding.
 //! - [`reader`]: a socket, its buffer, and the body that is read from it.
 //! - [`pace`]: when a head that arrives in crumbs is worth another attempt to parse it.
-//! - [`outgoing`]: messages on their way out, as long as their heads say.
+//! - [`outgoing`]: messages on their way out, as long as their heads say; [`taking`]: how their bodies get there.
 //! - [`server`]: the side that callers speak to.
 //! - [`client`]: the side that speaks to upstreams.
 
@@ -21,6 +21,7 @@ pub mod outgoing;
 pub mod pace;
 pub mod reader;
 pub mod server;
+pub mod taking;
 
 #[cfg(test)]
 mod tests;

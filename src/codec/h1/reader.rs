@@ -4,7 +4,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
+use http_body::Frame;
 
 use super::chunked::{Decoded, Decoder};
 use super::framing::{Ambiguous, Framing};
@@ -43,13 +43,6 @@ const MOVED: u64 = 32 << 10;
 /// [`HEAD`].
 const LONG: u64 = 48 << 10;
 const HEAD: usize = 2 << 10;
-
-/// A part of a body.
-#[derive(Clone, Debug)]
-pub enum Piece {
-    Data(Bytes),
-    Trailers(HeaderMap),
-}
 
 /// Why a body cannot be read to its end.
 #[derive(Debug)]
@@ -150,7 +143,7 @@ impl Reader {
         &mut self,
         io: &Io,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Piece, Fault>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
         loop {
             match self.next_piece() {
                 Ok(Some(piece)) => return Poll::Ready(Some(Ok(piece))),
@@ -178,25 +171,25 @@ impl Reader {
         self.buffer.is_empty() && (left >= MOVED || self.moving && left > 0) && io.can_splice()
     }
 
-    /// Moves the next part of the body into `pipe`; `None` when it must be read instead.
+    /// Moves the next part of the body into `pipe`; `None` when it must be taken by [`Reader::poll_body`] instead.
     pub fn poll_splice(
         &mut self,
         io: &Io,
         cx: &mut Context<'_>,
         pipe: &mut Pipe,
-    ) -> Poll<Result<Option<u64>, Fault>> {
+    ) -> Poll<Option<Result<u64, Fault>>> {
         let Progress::Length(left) = &mut self.body else {
-            return Poll::Ready(Ok(None));
+            return Poll::Ready(None);
         };
         Poll::Ready(match ready!(io.poll_fill(cx, pipe, *left)) {
-            Ok(0) => Err(Fault::Cut),
+            Ok(0) => Some(Err(Fault::Cut)),
             Ok(moved) => {
                 *left -= moved;
                 self.moving = true;
-                Ok(Some(moved))
+                Some(Ok(moved))
             }
-            Err(error) if error.kind() == io::ErrorKind::OutOfMemory => Ok(None),
-            Err(error) => Err(Fault::Io(error)),
+            Err(error) if error.kind() == io::ErrorKind::OutOfMemory => None,
+            Err(error) => Some(Err(Fault::Io(error))),
         })
     }
 
@@ -210,24 +203,24 @@ impl Reader {
         }
     }
 
-    fn next_piece(&mut self) -> Result<Option<Piece>, Ambiguous> {
+    fn next_piece(&mut self) -> Result<Option<Frame<Bytes>>, Ambiguous> {
         match &mut self.body {
             Progress::Done => Ok(None),
             Progress::Length(left) => {
                 let take = (*left).min(self.buffer.len() as u64);
                 *left -= take;
-                Ok((take > 0).then(|| Piece::Data(self.buffer.split_to(take as usize).freeze())))
+                Ok((take > 0).then(|| Frame::data(self.buffer.split_to(take as usize).freeze())))
             }
             Progress::UntilClose => {
                 let all = self.buffer.len();
-                Ok((all > 0).then(|| Piece::Data(self.buffer.split_to(all).freeze())))
+                Ok((all > 0).then(|| Frame::data(self.buffer.split_to(all).freeze())))
             }
             Progress::Chunked(decoder) => match decoder.decode(&mut self.buffer)? {
                 Decoded::Data(data) => {
                     decoder.try_end(&mut self.buffer);
-                    Ok(Some(Piece::Data(data)))
+                    Ok(Some(Frame::data(data)))
                 }
-                Decoded::Trailers(trailers) => Ok(Some(Piece::Trailers(trailers))),
+                Decoded::Trailers(trailers) => Ok(Some(Frame::trailers(trailers))),
                 Decoded::End | Decoded::Partial => Ok(None),
             },
         }

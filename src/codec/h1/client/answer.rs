@@ -13,7 +13,7 @@ use super::Loan;
 use super::sending::Sending;
 use crate::codec::h1::framing::Framing;
 use crate::codec::h1::head::ResponseHead;
-use crate::codec::h1::reader::{Fault, Piece, Reader};
+use crate::codec::h1::reader::{Fault, Reader};
 use crate::http::body::{Body, Splice};
 use crate::http::error::{Error, Progress, UPSTREAM_PROTOCOL_ERROR, UPSTREAM_RESET};
 use crate::http::headers::{Headers, Name, Names};
@@ -211,12 +211,8 @@ impl<L: Loan> http_body::Body for ResponseBody<L> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let this = self.get_mut();
-        let polled = ready!(this.poll_read(cx, |reader, io, cx| reader.poll_body(io, cx)));
-        Poll::Ready(polled.map(|piece| match piece? {
-            Piece::Data(data) => Ok(Frame::data(data)),
-            Piece::Trailers(trailers) => Ok(Frame::trailers(trailers)),
-        }))
+        self.get_mut()
+            .poll_read(cx, |reader, io, cx| reader.poll_body(io, cx))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -244,10 +240,10 @@ impl<L: Loan> Splice for ResponseBody<L> {
         cx: &mut Context<'_>,
         pipe: &mut Pipe,
     ) -> Poll<Result<Option<u64>, Error>> {
-        let poll = |reader: &mut Reader, io: &Io, cx: &mut Context<'_>| {
-            reader.poll_splice(io, cx, pipe).map(Result::transpose)
-        };
-        self.get_mut().poll_read(cx, poll).map(Option::transpose)
+        let polled = self
+            .get_mut()
+            .poll_read(cx, |reader, io, cx| reader.poll_splice(io, cx, pipe));
+        polled.map(Option::transpose)
     }
 }
 

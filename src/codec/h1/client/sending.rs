@@ -1,15 +1,15 @@
 //! A request's body on its way to the upstream.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http_body::{Body as _, Frame};
+use http_body::Body as _;
 
 use super::Connection;
 use crate::codec::h1::framing::Framing;
 use crate::codec::h1::outgoing::{Outgoing, WrongLength};
+use crate::codec::h1::taking::Taken;
 use crate::http::body::{Body, Kept};
 use crate::http::error::{Error, INTERNAL, Progress};
 use crate::http::message::{Interim, Request};
@@ -144,54 +144,21 @@ impl Sending {
                 return Ok(());
             };
             // What is in a pipe cannot be put back into the body.
-            if out.total() > 0
-                && body.can_splice()
-                && let Some(pipe) = out.pipe_to(io)
-            {
-                let Poll::Ready(moved) = body.poll_splice(cx, pipe) else {
-                    return Ok(());
-                };
-                if let Some(moved) = moved? {
-                    self.kept = None;
-                    out.moved(moved).map_err(wrong_length)?;
-                    if body.is_end_stream() {
-                        out.end(None).map_err(wrong_length)?;
-                        self.gathered = true;
-                    }
-                    continue;
-                }
-            }
-            let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) else {
+            let may_move = out.total() > 0;
+            let Poll::Ready(taken) = out.poll_take(cx, io, body, may_move) else {
                 return Ok(());
             };
-            match frame.transpose()?.map(Frame::into_data) {
-                Some(Ok(data)) => {
-                    let over = body.is_end_stream();
-                    if let Some(kept) = &mut self.kept {
-                        kept.note_data(&data);
-                    }
-                    out.push(data).map_err(wrong_length)?;
-                    if over {
-                        out.end(None).map_err(wrong_length)?;
-                        self.gathered = true;
-                    }
-                }
-                Some(Err(frame)) => {
-                    let trailers = frame.into_trailers().unwrap_or_default();
-                    out.end(Some(&trailers)).map_err(wrong_length)?;
-                    if let Some(kept) = &mut self.kept {
-                        kept.note_trailers(&trailers);
-                    }
-                    self.gathered = true;
-                }
-                None => {
-                    if let Some(kept) = &mut self.kept {
-                        kept.note_end();
-                    }
-                    out.end(None).map_err(wrong_length)?;
-                    self.gathered = true;
+            let taken = taken?;
+            if let Some(kept) = &mut self.kept {
+                match &taken {
+                    Taken::Data(data) => kept.note_data(data),
+                    Taken::Moved(_) => self.kept = None,
+                    Taken::Trailers(trailers) => kept.note_trailers(trailers),
+                    Taken::End => kept.note_end(),
                 }
             }
+            let put = out.put(taken, body.is_end_stream());
+            self.gathered = put.map_err(wrong_length)?;
         }
         Ok(())
     }

@@ -1,19 +1,19 @@
 //! Answers on their way to the caller.
 
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Body as _, SizeHint};
 
 use super::shared::gone;
 use super::{Connection, Next};
 use crate::codec::h1::framing::Framing;
 use crate::codec::h1::head;
 use crate::codec::h1::outgoing::WrongLength;
+use crate::codec::h1::taking::Taken;
 use crate::http::body::Body;
 use crate::http::error::{CALLER_GONE, Error, INTERNAL};
 use crate::http::headers::Headers;
@@ -209,48 +209,17 @@ impl Connection {
         ended: &mut bool,
     ) -> Result<(), Error> {
         while !*ended && self.out.has_room() {
-            if body.can_splice()
-                && let Some(pipe) = self.out.pipe_to(&self.shared.io)
-            {
-                let Poll::Ready(moved) = body.poll_splice(cx, pipe) else {
-                    return Ok(());
-                };
-                if let Some(moved) = moved? {
-                    self.out.moved(moved).map_err(wrong_length)?;
-                    *ended = self.end_with(body)?;
-                    continue;
-                }
-            }
-            let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) else {
+            let Poll::Ready(taken) = self.out.poll_take(cx, &self.shared.io, body, true) else {
                 return Ok(());
             };
-            match frame.transpose()?.map(Frame::into_data) {
-                Some(Ok(data)) => {
-                    self.out.push(data).map_err(wrong_length)?;
-                    *ended = self.end_with(body)?;
-                }
-                Some(Err(frame)) => {
-                    let trailers = frame.into_trailers().ok();
-                    let wanted = trailers.as_ref().filter(|_| self.exchange.wants_trailers);
-                    self.out.end(wanted).map_err(wrong_length)?;
-                    *ended = true;
-                }
-                None => {
-                    self.out.end(None).map_err(wrong_length)?;
-                    *ended = true;
-                }
-            }
+            let taken = match taken? {
+                Taken::Trailers(_) if !self.exchange.wants_trailers => Taken::End,
+                taken => taken,
+            };
+            let put = self.out.put(taken, body.is_end_stream());
+            *ended = put.map_err(wrong_length)?;
         }
         Ok(())
-    }
-
-    /// Ends the answer if its body is known to be over, which spares the poll that would say so.
-    fn end_with(&mut self, body: &Body) -> Result<bool, Error> {
-        let over = body.is_end_stream();
-        if over {
-            self.out.end(None).map_err(wrong_length)?;
-        }
-        Ok(over)
     }
 
     /// Called when the kernel takes no more for now.

@@ -8,7 +8,6 @@ use std::time::Duration;
 use http_body::Body as _;
 
 use super::{Connection, Next};
-use crate::codec::h1::reader::Piece;
 use crate::http::message::Response;
 use crate::net::timer;
 
@@ -147,8 +146,9 @@ impl Connection {
         while *discarded < most {
             match ready!(state.reader.poll_body(&self.shared.io, cx)) {
                 None => return Poll::Ready(true),
-                Some(Ok(Piece::Data(data))) => *discarded += data.len() as u64,
-                Some(Ok(Piece::Trailers(_))) => {}
+                Some(Ok(frame)) => {
+                    *discarded += frame.data_ref().map_or(0, |data| data.len() as u64);
+                }
                 Some(Err(_)) => {
                     state.body_failed = true;
                     return Poll::Ready(false);

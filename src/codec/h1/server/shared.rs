@@ -12,7 +12,7 @@ use http_body::{Frame, SizeHint};
 
 use crate::codec::h1::framing::Framing;
 use crate::codec::h1::head::{self, RequestHead};
-use crate::codec::h1::reader::{Fault, Piece, Reader};
+use crate::codec::h1::reader::{Fault, Reader};
 use crate::http::body::{Body, Splice};
 use crate::http::error::{BAD_REQUEST, CALLER_GONE, Error, REQUEST_TIMEOUT};
 use crate::http::headers::Headers;
@@ -222,14 +222,8 @@ impl http_body::Body for RequestBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let polled = ready!(
-            self.get_mut()
-                .poll_read(cx, |reader, io, cx| reader.poll_body(io, cx))
-        );
-        Poll::Ready(polled.map(|piece| match piece? {
-            Piece::Data(data) => Ok(Frame::data(data)),
-            Piece::Trailers(trailers) => Ok(Frame::trailers(trailers)),
-        }))
+        self.get_mut()
+            .poll_read(cx, |reader, io, cx| reader.poll_body(io, cx))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -260,10 +254,10 @@ impl Splice for RequestBody {
         cx: &mut Context<'_>,
         pipe: &mut Pipe,
     ) -> Poll<Result<Option<u64>, Error>> {
-        let poll = |reader: &mut Reader, io: &Io, cx: &mut Context<'_>| {
-            reader.poll_splice(io, cx, pipe).map(Result::transpose)
-        };
-        self.get_mut().poll_read(cx, poll).map(Option::transpose)
+        let polled = self
+            .get_mut()
+            .poll_read(cx, |reader, io, cx| reader.poll_splice(io, cx, pipe));
+        polled.map(Option::transpose)
     }
 }
 
