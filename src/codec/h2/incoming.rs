@@ -5,6 +5,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
+use http_body::Frame;
 
 use super::flow::ReceiveWindow;
 use super::frame::{Code, Fault};
@@ -21,14 +22,6 @@ pub enum Cut {
     Unseen,
     /// The connection ended.
     Lost,
-}
-
-/// The next part of a body.
-#[derive(Debug)]
-pub enum Piece {
-    Data(Bytes),
-    Trailers(HeaderMap),
-    End,
 }
 
 pub struct Incoming {
@@ -168,22 +161,22 @@ impl Incoming {
         Some(whole.into())
     }
 
-    /// The next part.
-    pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece, Cut>> {
+    /// The next of it; `None` is its end.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, Cut>> {
         if let Some(piece) = self.pieces.pop_front() {
             self.unread -= piece.len() as u32;
-            return Poll::Ready(Ok(Piece::Data(piece)));
+            return Poll::Ready(Ok(Some(Frame::data(piece))));
         }
         if !self.gathered.is_empty() {
             let piece = std::mem::take(&mut self.gathered).freeze();
             self.unread -= piece.len() as u32;
-            return Poll::Ready(Ok(Piece::Data(piece)));
+            return Poll::Ready(Ok(Some(Frame::data(piece))));
         }
         if let Some(trailers) = self.trailers.take() {
-            return Poll::Ready(Ok(Piece::Trailers(trailers)));
+            return Poll::Ready(Ok(Some(Frame::trailers(trailers))));
         }
         if self.ended {
-            return Poll::Ready(Ok(Piece::End));
+            return Poll::Ready(Ok(None));
         }
         if let Some(cut) = self.cut {
             return Poll::Ready(Err(cut));

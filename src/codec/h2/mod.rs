@@ -4,11 +4,13 @@
 //! - [`settings`], [`flow`], [`budget`]: what the sides allow each other.
 //! - [`input`] and [`output`]: a socket's two directions, each of one system call a turn.
 //! - [`shared`]: what the task of a connection shares with what is under way on its streams; [`ready`] wakes it.
-//! - [`reading`]: frames as they arrive; [`incoming`]: bodies that wait to be read; [`sending`]: bodies on their way.
+//! - [`reading`]: frames as they arrive; [`incoming`]: bodies that wait to be read, and [`arriving`]: who reads them;
+//!   [`sending`]: bodies on their way.
 //! - `stall`: a peer who takes nothing.
 //! - [`server`]: the side that callers speak to.
 //! - [`client`]: the side that speaks to upstreams.
 
+pub mod arriving;
 pub mod budget;
 pub mod client;
 pub mod fields;

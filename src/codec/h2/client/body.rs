@@ -10,9 +10,10 @@ use http_body::{Frame, SizeHint};
 
 use super::side::{Client, finish};
 use super::stream::failed;
+use crate::codec::h2::arriving::Arriving;
 use crate::codec::h2::frame::Code;
-use crate::codec::h2::incoming::Piece;
 use crate::codec::h2::shared::Shared;
+use crate::http::body::Body;
 use crate::http::error::{Error, Progress};
 
 /// Counts an exchange until the end of its answer.
@@ -32,13 +33,41 @@ impl Drop for UnderWay {
 }
 
 pub(super) struct ResponseBody {
-    pub shared: Arc<Shared<Client>>,
-    pub key: u32,
-    pub id: u32,
-    /// Bytes still to be read, when the head told.
-    pub left: Option<u64>,
-    pub ended: bool,
-    pub _under_way: UnderWay,
+    shared: Arc<Shared<Client>>,
+    arriving: Arriving,
+    _under_way: UnderWay,
+}
+
+impl ResponseBody {
+    pub fn new(shared: &Arc<Shared<Client>>, arriving: Arriving, under_way: UnderWay) -> Self {
+        ResponseBody {
+            shared: shared.clone(),
+            arriving,
+            _under_way: under_way,
+        }
+    }
+
+    /// As the body of a message. `bodyless`: nothing can be in it but its end.
+    pub fn into_body(mut self, bodyless: bool) -> Body {
+        let Arriving { key, id, .. } = self.arriving;
+        let mut state = self.shared.state();
+        let stream = state.get(key, id);
+        let is_there = stream.is_some();
+        let is_over = stream.is_none_or(|stream| stream.incoming.is_over());
+        if is_over && bodyless {
+            self.arriving.ended = true;
+            if is_there {
+                finish(&self.shared, &mut state, key);
+            }
+            return Body::empty();
+        }
+        drop(state);
+        if is_over {
+            // An end that came behind the head goes on as such.
+            self.arriving.left = Some(0);
+        }
+        Body::stream(self)
+    }
 }
 
 impl http_body::Body for ResponseBody {
@@ -50,53 +79,42 @@ impl http_body::Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = self.get_mut();
-        if this.ended {
+        let Arriving { key, id, ended, .. } = this.arriving;
+        if ended {
             return Poll::Ready(None);
         }
         let mut state = this.shared.state();
-        let Some(stream) = state.get(this.key, this.id) else {
-            this.ended = true;
-            return Poll::Ready(None);
-        };
-        let read = ready!(stream.incoming.poll_read(cx));
-        this.ended = stream.incoming.is_over() || read.is_err();
-        let fault = stream.side.fault.take();
-        if let Ok(Piece::Data(data)) = &read {
-            if state.read(this.key, data.len() as u32) {
-                this.shared.ready.wake();
-            }
-            this.left = this.left.map(|left| left.saturating_sub(data.len() as u64));
-        }
-        if this.ended {
-            finish(&this.shared, &mut state, this.key);
-        }
-        Poll::Ready(match read {
-            Ok(Piece::Data(data)) => Some(Ok(Frame::data(data))),
-            Ok(Piece::Trailers(trailers)) => Some(Ok(Frame::trailers(trailers))),
-            Ok(Piece::End) => None,
+        let read = ready!(this.arriving.poll_next(cx, &this.shared, &mut state));
+        let stream = state.get(key, id);
+        let is_there = stream.is_some();
+        let frame = match read {
+            Ok(frame) => frame.map(Ok),
             Err(cut) => {
+                let fault = stream.and_then(|stream| stream.side.fault.take());
                 let error = fault.unwrap_or_else(|| failed(cut));
                 Some(Err(error.at(Progress::Answering)))
             }
-        })
+        };
+        if this.arriving.ended && is_there {
+            finish(&this.shared, &mut state, key);
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended
+        self.arriving.ended
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.left {
-            Some(left) => SizeHint::with_exact(left),
-            None => SizeHint::new(),
-        }
+        self.arriving.size_hint()
     }
 }
 
 impl Drop for ResponseBody {
     fn drop(&mut self) {
-        if !self.ended {
-            give_up(&self.shared, self.key, self.id);
+        let Arriving { key, id, ended, .. } = self.arriving;
+        if !ended {
+            give_up(&self.shared, key, id);
         }
     }
 }

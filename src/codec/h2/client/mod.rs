@@ -17,12 +17,12 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use self::body::{ResponseBody, UnderWay};
-use self::side::{Client, finish, is_used_up};
+use self::side::{Client, is_used_up};
 use self::stream::Exchange;
 use self::task::Task;
+use super::arriving::Arriving;
 use super::settings::Local;
 use super::shared::Shared;
-use crate::http::body::Body;
 use crate::http::error::{BAD_REQUEST, Error, UPGRADE_UNSUPPORTED, UPSTREAM_RESET};
 use crate::http::message::{Request, Response};
 use crate::http::semantics::no_body;
@@ -137,31 +137,15 @@ impl Connection {
         let mut exchange = Exchange::begin(&self.handle.shared, request);
         let head = poll_fn(|cx| exchange.poll_head(cx, request)).await?;
         let bodyless = no_body::ends_with_head(request.method == Method::HEAD, head.status);
-        let mut body = ResponseBody {
-            shared: self.handle.shared.clone(),
-            key: exchange.key,
-            id: exchange.id,
-            left: if bodyless { Some(0) } else { head.length },
-            ended: false,
-            _under_way: under_way,
-        };
+        let left = if bodyless { Some(0) } else { head.length };
+        let arriving = Arriving::new(exchange.key, exchange.id, left);
+        let body = ResponseBody::new(&self.handle.shared, arriving, under_way);
         exchange.hand_on(head.status.is_success());
         Ok(Response {
             status: head.status,
             version: Version::HTTP_2,
             headers: head.headers,
-            body: match body.is_over() {
-                true if head.ends || bodyless => {
-                    body.finish();
-                    Body::empty()
-                }
-                // An end that came behind the head goes on as such.
-                true => {
-                    body.left = Some(0);
-                    Body::stream(body)
-                }
-                false => Body::stream(body),
-            },
+            body: body.into_body(head.ends || bodyless),
             upgrade: None,
             served_by: None,
             refused: None,
@@ -180,25 +164,6 @@ impl Connection {
             ));
         }
         Ok(state.open_streams() < state.remote.max_concurrent_streams as usize)
-    }
-}
-
-impl ResponseBody {
-    /// Whether the answer has ended and has no content.
-    fn is_over(&self) -> bool {
-        let mut state = self.shared.state();
-        state
-            .get(self.key, self.id)
-            .is_none_or(|stream| stream.incoming.is_over())
-    }
-
-    /// There is nothing to read.
-    fn finish(&mut self) {
-        self.ended = true;
-        let mut state = self.shared.state();
-        if state.get(self.key, self.id).is_some() {
-            finish(&self.shared, &mut state, self.key);
-        }
     }
 }
 

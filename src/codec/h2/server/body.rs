@@ -10,9 +10,9 @@ use http::StatusCode;
 use http_body::{Frame, SizeHint};
 
 use super::side::Server;
+use crate::codec::h2::arriving::Arriving;
 use crate::codec::h2::fields::{self, LeaveOut};
 use crate::codec::h2::frame;
-use crate::codec::h2::incoming::Piece;
 use crate::codec::h2::shared::{Shared, State};
 use crate::http::error::{CALLER_GONE, Error, REQUEST_TIMEOUT};
 use crate::http::headers::Headers;
@@ -23,30 +23,18 @@ use crate::net::timer::{self, Deadline};
 /// may be one that listens.
 pub(super) struct RequestBody {
     shared: Arc<Shared<Server>>,
-    key: u32,
-    id: u32,
+    arriving: Arriving,
     limit: Option<Duration>,
-    /// Bytes still to be read, when the head told.
-    left: Option<u64>,
     gap: Deadline,
-    ended: bool,
 }
 
 impl RequestBody {
-    pub fn new(
-        shared: &Arc<Shared<Server>>,
-        (key, id): (u32, u32),
-        limit: Option<Duration>,
-        left: Option<u64>,
-    ) -> Self {
+    pub fn new(shared: &Arc<Shared<Server>>, arriving: Arriving, limit: Option<Duration>) -> Self {
         RequestBody {
             shared: shared.clone(),
-            key,
-            id,
+            arriving,
             limit,
-            left,
             gap: Deadline::new(),
-            ended: false,
         }
     }
 
@@ -79,20 +67,21 @@ impl http_body::Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = self.get_mut();
-        if this.ended {
+        let Arriving { key, id, ended, .. } = this.arriving;
+        if ended {
             return Poll::Ready(None);
         }
-        let shared = this.shared.clone();
-        let mut state = shared.state();
-        let Some(stream) = state.get(this.key, this.id) else {
-            this.ended = true;
-            return Poll::Ready(Some(Err(gone())));
-        };
-        let Poll::Ready(read) = stream.incoming.poll_read(cx) else {
-            let answered = stream.side.answered;
-            if std::mem::take(&mut stream.side.awaits_continue) && !answered {
-                put_interim(&mut state, this.id, StatusCode::CONTINUE, &Headers::new());
-                shared.ready.wake();
+        let mut state = this.shared.state();
+        let polled = this.arriving.poll_next(cx, &this.shared, &mut state);
+        let side = state.get(key, id).map(|stream| &mut stream.side);
+        let awaits_continue = side.is_some_and(|side| std::mem::take(&mut side.awaits_continue));
+        let Poll::Ready(read) = polled else {
+            let answered = state
+                .get(key, id)
+                .is_some_and(|stream| stream.side.answered);
+            if awaits_continue && !answered {
+                put_interim(&mut state, id, StatusCode::CONTINUE, &Headers::new());
+                this.shared.ready.wake();
             }
             drop(state);
             return this
@@ -100,39 +89,26 @@ impl http_body::Body for RequestBody {
                 .map(|error| Some(Err(error)));
         };
         this.gap.clear();
-        // Nobody needs to ask for what comes by itself.
-        stream.side.awaits_continue = false;
-        this.ended = stream.incoming.is_over() || read.is_err();
         Poll::Ready(match read {
-            Ok(Piece::Data(data)) => {
-                if state.read(this.key, data.len() as u32) {
-                    shared.ready.wake();
-                }
-                this.left = this.left.map(|left| left.saturating_sub(data.len() as u64));
-                Some(Ok(Frame::data(data)))
-            }
-            Ok(Piece::Trailers(trailers)) => Some(Ok(Frame::trailers(trailers))),
-            Ok(Piece::End) => None,
+            Ok(frame) => frame.map(Ok),
             Err(_) => Some(Err(gone())),
         })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended
+        self.arriving.ended
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.left {
-            Some(left) => SizeHint::with_exact(left),
-            None => SizeHint::new(),
-        }
+        self.arriving.size_hint()
     }
 }
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        if !self.ended {
-            self.shared.state().disown(self.key, self.id);
+        let Arriving { key, id, ended, .. } = self.arriving;
+        if !ended {
+            self.shared.state().disown(key, id);
         }
     }
 }

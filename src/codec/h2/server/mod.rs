@@ -24,6 +24,7 @@ pub(in crate::codec::h2) use self::request::RequestHead;
 use self::side::{Callers, Fresh, Server};
 use self::slots::Slots;
 use self::stall::{Due, Stall};
+use super::arriving::Arriving;
 use super::frame::{self, Code, Fault, PREFACE};
 use super::incoming::Cut;
 use super::reading::{Broken, FAR_TOO_LARGE, Reading, UNREADABLE};
@@ -341,7 +342,8 @@ where
             here => {
                 let limit = (!read.is_grpc).then_some(self.settings.body_timeout);
                 let length = here.map_or(read.length, |_| Some(0));
-                Body::stream(RequestBody::new(&self.shared, (key, id), limit, length))
+                let arriving = Arriving::new(key, id, length);
+                Body::stream(RequestBody::new(&self.shared, arriving, limit))
             }
         };
         let (slot, way) = self.slots.begin(&self.shared, key, id);

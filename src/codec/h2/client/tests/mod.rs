@@ -9,6 +9,7 @@ use http_body_util::BodyExt;
 use super::*;
 use crate::codec::h2::frame::{self, Code};
 use crate::codec::h2::testing::*;
+use crate::http::body::Body;
 use crate::http::error::{INTERNAL, Progress, UPSTREAM_PROTOCOL_ERROR};
 use crate::testing::{Caller, request};
 
