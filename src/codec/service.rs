@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::http::error::Error;
+use crate::http::error::{CALLER_GONE, Error};
 use crate::http::headers::Headers;
 use crate::http::message::{Context, Request, Response, Upgraded};
 use crate::net::io::Io;
@@ -24,4 +24,9 @@ pub trait Service {
     /// The caller's connection has switched protocols, as `upgraded` has on the side of the upstream. Completes at
     /// the end of the tunnel between them. `early` are bytes that the caller sent behind its request.
     fn tunnel(&self, caller: &Io, early: Bytes, upgraded: Upgraded) -> impl Future<Output = ()>;
+}
+
+/// The socket of a caller failed.
+pub(super) fn gone(error: std::io::Error) -> Error {
+    Error::new(CALLER_GONE, "the connection to the caller broke").because(error)
 }

@@ -47,12 +47,8 @@ pub async fn serve(proxy: Arc<Proxy>, mut accepted: Accepted) {
         Some(_) => Some(Detected::Http1(BytesMut::new())),
         None => find_protocol(&accepted, &config).await,
     };
-    match detected {
-        Some(Detected::Http2(early)) => {
-            Box::pin(serve_http2(proxy, accepted, config, early)).await;
-        }
-        Some(Detected::Http1(early)) => serve_http1(proxy, accepted, config, early).await,
-        None => {}
+    if let Some(detected) = detected {
+        serve_requests(proxy, accepted, config, detected).await;
     }
 }
 
@@ -70,25 +66,14 @@ async fn find_protocol(accepted: &Accepted, config: &Config) -> Option<Detected>
     }
 }
 
-async fn serve_http1(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>, early: BytesMut) {
+async fn serve_requests(
+    proxy: Arc<Proxy>,
+    accepted: Accepted,
+    config: Arc<Config>,
+    detected: Detected,
+) {
     let settings = settings(&config);
     // What is not taken out, such as the count of connections, lives to the end of this function.
-    let Accepted {
-        io, peer, ticket, ..
-    } = accepted;
-    let draining = || ticket.is_draining();
-    let requests = Requests {
-        proxy: &proxy,
-        peer: &peer,
-        config: &config,
-    };
-    if let Err(error) = h1::server::serve(io, early, settings, draining, requests).await {
-        tracing::debug!(peer = %peer.address, %error, "an answer was cut");
-    }
-}
-
-async fn serve_http2(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>, early: BytesMut) {
-    let settings = settings(&config);
     let Accepted {
         io,
         peer,
@@ -102,8 +87,14 @@ async fn serve_http2(proxy: Arc<Proxy>, accepted: Accepted, config: Arc<Config>,
         peer: &peer,
         config: &config,
     };
-    if let Err(error) = h2::server::serve(io, early, settings, draining, requests).await {
-        tracing::debug!(listener = %listener.name, peer = %peer.address, %error, "an HTTP/2 connection broke");
+    let served = match detected {
+        Detected::Http1(early) => h1::server::serve(io, early, settings, draining, requests).await,
+        Detected::Http2(early) => {
+            Box::pin(h2::server::serve(io, early, settings, draining, requests)).await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(listener = %listener.name, peer = %peer.address, %error, "a caller's connection ended early");
     }
 }
 

@@ -6,13 +6,14 @@
 //! - [`shared`]: what the task of a connection shares with what is under way on its streams; [`ready`] wakes it.
 //! - [`reading`]: frames as they arrive; [`incoming`]: bodies that wait to be read, and [`arriving`]: who reads them;
 //!   [`sending`]: bodies on their way.
-//! - `stall`: a peer who takes nothing.
+//! - `stall`: a peer who takes nothing; [`ended`]: why a connection ends early.
 //! - [`server`]: the side that callers speak to.
 //! - [`client`]: the side that speaks to upstreams.
 
 pub mod arriving;
 pub mod budget;
 pub mod client;
+pub mod ended;
 pub mod fields;
 pub mod flow;
 pub mod frame;

@@ -8,12 +8,12 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use http_body::{Body as _, SizeHint};
 
-use super::shared::gone;
 use super::{Connection, Next};
 use crate::codec::h1::framing::Framing;
 use crate::codec::h1::head;
 use crate::codec::h1::outgoing::WrongLength;
 use crate::codec::h1::taking::Taken;
+use crate::codec::service::gone;
 use crate::http::body::Body;
 use crate::http::error::{CALLER_GONE, Error, INTERNAL};
 use crate::http::headers::Headers;

@@ -13,6 +13,7 @@ use http_body::{Frame, SizeHint};
 use crate::codec::h1::framing::Framing;
 use crate::codec::h1::head::{self, RequestHead};
 use crate::codec::h1::reader::{Fault, Reader};
+use crate::codec::service::gone;
 use crate::http::body::{Body, Splice};
 use crate::http::error::{BAD_REQUEST, CALLER_GONE, Error, REQUEST_TIMEOUT};
 use crate::http::headers::Headers;
@@ -270,10 +271,6 @@ fn broken(fault: Fault) -> Error {
         ),
         Fault::Io(error) => gone(error),
     }
-}
-
-pub(super) fn gone(error: std::io::Error) -> Error {
-    Error::new(CALLER_GONE, "the connection to the caller broke").because(error)
 }
 
 fn wake(waker: &Option<Waker>) {

@@ -3,11 +3,13 @@
 use bytes::Bytes;
 use http::StatusCode;
 
+use crate::codec::h2::ended::Broken;
 use crate::codec::h2::fields;
 use crate::codec::h2::frame::{self, Code, Fault, MAX_31};
 use crate::codec::h2::hpack::decode::Block;
 use crate::codec::h2::hpack::name::Name;
 use crate::codec::h2::incoming::Cut;
+use crate::codec::h2::input::Input;
 use crate::codec::h2::reading::Role;
 use crate::codec::h2::sending::Sending;
 use crate::codec::h2::shared::{Shared, Side, State};
@@ -85,13 +87,20 @@ pub struct ResponseHead {
 }
 
 /// What upstreams send, on its way to the exchanges.
-#[derive(Default)]
-pub(super) struct Upstreams {
-    pub ponged: bool,
-}
+pub(super) struct Upstreams;
 
 impl Role for Upstreams {
     type Side = Client;
+
+    fn greet(&mut self, input: &mut Input) -> Result<bool, Broken> {
+        if input.rest().starts_with(b"HTTP/1") {
+            return Err(Broken(
+                Code::PROTOCOL_ERROR,
+                "the upstream does not speak HTTP/2",
+            ));
+        }
+        Ok(true)
+    }
 
     fn headers(
         &mut self,
@@ -193,10 +202,8 @@ impl Role for Upstreams {
         }
     }
 
-    fn settled(&mut self, _: &mut State<Client>) {}
-
     fn pong(&mut self) {
-        self.ponged = true;
+        // Whatever is heard shows that the upstream lives.
     }
 }
 

@@ -11,18 +11,19 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::side::{Client, Upstreams};
+use crate::codec::h2::ended::{Broken, Ended};
 use crate::codec::h2::frame::{self, Code, PREFACE};
 use crate::codec::h2::incoming::Cut;
-use crate::codec::h2::reading::{Broken, Reading};
+use crate::codec::h2::reading::{Arrived, Reading};
 use crate::codec::h2::ready::{self, Ready};
 use crate::codec::h2::sending::{Sending, Sent};
 use crate::codec::h2::shared::Shared;
 use crate::codec::h2::stall::SocketStall;
+use crate::http::error::{Error, INTERNAL};
 use crate::net::io::Io;
 use crate::net::timer::Deadline;
 
-/// Reads and bodies that are served in one turn before other tasks get theirs.
-const READS_A_TURN: usize = 4;
+/// Bodies that are served in one turn before other tasks get theirs.
 const BODIES_A_TURN: usize = 64;
 /// While so much waits to be written, nothing is read: an upstream must take what it provokes.
 const MAX_WAITING: usize = 1 << 20;
@@ -46,10 +47,6 @@ pub(super) struct Task {
     /// Bodies that wait for the connection's window.
     starved: Vec<u32>,
     woken: VecDeque<u32>,
-    /// Frames are left from the last turn.
-    more: bool,
-    /// The socket may hold more.
-    unread: bool,
     pulse: Pulse,
     stall: SocketStall,
 }
@@ -76,28 +73,29 @@ impl Task {
             io,
             shared,
             room,
-            reading: Reading::new(BytesMut::new(), max_list),
-            upstreams: Upstreams::default(),
+            reading: Reading::new(BytesMut::new(), max_list, MAX_WAITING),
+            upstreams: Upstreams,
             uploads: Vec::new(),
             doomed: Vec::new(),
             queue: VecDeque::new(),
             starved: Vec::new(),
             woken: VecDeque::new(),
-            more: false,
-            unread: false,
             pulse: Pulse::default(),
             stall: SocketStall::default(),
         }
     }
 
     /// One turn. Completes when the connection is at its end.
-    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
         let turn = self.turn(cx);
         if let Poll::Ready(ended) = &turn {
             if ended.is_ok() {
                 self.io.say_goodbye();
             }
-            let broken = ended.as_ref().err().and_then(broken);
+            let broken = match ended {
+                Err(Ended::Broken(broken)) => Some(*broken),
+                Err(Ended::Io(_)) | Ok(()) => None,
+            };
             let mut state = self.shared.state();
             if let Some(Broken(code, why)) = broken {
                 frame::put_goaway_because(state.out.buffer(), 0, code, why);
@@ -118,10 +116,13 @@ impl Task {
         turn
     }
 
-    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
         self.shared.ready.begin(cx);
-        if !self.read(cx)? {
-            return Poll::Ready(Ok(()));
+        let upstreams = &mut self.upstreams;
+        match self.reading.read(cx, &self.io, &self.shared, upstreams)? {
+            Arrived::Nothing => {}
+            Arrived::Bytes => self.pulse.heard = true,
+            Arrived::End => return Poll::Ready(Ok(())),
         }
         self.take_uploads();
         self.shared.ready.take(&mut self.woken);
@@ -135,44 +136,11 @@ impl Task {
         if self.end(cx)? {
             return Poll::Ready(Ok(()));
         }
-        if self.has_more() {
+        if self.reading.has_more(&self.shared, !self.queue.is_empty()) {
             cx.waker().wake_by_ref();
         }
         self.shared.ready.end();
         Poll::Pending
-    }
-
-    /// Takes in what has arrived; says no at the end of the stream.
-    fn read(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
-        self.unread = true;
-        for _ in 0..READS_A_TURN {
-            if !self.more {
-                if self.shared.state().out.waiting() > MAX_WAITING {
-                    break;
-                }
-                match self.reading.poll_fill(&self.io, cx)? {
-                    Poll::Pending => {
-                        self.unread = false;
-                        break;
-                    }
-                    Poll::Ready(0) => return Ok(false),
-                    Poll::Ready(_) => self.pulse.heard = true,
-                }
-            }
-            if self.reading.input.rest().starts_with(b"HTTP/1") {
-                return Err(io::Error::other(Broken(
-                    Code::PROTOCOL_ERROR,
-                    "the upstream does not speak HTTP/2",
-                )));
-            }
-            let mut state = self.shared.state();
-            self.more = self
-                .reading
-                .handle(&mut state, &mut self.upstreams)
-                .map_err(io::Error::other)?;
-        }
-        self.reading.input.release();
-        Ok(true)
     }
 
     /// Drops the bodies of streams that are gone, and takes over those of new ones.
@@ -303,7 +271,7 @@ impl Task {
     }
 
     /// A request's body has failed, and its exchange with it.
-    fn fail(&mut self, key: u32, error: crate::http::error::Error) {
+    fn fail(&mut self, key: u32, error: Error) {
         let upload = &mut self.uploads[key as usize];
         let sending = upload.sending.take();
         let mut state = self.shared.state();
@@ -317,21 +285,8 @@ impl Task {
         drop(sending);
     }
 
-    /// Whether another turn would find something to do.
-    fn has_more(&self) -> bool {
-        if self.more {
-            return true;
-        }
-        if !self.unread && self.queue.is_empty() {
-            return false;
-        }
-        let state = self.shared.state();
-        self.unread && state.out.waiting() <= MAX_WAITING
-            || !self.queue.is_empty() && state.out.has_room()
-    }
-
     /// Writes what is gathered, and looks whether the connection is at its end.
-    fn end(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+    fn end(&mut self, cx: &mut Context<'_>) -> Result<bool, Ended> {
         let mut state = self.shared.state();
         let has_streams = state.has_streams();
         let over = (state.side.released || state.side.going_away)
@@ -343,7 +298,7 @@ impl Task {
         match self.pulse.poll(cx, has_streams) {
             Beat::Steady => {}
             Beat::Ask => frame::put(state.out.buffer(), frame::PING, 0, 0, &[0; 8]),
-            Beat::Dead => return Err(io::ErrorKind::TimedOut.into()),
+            Beat::Dead => return Err(silent()),
         }
         state.put_window_updates();
         if state.side.waiting > 0 {
@@ -364,20 +319,20 @@ impl Task {
         let taken = state.out.total();
         match self.stall.poll(cx, taken) {
             Poll::Pending => Ok(over),
-            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
+            Poll::Ready(()) => Err(silent()),
         }
     }
 }
 
-fn wrong_length() -> crate::http::error::Error {
-    crate::http::error::Error::new(
-        crate::http::error::INTERNAL,
-        "the request's body is not as long as its head says",
-    )
+fn silent() -> Ended {
+    Ended::Io(io::ErrorKind::TimedOut.into())
 }
 
-fn broken(error: &io::Error) -> Option<Broken> {
-    error.get_ref()?.downcast_ref::<Broken>().copied()
+fn wrong_length() -> Error {
+    Error::new(
+        INTERNAL,
+        "the request's body is not as long as its head says",
+    )
 }
 
 /// Finds out whether a quiet upstream lives.

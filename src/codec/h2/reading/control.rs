@@ -3,7 +3,7 @@
 use super::{CALM, Reading, Role};
 use crate::codec::h2::frame::{self, ACK, Code, Fault, Head};
 use crate::codec::h2::incoming::Cut;
-use crate::codec::h2::shared::State;
+use crate::codec::h2::shared::{Side, State};
 
 impl Reading {
     pub(super) fn priority(&mut self, head: Head) -> Result<(), Fault> {
@@ -45,11 +45,10 @@ impl Reading {
         Ok(())
     }
 
-    pub(super) fn settings<R: Role>(
+    pub(super) fn settings<S: Side>(
         &mut self,
         head: Head,
-        state: &mut State<R::Side>,
-        role: &mut R,
+        state: &mut State<S>,
     ) -> Result<(), Fault> {
         if head.stream != 0 {
             return Err(Fault::protocol("SETTINGS of a stream"));
@@ -70,7 +69,6 @@ impl Reading {
             return Err(WINDOW_TOO_LARGE);
         }
         frame::put(state.out.buffer(), frame::SETTINGS, ACK, 0, &[]);
-        role.settled(state);
         Ok(())
     }
 

@@ -1,25 +1,25 @@
 //! Frames as they arrive, and the rules that are the same for both sides.
 
-use std::io;
 use std::ops::Range;
-use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 
 use super::budget::Budget;
+use super::ended::Broken;
 use super::flow::GrantedAgain;
 use super::frame::{self, ACK, Code, END_STREAM, Fault, Head};
 use super::hpack::decode::{Block, Decoder};
 use super::incoming::Cut;
 use super::input::Input;
 use super::shared::{Side, State};
-use crate::net::io::Io;
 
 mod blocks;
 mod control;
+mod turn;
 
 use blocks::Unfinished;
 pub use blocks::{FAR_TOO_LARGE, UNREADABLE};
+pub use turn::Arrived;
 
 /// Frames that cost us something and bring nothing (pings, settings, priorities, empty frames, windows that grow):
 /// in a row, and each second. Whoever sends messages may send some with each.
@@ -38,6 +38,9 @@ const FRAMES_A_TURN: usize = 512;
 /// What differs between the sides.
 pub trait Role {
     type Side: Side;
+
+    /// Looks at what stands before the frames; says whether they may begin.
+    fn greet(&mut self, input: &mut Input) -> Result<bool, Broken>;
 
     /// A header block.
     fn headers(
@@ -68,15 +71,17 @@ pub trait Role {
 
     fn goaway(&mut self, state: &mut State<Self::Side>, last_stream: u32, code: Code);
 
-    /// Settings of the peer have changed.
-    fn settled(&mut self, state: &mut State<Self::Side>);
-
     fn pong(&mut self);
 }
 
 /// What only the connection's task needs of the incoming side.
 pub struct Reading {
-    pub input: Input,
+    input: Input,
+    /// Frames are left from the last turn.
+    more: bool,
+    /// The socket may hold more.
+    unread: bool,
+    max_waiting: usize,
     decoder: Decoder,
     block: Block,
     /// Bytes of a list of fields.
@@ -90,21 +95,13 @@ pub struct Reading {
     provoked: Budget,
 }
 
-/// Why a connection must end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Broken(pub Code, pub &'static str);
-
-impl std::fmt::Display for Broken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.1)
-    }
-}
-
-impl std::error::Error for Broken {}
-
 impl Reading {
-    pub fn new(early: BytesMut, max_list: usize) -> Self {
+    /// While more than `max_waiting` bytes wait to be written, nothing is read: a peer must take what it provokes.
+    pub fn new(early: BytesMut, max_list: usize, max_waiting: usize) -> Self {
         Reading {
+            more: !early.is_empty(),
+            unread: false,
+            max_waiting,
             input: Input::new(early),
             decoder: Decoder::default(),
             block: Block::default(),
@@ -129,16 +126,11 @@ impl Reading {
         }
     }
 
-    /// Reads once; 0 is the end.
-    pub fn poll_fill(&mut self, io: &Io, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.input.poll_fill(io, cx)
-    }
-
     /// Takes in the frames that are there; says whether there may be more.
     ///
     /// # Errors
     /// Why the connection must end.
-    pub fn handle<R: Role>(
+    fn handle<R: Role>(
         &mut self,
         state: &mut State<R::Side>,
         role: &mut R,
@@ -204,7 +196,7 @@ impl Reading {
             frame::CONTINUATION => self.continuation(head, state, role),
             frame::PRIORITY => self.priority(head),
             frame::RST_STREAM => self.rst_stream(head, state, role),
-            frame::SETTINGS => self.settings(head, state, role),
+            frame::SETTINGS => self.settings(head, state),
             frame::PING => self.ping(head, state, role),
             frame::GOAWAY => self.goaway(head, state, role),
             frame::WINDOW_UPDATE => self.window_update(head, state, role),

@@ -10,6 +10,9 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::time::Instant;
 
+use super::Connection;
+use crate::codec::h2::ended::{Broken, Ended};
+use crate::codec::h2::frame::{self, Code};
 use crate::net::io::Io;
 use crate::net::timer::{self, Deadline};
 
@@ -110,6 +113,52 @@ impl Ending {
         self.alarm.set(timer::now() + PONG);
         let _armed = self.alarm.poll_passed(cx);
         Step::Warn
+    }
+}
+
+impl<F, A> Connection<'_, F, A> {
+    /// Writes what is gathered, and looks whether the connection is at its end.
+    pub(super) fn end(&mut self, cx: &mut Context<'_>, draining: bool) -> Result<bool, Ended> {
+        let mut state = self.shared.state();
+        let step = self.ending.poll(
+            cx,
+            state.has_streams(),
+            draining,
+            self.callers.ponged,
+            self.settings.idle_timeout,
+        );
+        match step {
+            Step::None | Step::Leave => {}
+            Step::Trim => {
+                state.trim();
+                self.slots.trim();
+            }
+            Step::Warn => {
+                frame::put_goaway(state.out.buffer(), frame::MAX_31, Code::NO_ERROR);
+                frame::put(state.out.buffer(), frame::PING, 0, 0, &[0; 8]);
+            }
+            Step::Tell => {
+                self.callers.told_to_go = true;
+                frame::put_goaway(state.out.buffer(), self.callers.last, Code::NO_ERROR);
+                // Unless streams are left, this was the last step.
+                cx.waker().wake_by_ref();
+            }
+        }
+        state.put_window_updates();
+        if state.out.is_empty() || state.out.poll_flush(self.io, cx)?.is_ready() {
+            self.stall.socket.flushed();
+            return Ok(step == Step::Leave);
+        }
+        let taken = state.out.total();
+        Ok(self.stall.socket.poll(cx, taken).is_ready())
+    }
+
+    /// Says why the connection ends, as far as the kernel takes it.
+    pub(super) fn put_goaway(&mut self, Broken(code, why): Broken) {
+        let mut state = self.shared.state();
+        frame::put_goaway_because(state.out.buffer(), self.callers.last, code, why);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let _as_far_as_it_goes = state.out.poll_flush(self.io, &mut cx);
     }
 }
 

@@ -3,16 +3,21 @@
 use std::collections::VecDeque;
 
 use super::request::{self, Read};
+use crate::codec::h2::ended::Broken;
 use crate::codec::h2::fields;
-use crate::codec::h2::frame::{self, Code, Fault};
+use crate::codec::h2::frame::{self, Code, Fault, PREFACE};
 use crate::codec::h2::hpack::decode::Block;
 use crate::codec::h2::incoming::Cut;
+use crate::codec::h2::input::Input;
 use crate::codec::h2::reading::Role;
 use crate::codec::h2::shared::{Side, State};
 use crate::http::error::{BAD_REQUEST, Error};
 
 /// Streams of which we remember that we closed them first.
 const REMEMBERED: usize = 256;
+
+const NO_PREFACE: &str =
+    "HTTP/2 is spoken here, and what came does not begin as a connection of it does";
 
 /// The server's side of [`Side`].
 pub struct Server;
@@ -50,6 +55,8 @@ pub(super) struct Callers {
     pub malformed: Vec<Error>,
     /// Streams that we closed before the caller had ended them.
     closed_first: VecDeque<u32>,
+    /// The preface has come.
+    pub greeted: bool,
     /// Streams are taken no more.
     pub told_to_go: bool,
     pub ponged: bool,
@@ -64,6 +71,7 @@ impl Callers {
             fresh: Vec::new(),
             malformed: Vec::new(),
             closed_first: VecDeque::new(),
+            greeted: false,
             told_to_go: false,
             ponged: false,
         }
@@ -86,6 +94,21 @@ impl Callers {
 
 impl Role for Callers {
     type Side = Server;
+
+    fn greet(&mut self, input: &mut Input) -> Result<bool, Broken> {
+        if !self.greeted {
+            let rest = input.rest();
+            if !PREFACE.starts_with(&rest[..rest.len().min(PREFACE.len())]) {
+                return Err(Broken(Code::PROTOCOL_ERROR, NO_PREFACE));
+            }
+            if rest.len() < PREFACE.len() {
+                return Ok(false);
+            }
+            input.skip(PREFACE.len());
+            self.greeted = true;
+        }
+        Ok(true)
+    }
 
     fn headers(
         &mut self,
@@ -178,8 +201,6 @@ impl Role for Callers {
     fn goaway(&mut self, _: &mut State<Server>, _: u32, _: Code) {
         // A caller says that it takes no pushes, of which there are none. It closes when it is done.
     }
-
-    fn settled(&mut self, _: &mut State<Server>) {}
 
     fn pong(&mut self) {
         self.ponged = true;

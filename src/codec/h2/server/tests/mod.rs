@@ -9,6 +9,8 @@ use http::{Method, StatusCode};
 use http_body_util::BodyExt;
 
 use super::*;
+use crate::codec::h2::frame::{self, PREFACE};
+use crate::codec::h2::stall::WRITE_STALL;
 use crate::codec::h2::testing::*;
 use crate::http::error::REQUEST_TIMEOUT;
 
