@@ -203,7 +203,7 @@ async fn served(
         ListenAddress::Unix(_) => ([127, 0, 0, 1], 0).into(),
     };
     let (shutdown, ended) = oneshot::channel::<()>();
-    let serving = tokio::spawn(serve(bound, router, async {
+    let serving = tokio::spawn(serve(bound, router, Arc::default(), async {
         let _ = ended.await;
     }));
     Served {

@@ -13,6 +13,7 @@ use http::uri::Authority;
 use http::{HeaderMap, StatusCode, Uri, header};
 
 use super::answer::problem;
+use super::secure::Encrypted;
 use crate::listener::ListenAddress;
 
 /// By which names the API may be asked for, beside those of loopback. A port says nothing: `kubectl
@@ -21,6 +22,8 @@ use crate::listener::ListenAddress;
 pub(super) enum Guard {
     /// By any, because browsers cannot reach a unix socket.
     Any,
+    /// By any, because the certificate is for it: a browser does not speak with a name of another site.
+    Certified,
     /// By this address.
     Address(IpAddr),
     /// By any address, because every one of this machine's is listened on. A rebound request always carries a
@@ -50,7 +53,7 @@ impl Guard {
     }
 
     fn admits_hosts(self, uri: &Uri, headers: &HeaderMap) -> bool {
-        if matches!(self, Guard::Any) {
+        if matches!(self, Guard::Any | Guard::Certified) {
             return true;
         }
         let mut hosts = headers.get_all(header::HOST).iter();
@@ -67,9 +70,19 @@ impl Guard {
         headers.get_all(header::ORIGIN).iter().all(|origin| {
             let origin = Uri::try_from(origin.as_bytes());
             origin.is_ok_and(|origin| {
-                origin.scheme().is_some() && origin.authority().is_some_and(|a| self.admits(a))
+                origin.scheme().is_some()
+                    && origin
+                        .authority()
+                        .is_some_and(|a| self.admits(a) || self.is_own(a, headers))
             })
         })
+    }
+
+    /// Whether a page is one of the site that the request goes to. Only TLS proves that the site is this API.
+    fn is_own(self, origin: &Authority, headers: &HeaderMap) -> bool {
+        let host = headers.get(header::HOST);
+        let host = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
+        matches!(self, Guard::Certified) && host.is_some_and(|host| host == *origin)
     }
 
     fn admits(self, authority: &Authority) -> bool {
@@ -82,7 +95,7 @@ impl Guard {
         };
         address.is_loopback()
             || match self {
-                Guard::Any => false,
+                Guard::Any | Guard::Certified => false,
                 Guard::Address(own) => address == own,
                 Guard::EveryAddress => true,
             }
@@ -91,6 +104,10 @@ impl Guard {
 
 /// Refuses what does not come from the machine's own people and tools.
 pub(super) async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let guard = match request.extensions().get::<Encrypted>() {
+        Some(Encrypted) => Guard::Certified,
+        None => guard,
+    };
     match guard.refusal(request.uri(), request.headers()) {
         Some(detail) => problem(StatusCode::FORBIDDEN, detail),
         None => next.run(request).await,
@@ -190,6 +207,25 @@ mod tests {
         assert!(admits(guard, "/", &[("host", "outrigger")]));
         assert!(admits(guard, "/", &[]));
         assert!(!admits(guard, "/", &[("origin", "https://evil.example")]));
+    }
+
+    #[test]
+    fn over_tls_any_name_will_do_and_its_own_pages_with_it() {
+        let own = "pod.example:15000";
+        assert!(admits(Guard::Certified, "/", &[("host", own)]));
+        let from = |origin| admits(Guard::Certified, "/", &[("host", own), ("origin", origin)]);
+        assert!(from("https://pod.example:15000"));
+        for origin in [
+            "https://evil.example",
+            "https://pod.example",
+            "https://evil.pod.example:15000",
+            "null",
+        ] {
+            assert!(!from(origin), "{origin}");
+        }
+        let plain = guard("0.0.0.0:15000");
+        let origin = ("origin", "http://pod.example:15000");
+        assert!(!admits(plain, "/", &[("host", own), origin]));
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! `[admin]`: the API through which people and their tools look at the proxy and steer it.
 //!
 //! [`bind`] takes the address, a router says what is answered ([`api`] to its operators, [`probes`] to kubelet
-//! and Prometheus), [`serve`] brings the two together. What they tell and change is behind [`Proxy`].
+//! and Prometheus), [`serve`] brings the two together, over [`Tls`] where that is wanted. What they tell and change is behind [`Proxy`].
 
 use std::net::Ipv6Addr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::listener::ListenAddress;
+use crate::tls;
 use crate::value::NotBuilt;
 use crate::value::problem::Problems;
 
@@ -20,12 +21,14 @@ mod guard;
 mod orders;
 mod proxy;
 mod router;
+mod secure;
 mod serve;
 
 pub use address::AdminAddress;
 pub use bind::{Bound, bind};
 pub use proxy::{NoBreaker, Proxy, ReloadOutcome};
 pub use router::{api, probes};
+pub use secure::Tls;
 pub use serve::serve;
 
 /// `[admin]`
@@ -38,6 +41,9 @@ pub struct Config {
     pub probe_listen: AdminAddress,
     /// Let `listen` be an address that other machines reach.
     pub allow_remote: bool,
+    /// Who uses `listen` speaks TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<tls::inbound::Config>,
     #[serde(skip_serializing)]
     pub writable_dir: Option<NotBuilt>,
     #[serde(skip_serializing)]
@@ -47,7 +53,16 @@ pub struct Config {
 impl Config {
     /// What deserializing alone cannot see.
     pub fn check(&self, problems: &mut Problems) {
+        if let Some(tls) = &self.tls {
+            problems.within(&["tls"], |problems| tls.check(problems));
+        }
         let Some(listen) = &self.listen.0 else {
+            if self.tls.is_some() {
+                let message = "the admin API is off, so nobody speaks this TLS with it";
+                problems
+                    .warning(&["tls"], message)
+                    .help("probes and metrics have no TLS: `probe_listen` answers everybody");
+            }
             return;
         };
         if !listen.is_local() && !self.allow_remote {
@@ -80,6 +95,7 @@ impl Default for Config {
                 (Ipv6Addr::UNSPECIFIED, 15021).into(),
             ))),
             allow_remote: false,
+            tls: None,
             writable_dir: None,
             state_dir: None,
         }

@@ -1,24 +1,31 @@
 //! Serving the admin API: few connections, none of which can get in the way of a probe.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::response::Response;
+use http::StatusCode;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
+use hyper_util::rt::TokioTimer;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
+use super::answer::problem;
 use super::bind::{Bound, Socket};
+use super::secure::{Encrypted, Session, Tls};
+use crate::net::hyper_io::HyperIo;
+use crate::net::io::Io;
 
 /// The most connections at once. One more ends the oldest: a probe always gets through, however many slow or
 /// forgotten ones there are.
@@ -34,19 +41,19 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Serves `router` on `bound` until `shutdown` completes; answers under way are then finished. Dropping the
 /// future ends all connections at once.
-pub async fn serve(bound: Bound, router: Router, shutdown: impl Future<Output = ()>) {
-    let mut connections = Connections::new(router);
+pub async fn serve(
+    bound: Bound,
+    router: Router,
+    tls: Arc<Tls>,
+    shutdown: impl Future<Output = ()>,
+) {
+    let mut connections = Connections::new(router, tls);
     let mut shutdown = pin!(shutdown);
     loop {
         tokio::select! {
             () = &mut shutdown => break,
-            stream = accept(&bound.socket) => match stream {
-                Ok(Stream::Tcp(stream)) => {
-                    // Fails only on a connection that is already gone.
-                    let _ = stream.set_nodelay(true);
-                    connections.add(stream);
-                }
-                Ok(Stream::Unix(stream)) => connections.add(stream),
+            accepted = accept(&bound.socket) => match accepted {
+                Ok((io, peer)) => connections.add(io, peer),
                 Err(error) => {
                     tracing::warn!(address = %bound.address(), %error, "the admin API cannot accept a connection");
                     sleep(ACCEPT_PAUSE).await;
@@ -59,43 +66,50 @@ pub async fn serve(bound: Bound, router: Router, shutdown: impl Future<Output = 
     connections.finish().await;
 }
 
-enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
-async fn accept(socket: &Socket) -> io::Result<Stream> {
+async fn accept(socket: &Socket) -> io::Result<(Io, Option<SocketAddr>)> {
     match socket {
-        Socket::Tcp(listener) => Ok(Stream::Tcp(listener.accept().await?.0)),
-        Socket::Unix { listener, .. } => Ok(Stream::Unix(listener.accept().await?.0)),
+        Socket::Tcp(listener) => {
+            let (stream, peer) = listener.accept().await?;
+            // Fails only on a connection that is already gone.
+            let _ = stream.set_nodelay(true);
+            Ok((Io::Tcp(stream), Some(peer)))
+        }
+        Socket::Unix { listener, .. } => Ok((Io::Unix(listener.accept().await?.0), None)),
     }
 }
 
 struct Connections {
     router: Router,
+    tls: Arc<Tls>,
     tasks: JoinSet<()>,
     oldest_first: VecDeque<AbortHandle>,
     stop: watch::Sender<()>,
 }
 
 impl Connections {
-    fn new(router: Router) -> Self {
+    fn new(router: Router, tls: Arc<Tls>) -> Self {
         Connections {
             router,
+            tls,
             tasks: JoinSet::new(),
             oldest_first: VecDeque::new(),
             stop: watch::Sender::new(()),
         }
     }
 
-    fn add(&mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+    fn add(&mut self, io: Io, peer: Option<SocketAddr>) {
         self.oldest_first.retain(|open| !open.is_finished());
         if self.oldest_first.len() >= MAX_CONNECTIONS
             && let Some(oldest) = self.oldest_first.pop_front()
         {
             oldest.abort();
         }
-        let connection = connection(stream, self.router.clone(), self.stop.subscribe());
+        let (router, tls, stop) = (self.router.clone(), self.tls.clone(), self.stop.subscribe());
+        let connection = async move {
+            if let Some((io, session)) = tls.secure(io, peer).await {
+                connection(io, session, router, stop).await;
+            }
+        };
         self.oldest_first.push_back(self.tasks.spawn(connection));
     }
 
@@ -108,31 +122,51 @@ impl Connections {
     }
 }
 
-async fn connection(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    router: Router,
-    mut stop: watch::Receiver<()>,
-) {
-    let service =
-        service_fn(move |request: http::Request<Incoming>| router.clone().oneshot(request));
+async fn connection(io: Io, mut session: Session, router: Router, mut stop: watch::Receiver<()>) {
+    let asked = session.clone();
+    let service = service_fn(move |request| answer(request, &asked, &router));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(HyperIo::new(io), service);
     let mut serving = pin!(serving);
     // How a connection ended concerns only its client, who knows.
     tokio::select! {
         _ = serving.as_mut() => return,
         _ = stop.changed() => {}
+        () = session.over() => {}
     }
     serving.as_mut().graceful_shutdown();
     let _ = serving.await;
 }
 
+/// Answers one request. One whose head had begun to come when the session ended comes here as well.
+fn answer(
+    mut request: http::Request<Incoming>,
+    session: &Session,
+    router: &Router,
+) -> impl Future<Output = Result<Response, Infallible>> + use<> {
+    let refusal = session.is_over().then(|| {
+        let detail = "the certificates have changed since this connection began: connect anew";
+        problem(StatusCode::FORBIDDEN, detail)
+    });
+    if session.is_encrypted {
+        request.extensions_mut().insert(Encrypted);
+    }
+    let router = router.clone();
+    async move {
+        match refusal {
+            Some(refusal) => Ok(refusal),
+            None => router.oneshot(request).await,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpStream, UnixStream};
 
     use super::*;
     use crate::admin::fake::{Fake, api_over_tcp, api_over_unix, exchange, probes_over_tcp};

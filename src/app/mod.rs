@@ -97,7 +97,15 @@ async fn serve(
         .map_err(|problems| io::Error::other(format!("{:?}", problems.into_vec())))?;
     let snapshot = Arc::new(ArcSwap::from_pointee(first));
     let workers = Workers::start(&Arc::new(Proxy::new(snapshot.clone())))?;
-    let mut reloader = Reloader::start(tools, workers, snapshot.clone(), taken, warnings);
+    let api_tls = Arc::new(admin::Tls::default());
+    let mut reloader = Reloader::start(
+        tools,
+        workers,
+        snapshot.clone(),
+        taken,
+        api_tls.clone(),
+        warnings,
+    );
     let status = reloader.status();
     tokio::spawn(recall_expired(status.clone()));
     tokio::spawn(drop_gone_series(telemetry.clone(), status.clone()));
@@ -114,12 +122,13 @@ async fn serve(
     ));
     if let Some(bound) = api {
         let router = admin::api(control.clone(), bound.address());
-        tokio::spawn(admin::serve(bound, router, std::future::pending()));
+        tokio::spawn(admin::serve(bound, router, api_tls, std::future::pending()));
     }
     if let Some(bound) = probes {
         tokio::spawn(admin::serve(
             bound,
             admin::probes(control),
+            Arc::default(),
             std::future::pending(),
         ));
     }

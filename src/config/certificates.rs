@@ -8,6 +8,9 @@ impl Config {
     /// the system trusts are not listed.
     pub fn certificates(&self) -> Inventory {
         let mut all = Inventory::default();
+        if let Some(found) = self.admin.tls.as_ref().and_then(|tls| tls.inventory()) {
+            all.append(&["admin", "tls"], found);
+        }
         for (name, listener) in &self.listeners {
             if let Some(found) = listener.tls.as_ref().and_then(|tls| tls.inventory()) {
                 all.append(&["listeners", name.as_str(), "tls"], found);

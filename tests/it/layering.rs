@@ -41,7 +41,10 @@ const ROOMS: [(&str, &[&str]); 19] = [
             "tls",
         ],
     ),
-    ("admin", &["listener", "policy", "telemetry", "value"]),
+    (
+        "admin",
+        &["listener", "net", "policy", "telemetry", "tls", "value"],
+    ),
     (
         "config",
         &[

@@ -13,6 +13,7 @@ mod support;
 mod support_itself;
 
 mod admin;
+mod admin_tls;
 mod answer_statuses;
 mod attempts;
 mod cancellation;

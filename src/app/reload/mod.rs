@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use metrics::{Gauge, counter, gauge};
 
-use crate::admin::ReloadOutcome;
+use crate::admin::{self, ReloadOutcome};
 use crate::app::snapshot::{Snapshot, Tools};
 use crate::app::worker::Workers;
 use crate::config::{Config, Content, Loaded, Problem};
@@ -114,6 +114,8 @@ pub struct Reloader {
     workers: Workers,
     snapshot: Arc<ArcSwap<Snapshot>>,
     status: Arc<Status>,
+    /// That of the admin API.
+    api_tls: Arc<admin::Tls>,
     gauges: Gauges,
     warnings: Warnings,
     /// The refusal that was told last, until a config serves.
@@ -152,6 +154,7 @@ impl Reloader {
         workers: Workers,
         snapshot: Arc<ArcSwap<Snapshot>>,
         taken: BTreeMap<Name, Taken>,
+        api_tls: Arc<admin::Tls>,
         warnings: Warnings,
     ) -> Self {
         let reloader = Reloader {
@@ -159,6 +162,7 @@ impl Reloader {
             workers,
             snapshot,
             status: Arc::default(),
+            api_tls,
             gauges: Gauges {
                 generation: gauge!(GENERATION),
                 successful: gauge!(LAST_SUCCESSFUL),
@@ -361,8 +365,9 @@ impl Reloader {
         Ok(taken)
     }
 
-    /// Starts what was bound, and tells the other listeners what the config says of them now.
+    /// Starts what was bound, and tells the other listeners and the admin API what the config says of them now.
     fn open(&self, config: &Config, mut taken: BTreeMap<Name, Taken>) {
+        self.api_tls.reconfigure(&config.admin);
         let mut facts = self.status.facts();
         for (name, config) in &config.listeners {
             match taken.remove(name) {

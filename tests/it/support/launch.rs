@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use super::process::Process;
 use super::proxy::Proxy;
+use super::tls_client::TlsClient;
 use super::unreachable::Refusing;
 use super::volume::{Layout, write};
 use super::wait::{LIMIT, poll};
@@ -18,6 +19,7 @@ pub struct Launch {
     pub(super) layout: Layout,
     pub(super) whole_directory: bool,
     pub(super) admin: Option<SocketAddr>,
+    pub(super) admin_tls: Option<TlsClient>,
     pub(super) probe: Option<SocketAddr>,
     workers: usize,
     open_files: Option<(u32, u32)>,
@@ -42,6 +44,7 @@ impl Launch {
             layout: Layout::Renamed,
             whole_directory: false,
             admin: None,
+            admin_tls: None,
             probe: None,
             workers: 2,
             open_files: None,
@@ -68,6 +71,13 @@ impl Launch {
     pub fn admin_on_tcp(mut self) -> Launch {
         self.admin = Some(free_address());
         self
+    }
+
+    /// The same over TLS, as the config says; `client` is who asks.
+    #[must_use]
+    pub fn admin_over_tls(mut self, client: &TlsClient) -> Launch {
+        self.admin_tls = Some(client.clone());
+        self.admin_on_tcp()
     }
 
     /// Also serves the probes.

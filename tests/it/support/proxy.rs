@@ -79,10 +79,16 @@ impl Proxy {
     }
 
     fn try_admin_client(&self) -> io::Result<Client> {
-        match self.launch.admin {
-            Some(address) => Client::try_tcp(address),
-            None => Client::try_unix(&self.home.path().join(ADMIN_SOCKET)),
+        match (self.launch.admin, &self.launch.admin_tls) {
+            (Some(address), Some(client)) => Ok(client.shake(address)?.http1()),
+            (Some(address), None) => Client::try_tcp(address),
+            (None, _) => Client::try_unix(&self.home.path().join(ADMIN_SOCKET)),
         }
+    }
+
+    /// Where the admin API is, with [`Launch::admin_on_tcp`].
+    pub fn admin_address(&self) -> SocketAddr {
+        self.launch.admin.expect("Launch::admin_on_tcp")
     }
 
     /// A new connection to the probes' own listener.
