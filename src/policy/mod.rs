@@ -1,8 +1,19 @@
 //! What a route may ask for, and in which order a request meets it.
 //!
-//! A policy is one file: its config block, behaviour, metrics and unit tests. Its block is a [`table::Block`], and what
-//! is made of it a [`stack::Filter`] or a [`stack::Policy`]. It adds its line here, to the list, beside its `mod`: from the
-//! list come the keys of a route, their defaults and checks, what is counted, and the order of the stack.
+//! # To add a policy
+//!
+//! 1. Write it, in a file `policy/KEY/mod.rs`, or `policy/KEY.rs` while it is short:
+//!    - `Config`, what stands under its key, is read by serde and implements [`table::Block`]. All of that trait has a
+//!      default: implement what the policy needs of `METRICS`, `by_default`, `with_defaults`, `check`, `check_beside`.
+//!    - The policy is what is made of it for a route, by [`table::FromBlocks`], whose `blocks.on::<Config>()?` is the block.
+//!      [`build::Build`] keeps facts over reloads for it (`keep`) and has the admin API show them (`show`).
+//!    - It is a [`stack::Filter`] if it waits for nothing, on the way in and on the way back, else a [`stack::Policy`].
+//! 2. Name the file here, and give it a line in the list below, where requests shall meet it.
+//! 3. Describe its key in `config/outrigger.toml`.
+//!
+//! The list does the rest: the key of routes and `[defaults]`, what overrides what, each mistake at its place, the help texts
+//! of its metrics, its state in `GET /routes/{name}`, its place in the stack. `policy/tests/added.rs` is such a policy, with
+//! tests of all this. A policy imports no other room than those in the line `policy` of `tests/it/layering.rs`.
 
 use crate::value::Toggle;
 
@@ -47,71 +58,4 @@ table::policies! {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::http::error::UPSTREAM_TIMEOUT;
-    use crate::http::exchange::Exchange;
-    use crate::http::handler::{Answer, Handler};
-    use crate::http::message::Request;
-    use crate::testing::{Echo, next, request};
-    use crate::value::problem::Problems;
-    use build::{Build, Kept};
-
-    fn stacked(config: &str, target: Box<dyn Handler>) -> Box<dyn Handler> {
-        let mut kept = Kept::default();
-        let config: Config = toml::from_str(config).unwrap();
-        let old = Kept::default();
-        config.stack(&mut Build::new("r".into(), &old, &mut kept), target)
-    }
-
-    struct Never;
-
-    impl Handler for Never {
-        fn call<'a>(&'a self, _: Box<Request>, _: &'a Exchange<'a>) -> Answer<'a> {
-            Box::pin(std::future::pending())
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_route_without_policies_has_the_default_timeout() {
-        let answer = next(&*stacked("", Box::new(Never)))
-            .call(request("GET", "/"))
-            .await;
-        assert_eq!(answer.unwrap_err().reason(), UPSTREAM_TIMEOUT);
-    }
-
-    #[tokio::test]
-    async fn who_may_not_call_is_refused_before_all_else() {
-        let config = "authorize.cidrs = [\"10.0.0.0/8\"]\nrequest.set_headers = { a = \"b\" }";
-        let stack = stacked(config, Box::new(Echo));
-        let refused = next(&*stack).call(request("GET", "/")).await.unwrap_err();
-        assert_eq!(refused.reason(), authorize::FORBIDDEN);
-        let mut allowed = request("GET", "/");
-        allowed.context.client = Some([10, 0, 0, 1].into());
-        let answer = next(&*stack).call(allowed).await.unwrap();
-        assert_eq!(answer.headers.get(&"a".parse().unwrap()), Some(&b"b"[..]));
-    }
-
-    #[test]
-    fn problems_stand_at_their_keys() {
-        let config: Config = toml::from_str(
-            r#"
-            timeout = "0s"
-            authorize = { cidrs = [] }
-            request = { set_headers = { host = "a" } }
-            response = { remove_headers = ["connection"] }
-            cors = false"#,
-        )
-        .unwrap();
-        let mut problems = Problems::default();
-        config.check(&mut problems);
-        let places: Vec<_> = problems.into_vec().iter().map(|p| p.at.join(".")).collect();
-        let expected = [
-            "authorize.cidrs",
-            "request.set_headers.host",
-            "response.remove_headers.0",
-            "timeout",
-        ];
-        assert_eq!(places, expected);
-    }
-}
+mod tests;

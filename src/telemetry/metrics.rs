@@ -175,10 +175,15 @@ pub(crate) mod tests {
 
     /// What `count` counts, as Prometheus would read it.
     pub(crate) fn rendered(count: impl FnOnce()) -> String {
+        rendered_of(policy::Config::METRICS, count)
+    }
+
+    /// The same where others than the program's own policies count.
+    pub(crate) fn rendered_of(described: &[&[Metric]], count: impl FnOnce()) -> String {
         let registry = Registry::default();
         let metrics = Metrics::reading(&registry);
         metrics::with_local_recorder(&registry, || {
-            describe(policy::Config::METRICS);
+            describe(described);
             count();
         });
         metrics.render()
