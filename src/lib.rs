@@ -43,8 +43,9 @@
 //!
 //! `tests/run` installs what the tests need and runs them all; `.ci/run` is everything that must hold before a
 //! change lands. Unit tests stand beside the code, with a paused clock where time matters; `tests/it` runs the real
-//! program over real sockets. A new policy touches two files: its own, and its lines in `policy/mod.rs`; a new kind of
-//! target its own, and its lines in `target/mod.rs`. Where threads meet at atomics, a file `races.rs` has `loom` try every order, as part of the same tests.
+//! program over real sockets. A new policy touches two files: its own, and its line in [`policy`], whose text says how
+//! to add one; a new kind of target its own, and its line in [`target`]. Where threads meet at atomics, a file `races.rs`
+//! has `loom` try every order, as part of the same tests.
 #![deny(unsafe_code)]
 
 pub mod admin;
