@@ -1,5 +1,7 @@
 //! Where a body ends (RFC 9112, section 6.3), and which statements of it are refused.
 
+use crate::http::headers::length;
+
 /// How the end of a body is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
@@ -28,17 +30,7 @@ impl FramingHeaders {
         if self.length.is_some() {
             return Err("more than one Content-Length");
         }
-        if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-            return Err("Content-Length is not a number");
-        }
-        let length = value.iter().try_fold(0u64, |sum, digit| {
-            sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-        });
-        match length {
-            // Room for the arithmetic of others that use signed numbers.
-            Some(length) if length <= i64::MAX as u64 => self.length = Some(length),
-            _ => return Err("Content-Length is too large"),
-        }
+        self.length = Some(length::read(value)?);
         Ok(())
     }
 

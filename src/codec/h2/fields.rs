@@ -7,7 +7,7 @@ use super::frame::Fault;
 use super::hpack::decode::Block;
 use super::hpack::encode::Encoder;
 use super::hpack::name::Name;
-use crate::http::headers::{Headers, Names, is_our_word};
+use crate::http::headers::{Headers, Names, is_our_word, length};
 use crate::http::semantics::te;
 
 /// Names up to this length are put into lower case without an allocation.
@@ -80,18 +80,8 @@ fn put_lower(encoder: &mut Encoder, out: &mut Vec<u8>, name: &[u8], value: &[u8]
 }
 
 /// Writes `Content-Length`.
-pub fn put_length(encoder: &mut Encoder, out: &mut Vec<u8>, mut length: u64) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (length % 10) as u8;
-        length /= 10;
-        if length == 0 {
-            break;
-        }
-    }
-    encoder.field(out, b"content-length", &digits[at..]);
+pub fn put_length(encoder: &mut Encoder, out: &mut Vec<u8>, length: u64) {
+    encoder.field(out, b"content-length", length::write(length, &mut [0; 20]));
 }
 
 pub fn put_trailers(encoder: &mut Encoder, out: &mut Vec<u8>, trailers: &HeaderMap) {
@@ -125,17 +115,7 @@ pub fn check(name: Name, value: &[u8], sound: bool) -> Result<(), Fault> {
 /// # Errors
 /// It is none.
 pub fn length(value: &[u8]) -> Result<u64, Fault> {
-    let malformed = Fault::malformed("Content-Length is not a number");
-    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return Err(malformed);
-    }
-    let length = value.iter().try_fold(0u64, |sum, digit| {
-        sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-    });
-    // Room for the arithmetic of others that use signed numbers.
-    length
-        .filter(|length| *length <= i64::MAX as u64)
-        .ok_or(malformed)
+    length::read(value).map_err(Fault::malformed)
 }
 
 /// A block of trailers.

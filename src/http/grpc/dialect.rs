@@ -2,6 +2,11 @@
 
 use http::HeaderValue;
 
+const CALL: &str = "application/grpc";
+
+/// The `Content-Type` of a call.
+pub const CONTENT_TYPE: HeaderValue = HeaderValue::from_static(CALL);
+
 /// How a caller reads what became of its call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
@@ -19,7 +24,7 @@ pub enum Dialect {
 impl Dialect {
     /// What the `Content-Type` of a request says.
     pub fn of(content_type: &[u8]) -> Self {
-        let Some(rest) = content_type.strip_prefix(b"application/grpc") else {
+        let Some(rest) = content_type.strip_prefix(CALL.as_bytes()) else {
             return Dialect::Http;
         };
         let (dialect, rest) = match rest.strip_prefix(b"-web") {
@@ -49,7 +54,7 @@ impl Dialect {
     pub fn content_type(self) -> Option<HeaderValue> {
         Some(HeaderValue::from_static(match self {
             Dialect::Http => return None,
-            Dialect::Grpc => "application/grpc",
+            Dialect::Grpc => CALL,
             Dialect::GrpcWeb => "application/grpc-web+proto",
             Dialect::GrpcWebText => "application/grpc-web-text+proto",
         }))

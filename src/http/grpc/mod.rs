@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName};
 
 use crate::http::headers::{Headers, Name};
 
-pub use self::dialect::Dialect;
+pub use self::dialect::{CONTENT_TYPE, Dialect};
 pub use self::status::Status;
 
 const STATUS_NAME: &str = "grpc-status";

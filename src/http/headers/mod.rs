@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 mod flat;
+pub mod length;
 mod names;
 
 pub use flat::Spans;
@@ -192,27 +193,10 @@ impl Headers {
 
     /// Whether `Content-Length` says `length` in the form that everybody reads alike.
     pub fn tell_length(&self, length: u64) -> bool {
-        self.only_length().is_some_and(|value| {
-            number(value) == Some(length) && (value.len() == 1 || value[0] != b'0')
+        self.0.only(&Name::CONTENT_LENGTH).is_some_and(|value| {
+            length::read(value) == Ok(length) && (value.len() == 1 || value[0] != b'0')
         })
     }
-
-    /// `Content-Length`, when there is exactly one value and it is a number.
-    pub fn content_length(&self) -> Option<u64> {
-        number(self.only_length()?)
-    }
-
-    fn only_length(&self) -> Option<&[u8]> {
-        self.0.only(&Name::CONTENT_LENGTH)
-    }
-}
-
-fn number(digits: &[u8]) -> Option<u64> {
-    let number = digits.iter().try_fold(0u64, |sum, digit| match digit {
-        b'0'..=b'9' => sum.checked_mul(10)?.checked_add(u64::from(digit - b'0')),
-        _ => None,
-    });
-    number.filter(|_| !digits.is_empty())
 }
 
 impl From<HeaderMap> for Headers {

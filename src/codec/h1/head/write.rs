@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use crate::http::headers::{Headers, Names};
+use crate::http::headers::{Headers, Names, length};
 
 /// Writes one field line.
 pub fn put_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
@@ -12,10 +12,10 @@ pub fn put_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes a field whose value is a number.
+/// Writes `Content-Length`.
 pub fn put_length(out: &mut Vec<u8>, length: u64) {
     out.extend_from_slice(b"content-length: ");
-    put_number(out, length);
+    out.extend_from_slice(length::write(length, &mut [0; 20]));
     out.extend_from_slice(b"\r\n");
 }
 
@@ -51,18 +51,4 @@ pub fn put_status(out: &mut Vec<u8>, status: StatusCode) {
             out.extend_from_slice(b"\r\n");
         }
     }
-}
-
-fn put_number(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
 }

@@ -13,7 +13,9 @@ use crate::codec::h1;
 use crate::codec::h2;
 use crate::http::body::Body;
 use crate::http::error::OVERLOADED;
+use crate::http::grpc::CONTENT_TYPE;
 use crate::http::message::{Context, Request, Response};
+use crate::http::semantics::te;
 use crate::tls;
 use crate::tls::outbound::{Client, Offer};
 use crate::upstream::endpoints::address::Address;
@@ -103,15 +105,9 @@ impl Probe {
             }
             Question::Grpc(service) => {
                 let mut request = request(Method::POST, grpc::PATH, name)?;
-                let fields = [
-                    (header::CONTENT_TYPE, "application/grpc"),
-                    (header::TE, "trailers"),
-                ];
-                for (name, value) in fields {
-                    request
-                        .headers
-                        .insert(&name, &HeaderValue::from_static(value));
-                }
+                let headers = &mut request.headers;
+                headers.insert(&header::CONTENT_TYPE, &CONTENT_TYPE);
+                headers.insert(&header::TE, &te::TRAILERS);
                 request.body = Body::full(grpc::question(service));
                 let response = over_http2(io, &mut request).await?;
                 Ok(judge(response).await?)
