@@ -3,14 +3,14 @@
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-use super::date;
+use super::{date, forwarding};
 use crate::http::body::Body;
 use crate::http::error::{Error, Violation};
 use crate::http::grpc::{self, Dialect, Status};
+use crate::http::headers;
 use crate::http::message::Response;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const REASON: HeaderName = HeaderName::from_static("outrigger-reason");
+const REASON: HeaderName = HeaderName::from_static(headers::REASON);
 
 /// What an answer needs to know of its request.
 pub struct About<'a> {
@@ -77,7 +77,7 @@ fn trailers_only(error: &Error, about: &About<'_>, content_type: &HeaderValue) -
     let mut response = Response::new(StatusCode::OK, Body::empty());
     let headers = &mut response.headers;
     headers.insert(&header::CONTENT_TYPE, content_type);
-    headers.insert_text(&REQUEST_ID, about.request_id);
+    headers.insert_text(&forwarding::REQUEST_ID, about.request_id);
     let status = Status::of_error(error);
     headers.insert(&grpc::STATUS, &HeaderValue::from(u16::from(status.code())));
     let message = format!("{}: {}", error.reason().name, error.detail());

@@ -13,7 +13,7 @@ use crate::http::message::{Request, Response};
 use crate::upstream::{Sending, Upstream};
 
 /// Why this proxy refused a request: no upstream can tell.
-const OUR_WORD: headers::Names = headers::Names::new(&["outrigger-reason"]);
+const OUR_WORD: headers::Names = headers::Names::new(&[headers::REASON]);
 
 /// Sends requests to upstreams.
 pub struct Forward {

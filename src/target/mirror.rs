@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::http::body::{Body, Kept};
 use crate::http::error::Error;
 use crate::http::exchange::{Exchange, LastSeen};
+use crate::http::headers;
 use crate::http::message::Request;
 use crate::http::semantics::expect;
 use crate::upstream::{Resend, Sending, Upstream};
@@ -27,7 +28,7 @@ use crate::value::problem::Problems;
 const MIRRORED: &str = "outrigger_mirrored_total";
 
 /// Tells the mirror what it is looking at: the name of the route.
-static MARK: HeaderName = HeaderName::from_static("outrigger-mirrored");
+static MARK: HeaderName = HeaderName::from_static(headers::MIRRORED);
 
 /// A request with a larger body is not copied.
 const LARGEST_BODY: usize = 64 << 10;

@@ -3,11 +3,11 @@
 use http::{HeaderValue, Method, StatusCode, header};
 
 use crate::http::body::Body;
-use crate::http::headers::{Headers, Names};
+use crate::http::headers::{CREDENTIALS, Headers, Names};
 use crate::http::message::{Request, Response};
 
 /// What the answer to TRACE would hand to whoever can read it (RFC 9110, section 9.3.8).
-const SECRETS: Names = Names::new(&["authorization", "cookie", "proxy-authorization"]);
+const SECRETS: Names = Names::new(&CREDENTIALS);
 
 /// Takes out of a TRACE what its answer must not show.
 pub(super) fn withhold_secrets(headers: &mut Headers) {

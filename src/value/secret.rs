@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::FilePath;
 use super::padding::{is_invisible, is_padding};
+use crate::http::headers::CREDENTIALS;
 use crate::value::Wrong;
 use crate::value::problem::Problems;
 
@@ -23,7 +24,6 @@ pub const REDACTED: &str = "[redacted]";
 /// Whether a header or a key of this name is likely to hold a credential: one of the standard's, or a longer name with a
 /// telling word in it, such as `x-api-key` or `db_password`.
 pub fn names_a_secret(name: &str) -> bool {
-    const HEADERS: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
     const WORDS: [&str; 6] = [
         "secret",
         "passw",
@@ -33,7 +33,7 @@ pub fn names_a_secret(name: &str) -> bool {
         "api-key",
     ];
     let name = name.to_ascii_lowercase().replace('_', "-");
-    HEADERS.contains(&name.as_str()) || WORDS.iter().any(|word| name.contains(word))
+    CREDENTIALS.contains(&name.as_str()) || WORDS.iter().any(|word| name.contains(word))
 }
 
 /// The name under which a secret tells its deserializer that what stands here is not to be shown.

@@ -6,10 +6,19 @@ use http::HeaderName;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Key(u32);
 
-/// Whether a field is one that only this proxy says: why it refused a request, and that a request is a mirror's copy.
+/// Why this proxy refused a request.
+pub const REASON: &str = "outrigger-reason";
+
+/// That a request is a mirror's copy, and of which route.
+pub const MIRRORED: &str = "outrigger-mirrored";
+
+/// Whether a field is one that only this proxy says.
 pub fn is_our_word(lower_name: &str) -> bool {
-    matches!(lower_name, "outrigger-reason" | "outrigger-mirrored")
+    matches!(lower_name, REASON | MIRRORED)
 }
+
+/// The headers of the standards that hold a caller's credentials.
+pub const CREDENTIALS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
 
 /// A name that is looked for in nearly every message: what a lookup needs of it is known beforehand.
 #[derive(Clone, Copy, Debug)]

@@ -6,7 +6,7 @@ use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method, header};
 use ipnet::IpNet;
 
-use crate::http::headers::{Headers, Name, Names};
+use crate::http::headers::{self, Headers, Name, Names};
 use crate::http::message::{Request, RequestId};
 use crate::http::peer::{Identity, Peer};
 use crate::http::semantics::te;
@@ -15,7 +15,7 @@ use crate::listener::{Config, ForwardedHeaders};
 static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const VIA: HeaderValue = HeaderValue::from_static("1.1 outrigger");
 /// What is meant for one connection only.
 const HOP_BY_HOP: Names = Names::new(&[
@@ -28,7 +28,7 @@ const HOP_BY_HOP: Names = Names::new(&[
     "upgrade",
 ]);
 /// What a mirror says of its copies.
-const MIRRORED: Names = Names::new(&["outrigger-mirrored"]);
+const MIRRORED: Names = Names::new(&[headers::MIRRORED]);
 static MAX_FORWARDS: HeaderName = HeaderName::from_static("max-forwards");
 const HOPS: Names = Names::new(&["max-forwards"]);
 const REQUEST_IDS: Names = Names::new(&["x-request-id"]);
