@@ -7,12 +7,14 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::{self, NoBreaker, ReloadOutcome};
 use crate::app::reload::{Answer, Status};
 use crate::app::snapshot::Snapshot;
+use crate::config::RouteConfig;
 use crate::policy::circuit_breaker::{self, Forced};
 use crate::telemetry::Telemetry;
 use crate::telemetry::log::Level;
@@ -191,7 +193,8 @@ impl admin::Proxy for Control {
     }
 }
 
-fn describe_route(name: &Name, route: &crate::config::RouteConfig) -> Value {
+/// A route as `GET /routes` and `GET /routes/NAME` show it: as it is written, without what it does not set.
+pub(crate) fn describe_route<T: Serialize>(name: &Name, route: &RouteConfig<T>) -> Value {
     let mut described = json!({ "name": name });
     if let (Value::Object(into), Ok(Value::Object(keys))) =
         (&mut described, serde_json::to_value(route))

@@ -12,14 +12,17 @@ use tokio::sync::mpsc;
 use crate::admin;
 use crate::config::Loaded;
 use crate::fetch;
-use crate::listener::Listener;
+use crate::listener::{self, Listener};
 use crate::net::resolve::SystemResolver;
 use crate::policy;
 use crate::process::{self, descriptors, load, load::Load, pages::Program};
 use crate::proxy::Proxy;
-use crate::telemetry::{Telemetry, flood};
+use crate::target;
+use crate::telemetry::{self, Telemetry, flood};
+use crate::upstream;
+use crate::value::exposition::Metric;
 
-mod control;
+pub(crate) mod control;
 pub mod reload;
 pub mod snapshot;
 mod watching;
@@ -57,7 +60,7 @@ pub fn run(
 ) -> io::Result<End> {
     let program = Program::loaded();
     process::fix_worker_count(loaded.config.process.workers());
-    let telemetry = Telemetry::start(&loaded.config.log, policy::Config::METRICS);
+    let telemetry = Telemetry::start(&loaded.config.log, &every_metric());
     let telemetry = Arc::new(telemetry.map_err(io::Error::other)?);
     descriptors::raise();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -67,6 +70,17 @@ pub fn run(
     // Its tasks hold on to the telemetry, which writes out its last lines when it goes.
     drop(runtime);
     end
+}
+
+/// The metrics that there are. Each room declares its own, beside what it counts.
+pub(crate) fn every_metric() -> Vec<&'static [Metric]> {
+    let rooms = [
+        listener::METRICS,
+        upstream::METRICS,
+        target::METRICS,
+        reload::METRICS,
+    ];
+    [&rooms[..], telemetry::METRICS, policy::Config::METRICS].concat()
 }
 
 async fn serve(

@@ -55,11 +55,11 @@ pub struct Config {
 
 /// `[routes.NAME]`, one table for all three.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct RouteConfig {
+pub struct RouteConfig<T = target::Config> {
     #[serde(flatten)]
     pub route: route::Config,
     #[serde(flatten)]
-    pub target: target::Config,
+    pub target: T,
     /// What the route asks for, `[defaults]` included.
     #[serde(flatten)]
     pub policies: policy::Config,

@@ -10,16 +10,20 @@ use metrics::{Gauge, gauge};
 use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, UnixListener};
 
+use super::capacity::{self, LogThrottle};
 use super::closing::{self, HANDSHAKE};
-use super::room::{self, Seldom};
 use super::{Config, ListenAddress, ListenSocket, SocketFile, secure};
 use crate::http::peer::{Peer, PeerAddress};
 use crate::net::drain::{Drain, Hold, Ticket};
 use crate::net::io::Io;
 use crate::tls::callers::{Callers, Presence};
 use crate::tls::inbound::Server;
+use crate::value::exposition::Metric;
 
-const CONNECTIONS: &str = "outrigger_downstream_connections";
+pub const CONNECTIONS: Metric = Metric::gauge(
+    "outrigger_downstream_connections",
+    "Connections from callers.",
+);
 
 /// A listener, as long as its address stays in the config.
 pub struct Listener {
@@ -32,8 +36,8 @@ pub struct Listener {
     callers: Arc<Callers>,
     pub drain: Drain,
     connections: Gauge,
-    /// That callers must wait.
-    pub(super) lack: Seldom,
+    /// For the warning that callers must wait.
+    pub(super) throttle: LogThrottle,
     /// Of a unix socket, until it closes.
     file: Mutex<Option<SocketFile>>,
 }
@@ -59,14 +63,14 @@ impl Listener {
             secure::describe(&name);
         }
         Listener {
-            connections: gauge!(CONNECTIONS, "listener" => name.clone()),
+            connections: gauge!(CONNECTIONS.name, "listener" => name.clone()),
             name,
             address,
             tls: ArcSwapOption::from(config.server(None).map(Arc::new)),
             callers: Arc::default(),
             config: ArcSwap::from_pointee(config),
             drain: Drain::default(),
-            lack: Seldom::default(),
+            throttle: LogThrottle::default(),
             file: Mutex::new(file),
         }
     }
@@ -146,7 +150,7 @@ pub async fn accept(
         tokio::select! {
             accepted = socket.accept() => match accepted {
                 Ok((io, address)) => serve(io, address),
-                Err(error) => room::rest(&listener, error).await,
+                Err(error) => capacity::rest(&listener, error).await,
             },
             () = &mut handshakes => break,
         }
@@ -171,7 +175,7 @@ async fn accept_until_drained(
                 // At the limit the connection waits here, and those behind it in the kernel's queue.
                 let begins = tokio::select! {
                     biased;
-                    () = room::wait(listener, &mut io) => true,
+                    () = capacity::wait(listener, &mut io) => true,
                     () = &mut drained => false,
                 };
                 serve(io, address);
@@ -179,7 +183,7 @@ async fn accept_until_drained(
                     return;
                 }
             }
-            Err(error) => room::rest(listener, error).await,
+            Err(error) => capacity::rest(listener, error).await,
         }
     }
 }

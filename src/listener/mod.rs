@@ -7,14 +7,15 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::tls;
+use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
 use crate::value::{ByteSize, Duration, NotBuilt, networks};
 
 mod accept;
 mod access;
 mod address;
+mod capacity;
 mod closing;
-mod room;
 mod secure;
 mod socket;
 #[cfg(test)]
@@ -25,6 +26,9 @@ pub use access::{Access, Group, Mode};
 pub use address::ListenAddress;
 pub use secure::Secured;
 pub use socket::{BACKLOG, ListenSocket, SocketFile, Taken, bind_tcp, bind_unix, take};
+
+/// What is counted of connections.
+pub const METRICS: &[Metric] = &[accept::CONNECTIONS, secure::HANDSHAKES];
 
 /// `[listeners.NAME]`
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]

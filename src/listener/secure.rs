@@ -11,8 +11,12 @@ use crate::net::io::Io;
 use crate::telemetry::flood::{self, Kind, Like};
 use crate::tls::handshake::{self, Refusal};
 use crate::tls::inbound::Server;
+use crate::value::exposition::Metric;
 
-const HANDSHAKES: &str = "outrigger_tls_handshakes_total";
+pub const HANDSHAKES: Metric = Metric::counter(
+    "outrigger_tls_handshakes_total",
+    "TLS handshakes with callers, by what came of them.",
+);
 
 static FAILED: Kind = Kind {
     message: "a TLS handshake failed",
@@ -36,7 +40,7 @@ pub(super) fn describe(listener: &str) {
 }
 
 fn count(listener: &str, result: &'static str, by: u64) {
-    counter!(HANDSHAKES, "listener" => listener.to_owned(), "result" => result).increment(by);
+    counter!(HANDSHAKES.name, "listener" => listener.to_owned(), "result" => result).increment(by);
 }
 
 impl Accepted {

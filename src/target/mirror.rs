@@ -23,9 +23,13 @@ use crate::http::headers;
 use crate::http::message::Request;
 use crate::http::semantics::expect;
 use crate::upstream::{Resend, Sending, Upstream};
+use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
 
-const MIRRORED: &str = "outrigger_mirrored_total";
+pub const MIRRORED: Metric = Metric::counter(
+    "outrigger_mirrored_total",
+    "Copies of requests sent to a route's mirror, by what became of them.",
+);
 
 /// Tells the mirror what it is looking at: the name of the route.
 static MARK: HeaderName = HeaderName::from_static(headers::MIRRORED);
@@ -71,9 +75,9 @@ impl MirrorConfig {
 }
 
 /// Sends copies.
-pub(super) struct Mirror(Arc<Shared>);
+pub(super) struct Mirror(Arc<Inner>);
 
-struct Shared {
+struct Inner {
     upstream: Arc<Upstream>,
     sending: Sending,
     percent: f64,
@@ -93,8 +97,8 @@ impl Mirror {
         route: &str,
         sending: Sending,
     ) -> Self {
-        let copies = |result: &'static str| counter!(MIRRORED, "route" => route.to_owned(), "result" => result);
-        Mirror(Arc::new(Shared {
+        let copies = |result: &'static str| counter!(MIRRORED.name, "route" => route.to_owned(), "result" => result);
+        Mirror(Arc::new(Inner {
             upstream,
             sending: Sending {
                 resend: Resend::Nothing,
@@ -144,7 +148,7 @@ impl Mirror {
     }
 }
 
-impl Shared {
+impl Inner {
     fn head(&self, request: &Request) -> Box<Request> {
         let mut head = request.without_body();
         head.context.interim = None;
@@ -174,12 +178,12 @@ impl Shared {
 }
 
 /// One of the copies that may be under way.
-struct Place(Arc<Shared>);
+struct Place(Arc<Inner>);
 
 impl Place {
-    fn take(shared: &Arc<Shared>) -> Option<Self> {
-        let before = shared.in_flight.fetch_add(1, Ordering::Relaxed);
-        let place = Place(shared.clone());
+    fn take(inner: &Arc<Inner>) -> Option<Self> {
+        let before = inner.in_flight.fetch_add(1, Ordering::Relaxed);
+        let place = Place(inner.clone());
         (before < MOST_IN_FLIGHT).then_some(place)
     }
 
@@ -187,14 +191,14 @@ impl Place {
     fn send(self, mut request: Box<Request>, body: Body) {
         request.body = body;
         tokio::spawn(async move {
-            let shared = &self.0;
-            match tokio::time::timeout(LONGEST, shared.send(request)).await {
-                Ok(Ok(())) => shared.answered.increment(1),
+            let inner = &self.0;
+            match tokio::time::timeout(LONGEST, inner.send(request)).await {
+                Ok(Ok(())) => inner.answered.increment(1),
                 Ok(Err(error)) => {
-                    shared.failed.increment(1);
+                    inner.failed.increment(1);
                     tracing::debug!(%error, "a copy of a request failed");
                 }
-                Err(_) => shared.failed.increment(1),
+                Err(_) => inner.failed.increment(1),
             }
         });
     }

@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::value::exposition::Metric;
+
 mod block;
 mod forward;
 mod list;
@@ -23,6 +25,9 @@ mod upstream;
 pub use block::{Block, Build, Named, Options};
 pub use list::Targets;
 pub use settle::SettleUpstream;
+
+/// What is counted of targets.
+pub const METRICS: &[Metric] = &[mirror::MIRRORED];
 
 list::targets! {
     not built: publish, sql, files;

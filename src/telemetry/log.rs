@@ -22,9 +22,13 @@ use tracing_subscriber::{Registry, reload};
 
 use super::sink::Sink;
 use crate::value::Wrong;
+use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
 
-const LINES_DROPPED: &str = "outrigger_log_lines_dropped_total";
+pub const LINES_DROPPED: Metric = Metric::counter(
+    "outrigger_log_lines_dropped_total",
+    "Log lines dropped because their reader was too slow.",
+);
 
 /// How many lines wait for a slow reader before further ones are dropped.
 const OWN_LINES: usize = 1024;
@@ -214,7 +218,7 @@ impl Log {
     pub(super) fn publish_dropped_lines(&self) {
         let access = self.access.lock().unwrap_or_else(PoisonError::into_inner);
         let access_lines = access.as_ref().map_or(0, Sink::dropped_lines);
-        counter!(LINES_DROPPED).absolute(self.own.dropped_lines() + access_lines);
+        counter!(LINES_DROPPED.name).absolute(self.own.dropped_lines() + access_lines);
     }
 }
 

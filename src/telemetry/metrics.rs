@@ -1,8 +1,7 @@
 //! The recorder behind the `metrics` facade, and the text that Prometheus scrapes.
 //!
-//! Whoever counts says what the metric is called and what it tells. A room whose metrics are not handed to
-//! [`Metrics::install`] is in the table here; one that is nowhere is served without help, which `promtool check metrics`
-//! reports.
+//! Whoever counts says, beside what is counted, what the metric is called and what it tells. A metric that is not handed
+//! to [`Metrics::install`] is served without help, which `promtool check metrics` reports.
 
 use std::time::Instant;
 
@@ -12,8 +11,10 @@ use super::process::Process;
 use super::recorder::Registry;
 use crate::value::exposition::{Kind, Metric};
 
-/// Gauge, always 1: its labels say which build runs.
-pub const BUILD_INFO: &str = "outrigger_build_info";
+pub const BUILD_INFO: Metric = Metric::gauge(
+    "outrigger_build_info",
+    "Always 1; the labels say which build runs.",
+);
 
 /// The recorder's readable side.
 pub struct Metrics {
@@ -22,7 +23,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Makes every handle of the `metrics` facade count here. `described` are those of other rooms.
+    /// Makes every handle of the `metrics` facade count here. `described` are those that there are.
     ///
     /// # Errors
     /// When the process has a recorder already.
@@ -54,8 +55,8 @@ impl Metrics {
     }
 }
 
-fn describe(others: &[&[Metric]]) {
-    for Metric { kind, name, help } in others.iter().copied().flatten().chain(DESCRIPTIONS) {
+fn describe(metrics: &[&[Metric]]) {
+    for Metric { kind, name, help } in metrics.iter().copied().flatten() {
         match kind {
             Kind::Counter => describe_counter!(*name, *help),
             Kind::Gauge => describe_gauge!(*name, *help),
@@ -63,7 +64,7 @@ fn describe(others: &[&[Metric]]) {
         }
     }
     gauge!(
-        BUILD_INFO,
+        BUILD_INFO.name,
         "version" => env!("CARGO_PKG_VERSION"),
         "rustc" => option_env!("OUTRIGGER_RUSTC").unwrap_or("unknown"),
         "commit" => option_env!("OUTRIGGER_COMMIT").unwrap_or("unknown"),
@@ -71,111 +72,17 @@ fn describe(others: &[&[Metric]]) {
     .set(1);
 }
 
-const DESCRIPTIONS: &[Metric] = &[
-    Metric::counter(
-        "outrigger_requests_total",
-        "Requests answered, by route and status code.",
-    ),
-    Metric::histogram(
-        "outrigger_request_duration_seconds",
-        "From a request's head to the end of its answer.",
-    ),
-    Metric::gauge(
-        "outrigger_requests_in_flight",
-        "Requests whose answer has not ended.",
-    ),
-    Metric::counter("outrigger_request_bytes_total", "Bytes of request bodies."),
-    Metric::counter(
-        "outrigger_response_bytes_total",
-        "Bytes of response bodies.",
-    ),
-    Metric::counter(
-        "outrigger_refused_total",
-        "Requests answered by the proxy itself because they were refused or failed.",
-    ),
-    Metric::counter(
-        "outrigger_grpc_responses_total",
-        "Calls of gRPC, by the upstream that answered (\"\": the proxy itself) and their status; \
-         in_body: a page's call, whose status stands in the body.",
-    ),
-    Metric::counter(
-        "outrigger_upstream_requests_total",
-        "Attempts to get an answer from an upstream, by how each ended. One that found no place in the pool is none.",
-    ),
-    Metric::histogram(
-        "outrigger_upstream_request_duration_seconds",
-        "From handing a request to an upstream to the head of its answer, or to the end of the attempt without one.",
-    ),
-    Metric::gauge(
-        "outrigger_upstream_connections",
-        "Connections to an upstream's endpoints.",
-    ),
-    Metric::counter(
-        "outrigger_upstream_connects_total",
-        "Attempts to connect to an upstream's endpoints.",
-    ),
-    Metric::gauge("outrigger_upstream_endpoints", "Endpoints of an upstream."),
-    Metric::counter(
-        "outrigger_endpoint_ejections_total",
-        "Endpoints left out for a time because they failed requests in a row.",
-    ),
-    Metric::counter(
-        "outrigger_mirrored_total",
-        "Copies of requests sent to a route's mirror, by what became of them.",
-    ),
-    Metric::counter(
-        "outrigger_health_checks_total",
-        "Health checks of an upstream's endpoints.",
-    ),
-    Metric::counter(
-        "outrigger_upstream_panics_total",
-        "Requests sent to an endpoint that was out, because none was in.",
-    ),
-    Metric::counter(
-        "outrigger_config_reloads_total",
-        "Reloads of the configuration.",
-    ),
-    Metric::gauge(
-        "outrigger_config_generation",
-        "Counts up with each configuration that is put to use.",
-    ),
-    Metric::gauge(
-        "outrigger_config_last_reload_successful",
-        "1 when the newest configuration serves, 0 when it was refused.",
-    ),
-    Metric::gauge(
-        "outrigger_config_last_reload_timestamp_seconds",
-        "When the last reload was tried, in seconds since 1970.",
-    ),
-    Metric::gauge(
-        "outrigger_downstream_connections",
-        "Connections from callers.",
-    ),
-    Metric::counter(
-        "outrigger_tls_handshakes_total",
-        "TLS handshakes with callers, by what came of them.",
-    ),
-    Metric::counter(
-        "outrigger_log_lines_dropped_total",
-        "Log lines dropped because their reader was too slow.",
-    ),
-    Metric::gauge(
-        "outrigger_build_info",
-        "Always 1; the labels say which build runs.",
-    ),
-];
-
 #[cfg(test)]
 pub(crate) mod tests {
     use std::io::Write;
     use std::process::{Command, Stdio};
 
     use super::*;
-    use crate::policy;
+    use crate::app;
 
     /// What `count` counts, as Prometheus would read it.
     pub(crate) fn rendered(count: impl FnOnce()) -> String {
-        rendered_of(policy::Config::METRICS, count)
+        rendered_of(&app::every_metric(), count)
     }
 
     /// The same where others than the program's own policies count.
@@ -211,8 +118,7 @@ pub(crate) mod tests {
     #[test]
     fn promtool_finds_no_fault() {
         let text = rendered(|| {
-            let policies = policy::Config::METRICS.iter().copied().flatten();
-            for Metric { kind, name, .. } in policies.chain(DESCRIPTIONS) {
+            for Metric { kind, name, .. } in app::every_metric().into_iter().flatten() {
                 match kind {
                     Kind::Counter => metrics::counter!(*name, "route" => "pay").increment(1),
                     Kind::Gauge => metrics::gauge!(*name, "route" => "pay").set(1),

@@ -17,6 +17,12 @@ use self::log::Log;
 use self::metrics::Metrics;
 use crate::value::exposition::Metric;
 
+/// What is counted of requests, and of this room itself.
+pub const METRICS: &[&[Metric]] = &[
+    request_metrics::METRICS,
+    &[log::LINES_DROPPED, metrics::BUILD_INFO],
+];
+
 /// Metrics and logs of the running process. Dropping it writes out the log lines that still wait.
 pub struct Telemetry {
     metrics: Metrics,
@@ -24,7 +30,7 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// Installs recorder and log for the whole process, once. `described` are the metrics of other rooms.
+    /// Installs recorder and log for the whole process, once. `described` are the metrics of all rooms.
     ///
     /// # Errors
     /// When one is installed already, or stdout or stderr cannot be written to.

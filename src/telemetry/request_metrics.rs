@@ -10,14 +10,46 @@ use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use crate::http::error::Reason;
 use crate::http::grpc::Status;
+use crate::value::exposition::Metric;
 
-const REQUESTS: &str = "outrigger_requests_total";
-const DURATION: &str = "outrigger_request_duration_seconds";
-const IN_FLIGHT: &str = "outrigger_requests_in_flight";
-const REQUEST_BYTES: &str = "outrigger_request_bytes_total";
-const RESPONSE_BYTES: &str = "outrigger_response_bytes_total";
-const REFUSED: &str = "outrigger_refused_total";
-const GRPC_RESPONSES: &str = "outrigger_grpc_responses_total";
+const REQUESTS: Metric = Metric::counter(
+    "outrigger_requests_total",
+    "Requests answered, by route and status code.",
+);
+const DURATION: Metric = Metric::histogram(
+    "outrigger_request_duration_seconds",
+    "From a request's head to the end of its answer.",
+);
+const IN_FLIGHT: Metric = Metric::gauge(
+    "outrigger_requests_in_flight",
+    "Requests whose answer has not ended.",
+);
+const REQUEST_BYTES: Metric =
+    Metric::counter("outrigger_request_bytes_total", "Bytes of request bodies.");
+const RESPONSE_BYTES: Metric = Metric::counter(
+    "outrigger_response_bytes_total",
+    "Bytes of response bodies.",
+);
+const REFUSED: Metric = Metric::counter(
+    "outrigger_refused_total",
+    "Requests answered by the proxy itself because they were refused or failed.",
+);
+const GRPC_RESPONSES: Metric = Metric::counter(
+    "outrigger_grpc_responses_total",
+    "Calls of gRPC, by the upstream that answered (\"\": the proxy itself) and their status; \
+         in_body: a page's call, whose status stands in the body.",
+);
+
+/// All of these.
+pub const METRICS: &[Metric] = &[
+    REQUESTS,
+    DURATION,
+    IN_FLIGHT,
+    REQUEST_BYTES,
+    RESPONSE_BYTES,
+    REFUSED,
+    GRPC_RESPONSES,
+];
 
 /// The route label of requests that no route takes.
 pub const NO_ROUTE: &str = "none";
@@ -45,10 +77,10 @@ impl RouteMetrics {
             requests: Series::default(),
             refused: Series::default(),
             grpc: Series::default(),
-            duration: histogram!(DURATION, "route" => route.clone()),
-            in_flight: gauge!(IN_FLIGHT, "route" => route.clone()),
-            request_bytes: counter!(REQUEST_BYTES, "route" => route.clone()),
-            response_bytes: counter!(RESPONSE_BYTES, "route" => route.clone()),
+            duration: histogram!(DURATION.name, "route" => route.clone()),
+            in_flight: gauge!(IN_FLIGHT.name, "route" => route.clone()),
+            request_bytes: counter!(REQUEST_BYTES.name, "route" => route.clone()),
+            response_bytes: counter!(RESPONSE_BYTES.name, "route" => route.clone()),
             route,
         }
     }
@@ -92,7 +124,7 @@ impl RouteMetrics {
             |key| key.status == status && key.upstream.as_deref() == upstream.map(|name| &**name),
             || {
                 let counter = counter!(
-                    GRPC_RESPONSES,
+                    GRPC_RESPONSES.name,
                     "route" => self.route.clone(),
                     "upstream" => upstream.cloned().unwrap_or_default(),
                     "grpc_status" => status.map_or(IN_BODY, Status::name),
@@ -109,7 +141,7 @@ impl RouteMetrics {
             |key| key.status == status && *key.listener == **listener,
             || {
                 let counter = counter!(
-                    REQUESTS,
+                    REQUESTS.name,
                     "listener" => listener.clone(),
                     "route" => self.route.clone(),
                     "code" => status.to_string(),
@@ -125,7 +157,7 @@ impl RouteMetrics {
             |key| *key == reason.name,
             || {
                 let counter =
-                    counter!(REFUSED, "route" => self.route.clone(), "reason" => reason.name);
+                    counter!(REFUSED.name, "route" => self.route.clone(), "reason" => reason.name);
                 (reason.name, counter)
             },
         )

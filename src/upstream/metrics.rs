@@ -6,12 +6,28 @@ use http::StatusCode;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use crate::http::error::Error;
+use crate::value::exposition::Metric;
 
-const REQUESTS: &str = "outrigger_upstream_requests_total";
-const DURATION: &str = "outrigger_upstream_request_duration_seconds";
-const CONNECTS: &str = "outrigger_upstream_connects_total";
-const CONNECTIONS: &str = "outrigger_upstream_connections";
-const PANICS: &str = "outrigger_upstream_panics_total";
+pub const REQUESTS: Metric = Metric::counter(
+    "outrigger_upstream_requests_total",
+    "Attempts to get an answer from an upstream, by how each ended. One that found no place in the pool is none.",
+);
+pub const DURATION: Metric = Metric::histogram(
+    "outrigger_upstream_request_duration_seconds",
+    "From handing a request to an upstream to the head of its answer, or to the end of the attempt without one.",
+);
+pub const CONNECTS: Metric = Metric::counter(
+    "outrigger_upstream_connects_total",
+    "Attempts to connect to an upstream's endpoints.",
+);
+pub const CONNECTIONS: Metric = Metric::gauge(
+    "outrigger_upstream_connections",
+    "Connections to an upstream's endpoints.",
+);
+pub const PANICS: Metric = Metric::counter(
+    "outrigger_upstream_panics_total",
+    "Requests sent to an endpoint that was out, because none was in.",
+);
 
 /// How an attempt ended: as the head of an answer, or without one.
 #[derive(Clone, Copy, Debug)]
@@ -43,18 +59,18 @@ pub struct UpstreamMetrics {
 impl UpstreamMetrics {
     pub fn new(upstream: &str) -> Self {
         let name = || upstream.to_owned();
-        let ended = |result| counter!(REQUESTS, "upstream" => name(), "result" => result);
+        let ended = |result| counter!(REQUESTS.name, "upstream" => name(), "result" => result);
         UpstreamMetrics {
             answered: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(ended),
             failed: ended("failed"),
             timed_out: ended("timeout"),
             cancelled: ended("cancelled"),
-            duration: histogram!(DURATION, "upstream" => name()),
-            connected: counter!(CONNECTS, "upstream" => name(), "result" => "connected"),
-            connect_failed: counter!(CONNECTS, "upstream" => name(), "result" => "failed"),
-            panics: counter!(PANICS, "upstream" => name()),
-            active: gauge!(CONNECTIONS, "upstream" => name(), "state" => "active"),
-            idle: gauge!(CONNECTIONS, "upstream" => name(), "state" => "idle"),
+            duration: histogram!(DURATION.name, "upstream" => name()),
+            connected: counter!(CONNECTS.name, "upstream" => name(), "result" => "connected"),
+            connect_failed: counter!(CONNECTS.name, "upstream" => name(), "result" => "failed"),
+            panics: counter!(PANICS.name, "upstream" => name()),
+            active: gauge!(CONNECTIONS.name, "upstream" => name(), "state" => "active"),
+            idle: gauge!(CONNECTIONS.name, "upstream" => name(), "state" => "idle"),
         }
     }
 

@@ -32,6 +32,7 @@ use crate::http::error::{Error, TLS_FAILED};
 use crate::net::resolve::Resolve;
 use crate::tls;
 use crate::tls::outbound::Client;
+use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
 use crate::value::{Duration, Name, Toggle};
 use balance::admission::InFlight;
@@ -50,6 +51,18 @@ type EndpointList = list::EndpointList<Http>;
 type Listed = list::Listed<Http>;
 type Follower = discovery::Follower<Http>;
 type Checker = checker::Checker<Http>;
+
+/// What is counted of upstreams.
+pub const METRICS: &[Metric] = &[
+    metrics::REQUESTS,
+    metrics::DURATION,
+    metrics::CONNECTIONS,
+    metrics::CONNECTS,
+    metrics::PANICS,
+    report::ENDPOINTS,
+    health::outlier::EJECTIONS,
+    checker::CHECKS,
+];
 
 /// `[upstreams.NAME]`
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]

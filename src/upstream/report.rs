@@ -14,7 +14,8 @@ use crate::value::Name;
 use crate::value::exposition::{Metric, labels};
 
 /// Endpoints of an upstream, by the state that they are in.
-const ENDPOINTS: &str = "outrigger_upstream_endpoints";
+pub const ENDPOINTS: Metric =
+    Metric::gauge("outrigger_upstream_endpoints", "Endpoints of an upstream.");
 const HEALTHY: Metric = Metric::gauge(
     "outrigger_endpoint_healthy",
     "1 while an endpoint may be picked, else 0.",
@@ -148,8 +149,7 @@ pub struct Gauges {
 
 impl Gauges {
     pub fn new(upstream: &Name) -> Self {
-        let endpoints =
-            |state| metrics::gauge!(ENDPOINTS, "upstream" => upstream.shared(), "state" => state);
+        let endpoints = |state| metrics::gauge!(ENDPOINTS.name, "upstream" => upstream.shared(), "state" => state);
         Gauges {
             available: endpoints("available"),
             unhealthy: endpoints("unhealthy"),

@@ -8,7 +8,7 @@ use crate::support::tokens::tokens;
 type Graph = BTreeMap<Module, BTreeSet<Module>>;
 
 /// Rooms that still have longer circles. No other may come, and one that has none any more leaves the list.
-const NOT_YET: [&str; 6] = ["codec", "config", "http", "net", "policy", "target"];
+const NOT_YET: [&str; 5] = ["codec", "http", "net", "policy", "target"];
 
 #[test]
 fn no_three_files_need_each_other() {

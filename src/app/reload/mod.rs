@@ -19,6 +19,7 @@ use crate::config::{Config, Content, Loaded, Problem};
 use crate::listener::{self, ListenAddress, Listener, Taken};
 use crate::process;
 use crate::value::Name;
+use crate::value::exposition::Metric;
 
 mod reading;
 mod warnings;
@@ -26,10 +27,25 @@ mod warnings;
 pub use reading::{Answer, Found, Readings};
 pub use warnings::Warnings;
 
-const RELOADS: &str = "outrigger_config_reloads_total";
-const GENERATION: &str = "outrigger_config_generation";
-const LAST_SUCCESSFUL: &str = "outrigger_config_last_reload_successful";
-const LAST_TIMESTAMP: &str = "outrigger_config_last_reload_timestamp_seconds";
+const RELOADS: Metric = Metric::counter(
+    "outrigger_config_reloads_total",
+    "Reloads of the configuration.",
+);
+const GENERATION: Metric = Metric::gauge(
+    "outrigger_config_generation",
+    "Counts up with each configuration that is put to use.",
+);
+const LAST_SUCCESSFUL: Metric = Metric::gauge(
+    "outrigger_config_last_reload_successful",
+    "1 when the newest configuration serves, 0 when it was refused.",
+);
+const LAST_TIMESTAMP: Metric = Metric::gauge(
+    "outrigger_config_last_reload_timestamp_seconds",
+    "When the last reload was tried, in seconds since 1970.",
+);
+
+/// What is counted of reloads.
+pub const METRICS: &[Metric] = &[RELOADS, GENERATION, LAST_SUCCESSFUL, LAST_TIMESTAMP];
 
 /// Where the config comes from.
 #[derive(Clone, Debug)]
@@ -41,10 +57,10 @@ pub enum Source {
 
 /// What the admin API tells about reloads and listeners.
 #[derive(Default)]
-pub struct Status(Mutex<Facts>);
+pub struct Status(Mutex<Inner>);
 
 #[derive(Default)]
-struct Facts {
+struct Inner {
     last_error: Option<LastError>,
     listeners: BTreeMap<Name, Arc<Listener>>,
     /// No longer in the config, with connections that have not ended.
@@ -63,35 +79,35 @@ pub struct LastError {
 
 impl Status {
     pub fn last_error(&self) -> Option<LastError> {
-        self.facts().last_error.clone()
+        self.inner().last_error.clone()
     }
 
     pub fn listeners(&self) -> Vec<Arc<Listener>> {
-        self.facts().listeners.values().cloned().collect()
+        self.inner().listeners.values().cloned().collect()
     }
 
     /// All listeners that may have connections, also those that the config no longer has.
     pub fn all_listeners(&self) -> Vec<Arc<Listener>> {
-        let facts = self.facts();
-        facts
+        let inner = self.inner();
+        inner
             .listeners
             .values()
-            .chain(&facts.removed)
+            .chain(&inner.removed)
             .cloned()
             .collect()
     }
 
     /// Lets go of the removed listeners that have no connection any more, and so of what was counted of them.
     pub fn forget_ended(&self) {
-        self.facts().forget_ended();
+        self.inner().forget_ended();
     }
 
-    fn facts(&self) -> MutexGuard<'_, Facts> {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Facts {
+impl Inner {
     fn remove(&mut self, listener: Arc<Listener>) {
         listener.drain.start();
         self.removed.push(listener);
@@ -164,9 +180,9 @@ impl Reloader {
             status: Arc::default(),
             api_tls,
             gauges: Gauges {
-                generation: gauge!(GENERATION),
-                successful: gauge!(LAST_SUCCESSFUL),
-                timestamp: gauge!(LAST_TIMESTAMP),
+                generation: gauge!(GENERATION.name),
+                successful: gauge!(LAST_SUCCESSFUL.name),
+                timestamp: gauge!(LAST_TIMESTAMP.name),
             },
             warnings,
             told: None,
@@ -246,7 +262,7 @@ impl Reloader {
 
     fn serves(&mut self) {
         self.told = None;
-        self.status.facts().last_error = None;
+        self.status.inner().last_error = None;
         self.gauges.successful.set(1);
     }
 
@@ -278,7 +294,7 @@ impl Reloader {
         self.open(&next.config, taken);
         self.close_removed(&next.config);
         self.gauges.note(true, generation);
-        counter!(RELOADS, "result" => "applied").increment(1);
+        counter!(RELOADS.name, "result" => "applied").increment(1);
         tracing::info!(generation, hash = %next.content.hash, "a new config serves");
         self.warnings.tell(&warnings);
         Ok(())
@@ -325,9 +341,9 @@ impl Reloader {
             "the new config is refused, the old one goes on serving: {}",
             refusal.summary
         );
-        counter!(RELOADS, "result" => "refused").increment(1);
+        counter!(RELOADS.name, "result" => "refused").increment(1);
         self.gauges.note(false, generation);
-        self.status.facts().last_error = Some(LastError {
+        self.status.inner().last_error = Some(LastError {
             at: SystemTime::now(),
             summary: refusal.summary,
             report: refusal.report.clone(),
@@ -354,7 +370,7 @@ impl Reloader {
                 .listeners
                 .values()
                 .any(|old| old.listen == config.listen)
-                || self.status.facts().is_closing(&config.listen);
+                || self.status.inner().is_closing(&config.listen);
             match config.take(process::worker_count(), ours) {
                 Ok(sockets) => taken.insert(name.clone(), sockets),
                 Err(error) => {
@@ -368,7 +384,7 @@ impl Reloader {
     /// Starts what was bound, and tells the other listeners and the admin API what the config says of them now.
     fn open(&self, config: &Config, mut taken: BTreeMap<Name, Taken>) {
         self.api_tls.reconfigure(&config.admin);
-        let mut facts = self.status.facts();
+        let mut inner = self.status.inner();
         for (name, config) in &config.listeners {
             match taken.remove(name) {
                 Some(taken) => {
@@ -380,12 +396,12 @@ impl Reloader {
                     ));
                     tracing::info!(listener = %name, address = %listener.address, "listening");
                     self.workers.listen(&listener, taken.sockets);
-                    if let Some(moved) = facts.listeners.insert(name.clone(), listener) {
-                        facts.remove(moved);
+                    if let Some(moved) = inner.listeners.insert(name.clone(), listener) {
+                        inner.remove(moved);
                     }
                 }
                 None => {
-                    if let Some(listener) = facts.listeners.get(name) {
+                    if let Some(listener) = inner.listeners.get(name) {
                         listener.reconfigure(config.clone());
                     }
                 }
@@ -394,15 +410,15 @@ impl Reloader {
     }
 
     fn close_removed(&self, config: &Config) {
-        let mut facts = self.status.facts();
-        facts.forget_ended();
-        let listeners = std::mem::take(&mut facts.listeners);
+        let mut inner = self.status.inner();
+        inner.forget_ended();
+        let listeners = std::mem::take(&mut inner.listeners);
         for (name, listener) in listeners {
             if config.listeners.contains_key(&name) {
-                facts.listeners.insert(name, listener);
+                inner.listeners.insert(name, listener);
             } else {
                 tracing::info!(listener = %name, "the listener is removed and drains");
-                facts.remove(listener);
+                inner.remove(listener);
             }
         }
     }
@@ -488,7 +504,7 @@ mod tests {
         let listener = Arc::new(Listener::new("a".into(), address, config, None));
         let hold = listener.drain.hold();
         let status = Status::default();
-        status.facts().remove(listener);
+        status.inner().remove(listener);
         status.forget_ended();
         assert_eq!(status.all_listeners().len(), 1, "it still accepts");
         drop(hold);

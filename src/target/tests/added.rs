@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use http::HeaderValue;
 
 use super::super::*;
+use crate::app::control::describe_route;
+use crate::config::RouteConfig;
 use crate::http::exchange::Exchange;
 use crate::http::handler::{Answer, Handler};
 use crate::http::message::{Request, Response};
@@ -98,4 +100,20 @@ fn it_is_told_as_it_is_written() {
     let told = serde_json::to_value(config("count.from = 201")).unwrap();
     assert_eq!(told["count"], serde_json::json!({ "from": 201 }));
     assert!(toml::from_str::<listed::Config>("count.to = 1").is_err());
+}
+
+#[test]
+fn the_admin_api_shows_it_among_the_routes() {
+    let route = RouteConfig {
+        route: toml::from_str("match.path = \"/count\"").unwrap(),
+        target: config("count.from = 201"),
+        policies: toml::from_str("").unwrap(),
+    };
+    let shown = describe_route(&"r".parse().unwrap(), &route);
+    assert_eq!(shown["name"], "r");
+    assert_eq!(shown["match"]["path"], "/count");
+    assert_eq!(shown["count"], serde_json::json!({ "from": 201 }));
+    for other in ["upstream", "split", "respond", "redirect"] {
+        assert!(shown.get(other).is_none(), "{shown}");
+    }
 }

@@ -11,10 +11,14 @@ use super::standing::Mark;
 use crate::upstream::endpoints::endpoint::Endpoint;
 use crate::upstream::endpoints::list::EndpointList;
 use crate::upstream::endpoints::transport::Transport;
+use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
 use crate::value::{Duration, Toggle};
 
-const EJECTIONS: &str = "outrigger_endpoint_ejections_total";
+pub const EJECTIONS: Metric = Metric::counter(
+    "outrigger_endpoint_ejections_total",
+    "Endpoints left out for a time because they failed requests in a row.",
+);
 
 /// `outlier_detection = { consecutive_failures = 5, ejection = "10s", max_ejection = "5m", max_ejected_percent = 50 }`
 ///
@@ -103,7 +107,7 @@ impl Ejector {
         Ejector {
             upstream: upstream.to_owned(),
             turn: Mutex::default(),
-            ejections: counter!(EJECTIONS, "upstream" => upstream.to_owned()),
+            ejections: counter!(EJECTIONS.name, "upstream" => upstream.to_owned()),
         }
     }
 

@@ -21,8 +21,10 @@ impl SourceFile {
 
     /// The text without the unit tests in it, which stand at its end.
     pub fn program(&self) -> &str {
-        let tests = "#[cfg(test)]\nmod tests {";
-        self.text.split(tests).next().unwrap_or_default()
+        let starts = ["mod tests {", "pub(crate) mod tests {"];
+        let starts = starts.map(|start| self.text.find(&format!("#[cfg(test)]\n{start}")));
+        let end = starts.into_iter().flatten().min();
+        &self.text[..end.unwrap_or(self.text.len())]
     }
 }
 

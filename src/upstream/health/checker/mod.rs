@@ -22,6 +22,7 @@ use crate::upstream::endpoints::endpoint::Endpoint;
 use crate::upstream::endpoints::transport::Transport;
 use crate::upstream::transport::settings::Protocol;
 use crate::value::Duration;
+use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
 
 mod grpc;
@@ -29,7 +30,10 @@ mod probe;
 
 use probe::{Failure, Probe};
 
-const CHECKS: &str = "outrigger_health_checks_total";
+pub const CHECKS: Metric = Metric::counter(
+    "outrigger_health_checks_total",
+    "Health checks of an upstream's endpoints.",
+);
 
 /// An interval is drawn between this part of its length and all of it, so that many proxies do not ask at once.
 const SHORTEST: f32 = 0.8;
@@ -205,7 +209,7 @@ impl<T: Transport> Checker<T> {
         if let Some(old) = old.filter(same) {
             return Some(old.clone());
         }
-        let checks = |result: &'static str| counter!(CHECKS, "upstream" => upstream.to_owned(), "result" => result);
+        let checks = |result: &'static str| counter!(CHECKS.name, "upstream" => upstream.to_owned(), "result" => result);
         let rounds = Rounds {
             upstream: upstream.to_owned(),
             probe: Probe {
