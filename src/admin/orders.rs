@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::NoBreaker;
 use super::answer::{self, found, problem, text};
-use super::router::Shared;
+use super::router::ProxyState;
 use crate::policy::circuit_breaker::Forced;
 use crate::telemetry::log::Level;
 use crate::value::Wrong;
@@ -21,7 +21,7 @@ use crate::value::Wrong;
 const MAX_BODY: usize = 4 << 10;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(super) async fn reload(State(proxy): Shared) -> Response {
+pub(super) async fn reload(State(proxy): ProxyState) -> Response {
     match proxy.reload().await {
         Ok(outcome) => answer::json(&outcome),
         Err(report) => text(StatusCode::UNPROCESSABLE_ENTITY, report),
@@ -29,7 +29,7 @@ pub(super) async fn reload(State(proxy): Shared) -> Response {
 }
 
 pub(super) async fn breaker(
-    State(proxy): Shared,
+    State(proxy): ProxyState,
     Path(name): Path<String>,
     body: Body,
 ) -> Response {
@@ -75,7 +75,7 @@ pub(super) async fn breaker(
     }
 }
 
-pub(super) async fn log_level(State(proxy): Shared, body: Body) -> Response {
+pub(super) async fn log_level(State(proxy): ProxyState, body: Body) -> Response {
     let body = match whole(body).await {
         Ok(body) => body,
         Err(answer) => return answer,
@@ -111,12 +111,12 @@ fn level(text: &str) -> Result<Level, String> {
     text.parse().map_err(|wrong: Wrong| wrong.to_string())
 }
 
-pub(super) async fn drain(State(proxy): Shared) -> Response {
+pub(super) async fn drain(State(proxy): ProxyState) -> Response {
     proxy.drain();
     text(StatusCode::OK, "draining\n")
 }
 
-pub(super) async fn quit(State(proxy): Shared) -> Response {
+pub(super) async fn quit(State(proxy): ProxyState) -> Response {
     proxy.quit();
     text(StatusCode::OK, "quitting\n")
 }

@@ -15,7 +15,7 @@ use super::guard::{self, Guard};
 use super::{Proxy, orders};
 use crate::listener::ListenAddress;
 
-pub(super) type Shared = State<Arc<dyn Proxy>>;
+pub(super) type ProxyState = State<Arc<dyn Proxy>>;
 
 const INDEX: &str = "\
 outrigger's admin API
@@ -78,46 +78,46 @@ fn probe_routes() -> Router<Arc<dyn Proxy>> {
         .route("/metrics", get(metrics))
 }
 
-async fn readyz(State(proxy): Shared) -> Response {
+async fn readyz(State(proxy): ProxyState) -> Response {
     match proxy.readiness() {
         Ok(()) => text(StatusCode::OK, "ok\n"),
         Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
     }
 }
 
-async fn metrics(State(proxy): Shared) -> Response {
+async fn metrics(State(proxy): ProxyState) -> Response {
     answer::with_type(StatusCode::OK, PROMETHEUS_TEXT, proxy.metrics())
 }
 
-async fn config(State(proxy): Shared) -> Response {
+async fn config(State(proxy): ProxyState) -> Response {
     answer::json(&proxy.config())
 }
 
-async fn certificates(State(proxy): Shared) -> Response {
+async fn certificates(State(proxy): ProxyState) -> Response {
     answer::json(&proxy.certificates())
 }
 
-async fn listeners(State(proxy): Shared) -> Response {
+async fn listeners(State(proxy): ProxyState) -> Response {
     answer::json(&proxy.listeners())
 }
 
-async fn routes(State(proxy): Shared) -> Response {
+async fn routes(State(proxy): ProxyState) -> Response {
     answer::json(&proxy.routes())
 }
 
-async fn route(State(proxy): Shared, Path(name): Path<String>) -> Response {
+async fn route(State(proxy): ProxyState, Path(name): Path<String>) -> Response {
     found("route", &name, proxy.route(&name))
 }
 
-async fn upstreams(State(proxy): Shared) -> Response {
+async fn upstreams(State(proxy): ProxyState) -> Response {
     answer::json(&proxy.upstreams())
 }
 
-async fn upstream(State(proxy): Shared, Path(name): Path<String>) -> Response {
+async fn upstream(State(proxy): ProxyState, Path(name): Path<String>) -> Response {
     found("upstream", &name, proxy.upstream(&name))
 }
 
-async fn log_level(State(proxy): Shared) -> Response {
+async fn log_level(State(proxy): ProxyState) -> Response {
     answer::json(&json!({ "level": proxy.log_level() }))
 }
 

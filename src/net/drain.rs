@@ -38,10 +38,10 @@ impl Default for Config {
 
 /// Starts a drain, and waits for its end.
 #[derive(Clone, Default)]
-pub struct Drain(Arc<State>);
+pub struct Drain(Arc<Inner>);
 
 #[derive(Default)]
-struct State {
+struct Inner {
     draining: AtomicBool,
     tasks: Mutex<Slab<Option<Waker>>>,
     /// What else must end first.
@@ -132,14 +132,14 @@ impl Drain {
     }
 }
 
-impl State {
+impl Inner {
     fn tasks(&self) -> MutexGuard<'_, Slab<Option<Waker>>> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Keeps a drain from ending while it lives.
-pub struct Hold(Arc<State>);
+pub struct Hold(Arc<Inner>);
 
 impl Drop for Hold {
     fn drop(&mut self) {
@@ -150,7 +150,7 @@ impl Drop for Hold {
 
 /// A connection's part in the drain of its listener.
 pub struct Ticket {
-    state: Arc<State>,
+    state: Arc<Inner>,
     key: usize,
     registered: bool,
     recalled: Option<Arc<AtomicBool>>,
@@ -158,7 +158,7 @@ pub struct Ticket {
 
 /// Asks one connection to end as if its listener drained.
 pub struct Recall {
-    state: Arc<State>,
+    state: Arc<Inner>,
     key: usize,
     recalled: Arc<AtomicBool>,
 }

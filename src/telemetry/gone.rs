@@ -18,9 +18,9 @@ const NAMES: [&str; 3] = ["route", "upstream", "listener"];
 
 /// What is gone and has not been dropped yet.
 #[derive(Default)]
-pub struct Gone(HashMap<(String, String), Seen>);
+pub struct Gone(HashMap<(String, String), Stale>);
 
-struct Seen {
+struct Stale {
     since: Instant,
     readings: u32,
 }
@@ -28,8 +28,8 @@ struct Seen {
 impl Gone {
     /// All series were read.
     pub fn were_read(&mut self) {
-        for seen in self.0.values_mut() {
-            seen.readings += 1;
+        for stale in self.0.values_mut() {
+            stale.readings += 1;
         }
     }
 
@@ -57,15 +57,15 @@ impl Gone {
                 continue;
             }
             let series = (name.to_owned(), labels.to_owned());
-            let seen = before.remove(&series).unwrap_or(Seen {
+            let stale = before.remove(&series).unwrap_or(Stale {
                 since: now,
                 readings: 0,
             });
-            let age = now.saturating_duration_since(seen.since);
-            if age >= LONGEST_STAY || (age >= STAY && seen.readings >= READINGS) {
+            let age = now.saturating_duration_since(stale.since);
+            if age >= LONGEST_STAY || (age >= STAY && stale.readings >= READINGS) {
                 ripe.push(series);
             } else {
-                self.0.insert(series, seen);
+                self.0.insert(series, stale);
             }
         }
         ripe

@@ -23,14 +23,14 @@ use super::words::Refused;
 pub(super) struct Judge {
     anchors: Vec<TrustAnchor<'static>>,
     /// Of the anchor at the same place.
-    facts: Vec<Facts>,
+    facts: Vec<AnchorLimits>,
     lists: Vec<CertRevocationList<'static>>,
     plain: Vec<Plain>,
 }
 
 /// What is known of a trust anchor, and does not concern webpki.
 #[derive(Debug)]
-struct Facts {
+struct AnchorLimits {
     /// The first and the last second; None when it cannot be read.
     valid: Option<(UnixTime, UnixTime)>,
     limits: Limits,
@@ -161,7 +161,7 @@ impl Judge {
     }
 }
 
-impl Facts {
+impl AnchorLimits {
     fn hold_at(&self, now: UnixTime) -> Result<(), Why> {
         match self.valid {
             Some((not_before, _)) if now < not_before => Err(Why::CertNotValidYet {
@@ -177,7 +177,7 @@ impl Facts {
     }
 }
 
-fn anchor(der: &CertificateDer<'_>) -> Option<(TrustAnchor<'static>, Facts)> {
+fn anchor(der: &CertificateDer<'_>) -> Option<(TrustAnchor<'static>, AnchorLimits)> {
     let mut anchor = anchor_from_trusted_cert(der).ok()?.to_owned();
     let certificate = Certificate::parse(der).ok();
     let mut limits = Limits::default();
@@ -194,7 +194,7 @@ fn anchor(der: &CertificateDer<'_>) -> Option<(TrustAnchor<'static>, Facts)> {
             seconds(certificate.not_after),
         )
     });
-    Some((anchor, Facts { valid, limits }))
+    Some((anchor, AnchorLimits { valid, limits }))
 }
 
 fn seconds(time: SystemTime) -> UnixTime {

@@ -6,8 +6,8 @@
 //! changed. A false alarm costs one more reading. A change that is missed is served stale for ever: hence the poll.
 
 mod directories;
-mod facts;
 mod kernel;
+mod stamps;
 #[cfg(test)]
 mod tests;
 
@@ -19,8 +19,8 @@ use tokio::time::{Instant, sleep_until};
 pub use directories::is_config;
 
 use directories::Places;
-use facts::Facts;
 use kernel::{Kernel, Start};
+use stamps::Stamps;
 
 /// How long nothing more must happen before a change is told: the writing is over then.
 const QUIET: Duration = Duration::from_millis(250);
@@ -38,7 +38,7 @@ pub struct Watch {
     paths: Vec<PathBuf>,
     kernel: Kernel,
     /// What the poll compares with.
-    seen: Facts,
+    seen: Stamps,
     /// What has happened and is not told yet.
     burst: Option<Burst>,
     next_poll: Instant,
@@ -56,7 +56,7 @@ impl Watch {
         let mut watch = Watch {
             paths: Vec::new(),
             kernel: Kernel::new(start),
-            seen: Facts::default(),
+            seen: Stamps::default(),
             burst: None,
             next_poll: Instant::now() + POLL,
         };
@@ -114,7 +114,7 @@ impl Watch {
     ///
     /// While they do not, the directories that are watched are still those that matter, and are left alone.
     fn poll(&mut self) -> bool {
-        let differs = Facts::of(&self.paths) != self.seen;
+        let differs = Stamps::of(&self.paths) != self.seen;
         if differs || self.kernel.misses_some() {
             return self.refresh() || differs;
         }
@@ -134,9 +134,9 @@ impl Watch {
             }
             places = again;
         }
-        let facts = Facts::of(&self.paths);
-        let differs = facts != self.seen;
-        self.seen = facts;
+        let stamps = Stamps::of(&self.paths);
+        let differs = stamps != self.seen;
+        self.seen = stamps;
         differs
     }
 }

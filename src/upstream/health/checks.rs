@@ -6,10 +6,10 @@ use tokio::time::Instant;
 
 /// What is known of an endpoint by its checks.
 #[derive(Debug, Default)]
-pub struct Health(Mutex<Facts>);
+pub struct Health(Mutex<Results>);
 
 #[derive(Debug, Default)]
-struct Facts {
+struct Results {
     /// Checks in a row that came to the same as the last.
     row: u32,
     last: Option<LastCheck>,
@@ -25,24 +25,24 @@ pub struct LastCheck {
 
 impl Health {
     pub fn last(&self) -> Option<LastCheck> {
-        self.facts().last.clone()
+        self.results().last.clone()
     }
 
     /// Takes down what a check came to. Gives how many in a row came to the same, and whether it was the first of
     /// all.
     pub fn note(&self, result: &Result<(), String>, at: Instant) -> (u32, bool) {
-        let mut facts = self.facts();
+        let mut results = self.results();
         let failure = result.as_ref().err().cloned();
-        let before = facts.last.as_ref().map(|last| last.failure.is_none());
-        facts.row = match before == Some(failure.is_none()) {
-            true => facts.row.saturating_add(1),
+        let before = results.last.as_ref().map(|last| last.failure.is_none());
+        results.row = match before == Some(failure.is_none()) {
+            true => results.row.saturating_add(1),
             false => 1,
         };
-        facts.last = Some(LastCheck { at, failure });
-        (facts.row, before.is_none())
+        results.last = Some(LastCheck { at, failure });
+        (results.row, before.is_none())
     }
 
-    fn facts(&self) -> MutexGuard<'_, Facts> {
+    fn results(&self) -> MutexGuard<'_, Results> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

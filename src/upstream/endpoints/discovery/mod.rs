@@ -31,11 +31,11 @@ const BACKOFF: Backoff = Backoff {
 pub struct Follower<T: Transport> {
     endpoints: Vec<EndpointConfig>,
     discovery: Discovery,
-    shared: Arc<Shared<T>>,
+    inner: Arc<Inner<T>>,
     tasks: Vec<AbortHandle>,
 }
 
-struct Shared<T: Transport> {
+struct Inner<T: Transport> {
     upstream: Name,
     set: EndpointSet<T>,
     /// Endpoints of an earlier config serve at first.
@@ -73,24 +73,24 @@ impl<T: Transport> Follower<T> {
             .filter(|(_, source)| !source.tried)
             .map(|(place, source)| (place, source.destination.clone()))
             .collect();
-        let shared = Arc::new(Shared {
+        let inner = Arc::new(Inner {
             upstream: upstream.clone(),
             seeded: !list.entries().is_empty(),
             set: EndpointSet::new(list),
             sources: Mutex::new(sources),
         });
-        shared.publish(|_| ());
+        inner.publish(|_| ());
         let tasks = names
             .into_iter()
             .map(|(place, destination)| {
-                let task = follow(shared.clone(), place, destination, resolver.clone());
+                let task = follow(inner.clone(), place, destination, resolver.clone());
                 tokio::spawn(task).abort_handle()
             })
             .collect();
         Follower {
             endpoints: endpoints.to_vec(),
             discovery,
-            shared,
+            inner,
             tasks,
         }
     }
@@ -101,7 +101,7 @@ impl<T: Transport> Follower<T> {
     }
 
     pub fn set(&self) -> &EndpointSet<T> {
-        &self.shared.set
+        &self.inner.set
     }
 }
 
@@ -119,7 +119,7 @@ fn sources<T: Transport>(
     discovery: Discovery,
     old: Option<&Follower<T>>,
 ) -> Vec<Source> {
-    let known = old.map(|old| old.shared.sources());
+    let known = old.map(|old| old.inner.sources());
     let last = |destination: &Destination| {
         let mut known = known.iter().flat_map(|sources| sources.iter());
         let source = known.find(|s| s.destination == *destination)?;
@@ -155,7 +155,7 @@ fn sources<T: Transport>(
     endpoints.iter().filter_map(source).collect()
 }
 
-impl<T: Transport> Shared<T> {
+impl<T: Transport> Inner<T> {
     /// Changes the sources, and the endpoints with them.
     fn publish<R>(&self, change: impl FnOnce(&mut Vec<Source>) -> R) -> R {
         let mut sources = self.sources();
@@ -201,26 +201,26 @@ impl Source {
 
 /// Resolves one name again and again.
 async fn follow<T: Transport>(
-    shared: Arc<Shared<T>>,
+    inner: Arc<Inner<T>>,
     place: usize,
     destination: Destination,
     resolver: Arc<dyn Resolve>,
 ) {
     let mut failures = 0;
     loop {
-        let mut knowledge = shared.sources()[place].knowledge.clone();
+        let mut knowledge = inner.sources()[place].knowledge.clone();
         let wait = match resolve(&destination, &*resolver, &mut knowledge).await {
             Ok(Resolution {
                 records,
                 ttl,
                 failure,
             }) => {
-                shared.publish(|sources| sources[place].succeed(records, knowledge));
+                inner.publish(|sources| sources[place].succeed(records, knowledge));
                 let lasts = ttl.clamp(MIN_TTL, MAX_TTL);
                 match failure {
                     None => {
                         if failures > 0 {
-                            let upstream = shared.upstream.as_str();
+                            let upstream = inner.upstream.as_str();
                             tracing::info!(upstream, "{destination} resolves again");
                         }
                         failures = 0;
@@ -228,22 +228,16 @@ async fn follow<T: Transport>(
                     }
                     Some(failure) => {
                         failures += 1;
-                        report(&shared.upstream, &destination, &failure, failures, IN_PART);
+                        report(&inner.upstream, &destination, &failure, failures, IN_PART);
                         BACKOFF.after(failures - 1).min(lasts)
                     }
                 }
             }
             Err(failure) => {
-                let known = shared.publish(|sources| sources[place].fail());
+                let known = inner.publish(|sources| sources[place].fail());
                 failures += 1;
                 let meanwhile = if known { LAST_STAY } else { NONE };
-                report(
-                    &shared.upstream,
-                    &destination,
-                    &failure,
-                    failures,
-                    meanwhile,
-                );
+                report(&inner.upstream, &destination, &failure, failures, meanwhile);
                 BACKOFF.after(failures - 1)
             }
         };

@@ -22,7 +22,7 @@ use crate::upstream::endpoints::address::Address;
 pub struct Multiplexed {
     address: Address,
     /// By worker.
-    connections: Box<[Mutex<Vec<Shared>>]>,
+    connections: Box<[Mutex<Vec<SharedConnection>>]>,
     /// Held while a connection is made, so that a burst of requests makes one.
     connecting: Box<[tokio::sync::Mutex<Option<Failure>>]>,
     /// Given the choice, the endpoint chose HTTP/1.1.
@@ -42,7 +42,7 @@ struct Failure {
     why: Error,
 }
 
-struct Shared {
+struct SharedConnection {
     connection: Connection,
     terms: Terms,
     used: Instant,
@@ -127,7 +127,7 @@ impl Multiplexed {
                 return Err(error);
             }
         };
-        self.mine().push(Shared {
+        self.mine().push(SharedConnection {
             connection: connection.clone(),
             terms,
             used: Instant::now(),
@@ -192,14 +192,14 @@ impl Multiplexed {
         Some(least.connection.clone())
     }
 
-    fn mine(&self) -> MutexGuard<'_, Vec<Shared>> {
+    fn mine(&self) -> MutexGuard<'_, Vec<SharedConnection>> {
         self.connections[process::current_worker()]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Shared {
+impl SharedConnection {
     fn is_over(&self, limits: &PoolConfig, client: Option<&Arc<Client>>, now: Instant) -> bool {
         self.connection.is_closed()
             || self.terms.are_over(client, now)

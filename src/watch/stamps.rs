@@ -1,4 +1,4 @@
-//! What can be told of files without reading them.
+//! What tells, without reading files, whether they have changed.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
@@ -8,12 +8,12 @@ use super::is_config;
 
 /// A state of files, symlinks followed: two that are equal were almost certainly taken of the same content.
 #[derive(Default, PartialEq, Eq)]
-pub(super) struct Facts(Vec<(PathBuf, Option<File>)>);
+pub(super) struct Stamps(Vec<(PathBuf, Option<Stamp>)>);
 
 /// A write moves both times. The time of change (`ctime`) cannot be set, so it betrays even a copy that keeps the
 /// time of modification; neither moves when a file is read.
 #[derive(PartialEq, Eq)]
-struct File {
+struct Stamp {
     device: u64,
     inode: u64,
     size: u64,
@@ -21,23 +21,23 @@ struct File {
     changed: (i64, i64),
 }
 
-impl Facts {
+impl Stamps {
     /// Looks at `paths`, and where one is a directory, at what of it is read.
     pub(super) fn of(paths: &[PathBuf]) -> Self {
-        let mut facts = Vec::new();
+        let mut stamps = Vec::new();
         for path in paths {
             let metadata = fs::metadata(path).ok();
             let is_directory = metadata.as_ref().is_some_and(Metadata::is_dir);
-            facts.push((path.clone(), metadata.map(File::from)));
+            stamps.push((path.clone(), metadata.map(Stamp::from)));
             if is_directory {
-                facts.extend(entries(path));
+                stamps.extend(entries(path));
             }
         }
-        Facts(facts)
+        Stamps(stamps)
     }
 }
 
-fn entries(directory: &Path) -> Vec<(PathBuf, Option<File>)> {
+fn entries(directory: &Path) -> Vec<(PathBuf, Option<Stamp>)> {
     let mut paths: Vec<PathBuf> = fs::read_dir(directory)
         .into_iter()
         .flatten()
@@ -48,15 +48,15 @@ fn entries(directory: &Path) -> Vec<(PathBuf, Option<File>)> {
     // A directory's own order changes without its content.
     paths.sort_unstable();
     let look = |path: PathBuf| {
-        let file = fs::metadata(&path).ok().map(File::from);
+        let file = fs::metadata(&path).ok().map(Stamp::from);
         (path, file)
     };
     paths.into_iter().map(look).collect()
 }
 
-impl From<Metadata> for File {
+impl From<Metadata> for Stamp {
     fn from(metadata: Metadata) -> Self {
-        File {
+        Stamp {
             device: metadata.dev(),
             inode: metadata.ino(),
             size: metadata.size(),
@@ -75,7 +75,7 @@ mod tests {
     fn differ_by_content_name_and_target_but_not_by_reading() {
         let keep = tempfile::tempdir().unwrap();
         let root = keep.path().to_owned();
-        let look = || Facts::of(&[root.clone(), root.join("later.toml")]);
+        let look = || Stamps::of(&[root.clone(), root.join("later.toml")]);
         let mut last = look();
         let mut differs = |what: &str| {
             let now = look();

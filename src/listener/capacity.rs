@@ -19,7 +19,7 @@ pub(super) async fn wait(listener: &Listener, io: &mut Io) {
     let limit = listener.config.load().max_connections;
     listener.drain.below(limit).await;
     while !is_for_callers(io) {
-        if listener.lack.may_be_told() {
+        if listener.throttle.may_log() {
             tracing::warn!(
                 listener = &*listener.name,
                 limit = descriptors::most(),
@@ -65,7 +65,7 @@ pub(super) async fn rest(listener: &Listener, error: io::Error) {
         error.kind(),
         ConnectionAborted | ConnectionReset | Interrupted
     ) {
-        if listener.lack.may_be_told() {
+        if listener.throttle.may_log() {
             let listener = &*listener.name;
             tracing::warn!(listener, %error, "connections cannot be accepted for now");
         }
@@ -73,17 +73,17 @@ pub(super) async fn rest(listener: &Listener, error: io::Error) {
     }
 }
 
-/// Something that may be told once in a while.
+/// Lets a warning through once in a while.
 #[derive(Default)]
-pub(super) struct Seldom(Mutex<Option<Instant>>);
+pub(super) struct LogThrottle(Mutex<Option<Instant>>);
 
-/// How long it is not told again.
-const WHILE: Duration = Duration::from_secs(30);
+/// How long the next has to wait.
+const PAUSE: Duration = Duration::from_secs(30);
 
-impl Seldom {
-    fn may_be_told(&self) -> bool {
+impl LogThrottle {
+    fn may_log(&self) -> bool {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = last.is_none_or(|last| last.elapsed() >= WHILE);
+        let due = last.is_none_or(|last| last.elapsed() >= PAUSE);
         if due {
             *last = Some(Instant::now());
         }
