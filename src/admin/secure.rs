@@ -10,7 +10,6 @@ use bytes::BytesMut;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::Config;
 use crate::net::io::Io;
 use crate::telemetry::flood::{self, Kind, Like};
 use crate::tls::inbound::Server;
@@ -69,13 +68,13 @@ impl Default for Tls {
 impl Tls {
     /// Speaks TLS, or none, as `config` says, which was checked. Where either is TLS, connections that were made before
     /// take no further request: whoever made one might not be let in any more.
-    pub fn reconfigure(&self, config: &Config) {
+    pub fn reconfigure(&self, config: Option<&tls::inbound::Config>) {
         let old = self.spoken.load_full();
         let old = match &*old {
             Spoken::Tls(server) => Some(&**server),
             Spoken::Plain | Spoken::Nothing => None,
         };
-        let spoken = match &config.tls {
+        let spoken = match config {
             None if old.is_none() => return,
             None => Spoken::Plain,
             Some(config) => match Server::new(config, vec![tls::HTTP1], old) {
@@ -104,7 +103,7 @@ impl Tls {
             return Some((io, session(false, None)));
         };
         match handshake::accept(io, &server).await {
-            Ok(shaken) => Some((shaken.io, session(true, shaken.valid_until))),
+            Ok(shaken) => Some((Io::Tls(shaken.stream), session(true, shaken.valid_until))),
             Err(Refusal::NotTls(io, early)) => {
                 tell("not_tls", "the caller speaks no TLS", peer);
                 // Whoever speaks something else could not read an answer.

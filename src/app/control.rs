@@ -119,7 +119,7 @@ impl admin::Proxy for Control {
         let name: Name = name.parse().ok()?;
         let snapshot = self.snapshot.load();
         let mut described = describe_route(&name, snapshot.config.routes.get(&name)?);
-        let serving = snapshot.table.values();
+        let serving = snapshot.serving.table.values();
         if let Some(route) = serving.into_iter().find(|r| *r.name == *name.as_str()) {
             described["state"] = route.states.now();
         }

@@ -16,7 +16,6 @@ use crate::listener::{self, Listener};
 use crate::net::resolve::SystemResolver;
 use crate::policy;
 use crate::process::{self, descriptors, load, load::Load, pages::Program};
-use crate::proxy::Proxy;
 use crate::target;
 use crate::telemetry::{self, Telemetry, flood};
 use crate::upstream;
@@ -110,7 +109,7 @@ async fn serve(
     let first = Snapshot::next(loaded, None, &tools)
         .map_err(|problems| io::Error::other(format!("{:?}", problems.into_vec())))?;
     let snapshot = Arc::new(ArcSwap::from_pointee(first));
-    let workers = Workers::start(&Arc::new(Proxy::new(snapshot.clone())))?;
+    let workers = Workers::start(&snapshot)?;
     let api_tls = Arc::new(admin::Tls::default());
     let mut reloader = Reloader::start(
         tools,

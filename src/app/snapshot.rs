@@ -10,9 +10,9 @@ use std::time::SystemTime;
 use crate::config::{Config, Content, Loaded};
 use crate::fetch::Fetch;
 use crate::net::resolve::Resolve;
-use crate::policy::build::{Build, Kept, States};
-use crate::policy::stack::Handler;
-use crate::route::{self, Table};
+use crate::policy::build::{Build, Kept};
+use crate::proxy::serving::{Route, Serving};
+use crate::route::Table;
 use crate::target::{self, SettleUpstream, Targets as _};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::request_metrics::RouteMetrics;
@@ -30,24 +30,10 @@ pub struct Snapshot {
     /// When the next of its certificates becomes valid, or ends.
     pub turns_at: Option<SystemTime>,
     pub config: Config,
-    pub table: Table<Arc<Route>>,
+    pub serving: Arc<Serving>,
     pub upstreams: BTreeMap<Name, Arc<Upstream>>,
-    pub access_log: Option<Arc<AccessLog>>,
     /// What the policies know, by route.
     pub kept: Kept,
-}
-
-/// A route, ready to be called.
-pub struct Route {
-    pub name: Arc<str>,
-    pub stack: Box<dyn Handler>,
-    /// Whether it answers the preflights of the requests that it takes.
-    pub answers_preflights: bool,
-    /// What the admin API tells of its policies.
-    pub states: States,
-    /// Whether every answer is put into one shape.
-    pub envelope: bool,
-    pub metrics: Arc<RouteMetrics>,
 }
 
 /// What a snapshot is made with, beside its config.
@@ -147,20 +133,20 @@ impl Snapshot {
         if problems.has_errors() {
             return Err(problems);
         }
-        let table = route::Table::build(routes)?;
+        let table = Table::build(routes)?;
         let access_log = config
             .log
             .access_log
             .then(|| (tools.access_writer)())
             .flatten();
+        let access_log =
+            access_log.map(|out| Arc::new(AccessLog::new(&config.log.access_log_headers, out)));
         Ok(Snapshot {
             generation,
             content,
             loaded_at: SystemTime::now(),
             turns_at: config.certificates().next_change(SystemTime::now()),
-            access_log: access_log
-                .map(|out| Arc::new(AccessLog::new(&config.log.access_log_headers, out))),
-            table,
+            serving: Arc::new(Serving { table, access_log }),
             upstreams,
             config,
             kept,

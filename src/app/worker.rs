@@ -5,14 +5,17 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
+use crate::app::snapshot::Snapshot;
 use crate::listener::{self, ListenSocket, Listener};
 use crate::net::buffer;
 use crate::net::drain::Hold;
 use crate::net::pipe;
 use crate::net::timer;
 use crate::process;
+use crate::proxy::serving::Serving;
 use crate::proxy::{self, Proxy};
 
 /// Idle connections, and what is kept for reuse, are looked through so often.
@@ -23,6 +26,7 @@ const ORDERS: usize = 4096;
 
 /// The workers of this process. They end when this drops.
 pub struct Workers {
+    proxy: Arc<Proxy>,
     threads: Vec<Worker>,
 }
 
@@ -41,8 +45,9 @@ impl Workers {
     ///
     /// # Errors
     /// When the kernel gives no thread or no event queue.
-    pub fn start(proxy: &Arc<Proxy>) -> io::Result<Self> {
+    pub fn start(snapshot: &Arc<ArcSwap<Snapshot>>) -> io::Result<Self> {
         let mut workers = Workers {
+            proxy: Arc::new(Proxy::new(&snapshot.load().serving)),
             threads: Vec::with_capacity(process::worker_count()),
         };
         for index in 0..process::worker_count() {
@@ -50,12 +55,12 @@ impl Workers {
                 .enable_all()
                 .build()?;
             let (orders, received) = mpsc::channel(ORDERS);
-            let proxy = proxy.clone();
+            let (proxy, snapshot) = (workers.proxy.clone(), snapshot.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("worker-{index}"))
                 .spawn(move || {
                     process::become_worker(index);
-                    runtime.block_on(work(proxy, received));
+                    runtime.block_on(work(proxy, snapshot, received));
                 })?;
             workers.threads.push(Worker {
                 orders: Some(orders),
@@ -63,6 +68,11 @@ impl Workers {
             });
         }
         Ok(workers)
+    }
+
+    /// Has all workers serve `next` from now on.
+    pub fn switch_to(&self, next: &Arc<Serving>) {
+        self.proxy.switch_to(next);
     }
 
     /// Has every worker accept from its socket, until the listener drains.
@@ -94,7 +104,11 @@ impl Drop for Workers {
 }
 
 /// A worker's life: it ends when nobody can give it orders any more, and cuts what is still under way.
-async fn work(proxy: Arc<Proxy>, mut orders: mpsc::Receiver<Order>) {
+async fn work(
+    proxy: Arc<Proxy>,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    mut orders: mpsc::Receiver<Order>,
+) {
     let mut sweep = tokio::time::interval(SWEEP);
     sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -112,7 +126,7 @@ async fn work(proxy: Arc<Proxy>, mut orders: mpsc::Receiver<Order>) {
                 None => return,
             },
             _ = sweep.tick() => {
-                proxy.snapshot.load().sweep();
+                snapshot.load().sweep();
                 buffer::trim();
                 pipe::trim();
             }

@@ -20,10 +20,13 @@ use crate::tls::callers::{Callers, Presence};
 use crate::tls::inbound::Server;
 use crate::value::exposition::Metric;
 
-pub const CONNECTIONS: Metric = Metric::gauge(
+const CONNECTIONS: Metric = Metric::gauge(
     "outrigger_downstream_connections",
     "Connections from callers.",
 );
+
+/// What is counted of connections.
+pub const METRICS: &[Metric] = &[CONNECTIONS, secure::HANDSHAKES];
 
 /// A listener, as long as its address stays in the config.
 pub struct Listener {

@@ -7,7 +7,6 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::tls;
-use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
 use crate::value::{ByteSize, Duration, NotBuilt, networks};
 
@@ -21,14 +20,11 @@ mod socket;
 #[cfg(test)]
 mod tests;
 
-pub use accept::{Accepted, Listener, accept};
+pub use accept::{Accepted, Listener, METRICS, accept};
 pub use access::{Access, Group, Mode};
 pub use address::ListenAddress;
 pub use secure::Secured;
 pub use socket::{BACKLOG, ListenSocket, SocketFile, Taken, bind_tcp, bind_unix, take};
-
-/// What is counted of connections.
-pub const METRICS: &[Metric] = &[accept::CONNECTIONS, secure::HANDSHAKES];
 
 /// `[listeners.NAME]`
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]

@@ -73,10 +73,8 @@ impl Accepted {
                     identity: shaken.identity,
                 };
                 let peer = Arc::new(peer);
-                if let Io::Tls(stream) = &shaken.io {
-                    stream.belongs_to(&peer);
-                }
-                let mut accepted = with(shaken.io, peer);
+                shaken.stream.belongs_to(&peer);
+                let mut accepted = with(Io::Tls(shaken.stream), peer);
                 if let Some(valid_until) = shaken.valid_until {
                     accepted.enter(shaken.chain, valid_until, server);
                 }

@@ -14,14 +14,32 @@ use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::net::pipe::Pipe;
-use crate::tls;
 
 /// A connected socket, or what is encrypted over one.
 #[derive(Debug)]
 pub enum Io {
     Tcp(TcpStream),
     Unix(UnixStream),
-    Tls(Box<tls::stream::Stream>),
+    Tls(Box<dyn Encrypted>),
+}
+
+/// A connection that is encrypted over a socket, as the stream of what it carries. The methods are those of [`Io`].
+pub trait Encrypted: std::fmt::Debug + Send + Sync {
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>>;
+    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+    fn may_have_bytes(&self) -> bool;
+    fn peek(&self) -> io::Result<usize>;
+    fn try_read(&self, buffer: &mut BytesMut) -> io::Result<usize>;
+    fn poll_write_vectored(
+        &self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>>;
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
+    fn say_goodbye(&self);
+    fn shutdown_write(&self) -> io::Result<()>;
+    /// The socket below.
+    fn socket(&self) -> &Io;
 }
 
 impl Io {

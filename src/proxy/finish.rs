@@ -8,7 +8,7 @@ use std::task::{Poll, ready};
 use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 
-use crate::app::snapshot::{Route, Snapshot};
+use super::serving::{Route, Serving};
 use crate::http::body::{Body, End, Guard};
 use crate::http::error::{CALLER_GONE, Error, Reason};
 use crate::http::exchange::{Exchange, Why};
@@ -81,9 +81,9 @@ impl Finish {
         request: &mut Request,
         dialect: Dialect,
         unrouted: &Arc<RouteMetrics>,
-        snapshot: &Snapshot,
+        serving: &Serving,
     ) -> Self {
-        let log = snapshot.access_log.as_ref();
+        let log = serving.access_log.as_ref();
         let log = log.map(|log| Box::new(Line::new(log.clone(), Logged::of(request, log))));
         let peer = request.context.peer.clone();
         let request_bytes = count(request);
@@ -91,9 +91,9 @@ impl Finish {
         Finish::begin(peer, received, request_bytes, dialect, unrouted, log)
     }
 
-    pub fn of_head(head: RefusedHead, unrouted: &Arc<RouteMetrics>, snapshot: &Snapshot) -> Self {
+    pub fn of_head(head: RefusedHead, unrouted: &Arc<RouteMetrics>, serving: &Serving) -> Self {
         let (peer, dialect) = (head.peer.clone(), head.outline.dialect());
-        let log = snapshot.access_log.as_ref();
+        let log = serving.access_log.as_ref();
         let log = log.map(|log| Box::new(Line::new(log.clone(), Logged::of_head(head, log))));
         Finish::begin(peer, timer::now(), Sent::Known(0), dialect, unrouted, log)
     }

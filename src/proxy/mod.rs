@@ -6,7 +6,6 @@ use arc_swap::ArcSwap;
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method, header};
 
-use crate::app::snapshot::{Route, Snapshot};
 use crate::http::body::Body;
 use crate::http::error::{BAD_PATH, Error, METHOD_NOT_ALLOWED, NO_ROUTE};
 use crate::http::exchange::{Exchange, LastSeen};
@@ -27,28 +26,35 @@ mod connection;
 mod date;
 mod finish;
 mod forwarding;
+pub mod serving;
 mod upgrade;
 
 use answer::About;
 pub use connection::serve;
 use finish::{Finish, RefusedHead};
+use serving::{Route, Serving};
 
 /// The proxy as its connections see it.
 pub struct Proxy {
     /// Loaded once a request; no connection holds on to one.
-    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    serving: ArcSwap<Serving>,
     /// Of requests that no route takes.
     unrouted: Arc<RouteMetrics>,
     unnamed: Arc<str>,
 }
 
 impl Proxy {
-    pub fn new(snapshot: Arc<ArcSwap<Snapshot>>) -> Self {
+    pub fn new(serving: &Arc<Serving>) -> Self {
         Proxy {
-            snapshot,
+            serving: ArcSwap::new(serving.clone()),
             unrouted: Arc::new(RouteMetrics::new(NO_ROUTE_LABEL)),
             unnamed: "".into(),
         }
+    }
+
+    /// Has `next` serve the requests that arrive from now on.
+    pub fn switch_to(&self, next: &Arc<Serving>) {
+        self.serving.store(next.clone());
     }
 
     /// What is known of a request when it arrives.
@@ -68,10 +74,10 @@ impl Proxy {
         let request_id = request.context.request_id.clone();
         let received = request.context.received;
         let (mut finish, routed) = {
-            // The guard of the snapshot must not live across an await.
-            let snapshot = self.snapshot.load();
-            let finish = Finish::new(&mut request, dialect, &self.unrouted, &snapshot);
-            (finish, find_route(&snapshot, &mut request))
+            // The guard of what serves must not live across an await.
+            let serving = self.serving.load();
+            let finish = Finish::new(&mut request, dialect, &self.unrouted, &serving);
+            (finish, find_route(&serving, &mut request))
         };
         let (route, outcome) = match routed {
             Ok(route) => {
@@ -142,7 +148,7 @@ impl Proxy {
             peer: peer.clone(),
             request_id,
         };
-        let mut finish = Finish::of_head(head, &self.unrouted, &self.snapshot.load());
+        let mut finish = Finish::of_head(head, &self.unrouted, &self.serving.load());
         finish.failed(&error);
         finish.answered(&response);
         let body = std::mem::replace(&mut response.body, Body::empty());
@@ -157,7 +163,7 @@ impl Proxy {
 }
 
 /// Normalises the path, and finds the route.
-fn find_route(snapshot: &Snapshot, request: &mut Request) -> Result<Arc<Route>, Error> {
+fn find_route(serving: &Serving, request: &mut Request) -> Result<Arc<Route>, Error> {
     let encoded_separators = path::normalise_in_place(&mut request.target)?;
     let lookup = Lookup {
         listener: &request.context.peer.listener,
@@ -168,11 +174,11 @@ fn find_route(snapshot: &Snapshot, request: &mut Request) -> Result<Arc<Route>, 
         query: request.target.query(),
         headers: &request.headers,
     };
-    if let Some((route, captures)) = find_preflight(snapshot, request, &lookup) {
+    if let Some((route, captures)) = find_preflight(serving, request, &lookup) {
         request.context.captures = captures;
         return Ok(route);
     }
-    match snapshot.table.find(&lookup) {
+    match serving.table.find(&lookup) {
         Found::Route { value, captures } => {
             request.context.captures = captures;
             Ok(value.clone())
@@ -199,7 +205,7 @@ fn find_route(snapshot: &Snapshot, request: &mut Request) -> Result<Arc<Route>, 
 /// The route of the request that a CORS preflight announces, if that route answers preflights. Otherwise it is a
 /// request like any other: the application behind may know CORS itself.
 fn find_preflight(
-    snapshot: &Snapshot,
+    serving: &Serving,
     request: &Request,
     lookup: &Lookup<'_>,
 ) -> Option<(Arc<Route>, Captures)> {
@@ -209,7 +215,7 @@ fn find_preflight(
         ..*lookup
     };
     let announces = |name: &HeaderName| cors::announces_header(&request.headers, name);
-    let (route, captures) = snapshot.table.find_announced(&lookup, announces)?;
+    let (route, captures) = serving.table.find_announced(&lookup, announces)?;
     route.answers_preflights.then(|| (route.clone(), captures))
 }
 

@@ -8,10 +8,10 @@ use http::HeaderValue;
 use super::mirror::MirrorConfig;
 use super::rewrite::RewriteConfig;
 use super::settle::ChooseUpstream;
+use crate::http::caller_key::CallerKey;
 use crate::http::handler::Handler;
 use crate::upstream::{Resend, Upstream};
 use crate::value::Name;
-use crate::value::caller_key::CallerKey;
 use crate::value::problem::Problems;
 
 /// The name of an upstream, and the keys under which it stands.

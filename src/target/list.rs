@@ -17,7 +17,7 @@ macro_rules! targets {
             $($(#[$doc])* pub $key: Option<$block>,)+
             $(#[serde(default, skip_serializing)] pub $later: Option<$crate::value::NotBuilt>,)*
             /// Keep a caller on one side of the split: `"header:NAME"`, `"cookie:NAME"` or `"client-ip"`.
-            pub sticky: Option<$crate::value::caller_key::CallerKey>,
+            pub sticky: Option<$crate::http::caller_key::CallerKey>,
             /// Change path or `Host` on the way to the upstream.
             pub rewrite: Option<$crate::target::rewrite::RewriteConfig>,
             /// Send a copy of some requests to another upstream, and throw its answer away.

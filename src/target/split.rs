@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::block::{Block, Build, Named, Options};
 use super::forward::Forward;
 use super::settle::ChooseUpstream;
+use crate::http::caller_key::CallerKey;
 use crate::http::exchange::Exchange;
 use crate::http::handler::{Answer, Handler};
 use crate::http::message::Request;
 use crate::http::rendezvous::{self, Draw, fnv, mix};
 use crate::upstream::Upstream;
-use crate::value::caller_key::CallerKey;
 use crate::value::problem::Problems;
 
 /// One side of a `split`.

@@ -21,12 +21,12 @@ use super::stream::Stream;
 use super::words;
 use crate::http::peer::Identity;
 use crate::net::buffer;
-use crate::net::io::Io;
+use crate::net::io::{Encrypted as _, Io};
 use crate::{process, value};
 
 /// A caller that has shaken hands.
 pub struct Accepted {
-    pub io: Io,
+    pub stream: Box<Stream>,
     /// The protocol that both agreed on (ALPN).
     pub protocol: Option<Vec<u8>>,
     pub identity: Option<Identity>,
@@ -82,7 +82,7 @@ pub async fn accept(io: Io, server: &Server) -> Result<Accepted, Refusal> {
     }
     let (protocol, chain) = facts(&stream);
     let mut accepted = Accepted {
-        io: Io::Tls(Box::new(stream)),
+        stream: Box::new(stream),
         protocol,
         identity: None,
         chain,

@@ -14,7 +14,7 @@ use super::socket::{Nothing, Polled, Tried, discard};
 use super::words;
 use crate::http::peer::Peer;
 use crate::net::buffer;
-use crate::net::io::Io;
+use crate::net::io::{Encrypted, Io};
 
 /// Decrypted bytes that rustls holds before it takes no more.
 const PLAINTEXT: usize = 16 << 10;
@@ -74,18 +74,29 @@ impl Stream {
         let _ = self.caller.set(caller.clone());
     }
 
-    /// The socket below.
-    pub fn socket(&self) -> &Io {
-        &self.io
-    }
-
     /// Asks the connection for something.
     pub(super) fn ask<T>(&self, ask: impl FnOnce(&Connection) -> T) -> T {
         ask(&self.session().connection)
     }
 
+    /// One step of the handshake: sends what is to be sent.
+    pub(super) fn poll_send(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.session().poll_flush(&self.io, cx)
+    }
+
+    /// One step of the handshake: takes what the peer has sent.
+    pub(super) fn take_in(&self, ciphertext: BytesMut) -> io::Result<()> {
+        self.session().take_in(self, ciphertext)
+    }
+
+    fn session(&self) -> MutexGuard<'_, Session> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Encrypted for Stream {
     /// Waits until a read would not block, as far as that can be told without reading.
-    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut session = self.session();
         if session.has_something() {
             return Poll::Ready(Ok(()));
@@ -98,7 +109,7 @@ impl Stream {
         ready
     }
 
-    pub fn may_have_bytes(&self) -> bool {
+    fn may_have_bytes(&self) -> bool {
         self.session().has_something() || self.io.may_have_bytes()
     }
 
@@ -106,11 +117,7 @@ impl Stream {
     ///
     /// # Errors
     /// `UnexpectedEof` when the connection ended and the peer had not said that it would.
-    pub fn poll_read(
-        &self,
-        cx: &mut Context<'_>,
-        buffer: &mut BytesMut,
-    ) -> Poll<io::Result<usize>> {
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
         let mut session = self.session();
         ready!(session.poll_plaintext(self, cx))?;
         let room = buffer.capacity() - buffer.len();
@@ -120,7 +127,7 @@ impl Stream {
     }
 
     /// What is there now.
-    pub fn try_read(&self, buffer: &mut BytesMut) -> io::Result<usize> {
+    fn try_read(&self, buffer: &mut BytesMut) -> io::Result<usize> {
         let mut session = self.session();
         session.try_plaintext(self)?;
         let room = buffer.capacity() - buffer.len();
@@ -128,7 +135,7 @@ impl Stream {
     }
 
     /// Decrypted bytes that wait; 0 is the end of the stream. Handles what is no data, such as session tickets.
-    pub fn peek(&self) -> io::Result<usize> {
+    fn peek(&self) -> io::Result<usize> {
         let mut session = self.session();
         match session.try_plaintext(self) {
             Ok(()) => Ok(session.plaintext),
@@ -139,7 +146,7 @@ impl Stream {
 
     /// Encrypts and writes from `slices`. The last byte is told as written only once the kernel has all of it: who
     /// still has something to write comes back, and who has written everything need not flush.
-    pub fn poll_write_vectored(
+    fn poll_write_vectored(
         &self,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
@@ -168,7 +175,7 @@ impl Stream {
     }
 
     /// Encrypts and writes what the kernel takes now; the rest goes with the next write.
-    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut session = self.session();
         session.try_flush(&self.io)?;
         let taken = session.connection.writer().write(bytes)?;
@@ -179,7 +186,7 @@ impl Stream {
     }
 
     /// Tells the peer that nothing more comes.
-    pub fn say_goodbye(&self) {
+    fn say_goodbye(&self) {
         let mut session = self.session();
         session.connection.send_close_notify();
         // All that was written has left, so that there is room for so little but for bad luck.
@@ -187,23 +194,14 @@ impl Stream {
     }
 
     /// The same, and ends the writing direction.
-    pub fn shutdown_write(&self) -> io::Result<()> {
+    fn shutdown_write(&self) -> io::Result<()> {
         self.say_goodbye();
         self.io.shutdown_write()
     }
 
-    /// One step of the handshake: sends what is to be sent.
-    pub(super) fn poll_send(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.session().poll_flush(&self.io, cx)
-    }
-
-    /// One step of the handshake: takes what the peer has sent.
-    pub(super) fn take_in(&self, ciphertext: BytesMut) -> io::Result<()> {
-        self.session().take_in(self, ciphertext)
-    }
-
-    fn session(&self) -> MutexGuard<'_, Session> {
-        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The socket below.
+    fn socket(&self) -> &Io {
+        &self.io
     }
 }
 

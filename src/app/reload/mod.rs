@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
@@ -16,15 +16,17 @@ use crate::admin::{self, ReloadOutcome};
 use crate::app::snapshot::{Snapshot, Tools};
 use crate::app::worker::Workers;
 use crate::config::{Config, Content, Loaded, Problem};
-use crate::listener::{self, ListenAddress, Listener, Taken};
+use crate::listener::{self, Listener, Taken};
 use crate::process;
 use crate::value::Name;
 use crate::value::exposition::Metric;
 
 mod reading;
+mod status;
 mod warnings;
 
 pub use reading::{Answer, Found, Readings};
+pub use status::{LastError, Status};
 pub use warnings::Warnings;
 
 const RELOADS: Metric = Metric::counter(
@@ -53,75 +55,6 @@ pub enum Source {
     Path(PathBuf),
     /// Built in: there is nothing to read again.
     BuiltIn,
-}
-
-/// What the admin API tells about reloads and listeners.
-#[derive(Default)]
-pub struct Status(Mutex<Inner>);
-
-#[derive(Default)]
-struct Inner {
-    last_error: Option<LastError>,
-    listeners: BTreeMap<Name, Arc<Listener>>,
-    /// No longer in the config, with connections that have not ended.
-    removed: Vec<Arc<Listener>>,
-}
-
-/// Why the newest config does not serve.
-#[derive(Clone, Debug)]
-pub struct LastError {
-    pub at: SystemTime,
-    /// One line: file, line, column and what is wrong.
-    pub summary: String,
-    /// All of it, as `outrigger check` shows it.
-    pub report: String,
-}
-
-impl Status {
-    pub fn last_error(&self) -> Option<LastError> {
-        self.inner().last_error.clone()
-    }
-
-    pub fn listeners(&self) -> Vec<Arc<Listener>> {
-        self.inner().listeners.values().cloned().collect()
-    }
-
-    /// All listeners that may have connections, also those that the config no longer has.
-    pub fn all_listeners(&self) -> Vec<Arc<Listener>> {
-        let inner = self.inner();
-        inner
-            .listeners
-            .values()
-            .chain(&inner.removed)
-            .cloned()
-            .collect()
-    }
-
-    /// Lets go of the removed listeners that have no connection any more, and so of what was counted of them.
-    pub fn forget_ended(&self) {
-        self.inner().forget_ended();
-    }
-
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Inner {
-    fn remove(&mut self, listener: Arc<Listener>) {
-        listener.drain.start();
-        self.removed.push(listener);
-    }
-
-    fn forget_ended(&mut self) {
-        self.removed.retain(|listener| !listener.drain.has_ended());
-    }
-
-    fn is_closing(&self, address: &ListenAddress) -> bool {
-        self.removed
-            .iter()
-            .any(|listener| listener.address == *address && listener.drain.is_held())
-    }
 }
 
 /// Puts configs to use. It belongs to the control thread.
@@ -289,6 +222,7 @@ impl Reloader {
         let generation = next.generation;
         let next = Arc::new(next);
         // From here on nothing can fail.
+        self.workers.switch_to(&next.serving);
         self.snapshot.store(next.clone());
         old.superseded_by(&next);
         self.open(&next.config, taken);
@@ -311,6 +245,7 @@ impl Reloader {
                 return;
             }
         };
+        self.workers.switch_to(&next.serving);
         self.snapshot.store(next.clone());
         old.superseded_by(&next);
         self.open(&next.config, BTreeMap::new());
@@ -383,7 +318,7 @@ impl Reloader {
 
     /// Starts what was bound, and tells the other listeners and the admin API what the config says of them now.
     fn open(&self, config: &Config, mut taken: BTreeMap<Name, Taken>) {
-        self.api_tls.reconfigure(&config.admin);
+        self.api_tls.reconfigure(config.admin.tls.as_ref());
         let mut inner = self.status.inner();
         for (name, config) in &config.listeners {
             match taken.remove(name) {
@@ -491,24 +426,4 @@ pub fn take_all(config: &Config) -> io::Result<BTreeMap<Name, Taken>> {
             .map_err(|error| io::Error::new(error.kind(), format!("listeners.{name}: {error}")))
     };
     config.listeners.iter().map(take).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_removed_listener_is_forgotten_when_it_has_ended() {
-        let config: listener::Config = toml::from_str("listen = \"127.0.0.1:0\"").unwrap();
-        let address = config.listen.clone();
-        let listener = Arc::new(Listener::new("a".into(), address, config, None));
-        let hold = listener.drain.hold();
-        let status = Status::default();
-        status.inner().remove(listener);
-        status.forget_ended();
-        assert_eq!(status.all_listeners().len(), 1, "it still accepts");
-        drop(hold);
-        status.forget_ended();
-        assert!(status.all_listeners().is_empty());
-    }
 }

@@ -21,6 +21,7 @@ mod outline;
 mod tried;
 mod tunnelled;
 mod upload;
+mod values;
 
 pub use captures::Captures;
 pub use claims::Claims;

@@ -6,9 +6,9 @@ use std::str::FromStr;
 use http::{HeaderName, header};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::http::caller_key::Field;
 use crate::http::cookie;
 use crate::http::headers::Headers;
-use crate::value::caller_key::Field;
 use crate::value::{Wrong, text};
 
 /// `"header:NAME"` or `"cookie:NAME"`.

@@ -12,6 +12,7 @@ use super::destination::Discovery;
 use super::discovery::Follower;
 use super::endpoint::Endpoint;
 use super::transport::Transport;
+use crate::http::caller_key::CallerKey;
 use crate::net::resolve::Resolve;
 use crate::upstream::balance::balancer::BalancerConfig;
 use crate::upstream::balance::load_guard::LoadGuard;
@@ -21,7 +22,6 @@ use crate::upstream::health::checker::{Checker, HealthConfig};
 use crate::upstream::health::outlier::OutlierConfig;
 use crate::upstream::health::standing::Mark;
 use crate::upstream::transport::settings::Protocol;
-use crate::value::caller_key::CallerKey;
 
 /// Connections that speak something of their own.
 struct Wire {

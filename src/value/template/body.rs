@@ -3,8 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::variables::{self, Part, Place};
-use crate::http::message::Request;
+use super::variables::{self, Part, Place, Values};
 use crate::value::Wrong;
 
 /// Text with `${path.NAME}`, `${request_id}`, `${client.ip}`, `${client.identity}`, `${route}` and `${upstream}`; `$${`
@@ -35,7 +34,7 @@ impl BodyTemplate {
         }
     }
 
-    pub fn render(&self, request: &Request) -> Bytes {
+    pub fn render(&self, request: &impl Values) -> Bytes {
         let mut text = Vec::with_capacity(self.text.len() + 32);
         for part in &self.parts {
             part.render(request, &mut text);
@@ -70,7 +69,7 @@ mod tests {
         let mut request = request("GET", "/v1/a");
         request.context.captures.push("rest".into(), "a");
         let moved = template("{\"new\": \"/v2/${path.rest}\"}\n$${x}").unwrap();
-        assert_eq!(moved.render(&request), "{\"new\": \"/v2/a\"}\n${x}");
+        assert_eq!(moved.render(&*request), "{\"new\": \"/v2/a\"}\n${x}");
         assert_eq!(moved.captures().collect::<Vec<_>>(), ["rest"]);
         assert!(moved.constant().is_none());
         assert_eq!(template("a {b}\n").unwrap().constant().unwrap(), "a {b}\n");

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::http::message::Request;
 use crate::value::problem::Problems;
 use crate::value::{REDACTED, Wrong, names_a_secret, read_header_name, unpadded};
 
@@ -14,7 +13,7 @@ mod body;
 mod variables;
 
 pub use body::BodyTemplate;
-pub use variables::{bare, bare_capture};
+pub use variables::{Values, bare, bare_capture};
 
 use variables::{Part, Place};
 
@@ -176,7 +175,7 @@ impl HeaderTemplate {
     }
 
     /// The value for this request.
-    pub fn render(&self, request: &Request) -> HeaderValue {
+    pub fn render(&self, request: &impl Values) -> HeaderValue {
         if let Some(constant) = &self.constant {
             return constant.clone();
         }
@@ -187,7 +186,7 @@ impl HeaderTemplate {
     }
 
     /// Appends the value for this request: bytes that may stand in a header.
-    pub fn render_into(&self, request: &Request, out: &mut Vec<u8>) {
+    pub fn render_into(&self, request: &impl Values, out: &mut Vec<u8>) {
         let start = out.len();
         for part in &self.parts {
             part.render(request, out);
@@ -292,10 +291,10 @@ mod tests {
             ("cost: 5$ {id} $${route}", "cost: 5$ {id} ${route}"),
             ("${request_id}", &id),
         ] {
-            assert_eq!(template(text).render(&request), expected, "{text}");
+            assert_eq!(template(text).render(&*request), expected, "{text}");
         }
         let location = HeaderTemplate::of_location("/o/${path.id}?${query}".to_owned()).unwrap();
-        assert_eq!(location.render(&request), "/o/7?");
+        assert_eq!(location.render(&*request), "/o/7?");
         assert_eq!(location.captures().collect::<Vec<_>>(), ["id"]);
     }
 
@@ -315,9 +314,9 @@ mod tests {
             ("${jwt.none} x ${jwt.sub}", "x \t ann b", 0),
         ] {
             let template = template(text);
-            assert_eq!(template.render(&request), expected, "{text:?}");
+            assert_eq!(template.render(&*request), expected, "{text:?}");
             let mut around = b"[ ".to_vec();
-            template.render_into(&request, &mut around);
+            template.render_into(&*request, &mut around);
             assert_eq!(around, format!("[ {expected}").as_bytes(), "{text:?}");
             let mut problems = Problems::default();
             template.check(&[], &mut problems);
@@ -386,7 +385,7 @@ mod tests {
             let mut request = request("GET", "/");
             request.context.captures.push("x".into(), &format!("{name}\r\nevil: 1"));
             request.context.captures.push("y".into(), &String::from_utf8_lossy(&value));
-            let rendered = template("a${path.x}b${path.y}").render(&request);
+            let rendered = template("a${path.x}b${path.y}").render(&*request);
             prop_assert!(!rendered.as_bytes().contains(&b'\n'));
             prop_assert!(rendered.as_bytes().starts_with(b"ab"));
         }

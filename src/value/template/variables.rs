@@ -1,8 +1,10 @@
 //! The `${…}` variables of text in the config, and the text between them.
 
+use std::borrow::Cow;
+use std::net::IpAddr;
+
 use http::HeaderName;
 
-use crate::http::message::Request;
 use crate::value::Wrong;
 
 /// Where a text is used, which says what it may hold.
@@ -28,6 +30,24 @@ pub(super) enum Part {
     Header(HeaderName),
     Claim(String),
     Upstream,
+}
+
+/// What the variables stand for: a request tells.
+pub trait Values {
+    /// It has nothing but visible ASCII.
+    fn request_id(&self) -> &[u8];
+    fn route(&self) -> &str;
+    fn client_ip(&self) -> Option<IpAddr>;
+    fn client_identity(&self) -> Option<&str>;
+    /// What a part of the path matched.
+    fn capture(&self, name: &str) -> Option<&str>;
+    fn query(&self) -> Option<&str>;
+    /// The first value of a header.
+    fn header(&self, name: &HeaderName) -> Option<&[u8]>;
+    /// The upstream that gets the request.
+    fn upstream(&self) -> Option<&str>;
+    /// A claim of the caller's verified token.
+    fn claim(&self, name: &str) -> Option<Cow<'_, str>>;
 }
 
 /// # Errors
@@ -101,48 +121,22 @@ impl Part {
         }
     }
 
-    pub fn render(&self, request: &Request, out: &mut Vec<u8>) {
+    pub fn render(&self, values: &impl Values, out: &mut Vec<u8>) {
         match self {
             Part::Literal(text) => out.extend_from_slice(text.as_bytes()),
-            // It has nothing but visible ASCII.
-            Part::RequestId => out.extend_from_slice(request.context.request_id.as_bytes()),
-            Part::Route => push(out, request.context.route.as_bytes()),
+            Part::RequestId => out.extend_from_slice(values.request_id()),
+            Part::Route => push(out, values.route().as_bytes()),
             Part::ClientIp => {
-                if let Some(ip) = request.context.client {
+                if let Some(ip) = values.client_ip() {
                     push(out, ip.to_string().as_bytes());
                 }
             }
-            Part::ClientIdentity => {
-                if let Some(identity) = request.context.peer.identity() {
-                    push(out, identity.name().as_bytes());
-                }
-            }
-            Part::Path(name) => {
-                if let Some(text) = request.context.captures.get(name) {
-                    push(out, text.as_bytes());
-                }
-            }
-            Part::Query => {
-                if let Some(query) = request.target.query() {
-                    push(out, query.as_bytes());
-                }
-            }
-            Part::Header(name) => {
-                if let Some(value) = request.headers.get(name) {
-                    push(out, value);
-                }
-            }
-            Part::Upstream => {
-                if let Some(name) = &request.context.upstream {
-                    push(out, name.as_bytes());
-                }
-            }
-            Part::Claim(name) => {
-                let claims = request.context.claims.as_deref();
-                if let Some(text) = claims.and_then(|claims| claims.text(name)) {
-                    push(out, text.as_bytes());
-                }
-            }
+            Part::ClientIdentity => push_if_known(out, values.client_identity()),
+            Part::Path(name) => push_if_known(out, values.capture(name)),
+            Part::Query => push_if_known(out, values.query()),
+            Part::Header(name) => push_if_known(out, values.header(name)),
+            Part::Upstream => push_if_known(out, values.upstream()),
+            Part::Claim(name) => push_if_known(out, values.claim(name).as_deref()),
         }
     }
 }
@@ -175,6 +169,12 @@ impl Parts {
 fn closed<'a>(text: &'a str, whole: &str) -> Result<(&'a str, &'a str), String> {
     text.split_once('}')
         .ok_or_else(|| format!("a `{{` is not closed in `{}`", whole.escape_debug()))
+}
+
+fn push_if_known<T: AsRef<[u8]> + ?Sized>(out: &mut Vec<u8>, value: Option<&T>) {
+    if let Some(value) = value {
+        push(out, value.as_ref());
+    }
 }
 
 /// Appends what a caller may have had a hand in: all of it, or nothing if it could end the header.

@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use crate::http::caller_key::CallerKey;
 use crate::http::rendezvous::{self, Draw, mix};
 use crate::upstream::endpoints::endpoint::Endpoint;
 use crate::upstream::endpoints::list::{EndpointList, Listed};
 use crate::upstream::endpoints::transport::Transport;
-use crate::value::caller_key::CallerKey;
 
 /// `balancer`
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]

@@ -10,9 +10,9 @@ use std::net::IpAddr;
 use http::HeaderName;
 use serde::{Deserialize, Serialize};
 
-use super::{Wrong, read_header_name};
 use crate::http::cookie;
 use crate::http::message::Request;
+use crate::value::{Wrong, read_header_name};
 
 /// `"header:NAME"` or `"cookie:NAME"`.
 #[derive(Clone, Debug, PartialEq, Eq)]

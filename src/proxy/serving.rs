@@ -1,0 +1,28 @@
+//! What serves requests now: the routes, ready to be called.
+
+use std::sync::Arc;
+
+use crate::policy::build::States;
+use crate::policy::stack::Handler;
+use crate::route::Table;
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::request_metrics::RouteMetrics;
+
+/// What a request finds when it arrives. It takes its route from here, and keeps it to the end of its body.
+pub struct Serving {
+    pub table: Table<Arc<Route>>,
+    pub access_log: Option<Arc<AccessLog>>,
+}
+
+/// A route, ready to be called.
+pub struct Route {
+    pub name: Arc<str>,
+    pub stack: Box<dyn Handler>,
+    /// Whether it answers the preflights of the requests that it takes.
+    pub answers_preflights: bool,
+    /// What the admin API tells of its policies.
+    pub states: States,
+    /// Whether every answer is put into one shape.
+    pub envelope: bool,
+    pub metrics: Arc<RouteMetrics>,
+}
