@@ -13,13 +13,15 @@
 //!    [`http::message::Request`] with [`http::headers`] as they arrived and a [`http::body`] that is read when somebody
 //!    polls for it, into a [`net::buffer`] that is held no longer than that, or moved through a [`net::pipe`]. What they
 //!    write waits in a [`net::write_queue`].
-//! 4. Its path is normalised and a [`route`] chosen by the snapshot that serves now. The route stays with the
-//!    request to the end of its body, whatever is reloaded meanwhile.
+//! 4. Its path is normalised and a [`route`] chosen among those that serve now ([`proxy::serving`], which the snapshot
+//!    has made). The route stays with the request to the end of its body, whatever is reloaded meanwhile.
 //! 5. The route's [`policy`] stack takes the request down and the answer up. At its bottom stands the [`target`]:
 //!    an answer made here, or an [`upstream`].
 //!    A policy that needs a token or keys of another server has [`fetch`] get them, in the background.
-//! 6. The upstream admits the request, picks an endpoint, borrows a connection from its pool, and sends. What must
-//!    last as long as the exchange rides in the answer's body as a guard.
+//! 6. The upstream admits the request, picks an endpoint, borrows a connection from its pool, and sends. Its endpoints
+//!    are found by name ([`net::resolve`]), checked, left out while they fail, and balanced, whatever is spoken to
+//!    them: what speaks is their transport. What must last as long as the exchange rides in the answer's body as a
+//!    guard.
 //! 7. An [`http::error::Error`] on the way becomes an answer in one place, and every request, however it ends, is
 //!    counted and logged by [`telemetry`] when its body has ended.
 //! 8. [`admin`] shows all this to people and their tools; [`net::drain`] ends it without losing a request.
@@ -31,6 +33,7 @@
 //! # What never happens
 //!
 //! - Rooms have no circle: `tests/it/layering.rs` lists what each may import, and what it may not reach by way of others.
+//!   Nor do files: `tests/it/circles.rs` lets two of one room need each other, and no three.
 //! - No room but `cli` and `app` imports `config`: each owns its TOML block.
 //! - A policy knows request, response, error, peer and its own block; no route, upstream, listener or snapshot.
 //! - `listener`, `policy` and `upstream` do not know each other.
@@ -43,9 +46,37 @@
 //!
 //! `tests/run` installs what the tests need and runs them all; `.ci/run` is everything that must hold before a
 //! change lands. Unit tests stand beside the code, with a paused clock where time matters; `tests/it` runs the real
-//! program over real sockets. A new policy touches two files: its own, and its line in [`policy`], whose text says how
-//! to add one; a new kind of target its own, and its line in [`target`]. Where threads meet at atomics, a file `races.rs`
-//! has `loom` try every order, as part of the same tests.
+//! program over real sockets. Where threads meet at atomics, a file `races.rs` has `loom` try every order, as part of the
+//! same tests. `config/outrigger.toml` shows every key, and a test fails when one is missing there.
+//!
+//! A metric is a `const` [`value::exposition::Metric`], its name and its help, in the file that counts it; the room's
+//! `METRICS` lists it, and `promtool` is asked about all of them.
+//!
+//! ## A new kind of target
+//!
+//! `target/respond.rs` is one to begin with, and `target/tests/added.rs` one that is added, with its tests.
+//!
+//! 1. Its own file, `target/echo.rs` say, has
+//!    - `pub struct Config`: its block. It derives `Clone, Debug, Deserialize, Serialize, PartialEq`, denies unknown
+//!      fields, and takes its types from [`value`]. A target without options has an empty one, and is written
+//!      `echo = {}`.
+//!    - `impl` [`target::Block`] `for Config`: `check` reports what is wrong with the block, `build` makes what
+//!      answers. The other methods have defaults that fit a target which answers here.
+//!    - a type with `impl` [`http::handler::Handler`]: `call` takes the request and gives the answer's head. A body
+//!      is read frame by frame with `http_body_util::BodyExt`, and no more of it than the block allows; an error of
+//!      it is returned as it is. The future is boxed, so what waits for nothing returns `std::future::ready`.
+//!    - its unit tests, with `testing::request` and `testing::next`.
+//! 2. Its lines in `target/mod.rs`: `mod echo;` and, in the list, `echo: echo::Config,` below a comment of one sentence.
+//! 3. An example with every key in `config/outrigger.toml`.
+//!
+//! Checks, `outrigger check`, reloads and `GET /routes` follow from the list. What needs endpoints of its own, as a
+//! database or a broker does, has an implementation of `upstream::endpoints::transport::Transport`, with which
+//! discovery, health checks and `upstream::balance::picker::Picker` work as they are:
+//! `upstream/endpoints/tests.rs` shows it.
+//!
+//! ## A new policy
+//!
+//! Its own file, its line in [`policy`], whose text says how to add one, and an example in `config/outrigger.toml`.
 #![deny(unsafe_code)]
 
 pub mod admin;

@@ -94,8 +94,13 @@ fn what_is_missing_is_told_by_the_list() {
     let mut problems = Problems::default();
     Config::default().check(&[], &mut problems);
     let help = problems.into_vec().remove(0).help.unwrap();
-    let keys = "`upstream`, `split`, `respond` or `redirect`";
-    assert_eq!(help, format!("set one of {keys}"));
+    assert!(
+        help.starts_with("set one of `upstream`, `split`, "),
+        "{help}"
+    );
+    for key in Config::KEYS {
+        assert!(help.contains(&format!("`{key}`")), "{help} lacks {key}");
+    }
 }
 
 #[test]
