@@ -65,7 +65,7 @@ pub fn put(encoder: &mut Encoder, out: &mut Vec<u8>, headers: &Headers, leave_ou
 }
 
 fn put_lower(encoder: &mut Encoder, out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    if !name.iter().any(u8::is_ascii_uppercase) {
+    if !has_upper_case(name) {
         return encoder.field(out, name, value);
     }
     match name.len() {
@@ -76,6 +76,23 @@ fn put_lower(encoder: &mut Encoder, out: &mut Vec<u8>, name: &[u8], value: &[u8]
             encoder.field(out, &lower[..short], value);
         }
         _ => encoder.field(out, &name.to_ascii_lowercase(), value),
+    }
+}
+
+/// Looks at eight bytes at a time: byte by byte it is a tenth of what an HTTP/2 head costs to write.
+fn has_upper_case(name: &[u8]) -> bool {
+    const EACH: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = EACH << 7;
+    let has_one = |word: &[u8; 8]| {
+        let word = u64::from_le_bytes(*word);
+        let low = word & !HIGH;
+        let from_a = low + EACH * (0x80 - u64::from(b'A'));
+        let behind_z = low + EACH * (0x7f - u64::from(b'Z'));
+        from_a & !behind_z & !word & HIGH != 0
+    };
+    match name.last_chunk() {
+        Some(last) => has_one(last) || name.as_chunks().0.iter().any(has_one),
+        None => name.iter().any(u8::is_ascii_uppercase),
     }
 }
 
@@ -143,4 +160,24 @@ pub fn trailers(block: &Block) -> Result<HeaderMap, Fault> {
         trailers.append(name, value);
     }
     Ok(trailers)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn an_upper_case_letter_is_seen_wherever_it_stands(
+            name in proptest::collection::vec(
+                prop_oneof![4 => b'a'..=b'z', 1 => prop::sample::select(&b"A@Z[-_9\xc1"[..])],
+                0..30,
+            ),
+        ) {
+            let expected = name.iter().any(u8::is_ascii_uppercase);
+            prop_assert_eq!(has_upper_case(&name), expected);
+        }
+    }
 }

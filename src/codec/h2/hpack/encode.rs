@@ -162,22 +162,36 @@ fn is_secret(name: &[u8]) -> bool {
     }
 }
 
-/// FxHash over eight bytes at a time.
+/// FxHash over eight bytes at a time. The last ones overlap those before them, which is quicker than to copy what is left.
 fn hash(name: &[u8], value: &[u8]) -> u32 {
     const FACTOR: u64 = 0x517c_c1b7_2722_0a95;
     let mut hash = name.len() as u64;
     let mut mix = |word: u64| hash = (hash.rotate_left(5) ^ word).wrapping_mul(FACTOR);
     for text in [name, value] {
-        let (words, rest) = text.as_chunks::<8>();
-        for word in words {
+        let mut left = text;
+        while let Some((word, behind)) = left.split_first_chunk() {
             mix(u64::from_le_bytes(*word));
+            left = behind;
         }
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        mix(u64::from_le_bytes(last));
+        if !left.is_empty() {
+            mix(last_word(text));
+        }
     }
     // The upper half is mixed best; its lowest bits choose the place.
     (hash >> 32) as u32
+}
+
+/// The last eight bytes of `text`, or all that a shorter one has.
+#[inline]
+fn last_word(text: &[u8]) -> u64 {
+    if let Some(last) = text.last_chunk() {
+        return u64::from_le_bytes(*last);
+    }
+    if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
+        return u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last));
+    }
+    text.iter()
+        .fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 /// Writes an integer behind the bits of a pattern (RFC 7541, section 5.1).
