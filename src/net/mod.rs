@@ -8,6 +8,5 @@ pub mod io;
 pub mod pipe;
 pub mod resolve;
 mod spare;
-pub mod time_of_day;
 pub mod timer;
 pub mod write_queue;

@@ -13,7 +13,6 @@ use crate::http::grpc::Dialect;
 use crate::http::headers::{Headers, Name};
 use crate::http::peer::{Peer, PeerAddress};
 use crate::net::io::Io;
-use crate::net::time_of_day;
 
 mod captures;
 mod claims;
@@ -249,7 +248,10 @@ pub enum RequestId {
 impl RequestId {
     /// A new one: time-ordered, its random part not fit for secrets.
     pub fn new() -> Self {
-        let millis = time_of_day::now().unwrap_or_default().as_millis() as u64;
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        let millis = now.as_secs() * 1000 + u64::from(now.subsec_millis());
         RequestId::Made(uuid_v7(millis, fastrand::u128(..)))
     }
 
