@@ -1,6 +1,7 @@
 //! What requests and answers are and mean, whatever version of HTTP carries them. Nothing here reads or writes a byte.
 
 pub mod body;
+pub mod boxed;
 pub mod caller_key;
 pub mod cookie;
 pub mod error;

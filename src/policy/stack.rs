@@ -10,6 +10,7 @@
 
 use std::future::Future;
 
+use crate::http::boxed::pinned;
 use crate::http::error::Error;
 use crate::http::exchange::Exchange;
 pub use crate::http::handler::{Answer, Handler, Next};
@@ -133,7 +134,8 @@ struct With<P> {
 
 impl<P: Policy> Handler for With<P> {
     fn call<'a>(&'a self, request: Box<Request>, exchange: &'a Exchange<'a>) -> Answer<'a> {
-        Box::pin(self.policy.apply(request, Next::new(&*self.next, exchange)))
+        let next = Next::new(&*self.next, exchange);
+        pinned(|| self.policy.apply(request, next))
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::block::{Block, Build, Named, Options};
 use super::forward::Forward;
 use super::settle::ChooseUpstream;
+use crate::http::boxed::pinned;
 use crate::http::caller_key::CallerKey;
 use crate::http::exchange::Exchange;
 use crate::http::handler::{Answer, Handler};
@@ -106,7 +107,7 @@ impl Handler for Several {
         let mut upstreams = self.split.values();
         let settled = settled.and_then(|name| upstreams.find(|upstream| upstream.name() == name));
         let upstream = settled.unwrap_or_else(|| self.split.choose(&request));
-        Box::pin(self.forward.send(upstream, request, exchange))
+        pinned(|| self.forward.send(upstream, request, exchange))
     }
 }
 

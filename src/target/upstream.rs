@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::block::{Block, Build, Named, Options};
 use super::forward::Forward;
 use super::settle::ChooseUpstream;
+use crate::http::boxed::pinned;
 use crate::http::exchange::Exchange;
 use crate::http::handler::{Answer, Handler};
 use crate::http::message::Request;
@@ -49,6 +50,6 @@ struct One {
 
 impl Handler for One {
     fn call<'a>(&'a self, request: Box<Request>, exchange: &'a Exchange<'a>) -> Answer<'a> {
-        Box::pin(self.forward.send(&self.upstream, request, exchange))
+        pinned(|| self.forward.send(&self.upstream, request, exchange))
     }
 }

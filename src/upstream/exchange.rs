@@ -11,6 +11,7 @@ use super::transport::pool::Wanted;
 use super::transport::terms::Secure;
 use crate::codec::h1;
 use crate::http::body::{Body, End, Guard};
+use crate::http::boxed::pinned;
 use crate::http::error::{
     CONNECT_FAILED, CONNECT_TIMEOUT, Error, Progress, TLS_FAILED, UPSTREAM_RESET,
 };
@@ -218,7 +219,9 @@ impl Upstream {
                 self.attempt_http1(endpoint, request, wanted, &attempt)
                     .await
             }
-            offer => Box::pin(self.attempt_http2(endpoint, request, wanted, offer, &attempt)).await,
+            offer => {
+                pinned(|| self.attempt_http2(endpoint, request, wanted, offer, &attempt)).await
+            }
         };
         let came = match self.is_secure() {
             true => came.judged_by_tls(endpoint),
@@ -295,7 +298,7 @@ impl Upstream {
         }
         attempt.stage().waits_for_stream();
         let exchange = connection.exchange(request, || attempt.asks());
-        let outcome = exchange.await.map(Box::new);
+        let outcome = exchange.await;
         let unsent = |error: &Error| error.progress() == Progress::Unsent;
         AttemptOutcome {
             unseen: outcome.as_ref().is_err_and(unsent) && connection.is_closed(),

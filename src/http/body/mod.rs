@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
+use crate::http::boxed::boxed;
 use crate::http::error::Error;
 use crate::net::pipe::Pipe;
 
@@ -120,8 +121,8 @@ impl Body {
     #[inline]
     pub fn with_guard(mut self, guard: impl Guard + 'static) -> Self {
         self.guard = Some(match self.guard.take() {
-            None => Box::new(guard),
-            Some(inner) => Box::new(Both(guard, inner)),
+            None => boxed(|| guard),
+            Some(inner) => boxed(|| Both(guard, inner)),
         });
         self
     }

@@ -15,6 +15,7 @@ use crate::codec::h1::framing::Framing;
 use crate::codec::h1::head::ResponseHead;
 use crate::codec::h1::reader::{Fault, Reader};
 use crate::http::body::{Body, Splice};
+use crate::http::boxed::boxed;
 use crate::http::error::{Error, Progress, UPSTREAM_PROTOCOL_ERROR, UPSTREAM_RESET};
 use crate::http::headers::{Headers, Name, Names};
 use crate::http::message::{Request, Response, Upgraded};
@@ -35,7 +36,7 @@ impl Heard {
     /// A head is large, so it is put where it is to stay as soon as it is there.
     pub fn new(head: ResponseHead) -> Self {
         Heard {
-            response: Box::new(Response {
+            response: boxed(|| Response {
                 status: head.status,
                 version: head.version,
                 headers: head.headers,

@@ -11,6 +11,7 @@ use super::Connection;
 use crate::codec::h1::head::RequestHead;
 use crate::codec::{Service, Settings};
 use crate::http::body::Body;
+use crate::http::boxed::boxed;
 use crate::http::error::{CALLER_GONE, Error, REQUEST_TIMEOUT};
 use crate::http::message::{Request, Response, Upgraded};
 use crate::net::io::Io;
@@ -28,7 +29,7 @@ pub async fn serve(
 ) -> Result<(), Error> {
     let mut connection = Connection::new(io, early, settings);
     let receive = |head: RequestHead, body: Body| {
-        Box::new(Request {
+        boxed(|| Request {
             context: service.context(&head.headers),
             method: head.method,
             authority: head.authority,

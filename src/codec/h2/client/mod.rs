@@ -23,6 +23,7 @@ use self::task::Task;
 use super::arriving::Arriving;
 use super::settings::Local;
 use super::shared::Shared;
+use crate::http::boxed::boxed;
 use crate::http::error::{BAD_REQUEST, Error, UPGRADE_UNSUPPORTED, UPSTREAM_RESET};
 use crate::http::message::{Request, Response};
 use crate::http::semantics::no_body;
@@ -113,7 +114,7 @@ impl Connection {
         &mut self,
         request: &mut Request,
         began: impl FnOnce(),
-    ) -> Result<Response, Error> {
+    ) -> Result<Box<Response>, Error> {
         if request.authority.is_none() {
             return Err(refuse("a request without Host cannot go over HTTP/2"));
         }
@@ -141,7 +142,7 @@ impl Connection {
         let arriving = Arriving::new(exchange.key, exchange.id, left);
         let body = ResponseBody::new(&self.handle.shared, arriving, under_way);
         exchange.hand_on(head.status.is_success());
-        Ok(Response {
+        Ok(boxed(|| Response {
             status: head.status,
             version: Version::HTTP_2,
             headers: head.headers,
@@ -151,7 +152,7 @@ impl Connection {
             refused: None,
             deadline: None,
             request: None,
-        })
+        }))
     }
 
     /// Whether a stream may be opened now.

@@ -33,6 +33,7 @@ use super::shared::Shared;
 use crate::codec::service::gone;
 use crate::codec::{Service, Settings};
 use crate::http::body::Body;
+use crate::http::boxed::boxed;
 use crate::http::error::{BAD_REQUEST, Error, HEADERS_TOO_LARGE, REQUEST_TIMEOUT};
 use crate::http::message::{Interim, Outline, Request, Response};
 use crate::net::io::Io;
@@ -67,7 +68,7 @@ pub async fn serve(
         let request = head.map(|head| {
             let mut context = service.context(&head.headers);
             context.interim = Some(interim);
-            Box::new(Request {
+            boxed(|| Request {
                 method: head.method,
                 authority: head.authority,
                 target: head.target,

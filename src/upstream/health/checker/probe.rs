@@ -116,7 +116,7 @@ impl Probe {
     }
 }
 
-async fn judge(response: Response) -> Result<(), String> {
+async fn judge(response: Box<Response>) -> Result<(), String> {
     if response.status != StatusCode::OK {
         return Err(format!("it answers {}", response.status));
     }
@@ -148,15 +148,19 @@ fn request(method: Method, path: PathAndQuery, name: &str) -> Result<Request, St
     })
 }
 
-async fn over_http1(io: crate::net::io::Io, request: &mut Request) -> Result<Response, String> {
+async fn over_http1(
+    io: crate::net::io::Io,
+    request: &mut Request,
+) -> Result<Box<Response>, String> {
     let connection = Once(h1::client::Connection::new(io));
     let response = h1::client::exchange(connection, request).await;
-    response
-        .map(|response| *response)
-        .map_err(|error| error.to_string())
+    response.map_err(|error| error.to_string())
 }
 
-async fn over_http2(io: crate::net::io::Io, request: &mut Request) -> Result<Response, String> {
+async fn over_http2(
+    io: crate::net::io::Io,
+    request: &mut Request,
+) -> Result<Box<Response>, String> {
     let response = h2::client::Connection::new(io)
         .exchange(request, || ())
         .await;
