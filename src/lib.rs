@@ -63,8 +63,10 @@
 //!    - `impl` [`target::Block`] `for Config`: `check` reports what is wrong with the block, `build` makes what
 //!      answers. The other methods have defaults that fit a target which answers here.
 //!    - a type with `impl` [`http::handler::Handler`]: `call` takes the request and gives the answer's head. A body
-//!      is read frame by frame with `http_body_util::BodyExt`, and no more of it than the block allows; an error of
-//!      it is returned as it is. The future is boxed, so what waits for nothing returns `std::future::ready`.
+//!      is read frame by frame with `http_body_util::BodyExt`, and no more of it than the block allows. Whatever fails
+//!      in reading it is returned as it is; a refusal of the target's own is an [`http::error::Error`] with a `const`
+//!      [`http::error::Reason`], by whose name callers, logs and metrics know it. The future is boxed: what waits for
+//!      nothing boxes `std::future::ready`.
 //!    - its unit tests, with `testing::request` and `testing::next`.
 //! 2. Its lines in `target/mod.rs`: `mod echo;` and, in the list, `echo: echo::Config,` below a comment of one sentence.
 //! 3. An example with every key in `config/outrigger.toml`.
