@@ -3,8 +3,9 @@
 use http::{HeaderValue, Method, StatusCode, header};
 
 use crate::http::body::Body;
-use crate::http::headers::{CREDENTIALS, Headers, Names};
+use crate::http::headers::{Headers, Names};
 use crate::http::message::{Request, Response};
+use crate::value::CREDENTIALS;
 
 /// What the answer to TRACE would hand to whoever can read it (RFC 9110, section 9.3.8).
 const SECRETS: Names = Names::new(&CREDENTIALS);

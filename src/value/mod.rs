@@ -26,7 +26,7 @@ pub use padding::unpadded;
 pub use relative::{
     FilePath, LONGEST_SOCKET_PATH, Relative, relative_to_file, text_relative_to_file,
 };
-pub use secret::{REDACTED, SECRET, Secret, SecretText, names_a_secret};
+pub use secret::{CREDENTIALS, REDACTED, SECRET, Secret, SecretText, names_a_secret};
 pub use wrong::Wrong;
 
 /// A length of time, written `"250ms"`, `"2s"`, `"5m"` or `"1h"`.

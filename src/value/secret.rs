@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::FilePath;
 use super::padding::{is_invisible, is_padding};
-use crate::http::headers::CREDENTIALS;
 use crate::value::Wrong;
 use crate::value::problem::Problems;
 
@@ -20,6 +19,9 @@ const LONGEST: u64 = 16 << 10;
 
 /// What stands in place of a secret wherever one would be shown.
 pub const REDACTED: &str = "[redacted]";
+
+/// The headers of the standards that hold a caller's credentials.
+pub const CREDENTIALS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
 
 /// Whether a header or a key of this name is likely to hold a credential: one of the standard's, or a longer name with a
 /// telling word in it, such as `x-api-key` or `db_password`.

@@ -13,7 +13,7 @@ mod names;
 
 pub use flat::Spans;
 use flat::{Field, Flat};
-pub use names::{CREDENTIALS, Key, MIRRORED, Name, NameSet, Names, REASON, is_name, is_our_word};
+pub use names::{Key, MIRRORED, Name, NameSet, Names, REASON, is_name, is_our_word};
 
 /// A field that many messages get, as the line that it will be.
 pub struct Line {

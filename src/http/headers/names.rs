@@ -17,9 +17,6 @@ pub fn is_our_word(lower_name: &str) -> bool {
     matches!(lower_name, REASON | MIRRORED)
 }
 
-/// The headers of the standards that hold a caller's credentials.
-pub const CREDENTIALS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
-
 /// A name that is looked for in nearly every message: what a lookup needs of it is known beforehand.
 #[derive(Clone, Copy, Debug)]
 pub struct Name {
