@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
-use crate::http::message::{Outline, Request, Response, ServedBy};
+use crate::http::message::{Outline, Response, ServedBy};
 
 /// A bounded label for why, with the status that goes with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +95,6 @@ struct Facts {
     violations: Vec<Violation>,
     progress: Progress,
     stream_code: Option<u32>,
-    request: Option<Box<Request>>,
     outline: Option<Box<Outline>>,
     reached: Option<ServedBy>,
 }
@@ -111,7 +110,6 @@ impl Error {
             violations: Vec::new(),
             progress: Progress::Unsent,
             stream_code: None,
-            request: None,
             outline: None,
             reached: None,
         }))
@@ -211,18 +209,6 @@ impl Error {
     /// Where the request was sent last, if it got so far.
     pub fn served_by(&self) -> Option<&ServedBy> {
         self.0.reached.as_ref()
-    }
-
-    /// Gives the request that failed back to whoever may want to send it again.
-    #[must_use]
-    pub fn giving_back(mut self, request: Box<Request>) -> Self {
-        self.0.request = Some(request);
-        self
-    }
-
-    /// The request that failed, if it was to come back.
-    pub fn take_request(&mut self) -> Option<Box<Request>> {
-        self.0.request.take()
     }
 
     /// Tells what could be read of the head that was refused, for whoever answers.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::http::error::{Error, OVERLOADED};
-use crate::http::message::ServedBy;
+use crate::http::message::{Request, ServedBy, Tried};
 
 /// Why something is cut short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,10 +32,39 @@ pub struct Place {
 #[derive(Debug, Default)]
 pub struct LastSeen(Mutex<Option<Place>>);
 
+/// Where a request comes back to when it fails, for whoever may send it again.
+pub struct Back<'a> {
+    tried: &'a Tried,
+    request: Mutex<Option<Box<Request>>>,
+}
+
+impl<'a> Back<'a> {
+    /// `tried` is where the request has been, over all attempts.
+    #[inline]
+    pub fn new(tried: &'a Tried) -> Self {
+        Back {
+            tried,
+            request: Mutex::new(None),
+        }
+    }
+
+    /// The request, if it came back.
+    pub fn request(&self) -> MutexGuard<'_, Option<Box<Request>>> {
+        lock(&self.request)
+    }
+
+    #[inline]
+    pub fn into_request(self) -> Option<Box<Request>> {
+        let request = self.request.into_inner();
+        request.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// What is known of a request while its answer is waited for. Each attempt that may be cut short by itself has its own.
 pub struct Exchange<'a> {
     above: Option<&'a Exchange<'a>>,
     last_seen: &'a LastSeen,
+    back: Option<&'a Back<'a>>,
     /// As a [`Why`].
     why: AtomicU8,
     /// What was dropped had not been sent.
@@ -48,17 +77,38 @@ impl<'a> Exchange<'a> {
         Exchange {
             above: None,
             last_seen,
+            back: None,
             why: AtomicU8::new(Why::Unwanted as u8),
             queued: AtomicBool::new(false),
         }
     }
 
-    /// One attempt of several.
+    /// One attempt of several, which comes `back` when it fails.
     #[inline]
-    pub fn attempt(&'a self) -> Self {
+    pub fn attempt(&'a self, back: &'a Back<'a>) -> Self {
         Exchange {
             above: Some(self),
+            back: Some(back),
             ..Exchange::new(self.last_seen)
+        }
+    }
+
+    /// Where the request comes back to when it fails, if anybody may send it again.
+    #[inline]
+    pub fn back(&self) -> Option<&'a Back<'a>> {
+        self.back
+    }
+
+    /// Where the request has been, if it may go elsewhere after a failure.
+    #[inline]
+    pub fn tried(&self) -> Option<&'a Tried> {
+        Some(self.back?.tried)
+    }
+
+    /// Gives a request that failed to whoever may send it again.
+    pub fn give_back(&self, request: Box<Request>) {
+        if let Some(back) = self.back {
+            *back.request() = Some(request);
         }
     }
 
@@ -66,9 +116,9 @@ impl<'a> Exchange<'a> {
     pub fn cut<T>(&self, late: T, why: Why) -> Option<Place> {
         self.why.store(why as u8, Ordering::Relaxed);
         // What was dropped earlier is of no interest.
-        *self.last_seen.lock() = None;
+        *lock(&self.last_seen.0) = None;
         drop(late);
-        self.last_seen.lock().take()
+        lock(&self.last_seen.0).take()
     }
 
     /// Drops what is too late, and gives back `error` with where the request had got to. One that still waited for a
@@ -103,7 +153,7 @@ impl<'a> Exchange<'a> {
     /// To be called when a request is dropped.
     pub fn was_at(&self, place: Place) {
         self.queued.store(place.queued.is_some(), Ordering::Relaxed);
-        let mut seen = self.last_seen.lock();
+        let mut seen = lock(&self.last_seen.0);
         let better = |old: &Place| old.queued.is_some() && place.queued.is_none();
         if seen.as_ref().is_none_or(better) {
             *seen = Some(place);
@@ -111,10 +161,8 @@ impl<'a> Exchange<'a> {
     }
 }
 
-impl LastSeen {
-    fn lock(&self) -> MutexGuard<'_, Option<Place>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -142,7 +190,9 @@ mod tests {
     fn an_attempt_is_late_with_the_whole_or_by_itself() {
         let last_seen = LastSeen::default();
         let whole = Exchange::new(&last_seen);
-        let (first, second) = (whole.attempt(), whole.attempt());
+        let tried = Tried::default();
+        let back = Back::new(&tried);
+        let (first, second) = (whole.attempt(&back), whole.attempt(&back));
         first.cut((), Why::Overdue);
         assert!(first.is_overdue() && !second.is_overdue());
         whole.cut((), Why::Hurried);

@@ -13,15 +13,17 @@ use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
 
 use crate::http::body::Body;
-use crate::http::error::{Error, Progress, UPSTREAM_RESET};
-use crate::http::message::Request;
-use crate::policy::stack::Outcome;
+use crate::http::error::{Error, UPSTREAM_RESET};
+use crate::http::exchange::Back;
+use crate::http::message::{Request, Tried};
 
 /// What it takes to send a request again.
 pub struct Replay {
     /// A copy of the request without its body, where an attempt may be cut and nothing comes back then.
     head: Option<Box<Request>>,
     body: Kept,
+    /// Where it has been. All attempts share it: each is to know where the others have been.
+    tried: Tried,
 }
 
 enum Kept {
@@ -35,26 +37,33 @@ enum Kept {
 }
 
 impl Replay {
-    /// Has `request` come back when it fails, and keeps, as it is read, up to `max_body` bytes of its body.
+    /// Keeps, as it is read, up to `max_body` bytes of the body of `request`.
     pub fn keep(request: &mut Request, max_body: u64) -> Self {
-        request.context.comes_back = true;
         let body = match request.body.is_empty() {
             true => Kept::Nothing,
             false if request.body.size_hint().lower() > max_body => Kept::NotAtAll,
             false => Self::keep_body(request, max_body),
         };
-        Replay { head: None, body }
+        Replay {
+            head: None,
+            body,
+            tried: Tried::default(),
+        }
     }
 
     /// The same for attempts that may be cut.
     pub fn copy(request: &mut Request, max_body: u64) -> Self {
-        // Shared by the copies: each is to know where the others have been.
-        request.context.tried = Some(Arc::default());
-        request.context.comes_back = true;
         Replay {
             head: Some(request.without_body()),
             body: Self::keep_body(request, max_body),
+            tried: Tried::default(),
         }
+    }
+
+    /// Where an attempt comes back to when it fails.
+    #[inline]
+    pub fn back(&self) -> Back<'_> {
+        Back::new(&self.tried)
     }
 
     fn keep_body(request: &mut Request, max_body: u64) -> Kept {
@@ -122,19 +131,6 @@ impl Replay {
             Kept::NotAtAll => false,
         }
     }
-}
-
-/// The request that failed, if it came back; its body with it only when none of it went out.
-pub fn take_back(outcome: &mut Outcome) -> Option<Box<Request>> {
-    let mut back = match outcome {
-        Ok(response) => response.request.take(),
-        Err(error) => error.take_request(),
-    }?;
-    let unsent = |error: &Error| error.progress() == Progress::Unsent;
-    if !outcome.as_ref().is_err_and(unsent) {
-        back.body = Body::empty();
-    }
-    Some(back)
 }
 
 /// The body that all attempts share.
@@ -310,7 +306,6 @@ mod tests {
     async fn nothing_is_sent_again_that_did_not_come_back() {
         let mut first = streaming(&["ab"]);
         let replay = Replay::keep(&mut first, 100);
-        assert!(first.context.comes_back);
         assert!(!replay.is_possible(None) && replay.again(None).is_none());
         let back = back(&first);
         assert!(replay.is_possible(back.as_deref()));

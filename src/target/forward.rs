@@ -63,7 +63,7 @@ impl Forward {
             rewrite.apply(&mut request)?;
         }
         if let Some(mirror) = &self.mirror {
-            mirror.copy(&mut request);
+            mirror.copy(&mut request, exchange);
         }
         let mut response = upstream.send(request, self.sending, exchange).await?;
         response.headers.remove_all(&OUR_WORD);

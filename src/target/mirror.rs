@@ -116,9 +116,8 @@ impl Mirror {
     }
 
     /// Has a copy of `request` sent, if it is one of those that are copied.
-    pub(super) fn copy(&self, request: &mut Request) {
-        let again = request.context.tried.as_ref();
-        let again = again.is_some_and(|tried| tried.count() > 0);
+    pub(super) fn copy(&self, request: &mut Request, exchange: &Exchange<'_>) {
+        let again = exchange.tried().is_some_and(|tried| tried.count() > 0);
         let switches = request.upgrade.is_some() || request.method == Method::CONNECT;
         if again || switches || fastrand::f64() * 100.0 >= self.0.percent {
             return;
@@ -152,8 +151,6 @@ impl Inner {
     fn head(&self, request: &Request) -> Box<Request> {
         let mut head = request.without_body();
         head.context.interim = None;
-        head.context.tried = None;
-        head.context.comes_back = false;
         head.context.deadline = None;
         expect::forget(&mut head.headers);
         head.headers.insert(&MARK, &self.route);

@@ -16,7 +16,7 @@ use crate::http::error::{
     CONNECT_FAILED, CONNECT_TIMEOUT, Error, Progress, TLS_FAILED, UPSTREAM_RESET,
 };
 use crate::http::exchange::Exchange;
-use crate::http::message::{Request, Response};
+use crate::http::message::{Request, Response, Tried};
 use crate::http::semantics::method::is_idempotent;
 use crate::net::timer;
 use crate::tls::outbound::Offer;
@@ -100,49 +100,46 @@ impl Upstream {
     ) -> Result<Box<Response>, Error> {
         let resend = sending.resend;
         let admission = self.admit();
-        let admission = admission.map_err(|error| self.unreached(error, &request))?;
+        let admission = admission.map_err(|error| self.unreached(error, exchange.tried()))?;
         let had_body = !request.body.is_empty();
         let grpc = may_be_grpc(&request);
-        let picked = match self.pick(&request, None) {
+        let tried = exchange.tried();
+        let picked = match self.pick(&request, tried) {
             Err(_) if !self.is_ready() => {
                 // Until its names are resolved for the first time; no longer than connecting may take.
                 // Boxed, as all that is seldom: it would make the future of every request larger.
                 let ready = tokio::time::timeout(self.connect_timeout(), self.ready());
                 let _ = Box::pin(ready).await;
-                self.pick(&request, None)
+                self.pick(&request, tried)
             }
             picked => picked,
         };
-        let (endpoint, load) = picked.map_err(|error| self.unreached(error, &request))?;
+        let (endpoint, load) = picked.map_err(|error| self.unreached(error, tried))?;
         sending.name(&endpoint, &mut request);
-        let first = self.attempt(&load, &mut request, exchange, false).await;
-        let (endpoint, load, last) = match first.outcome {
+        let first = self
+            .attempt(&load, &mut request, exchange, tried, false)
+            .await;
+        let (endpoint, load, last, sent) = match first.outcome {
             Err(ref error) if self.may_resend(resend, error, &request, first.reused, had_body) => {
                 tracing::debug!(upstream = %self.name(), %error, "sending a request once more");
                 drop(load);
-                let again = self.send_again(endpoint, &mut request, sending, exchange, had_body);
+                let again = self.send_again(&endpoint, &mut request, sending, exchange, had_body);
                 Box::pin(again).await?
             }
-            _ => (endpoint, load, first),
+            _ => (endpoint, load, first, tried.map_or(1, Tried::count)),
         };
-        let here =
-            |request: &Request| self.served_by(Some(&endpoint), request.context.tried.as_deref());
+        let here = self.served_by(Some(&endpoint), sent);
         let mut response = match last.outcome {
             Ok(response) => response,
             Err(error) => {
-                let error = error.reached(here(&request));
-                if !request.context.comes_back {
-                    return Err(error);
-                }
-                note_tried(&mut request, &endpoint);
-                return Err(error.giving_back(request));
+                exchange.give_back(request);
+                return Err(error.reached(here));
             }
         };
         let good = last.verdict == Verdict::Good;
-        response.served_by = Some(here(&request));
-        if request.context.comes_back && may_be_failure(&response) {
-            note_tried(&mut request, &endpoint);
-            response.request = Some(request);
+        response.served_by = Some(here);
+        if exchange.back().is_some() && may_be_failure(&response) {
+            exchange.give_back(request);
         }
         let body = std::mem::replace(&mut response.body, Body::empty());
         response.body = body.with_guard(UnderWay {
@@ -158,19 +155,25 @@ impl Upstream {
     /// before the upstream looks at it, as happens when more requests wait than a connection may carry in its life.
     async fn send_again(
         &self,
-        mut failed: Arc<Endpoint>,
+        failed: &Endpoint,
         request: &mut Request,
         sending: Sending,
         exchange: &Exchange<'_>,
         had_body: bool,
-    ) -> Result<(Arc<Endpoint>, LoadGuard, AttemptOutcome), Error> {
+    ) -> Result<(Arc<Endpoint>, LoadGuard, AttemptOutcome, usize), Error> {
         let mut left = UNSEEN;
+        let here = Tried::default();
+        let tried = exchange.tried().unwrap_or_else(|| {
+            here.note(failed.hash);
+            &here
+        });
         loop {
-            note_tried(request, &failed);
-            let picked = self.pick(request, Some(&failed));
-            let (endpoint, load) = picked.map_err(|error| self.unreached(error, request))?;
+            let picked = self.pick(request, Some(tried));
+            let (endpoint, load) = picked.map_err(|error| self.unreached(error, Some(tried)))?;
             sending.name(&endpoint, request);
-            let attempt = self.attempt(&load, request, exchange, true).await;
+            let attempt = self
+                .attempt(&load, request, exchange, Some(tried), true)
+                .await;
             left -= 1;
             let again = attempt.unseen && left > 0;
             match &attempt.outcome {
@@ -178,15 +181,14 @@ impl Upstream {
                     if again && self.may_resend(sending.resend, error, request, true, had_body) =>
                 {
                     drop(load);
-                    failed = endpoint;
                 }
-                _ => return Ok((endpoint, load, attempt)),
+                _ => return Ok((endpoint, load, attempt, tried.count())),
             }
         }
     }
 
-    fn unreached(&self, error: Error, request: &Request) -> Error {
-        error.reached(self.served_by(None, request.context.tried.as_deref()))
+    fn unreached(&self, error: Error, tried: Option<&Tried>) -> Error {
+        error.reached(self.served_by(None, tried.map_or(0, Tried::count)))
     }
 
     async fn attempt(
@@ -194,10 +196,11 @@ impl Upstream {
         load: &LoadGuard,
         request: &mut Request,
         exchange: &Exchange<'_>,
+        tried: Option<&Tried>,
         fresh: bool,
     ) -> AttemptOutcome {
         let endpoint = &**load.endpoint();
-        let attempt = Attempt::new(self, load, request, exchange);
+        let attempt = Attempt::new(self, load, request, exchange, tried);
         let secure = match self.client() {
             Ok(client) => client.map(|client| Secure {
                 client,
@@ -406,18 +409,11 @@ fn may_be_grpc(request: &Request) -> bool {
     request.method == Method::POST
 }
 
-/// Whoever asked for the request to come back may take such an answer as a failure: those of errors, and all that
+/// Whoever may send a request again may take such an answer as a failure: those of errors, and all that
 /// have nothing but a head, as it may hold the status of gRPC.
 fn may_be_failure(response: &Response) -> bool {
     let status = response.status;
     status.is_client_error() || status.is_server_error() || response.body.is_end_stream()
-}
-
-/// Picking has noted it already where it had to know what was tried before.
-fn note_tried(request: &mut Request, endpoint: &Endpoint) {
-    if request.context.tried.is_none() {
-        request.context.note_tried(endpoint.hash);
-    }
 }
 
 impl Sending {

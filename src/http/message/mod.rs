@@ -72,13 +72,8 @@ pub struct Context {
     pub upstream: Option<Arc<str>>,
     /// What the caller's token says, once it is verified.
     pub claims: Option<Arc<Claims>>,
-    /// Where the request has been, when it may go elsewhere after a failure.
-    pub tried: Option<Arc<Tried>>,
     /// How far its body has got, when that comes in pieces.
     pub upload: Option<Arc<Upload>>,
-    /// Somebody may want to send it again: what an upstream fails at comes back to whoever asked for it, by
-    /// [`Error::take_request`](crate::http::error::Error::take_request) or [`Response::request`].
-    pub comes_back: bool,
     /// Its `Max-Forwards` is used up: whoever would forward it answers it.
     pub ends_here: bool,
 }
@@ -105,9 +100,7 @@ impl Context {
             interim: None,
             upstream: None,
             claims: None,
-            tried: None,
             upload: None,
-            comes_back: false,
             ends_here: false,
         }
     }
@@ -121,11 +114,6 @@ impl Context {
             identity: None,
         };
         Context::new(Arc::new(peer), "".into(), RequestId::new(), Instant::now())
-    }
-
-    /// Notes that the request was sent to an endpoint.
-    pub fn note_tried(&mut self, endpoint: u64) {
-        self.tried.get_or_insert_default().note(endpoint);
     }
 }
 
@@ -193,8 +181,6 @@ pub struct Response {
     pub refused: Option<crate::http::error::Reason>,
     /// When the exchange must be over, for a caller who does not take what is ready for it.
     pub deadline: Option<Instant>,
-    /// The request, where it was to come back and this answer may be that of a failure.
-    pub request: Option<Box<Request>>,
 }
 
 /// A connection to an upstream that has switched protocols.
@@ -221,7 +207,6 @@ impl Response {
             served_by: None,
             refused: None,
             deadline: None,
-            request: None,
         }
     }
 }

@@ -293,7 +293,7 @@ async fn a_token_is_renewed_at_half_its_life_and_never_sent_expired() {
 struct Takes(&'static str);
 
 impl Handler for Takes {
-    fn call<'a>(&'a self, mut request: Box<Request>, _: &'a Exchange<'a>) -> Answer<'a> {
+    fn call<'a>(&'a self, mut request: Box<Request>, exchange: &'a Exchange<'a>) -> Answer<'a> {
         Box::pin(async move {
             let good = request.headers.get_str(&header::AUTHORIZATION) == Some(self.0);
             let status = match good {
@@ -301,9 +301,8 @@ impl Handler for Takes {
                 false => StatusCode::UNAUTHORIZED,
             };
             let body = std::mem::replace(&mut request.body, Body::empty());
-            let mut response = Response::new(status, body);
-            response.request = Some(request);
-            Ok(Box::new(response))
+            exchange.give_back(request);
+            Ok(Box::new(Response::new(status, body)))
         })
     }
 }

@@ -81,12 +81,17 @@ impl TokenSource {
     ) -> Result<Box<Response>, Error> {
         let token = self.token().await?;
         let replay = Replay::keep(&mut request, KEPT_BODY);
+        // What is not sent again here may still be by whoever stands above.
+        let own = replay.back();
+        let back = next.exchange.back().unwrap_or(&own);
+        let exchange = next.exchange.attempt(back);
+        let next = next.within(&exchange);
         attach(&mut request, &token);
-        let mut response = next.call(request).await?;
+        let response = next.call(request).await?;
         if !is_refused(&response) {
             return Ok(response);
         }
-        if !replay.is_possible(response.request.as_deref()) {
+        if !replay.is_possible(back.request().as_deref()) {
             tracing::debug!(
                 "a token was refused, and the request's body is not kept to send it again"
             );
@@ -102,7 +107,8 @@ impl TokenSource {
         if !newer.value.is_valid() {
             return Ok(response);
         }
-        match replay.again(response.request.take()) {
+        let failed = back.request().take();
+        match replay.again(failed) {
             Some(mut again) => {
                 drop(response);
                 expect::forget(&mut again.headers);

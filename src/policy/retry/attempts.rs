@@ -8,9 +8,31 @@ use tokio::time::Instant;
 use super::super::replay::Replay;
 use super::super::stack::{Next, Outcome};
 use super::{HedgeAfter, Kind, Length, Retry, again};
+use crate::http::body::Body;
 use crate::http::error::{Error, Progress, UPSTREAM_TIMEOUT};
-use crate::http::exchange::Why;
+use crate::http::exchange::{Back, Why};
 use crate::http::message::Request;
+
+/// What an attempt came to.
+pub(super) struct Attempted {
+    pub outcome: Outcome,
+    /// The request, if it failed and came back; its body with it only when none of it went out.
+    pub back: Option<Box<Request>>,
+}
+
+impl Attempted {
+    #[inline]
+    fn new(outcome: Outcome, back: Back<'_>) -> Self {
+        let mut back = back.into_request();
+        if let Some(back) = &mut back {
+            let unsent = |error: &Error| error.progress() == Progress::Unsent;
+            if !outcome.as_ref().is_err_and(unsent) {
+                back.body = Body::empty();
+            }
+        }
+        Attempted { outcome, back }
+    }
+}
 
 impl Retry {
     /// Sends a request once, and waits no longer than `per_try_timeout`.
@@ -19,24 +41,15 @@ impl Retry {
         request: Box<Request>,
         replay: &Replay,
         next: Next<'_>,
-    ) -> Outcome {
-        let Some(limit) = self.config.per_try_timeout else {
-            return next.call(request).await;
+    ) -> Attempted {
+        let back = replay.back();
+        let exchange = next.exchange.attempt(&back);
+        let next = next.within(&exchange);
+        let outcome = match self.config.per_try_timeout {
+            None => next.call(request).await,
+            Some(limit) => Box::pin(in_time(limit.0, request, replay, next)).await,
         };
-        let exchange = next.exchange.attempt();
-        let mut answer = next.within(&exchange).call(request);
-        loop {
-            match tokio::time::timeout(limit.0, &mut answer).await {
-                Ok(outcome) => return outcome,
-                // Neither a long upload nor a slow caller makes a slow upstream.
-                Err(_) if !replay.is_complete() => {}
-                Err(_) => {
-                    let detail = "the upstream took too long to answer";
-                    let error = Error::new(UPSTREAM_TIMEOUT, detail).at(Progress::Sent);
-                    return Err(exchange.cut_late(answer, Why::Overdue, error));
-                }
-            }
-        }
+        Attempted::new(outcome, back)
     }
 
     /// The first attempt of a request whose attempts may be cut.
@@ -46,14 +59,14 @@ impl Retry {
         replay: &Replay,
         kind: Kind,
         next: Next<'_>,
-    ) -> Outcome {
+    ) -> Attempted {
         let started = Instant::now();
-        let outcome = match self.hedge_delay(&request, kind) {
+        let attempted = match self.hedge_delay(&request, kind) {
             Some(after) => self.hedged(request, replay, after, kind, next).await,
             None => self.attempt(request, replay, next).await,
         };
-        self.learn(&outcome, started);
-        outcome
+        self.learn(&attempted.outcome, started);
+        attempted
     }
 
     /// The first attempt, and when it takes long another beside it. The one that is not needed any more is cut.
@@ -64,10 +77,10 @@ impl Retry {
         after: Length,
         kind: Kind,
         next: Next<'_>,
-    ) -> Outcome {
+    ) -> Attempted {
         let mut first = pin!(self.attempt(request, replay, next));
-        if let Ok(outcome) = tokio::time::timeout(after, &mut first).await {
-            return outcome;
+        if let Ok(attempted) = tokio::time::timeout(after, &mut first).await {
+            return attempted;
         }
         if !replay.is_complete() || !replay.is_possible(None) || !self.afford() {
             return first.await;
@@ -77,12 +90,12 @@ impl Retry {
         };
         self.hedges.increment(1);
         let second = pin!(self.attempt(request, replay, next));
-        let (outcome, other) = match select(first, second).await {
-            Either::Left((outcome, second)) => (outcome, second),
-            Either::Right((outcome, first)) => (outcome, first),
+        let (attempted, other) = match select(first, second).await {
+            Either::Left((attempted, second)) => (attempted, second),
+            Either::Right((attempted, first)) => (attempted, first),
         };
-        match self.class_of(&outcome, kind) {
-            None => outcome,
+        match self.class_of(&attempted.outcome, kind) {
+            None => attempted,
             Some(_) => other.await,
         }
     }
@@ -98,6 +111,22 @@ impl Retry {
     fn learn(&self, outcome: &Outcome, started: Instant) {
         if self.config.hedge_after == Some(HedgeAfter::P95) && outcome.is_ok() {
             self.facts.latencies.record(started.elapsed());
+        }
+    }
+}
+
+async fn in_time(limit: Length, request: Box<Request>, replay: &Replay, next: Next<'_>) -> Outcome {
+    let mut answer = next.call(request);
+    loop {
+        match tokio::time::timeout(limit, &mut answer).await {
+            Ok(outcome) => return outcome,
+            // Neither a long upload nor a slow caller makes a slow upstream.
+            Err(_) if !replay.is_complete() => {}
+            Err(_) => {
+                let detail = "the upstream took too long to answer";
+                let error = Error::new(UPSTREAM_TIMEOUT, detail).at(Progress::Sent);
+                return Err(next.exchange.cut_late(answer, Why::Overdue, error));
+            }
         }
     }
 }

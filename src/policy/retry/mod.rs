@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::build::{Build, Shown};
-use super::replay::{Replay, take_back};
+use super::replay::Replay;
 use super::stack::{Next, Outcome, Policy};
 use super::table::{Block, Blocks, FromBlocks, Summary};
 use super::timeout;
@@ -30,6 +30,7 @@ mod class;
 mod hedge;
 mod method;
 
+use attempts::Attempted;
 use budget::Budget;
 pub use class::Class;
 pub use hedge::HedgeAfter;
@@ -267,7 +268,11 @@ impl Retry {
     /// All that follows on a first failure.
     async fn again(&self, failed: Failed, kind: Kind, next: Next<'_>) -> Outcome {
         let Failed {
-            mut outcome,
+            attempted:
+                Attempted {
+                    mut outcome,
+                    mut back,
+                },
             replay,
             until,
         } = failed;
@@ -278,7 +283,6 @@ impl Retry {
             let Some(wait) = self.wait(&outcome, until, nth) else {
                 break;
             };
-            let back = take_back(&mut outcome);
             if !replay.is_possible(back.as_deref()) || !self.afford() {
                 break;
             }
@@ -287,7 +291,7 @@ impl Retry {
             };
             let_go(outcome, wait).await;
             counter.increment(1);
-            outcome = self.attempt(request, &replay, next).await;
+            Attempted { outcome, back } = self.attempt(request, &replay, next).await;
         }
         outcome
     }
@@ -329,22 +333,20 @@ impl Policy for Retry {
         let until = limits.into_iter().flatten().min();
         // Of every method, as some failures say that the upstream has not looked at the request.
         let max_body = self.config.max_body.0;
-        let (outcome, replay) = match self.cuts {
-            false => {
-                let replay = Replay::keep(&mut request, max_body);
-                (next.call(request).await, replay)
-            }
-            true => {
-                let replay = Replay::copy(&mut request, max_body);
-                let outcome = Box::pin(self.first(request, &replay, kind, next)).await;
-                (outcome, replay)
-            }
+        let (attempted, replay) = if self.cuts {
+            let replay = Replay::copy(&mut request, max_body);
+            let attempted = Box::pin(self.first(request, &replay, kind, next)).await;
+            (attempted, replay)
+        } else {
+            let replay = Replay::keep(&mut request, max_body);
+            let attempted = self.attempt(request, &replay, next).await;
+            (attempted, replay)
         };
-        if self.class_of(&outcome, kind).is_none() {
-            return outcome;
+        if self.class_of(&attempted.outcome, kind).is_none() {
+            return attempted.outcome;
         }
         let failed = Failed {
-            outcome,
+            attempted,
             replay,
             until,
         };
@@ -354,7 +356,7 @@ impl Policy for Retry {
 
 /// A first attempt that failed in a way that is worth another.
 struct Failed {
-    outcome: Outcome,
+    attempted: Attempted,
     replay: Replay,
     /// When the head of the answer must be here.
     until: Option<Instant>,

@@ -50,9 +50,9 @@ impl Upstream {
 }
 
 impl Handler for Upstream {
-    fn call<'a>(&'a self, mut request: Box<Request>, _: &'a Exchange<'a>) -> Answer<'a> {
+    fn call<'a>(&'a self, mut request: Box<Request>, exchange: &'a Exchange<'a>) -> Answer<'a> {
         Box::pin(async move {
-            assert!(request.context.comes_back);
+            assert!(exchange.back().is_some());
             let act = {
                 let mut acts = self.acts.lock().unwrap();
                 match acts.len() {
@@ -64,7 +64,10 @@ impl Handler for Upstream {
             let body = body.collect().await?.to_bytes();
             self.seen.lock().unwrap().push((Instant::now(), body));
             let (status, fields) = match act {
-                Act::Fail(error) => return Err(error.giving_back(request)),
+                Act::Fail(error) => {
+                    exchange.give_back(request);
+                    return Err(error);
+                }
                 Act::Never => std::future::pending().await,
                 Act::Slow(length, status) => {
                     tokio::time::sleep(length).await;
@@ -81,7 +84,7 @@ impl Handler for Upstream {
                 endpoint: Some("a".into()),
                 attempts: 1,
             });
-            response.request = Some(request);
+            exchange.give_back(request);
             Ok(Box::new(response))
         })
     }

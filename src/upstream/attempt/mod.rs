@@ -25,7 +25,7 @@ pub struct Attempt<'a> {
     exchange: &'a Exchange<'a>,
     stage: Stage,
     upload: Option<Arc<Upload>>,
-    tried: Option<Arc<Tried>>,
+    tried: Option<&'a Tried>,
 }
 
 impl<'a> Attempt<'a> {
@@ -34,6 +34,7 @@ impl<'a> Attempt<'a> {
         load: &'a LoadGuard,
         request: &Request,
         exchange: &'a Exchange<'a>,
+        tried: Option<&'a Tried>,
     ) -> Self {
         Attempt {
             upstream,
@@ -41,7 +42,7 @@ impl<'a> Attempt<'a> {
             exchange,
             stage: Stage::default(),
             upload: request.context.upload.clone(),
-            tried: request.context.tried.clone(),
+            tried,
         }
     }
 
@@ -130,10 +131,9 @@ impl<'a> Attempt<'a> {
             reached: self.stage.reached(),
         };
         self.note(end, &end.meaning(facts));
+        let sent = self.tried.map_or(1, Tried::count);
         self.exchange.was_at(Place {
-            by: self
-                .upstream
-                .served_by(Some(self.load.endpoint()), self.tried.as_deref()),
+            by: self.upstream.served_by(Some(self.load.endpoint()), sent),
             queued: self.stage.queued(),
         });
     }
@@ -148,13 +148,12 @@ impl Drop for Attempt<'_> {
 }
 
 impl Upstream {
-    /// Where a request is or was, which has been to those that were `tried`.
-    pub(super) fn served_by(&self, endpoint: Option<&Endpoint>, tried: Option<&Tried>) -> ServedBy {
-        let once = usize::from(endpoint.is_some());
+    /// Where a request is or was, which was `sent` so often.
+    pub(super) fn served_by(&self, endpoint: Option<&Endpoint>, sent: usize) -> ServedBy {
         ServedBy {
             upstream: self.name().clone(),
             endpoint: endpoint.map(|endpoint| endpoint.shown.clone()),
-            attempts: tried.map_or(once, Tried::count) as u32,
+            attempts: sent as u32,
         }
     }
 }

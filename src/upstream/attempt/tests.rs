@@ -37,7 +37,11 @@ async fn attempt_with(
 ) -> Arc<Endpoint> {
     let (endpoint, load) = upstream.pick(request, None).unwrap();
     let exchange = exchange();
-    act(Attempt::new(upstream, &load, request, exchange), exchange).await;
+    act(
+        Attempt::new(upstream, &load, request, exchange, None),
+        exchange,
+    )
+    .await;
     endpoint
 }
 

@@ -8,30 +8,26 @@ use super::balance::balancer::BalancerConfig;
 use super::balance::picker::{Availability, Picked};
 use super::{Endpoint, LoadGuard, Upstream};
 use crate::http::error::{Error, NO_HEALTHY_ENDPOINT};
-use crate::http::message::Request;
+use crate::http::message::{Request, Tried};
 use crate::http::rendezvous;
 use crate::net::timer;
 
 impl Upstream {
-    /// Picks the endpoint for `request`, another than `avoid` and than those it has been to, where there is one.
+    /// Picks the endpoint for `request`, another than those that were `tried`, where there is one, and notes it there.
     ///
     /// # Errors
     /// `no_healthy_endpoint` when there is none at all.
     pub fn pick(
         &self,
         request: &Request,
-        avoid: Option<&Endpoint>,
+        tried: Option<&Tried>,
     ) -> Result<(Arc<Endpoint>, LoadGuard), Error> {
         let now = timer::now();
         let key = match &self.config.balancer {
             BalancerConfig::Hash(key) => key.of(request, rendezvous::hash),
             _ => None,
         };
-        let tried = request.context.tried.as_deref();
-        let has_been = |endpoint: &Endpoint| {
-            avoid.is_some_and(|avoid| std::ptr::eq(avoid, endpoint))
-                || tried.is_some_and(|tried| tried.has(endpoint.hash))
-        };
+        let has_been = |endpoint: &Endpoint| tried.is_some_and(|tried| tried.has(endpoint.hash));
         let list = self.follower.set().load();
         let Some(Picked { endpoint, in_panic }) = self.picker.pick(&list, key, now, has_been)
         else {

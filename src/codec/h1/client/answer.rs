@@ -45,7 +45,6 @@ impl Heard {
                 served_by: None,
                 refused: None,
                 deadline: None,
-                request: None,
             }),
             framing: head.framing,
             keep_alive: head.keep_alive,

@@ -151,7 +151,6 @@ impl Connection {
             served_by: None,
             refused: None,
             deadline: None,
-            request: None,
         }))
     }
 
