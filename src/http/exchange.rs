@@ -6,8 +6,10 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio::time::Instant;
+
 use crate::http::error::{Error, OVERLOADED};
-use crate::http::message::{Request, ServedBy, Tried};
+use crate::http::message::{Request, ServedBy, Tried, Upload};
 
 /// Why something is cut short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +33,24 @@ pub struct Place {
 /// Where a request was when it was dropped; of several attempts that are dropped together, the first that was sent.
 #[derive(Debug, Default)]
 pub struct LastSeen(Mutex<Option<Place>>);
+
+/// How long an answer may take.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    /// When the exchange must be over, its body included.
+    pub deadline: Option<Instant>,
+    /// It is the caller that waits no longer than `deadline`, and not the route: when it passes, that says nothing
+    /// about the upstream.
+    pub hurried: bool,
+    /// When the head of the answer must be here, where that is certain beforehand.
+    pub head_by: Option<Instant>,
+}
+
+static UNLIMITED: Limits = Limits {
+    deadline: None,
+    hurried: false,
+    head_by: None,
+};
 
 /// Where a request comes back to when it fails, for whoever may send it again.
 pub struct Back<'a> {
@@ -64,6 +84,8 @@ impl<'a> Back<'a> {
 pub struct Exchange<'a> {
     above: Option<&'a Exchange<'a>>,
     last_seen: &'a LastSeen,
+    limits: &'a Limits,
+    upload: Option<&'a Upload>,
     back: Option<&'a Back<'a>>,
     /// As a [`Why`].
     why: AtomicU8,
@@ -77,9 +99,21 @@ impl<'a> Exchange<'a> {
         Exchange {
             above: None,
             last_seen,
+            limits: &UNLIMITED,
+            upload: None,
             back: None,
             why: AtomicU8::new(Why::Unwanted as u8),
             queued: AtomicBool::new(false),
+        }
+    }
+
+    /// What is within limits of time. `upload` is how far the request's body has got, when that comes in pieces.
+    #[inline]
+    pub fn limited(&'a self, limits: &'a Limits, upload: Option<&'a Upload>) -> Self {
+        Exchange {
+            limits,
+            upload,
+            ..self.inner()
         }
     }
 
@@ -87,10 +121,31 @@ impl<'a> Exchange<'a> {
     #[inline]
     pub fn attempt(&'a self, back: &'a Back<'a>) -> Self {
         Exchange {
-            above: Some(self),
             back: Some(back),
+            ..self.inner()
+        }
+    }
+
+    #[inline]
+    fn inner(&'a self) -> Self {
+        Exchange {
+            above: Some(self),
+            limits: self.limits,
+            upload: self.upload,
+            back: self.back,
             ..Exchange::new(self.last_seen)
         }
+    }
+
+    #[inline]
+    pub fn limits(&self) -> &'a Limits {
+        self.limits
+    }
+
+    /// How far the request's body has got; None when all of it was here from the start.
+    #[inline]
+    pub fn upload(&self) -> Option<&'a Upload> {
+        self.upload
     }
 
     /// Where the request comes back to when it fails, if anybody may send it again.

@@ -151,7 +151,6 @@ impl Inner {
     fn head(&self, request: &Request) -> Box<Request> {
         let mut head = request.without_body();
         head.context.interim = None;
-        head.context.deadline = None;
         expect::forget(&mut head.headers);
         head.headers.insert(&MARK, &self.route);
         head

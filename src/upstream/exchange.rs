@@ -200,7 +200,7 @@ impl Upstream {
         fresh: bool,
     ) -> AttemptOutcome {
         let endpoint = &**load.endpoint();
-        let attempt = Attempt::new(self, load, request, exchange, tried);
+        let attempt = Attempt::new(self, load, exchange, tried);
         let secure = match self.client() {
             Ok(client) => client.map(|client| Secure {
                 client,

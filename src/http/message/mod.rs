@@ -59,21 +59,12 @@ pub struct Context {
     pub request_id: RequestId,
     /// When the request's head was complete.
     pub received: Instant,
-    /// When the exchange must be over, its body included.
-    pub deadline: Option<Instant>,
-    /// It is the caller that waits no longer than `deadline`, and not the route: when it passes, that says nothing
-    /// about the upstream.
-    pub hurried: bool,
-    /// When the head of the answer must be here, where that is certain beforehand.
-    pub head_by: Option<Instant>,
     /// The caller, where its protocol has interim answers (103 and its like).
     pub interim: Option<Arc<dyn Interim>>,
     /// The upstream that will get the request, where a value of the route names it.
     pub upstream: Option<Arc<str>>,
     /// What the caller's token says, once it is verified.
     pub claims: Option<Arc<Claims>>,
-    /// How far its body has got, when that comes in pieces.
-    pub upload: Option<Arc<Upload>>,
     /// Its `Max-Forwards` is used up: whoever would forward it answers it.
     pub ends_here: bool,
 }
@@ -94,13 +85,9 @@ impl Context {
             captures: Captures::default(),
             request_id,
             received,
-            deadline: None,
-            hurried: false,
-            head_by: None,
             interim: None,
             upstream: None,
             claims: None,
-            upload: None,
             ends_here: false,
         }
     }

@@ -216,7 +216,7 @@ impl Filter for CircuitBreaker {
             false => Dialect::Http,
         };
         let call = dialect.is_grpc().then_some(Call {
-            hurried: request.context.hurried,
+            hurried: exchange.limits().hurried,
             is_web: dialect.is_web(),
         });
         Ok(Waiting {

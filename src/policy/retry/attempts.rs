@@ -85,7 +85,7 @@ impl Retry {
         if !replay.is_complete() || !replay.is_possible(None) || !self.afford() {
             return first.await;
         }
-        let Some(request) = again(replay, None) else {
+        let Some(request) = again(replay, None, next.exchange.limits()) else {
             return first.await;
         };
         self.hedges.increment(1);

@@ -18,6 +18,7 @@ use super::stack::{Next, Outcome, Policy};
 use super::table::{Block, Blocks, FromBlocks, Summary};
 use super::timeout;
 use crate::http::body::Body;
+use crate::http::exchange::Limits;
 use crate::http::message::{Request, Response};
 use crate::net::backoff::{Backoff, Jitter};
 use crate::value::exposition::Metric;
@@ -286,7 +287,7 @@ impl Retry {
             if !replay.is_possible(back.as_deref()) || !self.afford() {
                 break;
             }
-            let Some(request) = again(&replay, back) else {
+            let Some(request) = again(&replay, back, next.exchange.limits()) else {
                 break;
             };
             let_go(outcome, wait).await;
@@ -329,8 +330,11 @@ impl Policy for Retry {
     async fn apply(&self, mut request: Box<Request>, next: Next<'_>) -> Outcome {
         self.facts.budget.deposit(self.config.budget);
         let kind = self.kind(&request);
-        let limits = [request.context.deadline, request.context.head_by];
-        let until = limits.into_iter().flatten().min();
+        let limits = next.exchange.limits();
+        let until = [limits.deadline, limits.head_by]
+            .into_iter()
+            .flatten()
+            .min();
         // Of every method, as some failures say that the upstream has not looked at the request.
         let max_body = self.config.max_body.0;
         let (attempted, replay) = if self.cuts {
@@ -362,9 +366,9 @@ struct Failed {
     until: Option<Instant>,
 }
 
-fn again(replay: &Replay, back: Option<Box<Request>>) -> Option<Box<Request>> {
+fn again(replay: &Replay, back: Option<Box<Request>>, limits: &Limits) -> Option<Box<Request>> {
     let mut request = replay.again(back)?;
-    timeout::tell_time_left(&mut request);
+    timeout::tell_time_left(&mut request, limits);
     Some(request)
 }
 

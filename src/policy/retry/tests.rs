@@ -11,7 +11,7 @@ use super::*;
 use crate::http::error::{CONNECT_FAILED, Error, OVERLOADED, Progress, UPSTREAM_RESET};
 use crate::http::exchange::Exchange;
 use crate::http::message::ServedBy;
-use crate::testing::{headers, next, request};
+use crate::testing::{exchange, headers, next, request};
 
 const MS: Length = Length::from_millis(1);
 
@@ -262,14 +262,18 @@ async fn an_upstream_gets_the_wait_that_it_asks_for_if_there_is_time() {
         200
     );
     assert!(started.elapsed() >= 2000 * MS);
-    let upstream = doing();
-    let mut hurried = request("GET", "/");
-    hurried.context.deadline = Some(Instant::now() + 1500 * MS);
-    assert_eq!(status(&retry(""), hurried, &upstream).await, 503);
-    let upstream = doing();
-    let mut hurried = request("GET", "/");
-    hurried.context.head_by = Some(Instant::now() + 1500 * MS);
-    assert_eq!(status(&retry(""), hurried, &upstream).await, 503);
+    let soon = Some(Instant::now() + 1500 * MS);
+    for (deadline, head_by) in [(soon, None), (None, soon)] {
+        let limits = Limits {
+            deadline,
+            head_by,
+            hurried: false,
+        };
+        let (upstream, exchange) = (doing(), exchange().limited(&limits, None));
+        let below = Next::new(&upstream, &exchange);
+        let answer = retry("").apply(request("GET", "/"), below).await;
+        assert_eq!(answer.unwrap().status, 503);
+    }
 }
 
 #[test]

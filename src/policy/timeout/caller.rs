@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use tokio::time::Instant;
 
+use crate::http::exchange::Limits;
 use crate::http::grpc::timeout;
 use crate::http::headers::Names;
 use crate::http::message::Request;
@@ -35,10 +36,10 @@ pub fn limit(request: &Request) -> Option<Duration> {
     }
 }
 
-/// Tells the upstream how much is left until the request's deadline: by `grpc-timeout` a gRPC server always, by
+/// Tells the upstream how much is left until the deadline: by `grpc-timeout` a gRPC server always, by
 /// `x-request-timeout` one whose caller said it so.
-pub fn tell_time_left(request: &mut Request) {
-    let Some(deadline) = request.context.deadline else {
+pub fn tell_time_left(request: &mut Request, limits: &Limits) {
+    let Some(deadline) = limits.deadline else {
         return;
     };
     let left = || deadline.saturating_duration_since(Instant::now());
@@ -107,8 +108,11 @@ mod tests {
     async fn the_upstream_is_told_what_is_left() {
         let told = |fields: &[(&str, &str)], name: &HeaderName| {
             let mut request = asking(fields);
-            request.context.deadline = Some(Instant::now() + Duration::from_millis(1500));
-            tell_time_left(&mut request);
+            let limits = Limits {
+                deadline: Some(Instant::now() + Duration::from_millis(1500)),
+                ..Limits::default()
+            };
+            tell_time_left(&mut request, &limits);
             request.headers.get_str(name).map(str::to_owned)
         };
         let call = ("content-type", "application/grpc");

@@ -15,7 +15,7 @@ use super::stack::{Next, Policy};
 use super::table::{Block, Blocks, FromBlocks};
 use crate::http::body::{Body, Splice};
 use crate::http::error::{DEADLINE_EXCEEDED, Error, Progress, REQUEST_TIMEOUT, UPSTREAM_TIMEOUT};
-use crate::http::exchange::Why;
+use crate::http::exchange::{Limits, Why};
 use crate::http::message::{Request, Response, Upload};
 use crate::net::pipe::Pipe;
 use crate::net::timer::{self, Deadline};
@@ -71,23 +71,22 @@ impl Policy for Timeout {
         let received = request.context.received;
         let own = self.whole.and_then(|length| received.checked_add(length));
         let asked = caller::limit(&request).and_then(|length| received.checked_add(length));
-        let own = earliest(own, request.context.deadline);
         let deadline = earliest(own, asked);
-        let hurried = deadline != own;
-        request.context.deadline = deadline;
-        request.context.hurried = hurried;
-        tell_time_left(&mut request);
-
         let start = timer::now();
         let upload = watch_body(&mut request, start);
-        request.context.upload.clone_from(&upload);
         let waiting = self.head.map(|length| Waiting {
             length,
             start,
-            upload: upload.clone(),
+            upload: upload.as_deref(),
         });
-        request.context.head_by = waiting.as_ref().and_then(Waiting::certain_until);
-        let mut response = head(next, request, waiting, deadline, hurried).await?;
+        let limits = Limits {
+            deadline,
+            hurried: deadline != own,
+            head_by: waiting.as_ref().and_then(Waiting::certain_until),
+        };
+        tell_time_left(&mut request, &limits);
+        let exchange = next.exchange.limited(&limits, upload.as_deref());
+        let mut response = head(next.within(&exchange), request, waiting).await?;
 
         if let Some(upgraded) = &mut response.upgrade {
             upgraded.idle_limit = self.idle;
@@ -100,7 +99,7 @@ impl Policy for Timeout {
                 idle: self.idle,
                 upload,
                 deadline,
-                hurried,
+                hurried: limits.hurried,
                 waiting_since: None,
                 limit: Deadline::new(),
             });
@@ -113,11 +112,12 @@ impl Policy for Timeout {
 async fn head(
     next: Next<'_>,
     request: Box<Request>,
-    waiting: Option<Waiting>,
-    deadline: Option<Instant>,
-    hurried: bool,
+    waiting: Option<Waiting<'_>>,
 ) -> Result<Box<Response>, Error> {
     // The request's body may move on meanwhile, and the limit with it.
+    let Limits {
+        deadline, hurried, ..
+    } = *next.exchange.limits();
     let head_by = || waiting.as_ref().and_then(Waiting::until);
     let mut answer = next.call(request);
     let mut limit = Deadline::new();
@@ -166,14 +166,14 @@ fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
 
 /// The wait for a response's head. It begins when the upstream has all of the request that has arrived, so that
 /// neither a long upload nor a slow caller counts as a slow upstream.
-struct Waiting {
+struct Waiting<'a> {
     length: Duration,
     start: Instant,
     /// None when the whole request was here from the start.
-    upload: Option<Arc<Upload>>,
+    upload: Option<&'a Upload>,
 }
 
-impl Waiting {
+impl Waiting<'_> {
     /// When it has lasted too long, if nothing can change that any more.
     fn certain_until(&self) -> Option<Instant> {
         match self.upload {
@@ -184,7 +184,7 @@ impl Waiting {
 
     /// When it has lasted too long, as things stand.
     fn until(&self) -> Option<Instant> {
-        let since = match &self.upload {
+        let since = match self.upload {
             Some(upload) => upload.handed_over(),
             None => self.start,
         };

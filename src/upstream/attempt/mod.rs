@@ -1,13 +1,12 @@
 //! One attempt to get an answer from an endpoint: how far it is, and what is made of its end, whatever that is.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::http::error::Error;
 use crate::http::exchange::{Exchange, Place, Why};
-use crate::http::message::{Request, Response, ServedBy, Tried, Upload};
+use crate::http::message::{Response, ServedBy, Tried};
 use crate::net::timer;
 use crate::upstream::{Endpoint, LoadGuard, Upstream};
 use meaning::{End, Facts, Latency, Meaning};
@@ -24,7 +23,6 @@ pub struct Attempt<'a> {
     load: &'a LoadGuard,
     exchange: &'a Exchange<'a>,
     stage: Stage,
-    upload: Option<Arc<Upload>>,
     tried: Option<&'a Tried>,
 }
 
@@ -32,7 +30,6 @@ impl<'a> Attempt<'a> {
     pub fn new(
         upstream: &'a Upstream,
         load: &'a LoadGuard,
-        request: &Request,
         exchange: &'a Exchange<'a>,
         tried: Option<&'a Tried>,
     ) -> Self {
@@ -41,7 +38,6 @@ impl<'a> Attempt<'a> {
             load,
             exchange,
             stage: Stage::default(),
-            upload: request.context.upload.clone(),
             tried,
         }
     }
@@ -111,7 +107,7 @@ impl<'a> Attempt<'a> {
     /// How long the endpoint has had all that there is of the request.
     fn waited(&self, now: Instant) -> Duration {
         let asked = self.load.started() + self.stage.asked();
-        let since = match &self.upload {
+        let since = match self.exchange.upload() {
             None => asked,
             Some(upload) => upload.last_piece().max(asked),
         };

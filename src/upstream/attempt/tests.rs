@@ -1,9 +1,13 @@
 //! What an endpoint is blamed for, and how its time is told from that of others.
 
+use std::sync::Arc;
+
 use super::super::fake::{Names, request};
 use super::*;
 use crate::http::body::Body;
 use crate::http::error::{CALLER_GONE, CONNECT_FAILED, CONNECT_TIMEOUT, OVERLOADED};
+use crate::http::exchange::Limits;
+use crate::http::message::Upload;
 use crate::net::resolve::Resolve;
 use crate::testing::exchange;
 use crate::upstream::Config;
@@ -27,21 +31,16 @@ async fn attempt(
     upstream: &Upstream,
     act: impl AsyncFnOnce(Attempt<'_>, &Exchange<'_>),
 ) -> Arc<Endpoint> {
-    attempt_with(upstream, &request(), act).await
+    attempt_within(upstream, exchange(), act).await
 }
 
-async fn attempt_with(
+async fn attempt_within(
     upstream: &Upstream,
-    request: &Request,
+    exchange: &Exchange<'_>,
     act: impl AsyncFnOnce(Attempt<'_>, &Exchange<'_>),
 ) -> Arc<Endpoint> {
-    let (endpoint, load) = upstream.pick(request, None).unwrap();
-    let exchange = exchange();
-    act(
-        Attempt::new(upstream, &load, request, exchange, None),
-        exchange,
-    )
-    .await;
+    let (endpoint, load) = upstream.pick(&request(), None).unwrap();
+    act(Attempt::new(upstream, &load, exchange, None), exchange).await;
     endpoint
 }
 
@@ -75,10 +74,10 @@ async fn neither_the_wait_for_our_pool_nor_connecting_is_latency() {
 async fn a_slow_upload_is_the_caller_s_time() {
     let upstream = upstream();
     for ends in [true, false] {
-        let mut request = request();
-        let upload = Arc::new(Upload::new(Instant::now()));
-        request.context.upload = Some(upload.clone());
-        let endpoint = attempt_with(&upstream, &request, async |attempt, _| {
+        let upload = Upload::new(Instant::now());
+        let (limits, whole) = (Limits::default(), exchange());
+        let exchange = whole.limited(&limits, Some(&upload));
+        let endpoint = attempt_within(&upstream, &exchange, async |attempt, _| {
             attempt.asks_at_once();
             tokio::time::advance(2000 * MS).await;
             upload.note(&std::task::Poll::Ready(()));

@@ -111,9 +111,14 @@ async fn a_grpc_answer_is_judged_by_its_status_wherever_that_stands() {
         assert_eq!(breaker.failures(), failures);
     }
     // The time that has passed is the caller's own, and shorter than the route's.
-    let mut hurried = grpc();
-    hurried.context.hurried = true;
-    breaker.call(hurried, Ok(in_head("4"))).await.unwrap();
+    let upstream = Upstream(Mutex::new(Some(Ok(in_head("4")))));
+    let limits = Limits {
+        hurried: true,
+        ..Limits::default()
+    };
+    let hurried = exchange().limited(&limits, None);
+    let below = Next::new(&upstream, &hurried);
+    breaker.apply(grpc(), below).await.unwrap();
     assert_eq!(breaker.failures(), 0);
     // An answer that is over without one.
     breaker.call(grpc(), Ok(answer(200))).await.unwrap();

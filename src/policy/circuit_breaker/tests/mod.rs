@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::http::body::Body;
-use crate::http::exchange::{Exchange, Why};
+use crate::http::exchange::{Exchange, Limits, Why};
 use crate::http::message::Response;
 use crate::policy::build::Kept;
 use crate::policy::stack::{Answer, Handler, Next, Policy};
