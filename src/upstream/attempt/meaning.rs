@@ -78,11 +78,16 @@ pub struct Meaning {
 impl End<'_> {
     #[inline]
     pub fn meaning(self, facts: Facts) -> Meaning {
+        match self {
+            End::Answered(response) => Meaning::of_answer(response, facts.grpc),
+            _ => self.without_answer(facts),
+        }
+    }
+
+    #[cold]
+    fn without_answer(self, facts: Facts) -> Meaning {
         let (verdict, latency, counted) = match (self, facts.reached) {
-            (End::Answered(response), _) => {
-                let (verdict, latency) = of_answer(response, facts.grpc);
-                (verdict, latency, Some(Ended::Answered(response.status)))
-            }
+            (End::Answered(response), _) => return Meaning::of_answer(response, facts.grpc),
             (End::Failed(error), _) => {
                 let verdict = match error.reason() {
                     UPSTREAM_RESET if facts.stale => Verdict::Neither,
@@ -117,17 +122,27 @@ impl End<'_> {
     }
 }
 
-fn of_answer(response: &Response, grpc: bool) -> (Verdict, Latency) {
-    match response.status {
-        StatusCode::NOT_IMPLEMENTED => (Verdict::Good, Latency::Answered),
-        StatusCode::TOO_MANY_REQUESTS => (Verdict::Good, Latency::Refused),
-        StatusCode::OK if grpc => match Status::in_head(&response.headers) {
-            Some(status) if status.refuses_load() => (Verdict::Good, Latency::Refused),
-            Some(status) if status.blames_endpoint() => (Verdict::Failure, Latency::Refused),
+impl Meaning {
+    #[inline]
+    fn of_answer(response: &Response, grpc: bool) -> Self {
+        let (verdict, latency) = match response.status {
+            StatusCode::OK if grpc => match Status::in_head(&response.headers) {
+                Some(status) if status.refuses_load() => (Verdict::Good, Latency::Refused),
+                Some(status) if status.blames_endpoint() => (Verdict::Failure, Latency::Refused),
+                _ => (Verdict::Good, Latency::Answered),
+            },
+            // As nearly all are.
+            status if status < StatusCode::TOO_MANY_REQUESTS => (Verdict::Good, Latency::Answered),
+            StatusCode::TOO_MANY_REQUESTS => (Verdict::Good, Latency::Refused),
+            StatusCode::NOT_IMPLEMENTED => (Verdict::Good, Latency::Answered),
+            status if status.is_server_error() => (Verdict::Failure, Latency::Refused),
             _ => (Verdict::Good, Latency::Answered),
-        },
-        status if status.is_server_error() => (Verdict::Failure, Latency::Refused),
-        _ => (Verdict::Good, Latency::Answered),
+        };
+        Meaning {
+            verdict,
+            latency,
+            counted: Some(Ended::Answered(response.status)),
+        }
     }
 }
 

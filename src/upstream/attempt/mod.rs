@@ -77,30 +77,46 @@ impl<'a> Attempt<'a> {
     }
 
     /// Tells everybody who keeps account of the endpoint.
+    #[inline]
     fn note(&self, end: End<'_>, meaning: &Meaning) {
         let (endpoint, now) = (&**self.load.endpoint(), timer::now());
         let waited = self.waited(now);
-        match meaning.latency {
-            Latency::Answered => endpoint.load.answered(waited, now),
-            Latency::Refused => endpoint.load.refused(waited, now),
-            Latency::GivenUp => endpoint.load.given_up(waited, now),
-            Latency::Failed => endpoint.load.failed(waited, now),
-            Latency::Nothing => {}
+        // As nearly all are.
+        if meaning.latency == Latency::Answered {
+            endpoint.load.answered(waited, now);
+        } else {
+            self.note_latency(meaning.latency, waited, now);
         }
-        match (meaning.verdict, end) {
-            (Verdict::Good, _) => endpoint.standing.answered(),
-            (Verdict::Failure, end) => {
-                endpoint.standing.failed();
-                match end {
-                    End::Answered(response) => endpoint.last_error.note(now, Ok(response)),
-                    End::Failed(error) => endpoint.last_error.note(now, Err(error)),
-                    _ => endpoint.last_error.note_late(now),
-                }
-            }
-            (Verdict::Neither, _) => {}
+        match meaning.verdict {
+            Verdict::Good => endpoint.standing.answered(),
+            Verdict::Failure => self.blame(end, now),
+            Verdict::Neither => {}
         }
         if let Some(ended) = meaning.counted {
             self.upstream.metrics().ended(ended, waited);
+        }
+    }
+
+    #[cold]
+    fn note_latency(&self, latency: Latency, waited: Duration, now: Instant) {
+        let load = &self.load.endpoint().load;
+        match latency {
+            Latency::Answered => load.answered(waited, now),
+            Latency::Refused => load.refused(waited, now),
+            Latency::GivenUp => load.given_up(waited, now),
+            Latency::Failed => load.failed(waited, now),
+            Latency::Nothing => {}
+        }
+    }
+
+    #[cold]
+    fn blame(&self, end: End<'_>, now: Instant) {
+        let endpoint = &**self.load.endpoint();
+        endpoint.standing.failed();
+        match end {
+            End::Answered(response) => endpoint.last_error.note(now, Ok(response)),
+            End::Failed(error) => endpoint.last_error.note(now, Err(error)),
+            _ => endpoint.last_error.note_late(now),
         }
     }
 
