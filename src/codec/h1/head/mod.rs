@@ -86,14 +86,12 @@ pub fn take_request(buffer: &mut BytesMut, limits: Limits) -> Result<Option<Requ
         return judge_lines(buffer, limits).map(|()| None);
     };
     let mut received = buffer.split_to(scan.length).freeze();
-    match scan.into_head(&mut received) {
-        Ok(head) => Ok(Some(head)),
-        Err(error) => {
-            let behind = std::mem::replace(buffer, BytesMut::from(&received[..]));
-            buffer.extend_from_slice(&behind);
-            Err(error)
-        }
+    let head = scan.into_head(&mut received);
+    if head.is_err() {
+        let behind = std::mem::replace(buffer, BytesMut::from(&received[..]));
+        buffer.extend_from_slice(&behind);
     }
+    head
 }
 
 /// Takes a response head from the front of `buffer`, once it is there whole. `method` is the request's.
@@ -171,8 +169,9 @@ fn judge_lines(buffer: &[u8], limits: Limits) -> Result<(), Error> {
 }
 
 impl RequestScan {
-    /// Takes `received`, unless the head is refused.
-    fn into_head(self, received: &mut Bytes) -> Result<RequestHead, Error> {
+    /// Takes `received`, unless the head is refused. What comes back is what the caller gives back: it is large, and each
+    /// other type on the way would be another copy.
+    fn into_head(self, received: &mut Bytes) -> Result<Option<RequestHead>, Error> {
         let (fields, http_10) = (self.fields, self.http_10);
         let framing = fields.framing.of_request(http_10).map_err(refuse)?;
         let host = match fields.host {
@@ -192,7 +191,7 @@ impl RequestScan {
         {
             return Err(refuse("a CONNECT with a body"));
         }
-        Ok(RequestHead {
+        Ok(Some(RequestHead {
             method: self.method,
             authority,
             target,
@@ -202,7 +201,7 @@ impl RequestScan {
             expects_continue: fields.expects_continue && !http_10 && framing != Framing::None,
             upgrade,
             headers: Headers::from_received(std::mem::take(received), fields.spans),
-        })
+        }))
     }
 }
 

@@ -162,13 +162,16 @@ impl Connection {
         loop {
             let reader = &mut state.reader;
             if progress.pace.is_worthwhile(&reader.buffer) {
-                if let Some(head) = head::take_request(&mut reader.buffer, self.head_limits)? {
-                    self.deadline.clear();
-                    self.exchange = Exchange::of(&head);
-                    let body = state.begin(&head, &self.shared);
-                    return Poll::Ready(Ok(Some(receive(head, body))));
+                match head::take_request(&mut reader.buffer, self.head_limits) {
+                    Ok(Some(head)) => {
+                        self.deadline.clear();
+                        self.exchange = Exchange::of(&head);
+                        let body = state.begin(&head, &self.shared);
+                        return Poll::Ready(Ok(Some(receive(head, body))));
+                    }
+                    Ok(None) => progress.pace.attempted(reader.buffer.len()),
+                    Err(error) => return Poll::Ready(Err(error)),
                 }
-                progress.pace.attempted(reader.buffer.len());
             } else if reader.buffer.len() > self.head_limits.bytes {
                 return Poll::Ready(Err(head::too_large()));
             }

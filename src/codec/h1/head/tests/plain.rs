@@ -30,8 +30,8 @@ fn agree_on_request(sent: &[u8]) {
     let received = bytes::Bytes::copy_from_slice(&sent[..plain.length]);
     let plain = plain.into_head(&mut received.clone());
     let parsed = parsed.into_head(&mut received.clone());
-    let shown = |head: Result<RequestHead, Error>| match head {
-        Ok(head) => told(&head),
+    let shown = |head: Result<Option<RequestHead>, Error>| match head {
+        Ok(head) => told(&head.unwrap()),
         Err(error) => error.to_string(),
     };
     assert_eq!(shown(plain), shown(parsed));
