@@ -22,10 +22,11 @@ pub fn accepts_trailers(headers: &Headers) -> bool {
 }
 
 fn lists_trailers(headers: &Headers) -> bool {
-    headers
-        .get_all(&header::TE)
-        .flat_map(|codings| codings.split(|byte| *byte == b','))
-        .any(|coding| is_trailers(coding.trim_ascii()))
+    headers.get_all(&header::TE).any(|codings| {
+        // Mostly it is the only one.
+        is_trailers(codings)
+            || (codings.split(|byte| *byte == b',')).any(|coding| is_trailers(coding.trim_ascii()))
+    })
 }
 
 #[cfg(test)]
