@@ -1,15 +1,21 @@
 //! Why there is no answer, and when that is a reason to ask again.
 
 use std::fmt;
+use std::time::Duration;
 
-use tokio::time::Sleep;
+use tokio::time::{Sleep, sleep};
 use tower::retry::Policy;
-use tower::retry::backoff::{Backoff, ExponentialBackoff, ExponentialBackoffMaker, MakeBackoff};
 
 use super::{Call, Fetched};
+use crate::net::backoff::{Backoff, Jitter};
 
 /// How often a call is made again at most. What takes longer to mend than a moment is for whoever makes the call.
 const REPEATS: u32 = 2;
+const BACKOFF: Backoff = Backoff {
+    first: Duration::from_millis(100),
+    longest: Duration::from_secs(1),
+    jitter: Jitter::Half,
+};
 
 /// Why there is no answer, in a sentence for the log.
 #[derive(Clone, Debug)]
@@ -33,20 +39,9 @@ impl std::error::Error for Failure {}
 
 /// Has a call made again after a moment, where that cannot do anything twice. One that waited in a connection which
 /// closed meanwhile never gets here: hyper-util sends it over the next, as it knows that nothing of it had left.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Repeat {
-    left: u32,
-    backoff: ExponentialBackoff,
-}
-
-impl Default for Repeat {
-    fn default() -> Self {
-        Repeat {
-            left: REPEATS,
-            // From 50 ms up to twice that, then doubled.
-            backoff: ExponentialBackoffMaker::default().make_backoff(),
-        }
-    }
+    repeats: u32,
 }
 
 impl Policy<Call, Fetched, Failure> for Repeat {
@@ -63,12 +58,13 @@ impl Policy<Call, Fetched, Failure> for Repeat {
             Failure::Unanswered(_) => call.method.is_idempotent(),
             Failure::Settled(_) => false,
         };
-        if !harmless || self.left == 0 {
+        if !harmless || self.repeats == REPEATS {
             return None;
         }
-        self.left -= 1;
         tracing::debug!("a call is made again: {why}");
-        Some(self.backoff.next_backoff())
+        let wait = BACKOFF.after(self.repeats);
+        self.repeats += 1;
+        Some(sleep(wait))
     }
 
     fn clone_request(&mut self, call: &Call) -> Option<Call> {
