@@ -66,21 +66,23 @@ impl Default for Tls {
 }
 
 impl Tls {
-    /// Speaks TLS, or none, as `config` says, which was checked. Where either is TLS, connections that were made before
+    /// Speaks TLS as `config` says, which was checked, or none. Where either is TLS, connections that were made before
     /// take no further request: whoever made one might not be let in any more.
     pub fn reconfigure(&self, config: Option<&tls::inbound::Config>) {
         let old = self.spoken.load_full();
-        let old = match &*old {
-            Spoken::Tls(server) => Some(&**server),
-            Spoken::Plain | Spoken::Nothing => None,
-        };
-        let spoken = match config {
-            None if old.is_none() => return,
-            None => Spoken::Plain,
-            Some(config) => match Server::new(config, vec![tls::HTTP1], old) {
-                Some(server) => Spoken::Tls(Arc::new(server)),
-                None => Spoken::Nothing,
-            },
+        let spoken = match (config, &*old) {
+            (None, Spoken::Plain) => return,
+            (None, _) => Spoken::Plain,
+            (Some(config), old) => {
+                let old = match old {
+                    Spoken::Tls(server) => Some(&**server),
+                    Spoken::Plain | Spoken::Nothing => None,
+                };
+                match Server::new(config, vec![tls::HTTP1], old) {
+                    Some(server) => Spoken::Tls(Arc::new(server)),
+                    None => Spoken::Nothing,
+                }
+            }
         };
         self.spoken.store(Arc::new(spoken));
         self.changes.send_replace(());
