@@ -58,14 +58,17 @@ impl Ready {
         Self::wake_task(&mut self.state());
     }
 
-    /// A waker for what a slot of the connection's task holds, one exchange after another.
-    pub fn slot(ready: &Arc<Ready>, key: u32) -> (Arc<Slot>, Waker) {
-        let slot = Arc::new(Slot {
+    /// What wakes the task for the sake of a slot, whatever the slot holds, one exchange after another.
+    pub fn slot(ready: &Arc<Ready>, key: u32) -> Slot {
+        let mark = Arc::new(Mark {
             ready: ready.clone(),
             key,
             queued: AtomicBool::new(false),
         });
-        (slot.clone(), Waker::from(slot))
+        Slot {
+            waker: Waker::from(mark.clone()),
+            mark,
+        }
     }
 
     fn wake_task(state: &mut State) {
@@ -82,21 +85,28 @@ impl Ready {
     }
 }
 
-/// What a slot's waker marks.
+/// The waker of a slot.
 pub struct Slot {
-    ready: Arc<Ready>,
-    key: u32,
-    queued: AtomicBool,
+    mark: Arc<Mark>,
+    waker: Waker,
 }
 
 impl Slot {
-    /// The slot is about to be polled.
-    pub fn polled(&self) {
-        self.queued.store(false, Ordering::Relaxed);
+    /// To poll what the slot holds. From here on, whoever wakes it puts it in line again.
+    pub fn context(&self) -> Context<'_> {
+        self.mark.queued.store(false, Ordering::Relaxed);
+        Context::from_waker(&self.waker)
     }
 }
 
-impl Wake for Slot {
+struct Mark {
+    ready: Arc<Ready>,
+    key: u32,
+    /// It was woken and not polled since.
+    queued: AtomicBool,
+}
+
+impl Wake for Mark {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
@@ -129,8 +139,8 @@ mod tests {
         let task = Waker::from(count.clone());
         let cx = Context::from_waker(&task);
         let ready = Arc::new(Ready::default());
-        let (slot, first) = Ready::slot(&ready, 1);
-        let (_, second) = Ready::slot(&ready, 2);
+        let (slot, other) = (Ready::slot(&ready, 1), Ready::slot(&ready, 2));
+        let (first, second) = (slot.waker.clone(), other.waker.clone());
         ready.begin(&cx);
         ready.end();
         assert_eq!(woken(), 0);
@@ -143,7 +153,7 @@ mod tests {
         ready.take(&mut keys);
         assert_eq!(keys, [1, 2]);
         // Woken while the task runs: it looks again by itself, and is woken only for what it has not seen.
-        slot.polled();
+        let _polled = slot.context();
         first.wake_by_ref();
         ready.take(&mut keys);
         assert_eq!(keys, [1, 2, 1]);

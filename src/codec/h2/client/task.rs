@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -56,8 +56,7 @@ struct Upload {
     id: u32,
     sending: Option<Sending>,
     queued: bool,
-    polled: Arc<ready::Slot>,
-    waker: Waker,
+    ready: ready::Slot,
 }
 
 impl Task {
@@ -127,9 +126,6 @@ impl Task {
         self.take_uploads();
         self.shared.ready.take(&mut self.woken);
         while let Some(key) = self.woken.pop_front() {
-            if let Some(upload) = self.uploads.get(key as usize) {
-                upload.polled.polled();
-            }
             self.queue(key);
         }
         self.send();
@@ -159,13 +155,11 @@ impl Task {
         for key in fresh {
             while self.uploads.len() <= key as usize {
                 let key = self.uploads.len() as u32;
-                let (polled, waker) = Ready::slot(&self.shared.ready, key);
                 self.uploads.push(Upload {
                     id: 0,
                     sending: None,
                     queued: false,
-                    polled,
-                    waker,
+                    ready: Ready::slot(&self.shared.ready, key),
                 });
             }
             let mut state = self.shared.state();
@@ -243,7 +237,7 @@ impl Task {
             let Some(sending) = &mut upload.sending else {
                 continue;
             };
-            let mut cx = Context::from_waker(&upload.waker);
+            let mut cx = upload.ready.context();
             match sending.poll_send(&mut cx, &self.shared, key, upload.id) {
                 Sent::All => {
                     let sent = upload.sending.take().filter(Sending::is_whole);

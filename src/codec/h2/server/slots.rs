@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 
 use tokio::time::Instant;
 
@@ -31,8 +31,7 @@ pub(super) struct Slot<A> {
     /// When what is under way must be polled again, though nobody wakes it.
     pub wake_by: Option<Instant>,
     answering: Pin<Box<Option<A>>>,
-    polled: Arc<ready::Slot>,
-    waker: Waker,
+    ready: ready::Slot,
     way: Arc<Way>,
 }
 
@@ -88,7 +87,6 @@ impl<A> Slots<A> {
 
 impl<A> Slot<A> {
     fn new(shared: &Arc<Shared<Server>>, key: u32) -> Self {
-        let (polled, waker) = Ready::slot(&shared.ready, key);
         Slot {
             id: 0,
             to_head: false,
@@ -97,8 +95,7 @@ impl<A> Slot<A> {
             queued: false,
             wake_by: None,
             answering: Box::pin(None),
-            polled,
-            waker,
+            ready: Ready::slot(&shared.ready, key),
             way: Arc::new(Way {
                 shared: shared.clone(),
                 key,
@@ -126,10 +123,9 @@ impl<A> Slot<A> {
     where
         A: Future<Output = R>,
     {
-        self.polled.polled();
+        let mut cx = self.ready.context();
         let answering = self.answering.as_mut().as_pin_mut()?;
-        let mut cx = Context::from_waker(&self.waker);
-        let (polled, wake_by) = timer::part(&self.waker, || answering.poll(&mut cx));
+        let (polled, wake_by) = timer::part(cx.waker(), || answering.poll(&mut cx));
         self.wake_by = wake_by;
         let Poll::Ready(answer) = polled else {
             return None;
@@ -140,8 +136,8 @@ impl<A> Slot<A> {
 
     pub fn poll_send(&mut self, shared: &Shared<Server>, key: u32) -> Option<Sent> {
         let sending = self.sending.as_mut()?;
-        let mut cx = Context::from_waker(&self.waker);
-        let (sent, wake_by) = timer::part(&self.waker, || {
+        let mut cx = self.ready.context();
+        let (sent, wake_by) = timer::part(cx.waker(), || {
             sending.poll_send(&mut cx, shared, key, self.id)
         });
         self.wake_by = wake_by;
