@@ -158,7 +158,7 @@ impl Proxy {
 
     /// Counts and logs a request whose head was refused and that gets no answer.
     pub fn refuse_silently(&self, error: Error, peer: &Arc<Peer>, listener: &listener::Config) {
-        drop(self.refuse(error, peer, listener).body.withheld());
+        self.refuse(error, peer, listener).body.withhold();
     }
 }
 

@@ -103,8 +103,9 @@ impl Outgoing {
 
     /// The empty pipe to have the next part of the body moved into, where that can go out to `io`. What is moved
     /// is to be told to [`Outgoing::moved`].
-    pub fn pipe_to(&mut self, io: &Io) -> Option<&mut Pipe> {
-        let fits = matches!(self.body, Announced::Length(_)) && io.can_splice();
+    pub(super) fn pipe_to(&mut self, io: &Io) -> Option<&mut Pipe> {
+        let announced = matches!(self.body, Announced::Length(_));
+        let fits = announced && io.can_splice() && self.pipe.held() == 0;
         fits.then_some(&mut self.pipe)
     }
 
@@ -112,7 +113,7 @@ impl Outgoing {
     ///
     /// # Errors
     /// The body is longer than announced; the connection must be dropped.
-    pub fn moved(&mut self, count: u64) -> Result<(), WrongLength> {
+    pub(super) fn moved(&mut self, count: u64) -> Result<(), WrongLength> {
         if let Announced::Length(left) = &mut self.body {
             *left = left.checked_sub(count).ok_or(WrongLength)?;
         }

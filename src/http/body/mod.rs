@@ -154,11 +154,9 @@ impl Body {
     }
 
     /// Ends a body that is not to be sent, as the answer to HEAD: nobody gave it up.
-    #[must_use]
-    pub fn withheld(mut self) -> Self {
+    pub fn withhold(&mut self) {
         self.content = Content::Empty;
         self.end(End::Complete);
-        self
     }
 
     /// Ends a body that its reader gives up for a reason of its own.
@@ -403,7 +401,8 @@ mod tests {
     #[test]
     fn a_body_that_is_withheld_was_not_given_up() {
         let ends = Ends::default();
-        let body = Body::full("abc").with_guard(ends.clone()).withheld();
+        let mut body = Body::full("abc").with_guard(ends.clone());
+        body.withhold();
         assert!(body.is_empty());
         drop(body);
         assert_eq!(*ends.0.lock().unwrap(), ["Complete 0"]);

@@ -39,7 +39,8 @@ impl Connection {
         self.next = Next::Nothing;
         let mut response = response.into();
         let mut keep_alive = keep_alive && self.exchange.keep_alive;
-        if keep_alive && !self.shared.state().reader.body_done() {
+        let request_read = self.is_read();
+        if keep_alive && !request_read {
             keep_alive = Box::pin(self.can_go_on_behind(&response)).await;
         }
         let framing = self.put_head(
@@ -59,10 +60,9 @@ impl Connection {
             return Err(error);
         }
         // What is left was not to be sent, as after HEAD.
-        let body = std::mem::replace(&mut response.body, Body::empty());
-        drop(body.withheld());
+        response.body.withhold();
         let goes_on = self.exchange.keep_alive
-            && (self.shared.state().reader.body_done() || Box::pin(self.discard_body()).await);
+            && (request_read || self.is_read() || Box::pin(self.discard_body()).await);
         self.next = if goes_on { Next::Request } else { Next::End };
         Ok(())
     }

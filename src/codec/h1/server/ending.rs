@@ -113,6 +113,11 @@ impl Connection {
         self.has_short_rest()
     }
 
+    /// Whether the request was read to the end of its body.
+    pub(super) fn is_read(&self) -> bool {
+        self.shared.state().reader.body_done()
+    }
+
     /// Whether so little is left of the request's body that it is read to keep the connection.
     fn has_short_rest(&self) -> bool {
         let reader = &self.shared.state().reader;

@@ -52,7 +52,7 @@ where
             None => slot.clear(),
             Some(true) => {
                 // Nobody gave up what is not to be sent.
-                drop(response.body.withheld());
+                response.body.withhold();
                 self.finish(key);
             }
             Some(false) => {
