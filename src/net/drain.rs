@@ -1,15 +1,17 @@
 //! Ending without losing a request.
 //!
-//! Each listener has a [`Drain`]; each of its connections holds a [`Ticket`] while it lives. Starting the drain
-//! wakes every connection's task, which then asks [`Ticket::is_draining`] and ends when it has nothing to do.
+//! Each listener has a [`Drain`]; each of its connections holds a [`Ticket`] while it lives, and watches over it once
+//! it is served. Starting the drain wakes every connection's task, which then asks [`Watched::is_draining`] and ends when
+//! it has nothing to do.
 //!
 //! Not tokio-util's `CancellationToken` and `TaskTracker` (0.7): a tracker waits for no task at all, but not for fewer
 //! than a limit, and ending one connection alone takes a child token for each: an allocation,
 //! and a place in a tree.
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Waker};
+use std::task::{Poll, Waker};
 
 use serde::{Deserialize, Serialize};
 use slab::Slab;
@@ -57,7 +59,6 @@ impl Drain {
         Ticket {
             state: self.0.clone(),
             key: self.0.tasks().insert(None),
-            registered: false,
             recalled: None,
         }
     }
@@ -152,7 +153,6 @@ impl Drop for Hold {
 pub struct Ticket {
     state: Arc<Inner>,
     key: usize,
-    registered: bool,
     recalled: Option<Arc<AtomicBool>>,
 }
 
@@ -186,19 +186,30 @@ impl Ticket {
         }
     }
 
-    /// Has the connection's task woken when the drain starts. It must be polled by this same task from then on.
-    pub fn register(&mut self, cx: &mut Context<'_>) {
-        if !self.registered {
-            self.registered = true;
+    /// Has the task that awaits this woken when the drain starts.
+    pub async fn watched(self) -> Watched {
+        poll_fn(|cx| {
             if let Some(slot) = self.state.tasks().get_mut(self.key) {
                 *slot = Some(cx.waker().clone());
             }
-        }
+            Poll::Ready(())
+        })
+        .await;
+        Watched(self)
     }
+}
 
+/// A ticket whose connection is served, by a task that learns of the drain.
+pub struct Watched(Ticket);
+
+impl Watched {
     pub fn is_draining(&self) -> bool {
-        let recalled = |recalled: &Arc<AtomicBool>| recalled.load(Ordering::SeqCst);
-        self.state.draining.load(Ordering::SeqCst) || self.recalled.as_ref().is_some_and(recalled)
+        let Ticket {
+            state, recalled, ..
+        } = &self.0;
+        let recalled = recalled.as_ref();
+        state.draining.load(Ordering::SeqCst)
+            || recalled.is_some_and(|recalled| recalled.load(Ordering::SeqCst))
     }
 }
 
@@ -212,25 +223,21 @@ impl Drop for Ticket {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::future::poll_fn;
-    use std::task::Poll;
+
+    /// Serves a connection that has nothing to do.
+    async fn idle(ticket: Ticket) {
+        let watched = ticket.watched().await;
+        poll_fn(|_| match watched.is_draining() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
+    }
 
     #[tokio::test]
     async fn wakes_every_connection_and_waits_for_its_end() {
         let drain = Drain::default();
-        let connections: Vec<_> = (0..3)
-            .map(|_| {
-                let mut ticket = drain.ticket();
-                tokio::spawn(poll_fn(move |cx| {
-                    ticket.register(cx);
-                    if ticket.is_draining() {
-                        Poll::Ready(())
-                    } else {
-                        Poll::Pending
-                    }
-                }))
-            })
-            .collect();
+        let connections: Vec<_> = (0..3).map(|_| tokio::spawn(idle(drain.ticket()))).collect();
         tokio::task::yield_now().await;
         assert_eq!(drain.live(), 3);
         drain.start();
@@ -246,17 +253,11 @@ mod tests {
         let drain = Drain::default();
         let (mut ticket, other) = (drain.ticket(), drain.ticket());
         let recall = ticket.recall();
-        let connection = tokio::spawn(poll_fn(move |cx| {
-            ticket.register(cx);
-            match ticket.is_draining() {
-                true => Poll::Ready(()),
-                false => Poll::Pending,
-            }
-        }));
+        let connection = tokio::spawn(idle(ticket));
         tokio::task::yield_now().await;
         recall.recall();
         connection.await.unwrap();
-        assert!(!other.is_draining() && !drain.is_draining());
+        assert!(!other.watched().await.is_draining() && !drain.is_draining());
         recall.recall();
     }
 

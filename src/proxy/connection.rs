@@ -1,8 +1,6 @@
 //! One connection of a caller: which protocol it speaks, and its requests one by one.
 
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 
@@ -19,11 +17,6 @@ use crate::tls;
 /// Serves a connection to its end. An idle one keeps the memory of all that it could do, so what is seldom done is in
 /// a box.
 pub async fn serve(proxy: Arc<Proxy>, mut accepted: Accepted) {
-    poll_fn(|cx| {
-        accepted.ticket.register(cx);
-        Poll::Ready(())
-    })
-    .await;
     let config = accepted.listener.config.load_full();
     let mut agreed = None;
     if config.tls.is_some() {
@@ -42,37 +35,6 @@ pub async fn serve(proxy: Arc<Proxy>, mut accepted: Accepted) {
             Secured::No => return,
         }
     }
-    let detected = match agreed.as_deref() {
-        Some(tls::HTTP2) => Some(Detected::Http2(BytesMut::new())),
-        Some(_) => Some(Detected::Http1(BytesMut::new())),
-        None => find_protocol(&accepted, &config).await,
-    };
-    if let Some(detected) = detected {
-        serve_requests(proxy, accepted, config, detected).await;
-    }
-}
-
-/// Finds out what the caller speaks. `None` when the connection is over. Where only HTTP/2 is spoken, whatever comes is
-/// taken as that, and what is none breaks the connection (RFC 9113, section 3.4).
-async fn find_protocol(accepted: &Accepted, config: &Config) -> Option<Detected> {
-    let speaks = |protocol| config.protocols.contains(&protocol);
-    if !speaks(Protocol::Http2) {
-        return Some(Detected::Http1(BytesMut::new()));
-    }
-    let draining = || accepted.ticket.is_draining();
-    match detect(&accepted.io, &settings(config), draining).await? {
-        Detected::Http1(early) if !speaks(Protocol::Http1) => Some(Detected::Http2(early)),
-        detected => Some(detected),
-    }
-}
-
-async fn serve_requests(
-    proxy: Arc<Proxy>,
-    accepted: Accepted,
-    config: Arc<Config>,
-    detected: Detected,
-) {
-    let settings = settings(&config);
     // What is not taken out, such as the count of connections, lives to the end of this function.
     let Accepted {
         io,
@@ -81,20 +43,48 @@ async fn serve_requests(
         listener,
         ..
     } = accepted;
+    let ticket = ticket.watched().await;
     let draining = || ticket.is_draining();
+    let settings = settings(&config);
+    let detected = match agreed.as_deref() {
+        Some(tls::HTTP2) => Some(Detected::Http2(BytesMut::new())),
+        Some(_) => Some(Detected::Http1(BytesMut::new())),
+        None => find_protocol(&io, &config, &settings, draining).await,
+    };
     let requests = Requests {
         proxy: &proxy,
         peer: &peer,
         config: &config,
     };
     let served = match detected {
-        Detected::Http1(early) => h1::server::serve(io, early, settings, draining, requests).await,
-        Detected::Http2(early) => {
+        Some(Detected::Http1(early)) => {
+            h1::server::serve(io, early, settings, draining, requests).await
+        }
+        Some(Detected::Http2(early)) => {
             Box::pin(h2::server::serve(io, early, settings, draining, requests)).await
         }
+        None => return,
     };
     if let Err(error) = served {
         tracing::debug!(listener = %listener.name, peer = %peer.address, %error, "a caller's connection ended early");
+    }
+}
+
+/// Finds out what the caller speaks. `None` when the connection is over. Where only HTTP/2 is spoken, whatever comes is
+/// taken as that, and what is none breaks the connection (RFC 9113, section 3.4).
+async fn find_protocol(
+    io: &Io,
+    config: &Config,
+    settings: &Settings,
+    draining: impl Fn() -> bool,
+) -> Option<Detected> {
+    let speaks = |protocol| config.protocols.contains(&protocol);
+    if !speaks(Protocol::Http2) {
+        return Some(Detected::Http1(BytesMut::new()));
+    }
+    match detect(io, settings, draining).await? {
+        Detected::Http1(early) if !speaks(Protocol::Http1) => Some(Detected::Http2(early)),
+        detected => Some(detected),
     }
 }
 
