@@ -15,6 +15,7 @@ use crate::value::problem::Problems;
 mod address;
 mod answer;
 mod bind;
+mod checked;
 #[cfg(test)]
 mod fake;
 mod guard;
@@ -26,6 +27,7 @@ mod serve;
 
 pub use address::AdminAddress;
 pub use bind::{Bound, bind};
+pub use checked::Checked;
 pub use proxy::{NoBreaker, Proxy, ReloadOutcome};
 pub use router::{api, probes};
 pub use secure::Tls;

@@ -10,6 +10,7 @@ use bytes::BytesMut;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::Checked;
 use crate::net::io::Io;
 use crate::telemetry::flood::{self, Kind, Like};
 use crate::tls::inbound::Server;
@@ -66,19 +67,19 @@ impl Default for Tls {
 }
 
 impl Tls {
-    /// Speaks TLS as `config` says, which was checked, or none. Where either is TLS, connections that were made before
+    /// Speaks TLS as `checked` says, or none. Where either is TLS, connections that were made before
     /// take no further request: whoever made one might not be let in any more.
-    pub fn reconfigure(&self, config: Option<&tls::inbound::Config>) {
+    pub fn reconfigure(&self, checked: &Checked) {
         let old = self.spoken.load_full();
-        let spoken = match (config, &*old) {
+        let spoken = match (checked.tls(), &*old) {
             (None, Spoken::Plain) => return,
             (None, _) => Spoken::Plain,
-            (Some(config), old) => {
+            (Some((config, material)), old) => {
                 let old = match old {
                     Spoken::Tls(server) => Some(&**server),
                     Spoken::Plain | Spoken::Nothing => None,
                 };
-                match Server::new(config, vec![tls::HTTP1], old) {
+                match Server::new(config, material.clone(), vec![tls::HTTP1], old) {
                     Some(server) => Spoken::Tls(Arc::new(server)),
                     None => Spoken::Nothing,
                 }

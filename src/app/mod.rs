@@ -94,8 +94,8 @@ async fn serve(
     let mut warnings = Warnings::default();
     warnings.tell(&loaded.warnings);
     let taken = reload::take_all(&loaded.config)?;
-    let api = admin::bind(&loaded.config.admin.listen)?;
-    let probes = admin::bind(&loaded.config.admin.probe_listen)?;
+    let api = admin::bind(&loaded.config.admin.config.listen)?;
+    let probes = admin::bind(&loaded.config.admin.config.probe_listen)?;
 
     let watch = Watching::start(&source, &loaded.watched)?;
     let mut readings = Readings::new(&source);

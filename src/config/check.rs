@@ -15,7 +15,7 @@ use crate::{listener, policy, route};
 /// The word in place of an upstream's name that stands for where the caller wanted to go.
 const ORIGINAL_DESTINATION: &str = "original-destination";
 
-/// Everything that makes the config unfit to serve.
+/// Everything that makes the config unfit to serve, files aside.
 pub(super) fn check(blocks: &Blocks, problems: &mut Problems) {
     blocks_alone(blocks, problems);
     names(blocks, problems);

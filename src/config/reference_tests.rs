@@ -22,11 +22,18 @@ fn the_reference_shows_the_defaults() {
     let (web, app) = ("web".parse().unwrap(), "app".parse().unwrap());
     let upstream = bare.config.upstreams.get_mut(&app).unwrap();
     upstream
+        .config
         .endpoints
-        .clone_from(&shown.upstreams[&app].endpoints);
-    assert_eq!(shown.upstreams[&app], bare.config.upstreams[&app]);
-    assert_eq!(shown.listeners[&web], bare.config.listeners[&web]);
-    assert_eq!(shown.admin, bare.config.admin);
+        .clone_from(&shown.upstreams[&app].config.endpoints);
+    assert_eq!(
+        shown.upstreams[&app].config,
+        bare.config.upstreams[&app].config
+    );
+    assert_eq!(
+        shown.listeners[&web].config,
+        bare.config.listeners[&web].config
+    );
+    assert_eq!(shown.admin.config, bare.config.admin.config);
     assert_eq!(shown.process, bare.config.process);
     assert_eq!(shown.log, bare.config.log);
     assert_eq!(shown.shutdown, bare.config.shutdown);

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::Url;
 use crate::tls::inventory::Inventory;
-use crate::tls::outbound::{self, Client};
+use crate::tls::outbound::{self, Client, Material};
 use crate::value::FilePath;
 use crate::value::problem::Problems;
 
@@ -17,6 +17,8 @@ pub struct Private(Arc<OnceLock<Opened>>);
 #[derive(Debug)]
 struct Opened {
     config: outbound::Config,
+    material: Option<Arc<Material>>,
+    inventory: Inventory,
     /// Made for the first call. All calls have this one, so that they share connections.
     client: OnceLock<Option<Arc<Client>>>,
 }
@@ -32,23 +34,27 @@ impl Private {
             return;
         }
         let config = outbound::Config::believing(ca.cloned());
-        config.check(problems);
+        let opened = config.open(problems);
         // Whoever checks a block twice finds the same.
         let _ = self.0.set(Opened {
             config,
+            material: opened.material,
+            inventory: opened.inventory,
             client: OnceLock::new(),
         });
     }
 
     /// None where there is no TLS, and before the check.
     pub fn client(&self) -> Option<Arc<Client>> {
-        let Opened { config, client } = self.0.get()?;
-        client.get_or_init(|| Client::next(config, None)).clone()
+        let opened = self.0.get()?;
+        let material = opened.material.as_ref()?;
+        let make = || Client::next(&opened.config, material, None);
+        opened.client.get_or_init(make).clone()
     }
 
     /// What the files hold.
     pub fn inventory(&self) -> Option<&Inventory> {
-        self.0.get()?.config.inventory()
+        Some(&self.0.get()?.inventory)
     }
 }
 
@@ -56,7 +62,10 @@ impl PartialEq for Private {
     fn eq(&self, other: &Self) -> bool {
         match (self.0.get(), other.0.get()) {
             (None, None) => true,
-            (Some(this), Some(other)) => this.config.believes_like(&other.config),
+            (Some(this), Some(other)) => match (&this.material, &other.material) {
+                (Some(this), Some(other)) => this.believes_like(other),
+                (this, other) => this.is_none() && other.is_none(),
+            },
             _ => false,
         }
     }

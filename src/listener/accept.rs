@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, UnixListener};
 
 use super::capacity::{self, LogThrottle};
 use super::closing::{self, HANDSHAKE};
-use super::{Config, ListenAddress, ListenSocket, SocketFile, secure};
+use super::{Checked, Config, ListenAddress, ListenSocket, SocketFile, secure};
 use crate::http::peer::{Peer, PeerAddress};
 use crate::net::drain::{Drain, Hold, Ticket};
 use crate::net::io::Io;
@@ -59,9 +59,11 @@ impl Listener {
     pub fn new(
         name: Arc<str>,
         address: ListenAddress,
-        config: Config,
+        checked: Checked,
         file: Option<SocketFile>,
     ) -> Self {
+        let tls = checked.server(None).map(Arc::new);
+        let config = checked.config;
         if config.tls.is_some() {
             secure::describe(&name);
         }
@@ -69,7 +71,7 @@ impl Listener {
             connections: gauge!(CONNECTIONS.name, "listener" => name.clone()),
             name,
             address,
-            tls: ArcSwapOption::from(config.server(None).map(Arc::new)),
+            tls: ArcSwapOption::from(tls),
             callers: Arc::default(),
             config: ArcSwap::from_pointee(config),
             drain: Drain::default(),
@@ -79,10 +81,11 @@ impl Listener {
     }
 
     /// Serves by `config` from now on. Callers whom it does not trust any more are asked to end.
-    pub fn reconfigure(&self, config: Config) {
-        self.admit(&config);
+    pub fn reconfigure(&self, checked: Checked) {
+        self.admit(&checked.config);
         let old = self.tls.load_full();
-        let new = config.server(old.as_deref()).map(Arc::new);
+        let new = checked.server(old.as_deref()).map(Arc::new);
+        let config = checked.config;
         // A connection that begins in between finds TLS, or none, by both of them: see `tls`.
         self.config.store(Arc::new(config));
         self.tls.store(new.clone());

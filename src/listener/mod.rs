@@ -14,6 +14,7 @@ mod accept;
 mod access;
 mod address;
 mod capacity;
+mod checked;
 mod closing;
 mod secure;
 mod socket;
@@ -23,6 +24,7 @@ mod tests;
 pub use accept::{Accepted, Listener, METRICS, accept};
 pub use access::{Access, Group, Mode};
 pub use address::ListenAddress;
+pub use checked::Checked;
 pub use secure::Secured;
 pub use socket::{BACKLOG, ListenSocket, SocketFile, Taken, bind_tcp, bind_unix, take};
 
@@ -181,18 +183,6 @@ impl Config {
     /// A group that there is not.
     pub fn access(&self) -> io::Result<Access> {
         Access::of(self.mode, self.group.as_ref())
-    }
-
-    /// How TLS is to be spoken, once the config was checked. What `old` knows is kept where it still holds.
-    fn server(&self, old: Option<&tls::inbound::Server>) -> Option<tls::inbound::Server> {
-        let alpn = self.protocols.iter().map(|protocol| match protocol {
-            Protocol::Http1 => tls::HTTP1,
-            Protocol::Http2 => tls::HTTP2,
-        });
-        let mut alpn: Vec<_> = alpn.collect();
-        // Where both will do, HTTP/2 it is, in whatever order they are written.
-        alpn.sort_unstable_by_key(|name| *name != tls::HTTP2);
-        tls::inbound::Server::new(self.tls.as_ref()?, alpn, old)
     }
 
     pub fn with_defaults(self) -> Self {

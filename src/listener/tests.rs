@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::io::Interest;
 use tokio::task::LocalSet;
 
-use super::{Accepted, ListenAddress, Listener, accept, take};
+use super::{Accepted, Checked, ListenAddress, Listener, accept, take};
 use crate::net::io::Io;
 
 /// A listener with one socket, and a count of the connections that were accepted; each is answered with a byte.
@@ -18,10 +18,11 @@ async fn listening(address: &str) -> (Arc<Listener>, Rc<Cell<usize>>, tokio::tas
     let address: ListenAddress = address.parse().unwrap();
     let mut taken = take(&address, 1, false).unwrap();
     let config = toml::from_str(&format!("listen = \"{address}\"")).unwrap();
+    let checked = Checked::new(config, None).unwrap();
     let listener = Arc::new(Listener::new(
         "main".into(),
         taken.address,
-        config,
+        checked,
         taken.file,
     ));
     let accepted = Rc::new(Cell::new(0));

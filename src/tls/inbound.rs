@@ -11,7 +11,7 @@ use rustls::server::danger::ClientCertVerifier;
 use serde::{Deserialize, Serialize};
 
 use super::certificate::Certificate;
-use super::inventory::{Inventory, Opening};
+use super::inventory::Opening;
 use super::pair::{self, Pair, Shown};
 use super::resolver::{ByName, Choice};
 use super::trust::{self, Trust};
@@ -54,10 +54,6 @@ pub struct Config {
     /// Tell upstreams what a caller has proven, in `x-forwarded-client-cert`.
     #[serde(default = "yes")]
     pub forward_client_cert: bool,
-    #[serde(skip)]
-    opened: Opened<Material>,
-    #[serde(skip)]
-    inventory: Opened<Inventory>,
 }
 
 /// An entry of `certificates`.
@@ -80,75 +76,77 @@ pub enum ClientAuth {
 }
 
 /// What the files held.
-pub(super) struct Material {
+#[derive(Debug)]
+pub struct Material {
     pairs: Vec<Arc<Pair>>,
     trust: Option<(Trust, ClientAuth, Arc<Callers>)>,
 }
 
 impl Config {
-    /// Opens and judges all that is named.
+    /// What can be told without the files.
     pub fn check(&self, problems: &mut Problems) {
+        if self.handshake_timeout.0.is_zero() {
+            problems.error(&["handshake_timeout"], "must be longer than 0");
+        }
+        match (&self.cert, &self.key) {
+            (Some(_), Some(_)) => {}
+            (None, None) => {
+                if self.certificates.is_empty() {
+                    problems
+                        .error(&[], "TLS needs a certificate to show to callers")
+                        .help("name its files: `cert = \"tls.crt\"` and `key = \"tls.key\"`");
+                }
+                if self.ocsp.is_some() {
+                    problems.error(&["ocsp"], "an OCSP response belongs to a `cert`");
+                }
+            }
+            (Some(_), None) => {
+                problems
+                    .error(&["cert"], "a certificate needs its key")
+                    .help("name its file under `key`");
+            }
+            (None, Some(_)) => {
+                problems
+                    .error(&["key"], "a key needs its certificate")
+                    .help("name its file under `cert`");
+            }
+        }
+        if self.client_ca.is_some() {
+            return;
+        }
+        for (key, is_set) in [
+            ("client_auth", self.client_auth.is_some()),
+            ("crl", self.crl.is_some()),
+        ] {
+            if is_set {
+                problems
+                    .error(
+                        &[key],
+                        "without `client_ca` no caller is asked for a certificate",
+                    )
+                    .help("name the CAs that sign callers under `client_ca`");
+            }
+        }
+    }
+
+    /// Opens and judges all that is named.
+    pub fn open(&self, problems: &mut Problems) -> Opened<Material> {
         let mut opening = Opening::default();
         let trust = self.open_trust(&mut opening);
         let known = trust.as_ref().map(|(trust, ..)| &trust.anchors[..]);
         let pairs = self.open_pairs(known.unwrap_or_default(), &mut opening);
-        let Opening {
-            problems: mut own,
-            inventory,
-        } = opening;
-        if self.handshake_timeout.0.is_zero() {
-            own.error(&["handshake_timeout"], "must be longer than 0");
-        }
-        if !own.has_errors() {
+        opening.end(problems, || {
             let pairs = pairs.into_iter().map(Arc::new).collect();
-            self.opened.set(Material { pairs, trust });
-        }
-        self.inventory.set(inventory);
-        problems.append(own);
-    }
-
-    /// What the check found in the files, also in those that are not fit to serve.
-    pub fn inventory(&self) -> Option<&Inventory> {
-        self.inventory.get().map(|found| &**found)
+            Some(Material { pairs, trust })
+        })
     }
 
     /// `known` are the CAs that sign callers: they may have signed these as well.
     fn open_pairs(&self, known: &[CertificateDer<'static>], opening: &mut Opening) -> Vec<Pair> {
         let mut pairs = Vec::new();
-        match (&self.cert, &self.key) {
-            (Some(cert), Some(key)) => {
-                let entry = Entry {
-                    cert,
-                    key,
-                    ocsp: self.ocsp.as_ref(),
-                };
-                pairs.extend(entry.open(&[], known, opening));
-            }
-            (None, None) => {
-                if self.certificates.is_empty() {
-                    opening
-                        .problems
-                        .error(&[], "TLS needs a certificate to show to callers")
-                        .help("name its files: `cert = \"tls.crt\"` and `key = \"tls.key\"`");
-                }
-                if self.ocsp.is_some() {
-                    opening
-                        .problems
-                        .error(&["ocsp"], "an OCSP response belongs to a `cert`");
-                }
-            }
-            (Some(_), None) => {
-                opening
-                    .problems
-                    .error(&["cert"], "a certificate needs its key")
-                    .help("name its file under `key`");
-            }
-            (None, Some(_)) => {
-                opening
-                    .problems
-                    .error(&["key"], "a key needs its certificate")
-                    .help("name its file under `cert`");
-            }
+        if let (Some(cert), Some(key)) = (&self.cert, &self.key) {
+            let ocsp = self.ocsp.as_ref();
+            pairs.extend(Entry { cert, key, ocsp }.open(&[], known, opening));
         }
         for (index, PairConfig { cert, key, ocsp }) in self.certificates.iter().enumerate() {
             let ocsp = ocsp.as_ref();
@@ -159,23 +157,7 @@ impl Config {
     }
 
     fn open_trust(&self, opening: &mut Opening) -> Option<(Trust, ClientAuth, Arc<Callers>)> {
-        let Some(file) = &self.client_ca else {
-            for (key, is_set) in [
-                ("client_auth", self.client_auth.is_some()),
-                ("crl", self.crl.is_some()),
-            ] {
-                if is_set {
-                    opening
-                        .problems
-                        .error(
-                            &[key],
-                            "without `client_ca` no caller is asked for a certificate",
-                        )
-                        .help("name the CAs that sign callers under `client_ca`");
-                }
-            }
-            return None;
-        };
+        let file = self.client_ca.as_ref()?;
         let (anchors, cas) = trust::open_anchors(file, &["client_ca"], opening)?;
         let lists = match &self.crl {
             Some(crl) => lists::open(crl, &anchors, &cas, &["crl"], opening)?,
@@ -239,11 +221,15 @@ pub struct Server {
 }
 
 impl Server {
-    /// By `config`, which was checked. What callers may resume is kept from `old` while the same callers are
+    /// By `config`, of whose files `material` was made. What callers may resume is kept from `old` while the same callers are
     /// trusted: whoever resumes does not show a certificate again. A certificate that is out of its time waits while that
     /// of `old` is not.
-    pub fn new(config: &Config, alpn: Vec<&'static [u8]>, old: Option<&Server>) -> Option<Server> {
-        let material = config.opened.get()?.clone();
+    pub fn new(
+        config: &Config,
+        material: Arc<Material>,
+        alpn: Vec<&'static [u8]>,
+        old: Option<&Server>,
+    ) -> Option<Server> {
         let now = SystemTime::now();
         let before = || old.into_iter().flat_map(|old| &old.shown);
         let shown = material.pairs.iter();

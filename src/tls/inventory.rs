@@ -1,11 +1,13 @@
 //! Every certificate that a config uses, as `outrigger certs`, `GET /certs` and the metrics tell of it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
+use super::Opened;
 use super::certificate::{Certificate, end_of};
 use crate::value::FilePath;
 use crate::value::exposition::{Metric, labels};
@@ -216,11 +218,27 @@ pub fn json(items: &[Item], now: SystemTime) -> Value {
     described.collect()
 }
 
-/// What comes of opening a block's files.
+/// The opening of a block's files: what is wrong with them so far, and what was found.
 #[derive(Default)]
 pub(super) struct Opening {
     pub problems: Problems,
     pub inventory: Inventory,
+}
+
+impl Opening {
+    /// Adds what is wrong to `problems`, and makes the material, unless there is an error.
+    pub fn end<T>(
+        self,
+        problems: &mut Problems,
+        material: impl FnOnce() -> Option<T>,
+    ) -> Opened<T> {
+        let fit = !self.problems.has_errors();
+        problems.append(self.problems);
+        Opened {
+            material: if fit { material().map(Arc::new) } else { None },
+            inventory: self.inventory,
+        }
+    }
 }
 
 fn timestamp<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,44 +1,15 @@
-//! What a check has opened.
+//! What comes of opening the files that a block names.
 
-use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-/// What was read from the files that a block names, when the block was checked: what serves is what was checked,
-/// even if the files change in between. It is no part of what the operator wrote.
-pub struct Opened<T>(Arc<OnceLock<Arc<T>>>);
+use super::inventory::Inventory;
 
-impl<T> Opened<T> {
-    /// What was opened; none before the check, and when it found an error.
-    pub fn get(&self) -> Option<&Arc<T>> {
-        self.0.get()
-    }
-
-    pub fn set(&self, value: T) {
-        // Whoever checks a block twice finds the same.
-        let _ = self.0.set(Arc::new(value));
-    }
-}
-
-impl<T> Default for Opened<T> {
-    fn default() -> Self {
-        Opened(Arc::default())
-    }
-}
-
-impl<T> Clone for Opened<T> {
-    fn clone(&self) -> Self {
-        Opened(self.0.clone())
-    }
-}
-
-impl<T> PartialEq for Opened<T> {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl<T> fmt::Debug for Opened<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Opened")
-    }
+/// What was read from the files of a block when the config was checked: what serves is what was checked, even if the
+/// files change in between.
+#[derive(Debug)]
+pub struct Opened<T> {
+    /// None when a file is not fit to serve, which is an error of the config.
+    pub material: Option<Arc<T>>,
+    /// What was found in the files, also in those that are not fit.
+    pub inventory: Inventory,
 }

@@ -10,7 +10,7 @@ use rustls::sign::CertifiedKey;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::inventory::{Inventory, Opening};
+use super::inventory::Opening;
 use super::pair::{self, Pair, Shown};
 use super::trust::{self, Trust};
 use super::verify::{Proves, Servers};
@@ -48,15 +48,11 @@ pub struct Config {
     pub identity: Option<String>,
     /// The oldest version that is spoken.
     pub min_version: MinVersion,
-    #[serde(skip)]
-    opened: Opened<Material>,
-    #[serde(skip)]
-    inventory: Opened<Inventory>,
 }
 
 /// What the files held.
 #[derive(Debug)]
-pub(super) struct Material {
+pub struct Material {
     pair: Option<Arc<Pair>>,
     trust: Trust,
 }
@@ -70,25 +66,25 @@ impl Config {
         }
     }
 
-    /// Whether the same CAs were opened.
-    pub fn believes_like(&self, other: &Config) -> bool {
-        let trust = |config: &Config| config.opened.get().map(|opened| opened.trust.clone());
-        trust(self) == trust(other)
-    }
-
-    /// Opens and judges all that is named.
+    /// What can be told without the files.
     pub fn check(&self, problems: &mut Problems) {
-        let mut opening = Opening::default();
-        let trust = self.open_trust(&mut opening);
-        let pair = self.open_pair(trust.as_ref(), &mut opening);
-        let Opening {
-            problems: mut own,
-            inventory,
-        } = opening;
+        match (&self.cert, &self.key) {
+            (Some(_), Some(_)) | (None, None) => {}
+            (Some(_), None) => {
+                problems
+                    .error(&["cert"], "a certificate needs its key")
+                    .help("name its file under `key`");
+            }
+            (None, Some(_)) => {
+                problems
+                    .error(&["key"], "a key needs its certificate")
+                    .help("name its file under `cert`");
+            }
+        }
         if let Some(name) = &self.server_name
             && ServerName::try_from(name.as_str()).is_err()
         {
-            own.error(
+            problems.error(
                 &["server_name"],
                 format!("`{name}` is neither a DNS name nor an IP address"),
             );
@@ -96,7 +92,7 @@ impl Config {
         if let Some(identity) = &self.identity
             && Proves::parse(identity).is_none()
         {
-            let problem = own.error(
+            let problem = problems.error(
                 &["identity"],
                 format!("`{identity}` is neither a SPIFFE ID nor a DNS name"),
             );
@@ -104,50 +100,32 @@ impl Config {
                 problem.help("a SPIFFE ID is like \"spiffe://trust.domain/ns/payments/sa/api\"");
             }
         }
-        if let (false, Some(trust)) = (own.has_errors(), trust) {
-            let pair = pair.map(Arc::new);
-            self.opened.set(Material { pair, trust });
-        }
-        self.inventory.set(inventory);
-        problems.append(own);
     }
 
-    /// What the check found in the files, also in those that are not fit to serve.
-    pub fn inventory(&self) -> Option<&Inventory> {
-        self.inventory.get().map(|found| &**found)
+    /// Opens and judges all that is named.
+    pub fn open(&self, problems: &mut Problems) -> Opened<Material> {
+        let mut opening = Opening::default();
+        let trust = self.open_trust(&mut opening);
+        let pair = self.open_pair(trust.as_ref(), &mut opening);
+        opening.end(problems, || {
+            let pair = pair.map(Arc::new);
+            trust.map(|trust| Material { pair, trust })
+        })
     }
 
     /// `trust` are the CAs that sign the servers: they may have signed this one as well.
     fn open_pair(&self, trust: Option<&Trust>, opening: &mut Opening) -> Option<Pair> {
-        match (&self.cert, &self.key) {
-            (Some(cert), Some(key)) => {
-                let at = pair::At {
-                    cert: &["cert"],
-                    key: &["key"],
-                };
-                let pair = pair::open(cert, key, Shown::ToServers, &at, opening)?;
-                let named = trust.filter(|_| self.ca.is_some());
-                let known = named.map(|trust| &trust.anchors[..]).unwrap_or_default();
-                let problems = &mut opening.problems;
-                chain::judge(&pair, Shown::ToServers, known, cert, at.cert, problems);
-                Some(pair)
-            }
-            (None, None) => None,
-            (Some(_), None) => {
-                opening
-                    .problems
-                    .error(&["cert"], "a certificate needs its key")
-                    .help("name its file under `key`");
-                None
-            }
-            (None, Some(_)) => {
-                opening
-                    .problems
-                    .error(&["key"], "a key needs its certificate")
-                    .help("name its file under `cert`");
-                None
-            }
-        }
+        let (cert, key) = (self.cert.as_ref()?, self.key.as_ref()?);
+        let at = pair::At {
+            cert: &["cert"],
+            key: &["key"],
+        };
+        let pair = pair::open(cert, key, Shown::ToServers, &at, opening)?;
+        let named = trust.filter(|_| self.ca.is_some());
+        let known = named.map(|trust| &trust.anchors[..]).unwrap_or_default();
+        let problems = &mut opening.problems;
+        chain::judge(&pair, Shown::ToServers, known, cert, at.cert, problems);
+        Some(pair)
     }
 
     fn open_trust(&self, opening: &mut Opening) -> Option<Trust> {
@@ -160,6 +138,13 @@ impl Config {
             None => Vec::new(),
         };
         Some(Trust { anchors, lists })
+    }
+}
+
+impl Material {
+    /// Whether it has the same CAs.
+    pub fn believes_like(&self, other: &Material) -> bool {
+        self.trust == other.trust
     }
 }
 
@@ -195,10 +180,13 @@ pub enum Offer {
 }
 
 impl Client {
-    /// By `config`, which was checked; `old` itself where it is the same. A certificate that is out of its time waits
+    /// By `config`, of whose files `material` was made; `old` itself where it is the same. A certificate that is out of its time waits
     /// while that of `old` is not.
-    pub fn next(config: &Config, old: Option<&Arc<Client>>) -> Option<Arc<Client>> {
-        let material = config.opened.get()?;
+    pub fn next(
+        config: &Config,
+        material: &Material,
+        old: Option<&Arc<Client>>,
+    ) -> Option<Arc<Client>> {
         let before = || old.and_then(|old| old.shown.as_ref());
         let now = SystemTime::now();
         let shown = material.pair.as_ref();

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 mod attempt;
 mod balance;
+mod checked;
 mod endpoints;
 mod exchange;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod transport;
 
 pub use balance::admission::Admission;
 pub use balance::balancer::BalancerConfig;
+pub use checked::Checked;
 pub use endpoints::address::Address;
 pub use endpoints::destination::Discovery;
 pub use endpoints::entry::EndpointConfig;
@@ -200,10 +202,11 @@ impl Upstream {
     /// resolves names there.
     pub fn next(
         name: &Name,
-        config: &Config,
+        checked: &Checked,
         old: Option<&Arc<Upstream>>,
         resolver: &Arc<dyn Resolve>,
     ) -> Arc<Upstream> {
+        let config = &checked.config;
         let (endpoints, discovery) = (&config.endpoints, config.discovery);
         let follower = match old {
             Some(old) if old.follower.follows(endpoints, discovery) => old.follower.clone(),
@@ -212,8 +215,7 @@ impl Upstream {
                 Arc::new(Follower::start(name, endpoints, discovery, old, resolver))
             }
         };
-        let spoken = |tls| Client::next(tls, old.and_then(|old| old.client.as_ref()));
-        let client = config.tls.as_ref().and_then(spoken);
+        let client = checked.client(old.and_then(|old| old.client.as_ref()));
         let old_checker = old.and_then(|old| old.checker.as_ref());
         let checker = Checker::next(
             name.as_str(),

@@ -23,7 +23,8 @@ fn mistakes(text: &str) -> Vec<String> {
 
 fn next(text: &str, old: Option<&Arc<Upstream>>) -> Arc<Upstream> {
     let resolver: Arc<dyn Resolve> = Arc::new(Names::default());
-    Upstream::next(&"app".parse().unwrap(), &config(text), old, &resolver)
+    let checked = Checked::new(config(text), None).unwrap();
+    Upstream::next(&"app".parse().unwrap(), &checked, old, &resolver)
 }
 
 fn endpoints(upstream: &Upstream) -> Vec<Arc<Endpoint>> {

@@ -289,11 +289,12 @@ impl Reloader {
     /// Binds what the new config adds or moves.
     fn take_new(&self, old: &Config, new: &Config) -> Result<BTreeMap<Name, Taken>, Refusal> {
         let mut taken = BTreeMap::new();
-        for (name, config) in &new.listeners {
+        for (name, listener) in &new.listeners {
+            let config = &listener.config;
             if old
                 .listeners
                 .get(name)
-                .is_some_and(|old| old.listen == config.listen)
+                .is_some_and(|old| old.config.listen == config.listen)
             {
                 config
                     .access()
@@ -304,7 +305,7 @@ impl Reloader {
             let ours = old
                 .listeners
                 .values()
-                .any(|old| old.listen == config.listen)
+                .any(|old| old.config.listen == config.listen)
                 || self.status.inner().is_closing(&config.listen);
             match config.take(process::worker_count(), ours) {
                 Ok(sockets) => taken.insert(name.clone(), sockets),
@@ -318,7 +319,7 @@ impl Reloader {
 
     /// Starts what was bound, and tells the other listeners and the admin API what the config says of them now.
     fn open(&self, config: &Config, mut taken: BTreeMap<Name, Taken>) {
-        self.api_tls.reconfigure(config.admin.tls.as_ref());
+        self.api_tls.reconfigure(&config.admin);
         let mut inner = self.status.inner();
         for (name, config) in &config.listeners {
             match taken.remove(name) {
@@ -370,14 +371,14 @@ fn needs_restart(old: &Config, new: &Config) -> Result<(), Refusal> {
         ));
     }
     for (key, same) in [
-        ("admin.listen", old.admin.listen == new.admin.listen),
+        ("admin.listen", old.admin.config.listen == new.admin.config.listen),
         (
             "admin.probe_listen",
-            old.admin.probe_listen == new.admin.probe_listen,
+            old.admin.config.probe_listen == new.admin.config.probe_listen,
         ),
         (
             "admin.allow_remote",
-            old.admin.allow_remote == new.admin.allow_remote,
+            old.admin.config.allow_remote == new.admin.config.allow_remote,
         ),
     ] {
         if !same {
@@ -419,8 +420,8 @@ impl Gauges {
 /// # Errors
 /// Which listener could not have its address, and why.
 pub fn take_all(config: &Config) -> io::Result<BTreeMap<Name, Taken>> {
-    let take = |(name, config): (&Name, &listener::Config)| {
-        let taken = config.take(process::worker_count(), false);
+    let take = |(name, listener): (&Name, &listener::Checked)| {
+        let taken = listener.config.take(process::worker_count(), false);
         taken
             .map(|taken| (name.clone(), taken))
             .map_err(|error| io::Error::new(error.kind(), format!("listeners.{name}: {error}")))

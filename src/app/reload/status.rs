@@ -85,7 +85,8 @@ mod tests {
     fn a_removed_listener_is_forgotten_when_it_has_ended() {
         let config: listener::Config = toml::from_str("listen = \"127.0.0.1:0\"").unwrap();
         let address = config.listen.clone();
-        let listener = Arc::new(Listener::new("a".into(), address, config, None));
+        let checked = listener::Checked::new(config, None).unwrap();
+        let listener = Arc::new(Listener::new("a".into(), address, checked, None));
         let hold = listener.drain.hold();
         let status = Status::default();
         status.inner().remove(listener);

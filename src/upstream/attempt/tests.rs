@@ -10,7 +10,7 @@ use crate::http::exchange::Limits;
 use crate::http::message::Upload;
 use crate::net::resolve::Resolve;
 use crate::testing::exchange;
-use crate::upstream::Config;
+use crate::upstream::Checked;
 use http::StatusCode;
 
 const MS: Duration = Duration::from_millis(1);
@@ -18,8 +18,9 @@ const MS: Duration = Duration::from_millis(1);
 /// An upstream with one endpoint.
 fn upstream() -> Arc<Upstream> {
     let resolver: Arc<dyn Resolve> = Arc::new(Names::default());
-    let config: Config = toml::from_str("endpoints = [\"10.0.0.1:80\"]").unwrap();
-    Upstream::next(&"app".parse().unwrap(), &config, None, &resolver)
+    let config = toml::from_str("endpoints = [\"10.0.0.1:80\"]").unwrap();
+    let checked = Checked::new(config, None).unwrap();
+    Upstream::next(&"app".parse().unwrap(), &checked, None, &resolver)
 }
 
 fn answer(status: u16) -> Response {

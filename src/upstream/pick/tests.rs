@@ -6,14 +6,14 @@ use super::*;
 use crate::http::message::Tried;
 use crate::net::resolve::Resolve;
 use crate::upstream::fake::{Names, request};
-use crate::upstream::{Config, Listed};
+use crate::upstream::{Checked, Listed};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn next(text: &str, old: Option<&Arc<Upstream>>) -> Arc<Upstream> {
     let resolver: Arc<dyn Resolve> = Arc::new(Names::default());
-    let config: Config = toml::from_str(text).unwrap();
-    Upstream::next(&"app".parse().unwrap(), &config, old, &resolver)
+    let checked = Checked::new(toml::from_str(text).unwrap(), None).unwrap();
+    Upstream::next(&"app".parse().unwrap(), &checked, old, &resolver)
 }
 
 /// An upstream of `count` endpoints that are taken in turn.

@@ -1,0 +1,133 @@
+//! The config once it was checked: the only one that can serve.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::opened::Opened;
+use super::read::{Blocks, Route};
+use crate::target::Targets as _;
+use crate::tls::inventory::Inventory;
+use crate::value::Name;
+use crate::{admin, listener, net::drain, policy, process, route, target, telemetry, upstream};
+
+/// A config that is fit to serve: defaults filled in, files opened. It serializes as the operator would write it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Config {
+    pub admin: admin::Checked,
+    pub process: process::Config,
+    pub log: telemetry::log::Config,
+    pub shutdown: drain::Config,
+    pub listeners: BTreeMap<Name, listener::Checked>,
+    pub upstreams: BTreeMap<Name, upstream::Checked>,
+    pub routes: BTreeMap<Name, RouteConfig>,
+    #[serde(skip)]
+    certificates: Arc<Inventory>,
+}
+
+/// `[routes.NAME]`, one table for all three.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RouteConfig<T = target::Config> {
+    #[serde(flatten)]
+    pub route: route::Config,
+    #[serde(flatten)]
+    pub target: T,
+    /// What the route asks for, `[defaults]` included.
+    #[serde(flatten)]
+    pub policies: policy::Config,
+}
+
+impl Config {
+    /// Every certificate that was found in the files that it names. The CAs that the system trusts are not listed.
+    pub fn certificates(&self) -> &Inventory {
+        &self.certificates
+    }
+}
+
+impl Blocks {
+    /// The whole, when every part of it could be read and all that it names is fit to serve; and every certificate that
+    /// was found in its files, fit or not.
+    pub(super) fn finish(self, opened: Opened) -> (Option<Config>, Inventory) {
+        let mut certificates = Inventory::default();
+        let config = self.with_opened(opened, &mut certificates);
+        let config = config.map(|config| Config {
+            certificates: Arc::new(certificates.clone()),
+            ..config
+        });
+        (config, certificates)
+    }
+
+    fn with_opened(self, mut opened: Opened, certificates: &mut Inventory) -> Option<Config> {
+        let (admin, process) = (self.admin?, self.process?.with_defaults());
+        let (log, shutdown) = (self.log?.with_defaults(), self.shutdown?);
+        let defaults = self.defaults?;
+        let tls = opened.admin.and_then(|tls| {
+            certificates.append(&["admin", "tls"], &tls.inventory);
+            tls.material
+        });
+        let admin = admin::Checked::new(admin, tls);
+        let mut listeners = Some(BTreeMap::new());
+        for (name, config) in self.listeners {
+            let tls = opened.listeners.remove(&name);
+            let tls = tls.and_then(|tls| {
+                certificates.append(&["listeners", name.as_str(), "tls"], &tls.inventory);
+                tls.material
+            });
+            let checked = listener::Checked::new(config.with_defaults(), tls);
+            add(&mut listeners, name, checked);
+        }
+        let mut upstreams = Some(BTreeMap::new());
+        for (name, config) in self.upstreams {
+            let tls = opened.upstreams.remove(&name);
+            let tls = tls.and_then(|tls| {
+                certificates.append(&["upstreams", name.as_str(), "tls"], &tls.inventory);
+                tls.material
+            });
+            add(&mut upstreams, name, upstream::Checked::new(config, tls));
+        }
+        let mut routes = BTreeMap::new();
+        for (
+            name,
+            Route {
+                route,
+                target,
+                policies,
+            },
+        ) in self.routes
+        {
+            let mut policies = policies.or(&defaults);
+            if target.is_forwarded() {
+                policies = policies.with_defaults();
+            }
+            let found = policies.summary().certificates;
+            certificates.append(&["routes", name.as_str()], &found);
+            let route = RouteConfig {
+                route,
+                target,
+                policies,
+            };
+            routes.insert(name, route);
+        }
+        Some(Config {
+            admin: admin?,
+            process,
+            log,
+            shutdown,
+            listeners: listeners?,
+            upstreams: upstreams?,
+            routes,
+            certificates: Arc::default(),
+        })
+    }
+}
+
+/// Adds one to `all`, which are none as soon as one is not fit to serve.
+fn add<T>(all: &mut Option<BTreeMap<Name, T>>, name: Name, checked: Option<T>) {
+    match (all.as_mut(), checked) {
+        (Some(all), Some(checked)) => {
+            all.insert(name, checked);
+        }
+        _ => *all = None,
+    }
+}

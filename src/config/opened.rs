@@ -1,0 +1,39 @@
+//! Opens the files that the blocks name, once all blocks were read.
+
+use std::collections::BTreeMap;
+
+use super::read::Blocks;
+use crate::tls::{self, inbound, outbound};
+use crate::value::Name;
+use crate::value::problem::Problems;
+
+/// What was opened, by the block that names it.
+#[derive(Default)]
+pub(super) struct Opened {
+    pub admin: Option<tls::Opened<inbound::Material>>,
+    pub listeners: BTreeMap<Name, tls::Opened<inbound::Material>>,
+    pub upstreams: BTreeMap<Name, tls::Opened<outbound::Material>>,
+}
+
+pub(super) fn open(blocks: &Blocks, problems: &mut Problems) -> Opened {
+    let mut opened = Opened::default();
+    for (name, listener) in &blocks.listeners {
+        if let Some(tls) = &listener.tls {
+            let at = ["listeners", name.as_str(), "tls"];
+            let tls = problems.within(&at, |problems| tls.open(problems));
+            opened.listeners.insert(name.clone(), tls);
+        }
+    }
+    for (name, upstream) in &blocks.upstreams {
+        if let Some(tls) = &upstream.tls {
+            let at = ["upstreams", name.as_str(), "tls"];
+            let tls = problems.within(&at, |problems| tls.open(problems));
+            opened.upstreams.insert(name.clone(), tls);
+        }
+    }
+    if let Some(tls) = blocks.admin.as_ref().and_then(|admin| admin.tls.as_ref()) {
+        let tls = problems.within(&["admin", "tls"], |problems| tls.open(problems));
+        opened.admin = Some(tls);
+    }
+    opened
+}
