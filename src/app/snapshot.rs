@@ -96,7 +96,7 @@ impl Snapshot {
         let mut routes = Vec::with_capacity(config.routes.len());
         let mut problems = Problems::default();
         for (name, route) in &config.routes {
-            let summary = route.policies.summary();
+            let summary = route.policies.config.summary();
             let resend = match (!summary.never_resends, summary.retries) {
                 (false, _) => Resend::Nothing,
                 (true, true) => Resend::Stale,

@@ -27,7 +27,7 @@ pub struct Config {
 }
 
 /// `[routes.NAME]`, one table for all three.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct RouteConfig<T = target::Config> {
     #[serde(flatten)]
     pub route: route::Config,
@@ -35,7 +35,7 @@ pub struct RouteConfig<T = target::Config> {
     pub target: T,
     /// What the route asks for, `[defaults]` included.
     #[serde(flatten)]
-    pub policies: policy::Config,
+    pub policies: policy::Checked,
 }
 
 impl Config {
@@ -86,7 +86,7 @@ impl Blocks {
             });
             add(&mut upstreams, name, upstream::Checked::new(config, tls));
         }
-        let mut routes = BTreeMap::new();
+        let mut routes = Some(BTreeMap::new());
         for (
             name,
             Route {
@@ -96,18 +96,21 @@ impl Blocks {
             },
         ) in self.routes
         {
-            let mut policies = policies.or(&defaults);
-            if target.is_forwarded() {
-                policies = policies.with_defaults();
-            }
-            let found = policies.summary().certificates;
+            let own = opened.routes.remove(&name).unwrap_or_default();
+            let mut found = Inventory::default();
+            let checked =
+                policy::Checked::new(policies.or(&defaults), own.or(&opened.defaults), &mut found);
             certificates.append(&["routes", name.as_str()], &found);
-            let route = RouteConfig {
+            let checked = checked.map(|policies| RouteConfig {
+                policies: if target.is_forwarded() {
+                    policies.with_defaults()
+                } else {
+                    policies
+                },
                 route,
                 target,
-                policies,
-            };
-            routes.insert(name, route);
+            });
+            add(&mut routes, name, checked);
         }
         Some(Config {
             admin: admin?,
@@ -116,7 +119,7 @@ impl Blocks {
             shutdown,
             listeners: listeners?,
             upstreams: upstreams?,
-            routes,
+            routes: routes?,
             certificates: Arc::default(),
         })
     }

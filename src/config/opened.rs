@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::read::Blocks;
+use crate::policy;
 use crate::tls::{self, inbound, outbound};
 use crate::value::Name;
 use crate::value::problem::Problems;
@@ -13,6 +14,8 @@ pub(super) struct Opened {
     pub admin: Option<tls::Opened<inbound::Material>>,
     pub listeners: BTreeMap<Name, tls::Opened<inbound::Material>>,
     pub upstreams: BTreeMap<Name, tls::Opened<outbound::Material>>,
+    pub routes: BTreeMap<Name, policy::Opened>,
+    pub defaults: policy::Opened,
 }
 
 pub(super) fn open(blocks: &Blocks, problems: &mut Problems) -> Opened {
@@ -31,9 +34,17 @@ pub(super) fn open(blocks: &Blocks, problems: &mut Problems) -> Opened {
             opened.upstreams.insert(name.clone(), tls);
         }
     }
+    for (name, route) in &blocks.routes {
+        let at = ["routes", name.as_str()];
+        let policies = problems.within(&at, |problems| route.policies.open(problems));
+        opened.routes.insert(name.clone(), policies);
+    }
     if let Some(tls) = blocks.admin.as_ref().and_then(|admin| admin.tls.as_ref()) {
         let tls = problems.within(&["admin", "tls"], |problems| tls.open(problems));
         opened.admin = Some(tls);
+    }
+    if let Some(defaults) = &blocks.defaults {
+        opened.defaults = problems.within(&["defaults"], |problems| defaults.open(problems));
     }
     opened
 }

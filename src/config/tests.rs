@@ -58,7 +58,7 @@ fn defaults_go_where_a_route_says_nothing() {
          deadline = \"9s\"\nidle_timeout = \"2m\""
     );
     let config = parse("x.toml", &text).unwrap().config;
-    let policies = &config.routes[&"app".parse().unwrap()].policies;
+    let policies = &config.routes[&"app".parse().unwrap()].policies.config;
     assert_eq!(
         policies.timeout,
         Some(Toggle::On(UntilHead(Limit::from_secs(3))))
@@ -429,6 +429,8 @@ fn nesting_without_end_is_refused() {
 }
 
 mod never_panics {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn survives(bytes: &[u8]) {

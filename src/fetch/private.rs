@@ -1,72 +1,57 @@
 //! TLS of calls: whom the server of an `https://` URL must be signed by.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use super::Url;
-use crate::tls::inventory::Inventory;
-use crate::tls::outbound::{self, Client, Material};
+use crate::tls::Opened;
+use crate::tls::outbound::{Client, Config, Material};
 use crate::value::FilePath;
 use crate::value::problem::Problems;
 
-/// What a check has opened of the key `ca`, which stands beside a URL: a PEM file of the CAs to which the server's
-/// certificate must lead, in place of the system's. It is no part of what the operator wrote, and yet another when
-/// other CAs are believed.
-#[derive(Clone, Debug, Default)]
-pub struct Private(Arc<OnceLock<Opened>>);
+/// What was opened of the key `ca`, which stands beside a URL: a PEM file of the CAs to which the server's certificate
+/// must lead, in place of the system's. It is yet another when other CAs are believed.
+#[derive(Clone, Debug)]
+pub struct Private(Option<Believed>);
 
-#[derive(Debug)]
-struct Opened {
-    config: outbound::Config,
-    material: Option<Arc<Material>>,
-    inventory: Inventory,
-    /// Made for the first call. All calls have this one, so that they share connections.
-    client: OnceLock<Option<Arc<Client>>>,
+#[derive(Clone, Debug)]
+struct Believed {
+    material: Arc<Material>,
+    /// All calls have this one, so that they share connections.
+    client: Option<Arc<Client>>,
 }
 
 impl Private {
-    /// Opens what calls to `url` need.
-    pub fn check(&self, url: &Url, ca: Option<&FilePath>, problems: &mut Problems) {
-        if !url.is_encrypted() {
-            if ca.is_some() {
-                let message = "an `http://` URL is fetched without TLS, so these CAs are not asked";
-                problems.warning(&["ca"], message);
-            }
-            return;
+    /// What can be told of `ca` without the file.
+    pub fn check(url: &Url, ca: Option<&FilePath>, problems: &mut Problems) {
+        if ca.is_some() && !url.is_encrypted() {
+            let message = "an `http://` URL is fetched without TLS, so these CAs are not asked";
+            problems.warning(&["ca"], message);
         }
-        let config = outbound::Config::believing(ca.cloned());
-        let opened = config.open(problems);
-        // Whoever checks a block twice finds the same.
-        let _ = self.0.set(Opened {
-            config,
-            material: opened.material,
-            inventory: opened.inventory,
-            client: OnceLock::new(),
-        });
     }
 
-    /// None where there is no TLS, and before the check.
+    /// Opens what calls to `url` need.
+    pub fn open(url: &Url, ca: Option<&FilePath>, problems: &mut Problems) -> Opened<Self> {
+        if !url.is_encrypted() {
+            return Opened::without_certificates(Some(Arc::new(Private(None))));
+        }
+        let config = Config::believing(ca.cloned());
+        config.open(problems).map(|material| {
+            let client = Client::next(&config, &material, None);
+            Private(Some(Believed { material, client }))
+        })
+    }
+
+    /// None where there is no TLS.
     pub fn client(&self) -> Option<Arc<Client>> {
-        let opened = self.0.get()?;
-        let material = opened.material.as_ref()?;
-        let make = || Client::next(&opened.config, material, None);
-        opened.client.get_or_init(make).clone()
-    }
-
-    /// What the files hold.
-    pub fn inventory(&self) -> Option<&Inventory> {
-        Some(&self.0.get()?.inventory)
+        self.0.as_ref()?.client.clone()
     }
 }
 
 impl PartialEq for Private {
     fn eq(&self, other: &Self) -> bool {
-        match (self.0.get(), other.0.get()) {
-            (None, None) => true,
-            (Some(this), Some(other)) => match (&this.material, &other.material) {
-                (Some(this), Some(other)) => this.believes_like(other),
-                (this, other) => this.is_none() && other.is_none(),
-            },
-            _ => false,
+        match (&self.0, &other.0) {
+            (Some(this), Some(other)) => this.material.believes_like(&other.material),
+            (this, other) => this.is_none() && other.is_none(),
         }
     }
 }

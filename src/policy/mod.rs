@@ -20,6 +20,7 @@ use crate::value::Toggle;
 pub mod authorize;
 pub mod body_transform;
 pub mod build;
+mod checked;
 pub mod circuit_breaker;
 pub mod concurrency_limit;
 pub mod cors;
@@ -36,6 +37,8 @@ pub mod stack;
 pub mod table;
 pub mod timeout;
 pub mod validate;
+
+pub use checked::{Checked, Opened};
 
 table::policies! {
     interim_responses: interim_responses::Config => filter interim_responses::DropInterim;

@@ -4,7 +4,8 @@
 use std::any::Any;
 
 use super::build::Build;
-use crate::tls::inventory::Inventory;
+use super::checked::Material;
+use crate::tls::Opened;
 use crate::value::Toggle;
 use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
@@ -28,6 +29,11 @@ pub trait Block: Sized {
 
     /// What is wrong only beside the route's other policies, those of `[defaults]` included.
     fn check_beside(&self, _others: &Blocks<'_>, _: &mut Problems) {}
+
+    /// Opens the files that it names. What is made of them stands among the [`Blocks`] of what is built.
+    fn open(&self, _: &mut Problems) -> Opened<Material> {
+        Opened::nothing()
+    }
 
     /// What other rooms have to know of a route with this block.
     fn tell(&self, _: &mut Summary) {}
@@ -61,6 +67,13 @@ impl<T: Block> Block for Toggle<T> {
         }
     }
 
+    fn open(&self, problems: &mut Problems) -> Opened<Material> {
+        match self {
+            Toggle::On(block) => block.open(problems),
+            Toggle::Off => Opened::nothing(),
+        }
+    }
+
     fn tell(&self, summary: &mut Summary) {
         match self {
             Toggle::On(block) => block.tell(summary),
@@ -76,7 +89,7 @@ pub trait FromBlocks: Sized {
     fn from_blocks(blocks: &Blocks<'_>, build: &mut Build<'_>) -> Option<Self>;
 }
 
-/// A route's blocks, each of which is found by its type.
+/// A route's blocks, and what was opened of them, each of which is found by its type.
 pub struct Blocks<'c>(pub(super) Vec<&'c dyn Any>);
 
 impl<'c> Blocks<'c> {
@@ -85,7 +98,7 @@ impl<'c> Blocks<'c> {
         self.get::<Toggle<T>>()?.on()
     }
 
-    /// What stands under the key whose type is `T`, if somebody says anything.
+    /// What stands under the key whose type is `T`, if somebody says anything; or what was opened of a block.
     pub fn get<T: Any>(&self) -> Option<&'c T> {
         self.0.iter().find_map(|block| block.downcast_ref())
     }
@@ -108,8 +121,6 @@ pub struct Summary {
     pub identities: Vec<(&'static [&'static str], &'static str)>,
     /// The values of headers, each behind the keys that lead to it.
     pub values: Vec<([String; 3], HeaderTemplate)>,
-    /// The CAs by which policies believe other servers.
-    pub certificates: Inventory,
 }
 
 /// Makes `Config`, the keys of `[routes.NAME]` and `[defaults]` that are about policies, and the stack of a route, of a
@@ -168,6 +179,29 @@ macro_rules! policies {
                 })?)*
             }
 
+            /// Opens what the blocks name.
+            pub fn open(
+                &self,
+                problems: &mut $crate::value::problem::Problems,
+            ) -> $crate::policy::checked::Opened {
+                let mut opened = $crate::policy::checked::Opened::default();
+                $($(if let Some(block) = &self.$key {
+                    let key = stringify!($key);
+                    let open = <$block as $crate::policy::table::Block>::open;
+                    opened.0.insert(key, problems.within(&[key], |problems| open(block, problems)));
+                })?)*
+                opened
+            }
+
+            /// The keys that are set, in their order.
+            pub(in $crate::policy) fn set(&self) -> Vec<&'static str> {
+                let mut keys = Vec::new();
+                $($(if Option::<$block>::is_some(&self.$key) {
+                    keys.push(stringify!($key));
+                })?)*
+                keys
+            }
+
             /// What other rooms have to know.
             pub fn summary(&self) -> $crate::policy::table::Summary {
                 let mut summary = $crate::policy::table::Summary::default();
@@ -178,12 +212,14 @@ macro_rules! policies {
             }
 
             /// Lays the policies that this asks for over `target`.
-            pub fn stack(
+            pub(in $crate::policy) fn stack(
                 &self,
+                opened: &[std::sync::Arc<$crate::policy::checked::Material>],
                 build: &mut $crate::policy::build::Build<'_>,
                 target: Box<dyn $crate::http::handler::Handler>,
             ) -> Box<dyn $crate::http::handler::Handler> {
-                let blocks = self.blocks();
+                let mut blocks = self.blocks();
+                blocks.0.extend(opened.iter().map(|opened| &**opened as &dyn std::any::Any));
                 let stack = $crate::policy::stack::Stack::<()>::default();
                 $($(
                     build.key = stringify!($key);

@@ -117,7 +117,7 @@ impl Config {
             let place = place.to_string();
             let at = ["endpoints", &place];
             if let Err(wrong) = entry.destination(self.discovery) {
-                problems.error(&at, wrong.message).help = wrong.help;
+                problems.wrong(&at, wrong);
             }
             if !(1..=MAX_WEIGHT).contains(&entry.weight) {
                 let at = ["endpoints", &place, "weight"];

@@ -1,5 +1,7 @@
 //! What is wrong with a config, and where: found by the rooms that own the blocks, shown by `config`.
 
+use super::Wrong;
+
 /// One thing that is wrong or doubtful, at a key path such as `routes`, `pay`, `timeout`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -43,6 +45,11 @@ impl Problems {
 
     pub fn error(&mut self, keys: &[&str], message: impl Into<String>) -> &mut Problem {
         self.add(Severity::Error, keys, message.into())
+    }
+
+    /// An error that a value tells of itself.
+    pub fn wrong(&mut self, keys: &[&str], wrong: Wrong) {
+        self.error(keys, wrong.message).help = wrong.help;
     }
 
     pub fn warning(&mut self, keys: &[&str], message: impl Into<String>) -> &mut Problem {

@@ -43,22 +43,17 @@ pub const SECRET: &str = "outrigger::secret";
 
 /// `{ file = "/path" }`, `{ env = "NAME" }` or `{ value = "…" }`.
 ///
-/// It is read with the config, so one that is missing is a mistake at its place, and a file that changes makes a
-/// new config. Line breaks at the end do not count, and neither do blanks and what cannot be seen at either end, which
+/// It is opened when the config is checked, so one that is missing is a problem at its place, and a file that changes
+/// makes a new config. Line breaks at the end do not count, and neither do blanks and what cannot be seen at either end, which
 /// editors and copying leave there: no header could carry them (RFC 9113, section 8.2.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Secret {
-    source: Source,
-    text: SecretText,
-    /// More than a line break was left out at an end.
-    padded: bool,
-}
+pub struct Secret(Source);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Source {
     File(FilePath),
     Env(String),
-    Value,
+    Value(SecretText),
 }
 
 /// The text of a secret. It is never shown: not by `Debug`, and it has no `Display` and no `Serialize`.
@@ -83,29 +78,34 @@ impl fmt::Debug for SecretText {
 }
 
 impl Secret {
-    pub fn text(&self) -> &SecretText {
-        &self.text
-    }
-
-    /// Warns of a secret that stands in the config itself, and of characters in it that nobody sees.
-    pub fn check(&self, problems: &mut Problems) {
-        if self.padded {
+    /// Reads it; None when it cannot be had. Warns of a secret that stands in the config itself, and of characters in it
+    /// that nobody sees.
+    pub fn open(&self, problems: &mut Problems) -> Option<SecretText> {
+        let key = self.0.key();
+        let (text, padded) = match self.0.read() {
+            Ok(read) => read,
+            Err(wrong) => {
+                problems.wrong(&[], wrong);
+                return None;
+            }
+        };
+        if padded {
             problems
                 .warning(
-                    &[self.source.key()],
+                    &[key],
                     "this secret begins or ends with blanks or invisible characters, which are left out",
                 )
                 .help("write it without them, such as by `printf %s`");
         }
-        if self.text.0.contains(is_invisible) {
+        if text.0.contains(is_invisible) {
             problems
                 .warning(
-                    &[self.source.key()],
+                    &[key],
                     "this secret has an invisible character in it (a zero-width space or the like)",
                 )
                 .help("copy it anew: hardly any secret has one");
         }
-        if self.source == Source::Value {
+        if let Source::Value(_) = self.0 {
             problems
                 .warning(
                     &["value"],
@@ -113,10 +113,14 @@ impl Secret {
                 )
                 .help("write `{ file = \"/path\" }` or `{ env = \"NAME\" }`");
         }
+        Some(text)
     }
+}
 
-    fn read(source: Source, inline: Option<String>) -> Result<Self, Wrong> {
-        let text = match &source {
+impl Source {
+    /// The secret, and whether more than a line break was left out at an end.
+    fn read(&self) -> Result<(SecretText, bool), Wrong> {
+        let text = match self {
             Source::File(file) => String::from_utf8(file.read(LONGEST)?)
                 .map_err(|_| format!("`{file}` is not text in UTF-8"))?,
             Source::Env(name) => std::env::var(name).map_err(|why| match why {
@@ -125,15 +129,15 @@ impl Secret {
                     format!("the environment variable `{name}` is not text in UTF-8")
                 }
             })?,
-            Source::Value => inline.unwrap_or_default(),
+            Source::Value(text) => text.reveal().to_owned(),
         };
         let line = text.trim_end_matches(['\r', '\n']);
         let text = line.trim_matches(|c| is_padding(c) || ['\r', '\n'].contains(&c));
         let padded = text.len() != line.len();
-        let what = match &source {
+        let what = match self {
             Source::File(file) => format!("the secret in `{file}`"),
             Source::Env(name) => format!("the secret in the environment variable `{name}`"),
-            Source::Value => "the secret".to_owned(),
+            Source::Value(_) => "the secret".to_owned(),
         };
         if text.is_empty() {
             return Err(format!("{what} is empty").into());
@@ -143,22 +147,15 @@ impl Secret {
                 "{what} has a line break or another control character in it"
             )));
         }
-        let text = SecretText::new(text);
-        Ok(Secret {
-            source,
-            text,
-            padded,
-        })
+        Ok((SecretText::new(text), padded))
     }
-}
 
-impl Source {
     /// The key under which it stands.
     fn key(&self) -> &'static str {
         match self {
             Source::File(_) => "file",
             Source::Env(_) => "env",
-            Source::Value => "value",
+            Source::Value(_) => "value",
         }
     }
 }
@@ -200,18 +197,17 @@ impl<'de> Visitor<'de> for SecretVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Secret, A::Error> {
         let Table { file, env, value } = Table::deserialize(MapAccessDeserializer::new(map))?;
-        let (source, inline) = match (file, env, value) {
-            (Some(file), None, None) => (Source::File(file), None),
-            (None, Some(name), None) => (Source::Env(name), None),
-            (None, None, Some(value)) => (Source::Value, Some(value)),
+        Ok(Secret(match (file, env, value) {
+            (Some(file), None, None) => Source::File(file),
+            (None, Some(name), None) => Source::Env(name),
+            (None, None, Some(value)) => Source::Value(SecretText::new(&value)),
             _ => {
                 let wrong = Wrong::new("a secret has one source");
                 return Err(de::Error::custom(
                     wrong.help("write one of `file`, `env` and `value`"),
                 ));
             }
-        };
-        Secret::read(source, inline).map_err(de::Error::custom)
+        }))
     }
 
     fn visit_str<E: de::Error>(self, _: &str) -> Result<Secret, E> {
@@ -238,10 +234,10 @@ impl<'de> Visitor<'de> for SecretVisitor {
 impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut table = serializer.serialize_map(Some(1))?;
-        match &self.source {
+        match &self.0 {
             Source::File(file) => table.serialize_entry("file", file)?,
             Source::Env(name) => table.serialize_entry("env", name)?,
-            Source::Value => table.serialize_entry("value", REDACTED)?,
+            Source::Value(_) => table.serialize_entry("value", REDACTED)?,
         }
         table.end()
     }
@@ -260,21 +256,35 @@ mod tests {
         toml::from_str(&format!("secret = {value}")).map_err(|e| e.message().to_owned())
     }
 
+    /// The secret and the keys that are warned of, or what is wrong.
+    fn open(value: &str) -> Result<(String, Vec<String>), String> {
+        let mut problems = Problems::default();
+        let text = read(value)?.secret.open(&mut problems);
+        let mut found = problems.into_vec();
+        match text {
+            Some(text) => {
+                let keys = found.iter().map(|problem| problem.at.join("."));
+                Ok((text.reveal().to_owned(), keys.collect()))
+            }
+            None => Err(found.remove(0).message),
+        }
+    }
+
     #[test]
     fn a_secret_comes_from_a_file_without_its_last_line_break() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("token");
         for content in ["s3cret", "s3cret\n", "s3cret\r\n"] {
             std::fs::write(&path, content).unwrap();
-            let block = read(&format!("{{ file = {path:?} }}")).unwrap();
-            assert_eq!(block.secret.text().reveal(), "s3cret");
+            let (text, _) = open(&format!("{{ file = {path:?} }}")).unwrap();
+            assert_eq!(text, "s3cret");
         }
         for bad in ["", "\n", "a\nb", "a\tb"] {
             std::fs::write(&path, bad).unwrap();
-            assert!(read(&format!("{{ file = {path:?} }}")).is_err(), "{bad:?}");
+            assert!(open(&format!("{{ file = {path:?} }}")).is_err(), "{bad:?}");
         }
         std::fs::write(&path, "a".repeat(LONGEST as usize + 1)).unwrap();
-        assert!(read(&format!("{{ file = {path:?} }}")).is_err());
+        assert!(open(&format!("{{ file = {path:?} }}")).is_err());
     }
 
     #[test]
@@ -290,30 +300,23 @@ mod tests {
             ("s3cret\n", 0),
         ] {
             std::fs::write(&path, content).unwrap();
-            let block = read(&format!("{{ file = {path:?} }}")).unwrap();
-            assert_eq!(block.secret.text().reveal(), "s3cret", "{content:?}");
-            let mut problems = Problems::default();
-            block.secret.check(&mut problems);
-            let found = problems.into_vec();
-            assert_eq!(found.len(), warnings, "{content:?}");
-            assert!(found.iter().all(|problem| problem.at == ["file"]));
+            let (text, found) = open(&format!("{{ file = {path:?} }}")).unwrap();
+            assert_eq!(text, "s3cret", "{content:?}");
+            assert_eq!(found, vec!["file"; warnings], "{content:?}");
         }
-        let inline = read("{ value = \" a\\u200Bb \" }").unwrap();
-        assert_eq!(inline.secret.text().reveal(), "a\u{200b}b");
-        let mut problems = Problems::default();
-        inline.secret.check(&mut problems);
-        assert_eq!(problems.into_vec().len(), 3);
+        let (text, found) = open("{ value = \" a\\u200Bb \" }").unwrap();
+        assert_eq!((text.as_str(), found.len()), ("a\u{200b}b", 3));
         std::fs::write(&path, " \u{feff}\n").unwrap();
-        let error = read(&format!("{{ file = {path:?} }}")).unwrap_err();
+        let error = open(&format!("{{ file = {path:?} }}")).unwrap_err();
         assert!(error.contains("is empty"), "{error}");
     }
 
     #[test]
     fn a_secret_comes_from_the_environment() {
         let text = std::env::var("CARGO_PKG_NAME").unwrap();
-        let block = read("{ env = \"CARGO_PKG_NAME\" }").unwrap();
-        assert_eq!(block.secret.text().reveal(), text);
-        let error = read("{ env = \"NO_SUCH_VARIABLE\" }").unwrap_err();
+        let secret = open("{ env = \"CARGO_PKG_NAME\" }");
+        assert_eq!(secret, Ok((text, Vec::new())));
+        let error = open("{ env = \"NO_SUCH_VARIABLE\" }").unwrap_err();
         assert!(error.contains("`NO_SUCH_VARIABLE`"), "{error}");
     }
 
@@ -325,10 +328,8 @@ mod tests {
             serde_json::to_string(&block).unwrap(),
             r#"{"secret":{"value":"[redacted]"}}"#
         );
-        let mut problems = Problems::default();
-        block.secret.check(&mut problems);
-        assert!(!problems.has_errors());
-        assert_eq!(problems.into_vec().len(), 1);
+        let (_, found) = open("{ value = \"s3cret\" }").unwrap();
+        assert_eq!(found, ["value"]);
     }
 
     #[test]
@@ -339,7 +340,7 @@ mod tests {
             "{ value = \"s3cret\", env = \"A\" }",
             "{ value = \"s3cret\\n1\" }",
         ] {
-            let error = read(text).unwrap_err();
+            let error = open(text).unwrap_err();
             assert!(
                 !error.contains("s3cret") && !error.contains("73"),
                 "{error}"

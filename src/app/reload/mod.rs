@@ -371,7 +371,10 @@ fn needs_restart(old: &Config, new: &Config) -> Result<(), Refusal> {
         ));
     }
     for (key, same) in [
-        ("admin.listen", old.admin.config.listen == new.admin.config.listen),
+        (
+            "admin.listen",
+            old.admin.config.listen == new.admin.config.listen,
+        ),
         (
             "admin.probe_listen",
             old.admin.config.probe_listen == new.admin.config.probe_listen,

@@ -12,7 +12,7 @@ use crate::http::error::Error;
 use crate::http::message::Request;
 use crate::http::semantics::{self, expect};
 use crate::policy::build::Build;
-use crate::policy::headers::RequestConfig;
+use crate::policy::headers::{RequestConfig, RequestSchema};
 use crate::policy::validate::Values;
 
 /// `request`, as far as it is about bodies.
@@ -24,10 +24,14 @@ pub(super) struct Inbound {
 }
 
 impl Inbound {
-    pub fn new(config: &RequestConfig, build: &Build<'_>) -> Option<Self> {
+    pub fn new(
+        config: &RequestConfig,
+        schema: Option<&RequestSchema>,
+        build: &Build<'_>,
+    ) -> Option<Self> {
         let limit = config.max_body.map(|size| size.0);
         let work = Work {
-            schema: config.validate.as_ref().map(|v| v.schema.clone()),
+            schema: schema.map(|schema| schema.0.clone()),
             steps: config.body.clone(),
             max_body: limit.map_or(MAX_BODY, |limit| {
                 usize::try_from(limit).unwrap_or(usize::MAX)

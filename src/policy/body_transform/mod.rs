@@ -20,7 +20,6 @@ use self::outbound::Outbound;
 use self::refusal::{Direction, Refused};
 use self::work::{Given, Work};
 use super::build::Build;
-use super::headers::{RequestConfig, ResponseConfig};
 use super::stack::{Next, Policy};
 use super::table::{Blocks, FromBlocks};
 use crate::http::body::Body;
@@ -66,20 +65,10 @@ pub(super) struct TransformBody {
 
 impl FromBlocks for TransformBody {
     fn from_blocks(blocks: &Blocks<'_>, build: &mut Build<'_>) -> Option<Self> {
-        TransformBody::new(blocks.on(), blocks.on(), build)
-    }
-}
-
-impl TransformBody {
-    /// None when no body is looked at.
-    fn new(
-        request: Option<&RequestConfig>,
-        response: Option<&ResponseConfig>,
-        build: &Build<'_>,
-    ) -> Option<Self> {
+        let (request, response) = (blocks.on(), blocks.on());
         let policy = TransformBody {
-            inbound: request.and_then(|config| Inbound::new(config, build)),
-            outbound: response.and_then(|config| Outbound::new(config, build)),
+            inbound: request.and_then(|config| Inbound::new(config, blocks.get(), build)),
+            outbound: response.and_then(|config| Outbound::new(config, blocks.get(), build)),
         };
         (policy.inbound.is_some() || policy.outbound.is_some()).then_some(policy)
     }

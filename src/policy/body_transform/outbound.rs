@@ -16,7 +16,7 @@ use crate::http::error::Error;
 use crate::http::message::{Request, RequestId, Response, is_framed};
 use crate::http::semantics::no_body;
 use crate::policy::build::Build;
-use crate::policy::headers::ResponseConfig;
+use crate::policy::headers::{ResponseConfig, ResponseSchema};
 use crate::policy::validate::Values;
 
 /// `response`, as far as it is about bodies.
@@ -38,9 +38,13 @@ pub(super) struct Asked {
 }
 
 impl Outbound {
-    pub fn new(config: &ResponseConfig, build: &Build<'_>) -> Option<Self> {
+    pub fn new(
+        config: &ResponseConfig,
+        schema: Option<&ResponseSchema>,
+        build: &Build<'_>,
+    ) -> Option<Self> {
         let work = Work {
-            schema: config.validate.as_ref().map(|v| v.schema.clone()),
+            schema: schema.map(|schema| schema.0.clone()),
             steps: config.body.clone(),
             max_body: config.max_body.map_or(MAX_BODY, |size| {
                 usize::try_from(size.0).unwrap_or(usize::MAX)

@@ -1,20 +1,23 @@
 //! `credentials`: what the upstream is shown in the name of the caller, who never sees it.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::{HeaderName, HeaderValue, Method, header};
 use serde::{Deserialize, Serialize};
 
 use super::build::Build;
+use super::checked::Material;
 use super::stack::{Next, Policy};
-use super::table::{Block, Blocks, FromBlocks, Summary};
-use crate::fetch::Private;
+use super::table::{Block, Blocks, FromBlocks};
 use crate::http::error::{Error, Reason};
 use crate::http::message::{Request, Response};
+use crate::tls::Opened;
 use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
 use crate::value::template::FieldName;
-use crate::value::{Secret, unpadded};
+use crate::value::{Secret, SecretText, unpadded};
 
 pub mod oauth2;
 mod token;
@@ -90,9 +93,6 @@ impl Block for Config {
                     .help("keep one of them");
             }
         }
-        if let Some(bearer) = bearer {
-            problems.within(&["bearer"], |problems| check_bearer(bearer, problems));
-        }
         if let Some(api_key) = api_key {
             problems.within(&["api_key"], |problems| api_key.check(problems));
         }
@@ -104,19 +104,37 @@ impl Block for Config {
         }
     }
 
-    fn tell(&self, summary: &mut Summary) {
-        let private = self.oauth2.as_ref().map(|oauth2| &oauth2.private);
-        if let Some(found) = private.and_then(Private::inventory) {
-            summary
-                .certificates
-                .append(&["credentials", "oauth2"], found);
+    fn open(&self, problems: &mut Problems) -> Opened<Material> {
+        let bearer = self.bearer.as_ref().and_then(|bearer| {
+            let text = problems.within(&["bearer"], |problems| open_bearer(bearer, problems))?;
+            Credential::authorization(&format!("Bearer {}", text.reveal()))
+        });
+        let api_key = self.api_key.as_ref().and_then(|ApiKey { header, value }| {
+            let text = problems.within(&["api_key", "value"], |problems| value.open(problems))?;
+            Credential::constant(header.name().clone(), text.reveal())
+        });
+        let basic = self
+            .basic
+            .as_ref()
+            .and_then(|Basic { username, password }| {
+                let text =
+                    problems.within(&["basic", "password"], |problems| password.open(problems))?;
+                let pair = format!("{username}:{}", text.reveal());
+                Credential::authorization(&format!("Basic {}", BASE64_STANDARD.encode(pair)))
+            });
+        if let Some(oauth2) = &self.oauth2 {
+            let opened = problems.within(&["oauth2"], |problems| oauth2.open(problems));
+            let opened = opened.under("oauth2");
+            return opened.map(Credential::Granted).any();
         }
+        let constant = bearer.or(api_key).or(basic);
+        Opened::without_certificates(constant.map(Arc::new)).any()
     }
 }
 
-fn check_bearer(bearer: &Secret, problems: &mut Problems) {
-    bearer.check(problems);
-    let scheme = bearer.text().reveal().get(..7);
+fn open_bearer(bearer: &Secret, problems: &mut Problems) -> Option<SecretText> {
+    let text = bearer.open(problems)?;
+    let scheme = text.reveal().get(..7);
     if scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer ")) {
         problems
             .error(
@@ -125,11 +143,11 @@ fn check_bearer(bearer: &Secret, problems: &mut Problems) {
             )
             .help("leave only the token");
     }
+    Some(text)
 }
 
 impl ApiKey {
     fn check(&self, problems: &mut Problems) {
-        problems.within(&["value"], |problems| self.value.check(problems));
         if self.header.is_framing() || *self.header.name() == header::HOST {
             problems
                 .error(
@@ -146,7 +164,6 @@ impl ApiKey {
 
 impl Basic {
     fn check(&self, problems: &mut Problems) {
-        problems.within(&["password"], |problems| self.password.check(problems));
         if self.username.contains(|c: char| c == ':' || c.is_control()) {
             problems.error(
                 &["username"],
@@ -169,6 +186,31 @@ fn check_ends(name: &str, place: &[&str], problems: &mut Problems) {
     }
 }
 
+/// What was opened of the block.
+#[derive(Debug)]
+enum Credential {
+    /// The same for every request.
+    Constant {
+        header: HeaderName,
+        value: HeaderValue,
+    },
+    /// A token that is granted for these.
+    Granted(Arc<oauth2::Settings>),
+}
+
+impl Credential {
+    fn authorization(value: &str) -> Option<Self> {
+        Self::constant(header::AUTHORIZATION, value)
+    }
+
+    fn constant(header: HeaderName, value: &str) -> Option<Self> {
+        // A secret has no control characters, so it always can be one.
+        let mut value = HeaderValue::from_bytes(value.as_bytes()).ok()?;
+        value.set_sensitive(true);
+        Some(Credential::Constant { header, value })
+    }
+}
+
 /// Attaches the credential.
 pub(super) enum Credentials {
     /// The same for every request.
@@ -181,31 +223,22 @@ pub(super) enum Credentials {
 
 impl FromBlocks for Credentials {
     fn from_blocks(blocks: &Blocks<'_>, build: &mut Build<'_>) -> Option<Self> {
-        Credentials::new(blocks.on()?, build)
+        blocks.on::<Config>()?;
+        Some(Credentials::new(blocks.get()?, build))
     }
 }
 
 impl Credentials {
-    /// None when the config names no credential: its check says so.
-    fn new(config: &Config, build: &mut Build<'_>) -> Option<Self> {
-        let Config {
-            bearer,
-            api_key,
-            basic,
-            oauth2,
-        } = config;
-        if let Some(bearer) = bearer {
-            return Self::authorization(&format!("Bearer {}", bearer.text().reveal()));
+    fn new(credential: &Credential, build: &mut Build<'_>) -> Self {
+        match credential {
+            Credential::Constant { header, value } => Credentials::Constant {
+                header: header.clone(),
+                value: value.clone(),
+            },
+            Credential::Granted(settings) => {
+                Credentials::Token(token::TokenSource::new(settings, build))
+            }
         }
-        if let Some(ApiKey { header, value }) = api_key {
-            return Self::constant(header.name().clone(), value.text().reveal());
-        }
-        if let Some(Basic { username, password }) = basic {
-            let pair = format!("{username}:{}", password.text().reveal());
-            return Self::authorization(&format!("Basic {}", BASE64_STANDARD.encode(pair)));
-        }
-        let oauth2 = oauth2.as_ref()?;
-        Some(Credentials::Token(token::TokenSource::new(oauth2, build)))
     }
 
     /// What carries it.
@@ -214,17 +247,6 @@ impl Credentials {
             Credentials::Constant { header, .. } => header,
             Credentials::Token(_) => &header::AUTHORIZATION,
         }
-    }
-
-    fn authorization(value: &str) -> Option<Self> {
-        Self::constant(header::AUTHORIZATION, value)
-    }
-
-    fn constant(header: HeaderName, value: &str) -> Option<Self> {
-        // A secret has no control characters, so it always can be one.
-        let mut value = HeaderValue::from_bytes(value.as_bytes()).ok()?;
-        value.set_sensitive(true);
-        Some(Credentials::Constant { header, value })
     }
 }
 

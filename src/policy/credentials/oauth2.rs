@@ -1,5 +1,6 @@
 //! `oauth2`: how a token is asked for, and what of the answer is believed (RFC 6749, sections 4.4 and 5).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -10,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::fetch::{Call, Fetched, Private, Url};
+use crate::tls::Opened;
 use crate::value::problem::Problems;
-use crate::value::{FilePath, Secret};
+use crate::value::{FilePath, Secret, SecretText};
 
 /// The longest answer of a token endpoint, in bytes.
 const LONGEST_ANSWER: usize = 64 << 10;
@@ -40,8 +42,14 @@ pub struct Config {
     pub audience: Option<String>,
     #[serde(default)]
     pub auth_style: AuthStyle,
-    #[serde(skip)]
-    pub private: Private,
+}
+
+/// What a token is asked for with.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::policy) struct Settings {
+    config: Config,
+    secret: SecretText,
+    private: Private,
 }
 
 /// Where the client's name and secret stand (RFC 6749, section 2.3.1).
@@ -57,11 +65,7 @@ pub enum AuthStyle {
 
 impl Config {
     pub(super) fn check(&self, problems: &mut Problems) {
-        self.private
-            .check(&self.token_url, self.ca.as_ref(), problems);
-        problems.within(&["client_secret"], |problems| {
-            self.client_secret.check(problems);
-        });
+        Private::check(&self.token_url, self.ca.as_ref(), problems);
         if self.client_id.is_empty() {
             problems.error(&["client_id"], "a client has a name");
         }
@@ -82,8 +86,25 @@ impl Config {
         }
     }
 
+    pub(super) fn open(&self, problems: &mut Problems) -> Opened<Settings> {
+        let private = Private::open(&self.token_url, self.ca.as_ref(), problems);
+        let secret = problems.within(&["client_secret"], |problems| {
+            self.client_secret.open(problems)
+        });
+        let settings = private.material.zip(secret);
+        let settings = settings.map(|(private, secret)| Settings {
+            config: self.clone(),
+            secret,
+            private: (*private).clone(),
+        });
+        Opened {
+            material: settings.map(Arc::new),
+            inventory: private.inventory,
+        }
+    }
+
     /// Whether a token for these settings is one for `other` as well: it is, however it is asked for.
-    pub(super) fn same_token(&self, other: &Config) -> bool {
+    fn same_token(&self, other: &Config) -> bool {
         let Config {
             token_url,
             ca: _,
@@ -92,29 +113,35 @@ impl Config {
             scopes,
             audience,
             auth_style: _,
-            private: _,
         } = self;
         *token_url == other.token_url
             && *client_id == other.client_id
             && *scopes == other.scopes
             && *audience == other.audience
     }
+}
+
+impl Settings {
+    /// Whether a token for these is one for `other` as well.
+    pub(super) fn same_token(&self, other: &Settings) -> bool {
+        self.config.same_token(&other.config)
+    }
 
     pub(super) fn call(&self) -> Call {
-        let secret = self.client_secret.text().reveal();
+        let (config, secret) = (&self.config, self.secret.reveal());
         let mut form = Serializer::new(String::new());
         form.append_pair("grant_type", "client_credentials");
-        if !self.scopes.is_empty() {
-            form.append_pair("scope", &self.scopes.join(" "));
+        if !config.scopes.is_empty() {
+            form.append_pair("scope", &config.scopes.join(" "));
         }
-        if let Some(audience) = &self.audience {
+        if let Some(audience) = &config.audience {
             form.append_pair("audience", audience);
         }
         let mut headers = HeaderMap::new();
-        match self.auth_style {
+        match config.auth_style {
             AuthStyle::Basic => {
                 let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
-                let pair = format!("{}:{}", encoded(&self.client_id), encoded(secret));
+                let pair = format!("{}:{}", encoded(&config.client_id), encoded(secret));
                 let value = format!("Basic {}", BASE64_STANDARD.encode(pair));
                 if let Ok(mut value) = HeaderValue::from_str(&value) {
                     value.set_sensitive(true);
@@ -122,7 +149,7 @@ impl Config {
                 }
             }
             AuthStyle::Post => {
-                form.append_pair("client_id", &self.client_id);
+                form.append_pair("client_id", &config.client_id);
                 form.append_pair("client_secret", secret);
             }
         }
@@ -131,7 +158,7 @@ impl Config {
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         Call {
             method: Method::POST,
-            url: self.token_url.clone(),
+            url: config.token_url.clone(),
             tls: self.private.client(),
             headers,
             body: form.finish().into(),

@@ -19,6 +19,12 @@ fn config(text: &str) -> Config {
     toml::from_str(text).unwrap()
 }
 
+/// What is opened of the block.
+fn opened(text: &str) -> Option<Arc<Credential>> {
+    let opened = config(text).open(&mut Problems::default());
+    opened.material?.downcast().ok()
+}
+
 /// Gives these answers, and then none any more.
 #[derive(Clone, Default)]
 struct Endpoint(Arc<Mutex<(VecDeque<String>, Vec<Call>)>>);
@@ -36,7 +42,7 @@ impl Endpoint {
     fn build(&self, text: &str, old: &Kept, new: &mut Kept) -> Credentials {
         let fetch: Arc<dyn Fetch> = Arc::new(self.clone());
         let mut build = Build::new("pay".into(), old, new).with_fetch(&fetch);
-        Credentials::new(&config(text), &mut build).unwrap()
+        Credentials::new(&opened(text).unwrap(), &mut build)
     }
 }
 
@@ -120,6 +126,7 @@ fn mistakes_are_at_their_place() {
     let places = |text: &str| {
         let mut problems = Problems::default();
         config(text).check(&mut problems);
+        config(text).open(&mut problems);
         let found = problems.into_vec().into_iter();
         found.map(|p| p.at.join(".")).collect::<Vec<_>>()
     };
@@ -128,7 +135,7 @@ fn mistakes_are_at_their_place() {
         "bearer = { env = \"PATH\" }\nbasic = { username = \"a:b\", password = { value = \"x\" } }";
     assert_eq!(
         places(two),
-        ["basic", "basic.password.value", "basic.username"]
+        ["basic", "basic.username", "basic.password.value"]
     );
     assert_eq!(
         places("bearer = { value = \"Bearer x\" }"),
@@ -139,10 +146,10 @@ fn mistakes_are_at_their_place() {
     let oauth2 = "[oauth2]\ntoken_url = \"https://idp\"\nca = \"/none\"\nclient_id = \"\"\nscopes = [\"a b\"]\n\
                   client_secret = { value = \"x\" }";
     let expected = [
-        "oauth2.ca",
-        "oauth2.client_secret.value",
         "oauth2.client_id",
         "oauth2.scopes.0",
+        "oauth2.ca",
+        "oauth2.client_secret.value",
     ];
     assert_eq!(places(oauth2), expected);
     let copied = "basic = { username = \"shop \", password = { env = \"PATH\" } }";
@@ -173,15 +180,9 @@ async fn what_nobody_sees_at_the_ends_of_a_secret_is_not_sent() {
         assert_eq!(sent(&constant(&text), &[]).await, [sent_as], "{text}");
     }
     let padded = OAUTH2.replace("value = \"s3cret\"", "value = \" s3cret \"");
-    assert_eq!(
-        config(&padded)
-            .oauth2
-            .unwrap()
-            .client_secret
-            .text()
-            .reveal(),
-        "s3cret"
-    );
+    let secret = config(&padded).oauth2.unwrap().client_secret;
+    let secret = secret.open(&mut Problems::default()).unwrap();
+    assert_eq!(secret.reveal(), "s3cret");
     let token = granted(&answer("{\"access_token\": \" t0ken\\n\"}".to_owned()))
         .map(|grant| grant.authorization);
     assert_eq!(
@@ -194,7 +195,11 @@ async fn what_nobody_sees_at_the_ends_of_a_secret_is_not_sent() {
 fn what_is_asked_for_follows_the_standard() {
     let shown = |more: &str| {
         let text = format!("{OAUTH2}\n{more}").replace("\"me\"", "\"me:1\"");
-        let call = config(&text).oauth2.unwrap().call();
+        let opened = opened(&text).unwrap();
+        let Credential::Granted(settings) = &*opened else {
+            panic!("{opened:?}");
+        };
+        let call = settings.call();
         let authorization = call.headers.get(header::AUTHORIZATION);
         (
             authorization.map(|value| value.to_str().unwrap().to_owned()),

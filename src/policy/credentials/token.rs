@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::CREDENTIALS_UNAVAILABLE;
-use super::oauth2::{Config, granted};
+use super::oauth2::{Settings, granted};
 use crate::fetch::Fetch;
 use crate::http::error::Error;
 use crate::http::grpc::Status;
@@ -50,12 +50,12 @@ pub(in crate::policy) struct TokenSource(Arc<Facts>);
 
 /// Kept over reloads with the same settings.
 struct Facts {
-    settings: Config,
+    settings: Arc<Settings>,
     fresh: Fresh<Token>,
 }
 
 impl TokenSource {
-    pub fn new(settings: &Config, build: &mut Build<'_>) -> Self {
+    pub fn new(settings: &Arc<Settings>, build: &mut Build<'_>) -> Self {
         let (route, fetch) = (build.route.clone(), build.fetch());
         let facts = build.keep_if(|old: Option<Arc<Facts>>| match old {
             Some(old) if old.settings == *settings => old,
@@ -160,8 +160,7 @@ impl Token {
     }
 }
 
-fn obtain(settings: Config, fetch: Arc<dyn Fetch>, route: &Arc<str>) -> Obtain<Token> {
-    let settings = Arc::new(settings);
+fn obtain(settings: Arc<Settings>, fetch: Arc<dyn Fetch>, route: &Arc<str>) -> Obtain<Token> {
     let counted = |result| counter!(REFRESHES.name, "route" => route.clone(), "result" => result);
     let told = Arc::new(Told {
         route: route.clone(),
@@ -175,7 +174,7 @@ fn obtain(settings: Config, fetch: Arc<dyn Fetch>, route: &Arc<str>) -> Obtain<T
     })
 }
 
-async fn fetch_token(settings: &Config, fetch: &dyn Fetch) -> Obtained<Token> {
+async fn fetch_token(settings: &Settings, fetch: &dyn Fetch) -> Obtained<Token> {
     // Its life counts from before it was asked for: later than it is granted, it never expires.
     let (asked, asked_at) = (Instant::now(), SystemTime::now());
     let grant = granted(&fetch.fetch(settings.call()).await?)?;

@@ -1,6 +1,8 @@
 //! `request` and `response`: headers set, added and removed. What they do to bodies is in `body_transform`.
 
+use std::any::Any;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use http::header;
 use serde::{Deserialize, Serialize};
@@ -9,12 +11,14 @@ use super::body_transform;
 use super::body_transform::on_status::{self, OnStatus};
 use super::body_transform::step::{self, Step};
 use super::build::Build;
+use super::checked::Material;
 use super::stack::{Filter, Outcome};
 use super::table::{Block, Blocks, FromBlocks, Summary};
-use super::validate;
+use super::validate::{self, Schema};
 use crate::http::error::Error;
 use crate::http::exchange::Exchange;
 use crate::http::message::Request;
+use crate::tls::Opened;
 use crate::value::ByteSize;
 use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
@@ -105,9 +109,31 @@ impl Block for RequestConfig {
         self.require_json.get_or_insert(self.validate.is_some());
     }
 
+    fn open(&self, problems: &mut Problems) -> Opened<Material> {
+        open_schema(self.validate.as_ref(), RequestSchema, problems)
+    }
+
     fn tell(&self, summary: &mut Summary) {
         self.changes().tell("request", summary);
     }
+}
+
+/// What was opened of `validate` in `request`.
+pub(super) struct RequestSchema(pub Schema);
+
+/// What was opened of `validate` in `response`.
+pub(super) struct ResponseSchema(pub Schema);
+
+fn open_schema<T: Any + Send + Sync>(
+    validate: Option<&validate::Config>,
+    of: fn(Schema) -> T,
+    problems: &mut Problems,
+) -> Opened<Material> {
+    let Some(validate) = validate else {
+        return Opened::nothing();
+    };
+    let schema = problems.within(&["validate"], |problems| validate.open(problems));
+    Opened::without_certificates(schema.map(of).map(Arc::new)).any()
 }
 
 impl RequestConfig {
@@ -152,6 +178,10 @@ impl Block for ResponseConfig {
     fn with_defaults(&mut self) {
         self.require_json.get_or_insert(self.validate.is_some());
         self.on_status.get_or_insert_with(on_status::by_default);
+    }
+
+    fn open(&self, problems: &mut Problems) -> Opened<Material> {
+        open_schema(self.validate.as_ref(), ResponseSchema, problems)
     }
 
     fn tell(&self, summary: &mut Summary) {

@@ -8,10 +8,12 @@ use http::{HeaderName, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 
 use super::build::Build;
+use super::checked::Material;
 use super::stack::{Next, Policy};
-use super::table::{Block, Blocks, FromBlocks, Summary};
+use super::table::{Block, Blocks, FromBlocks};
 use crate::http::error::{Error, Reason};
 use crate::http::message::{Claims, Request, Response};
+use crate::tls::Opened;
 use crate::value::Duration;
 use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
@@ -28,7 +30,7 @@ pub use algorithm::AlgorithmName;
 pub use place::TokenPlace;
 pub use source::JwksConfig;
 
-use source::Source;
+use source::{OpenedKeys, Source};
 use verified::Verified;
 use verify::{Refusal, Rules};
 
@@ -99,10 +101,9 @@ impl Block for Config {
         }
     }
 
-    fn tell(&self, summary: &mut Summary) {
-        if let Some(found) = self.jwks.private.inventory() {
-            summary.certificates.append(&["jwt", "jwks"], found);
-        }
+    fn open(&self, problems: &mut Problems) -> Opened<Material> {
+        let keys = problems.within(&["jwks"], |problems| self.jwks.open(problems));
+        keys.under("jwks").any()
     }
 }
 
@@ -118,25 +119,25 @@ pub(super) struct Jwt {
 
 impl FromBlocks for Jwt {
     fn from_blocks(blocks: &Blocks<'_>, build: &mut Build<'_>) -> Option<Self> {
-        Jwt::new(blocks.on()?, build)
+        Some(Jwt::new(blocks.on()?, blocks.get()?, build))
     }
 }
 
 impl Jwt {
-    /// None when the config names no keys: its check says so.
-    fn new(config: &Config, build: &mut Build<'_>) -> Option<Self> {
+    /// By `config`, of whose `jwks` the keys come.
+    fn new(config: &Config, keys: &OpenedKeys, build: &mut Build<'_>) -> Self {
         let Config {
             issuer,
             audiences,
-            jwks,
+            jwks: _,
             algorithms,
             from,
             forward_claims,
             leeway,
         } = config.clone();
         let forward = forward_claims.into_iter();
-        Some(Jwt {
-            source: Source::new(&jwks, build)?,
+        Jwt {
+            source: Source::new(keys, build),
             rules: Rules {
                 issuer,
                 audiences,
@@ -148,7 +149,7 @@ impl Jwt {
             forward: forward
                 .map(|(name, claim)| (name.name().clone(), claim))
                 .collect(),
-        })
+        }
     }
 
     async fn claims(&self, request: &Request) -> Result<Arc<Claims>, Error> {

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderValue, Method, header};
 use metrics::{Counter, Gauge, counter, gauge};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -13,10 +13,11 @@ use super::keys::KeySet;
 use crate::fetch::{Call, Fetch, Fetched, Private, Url};
 use crate::policy::build::{Build, Shown};
 use crate::policy::fresh::{Fresh, Obtain, Obtained, Unavailable};
+use crate::tls::Opened;
 use crate::tls::outbound::Client;
-use crate::value::FilePath;
 use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
+use crate::value::{FilePath, Wrong};
 
 pub(super) const REFRESHES: Metric = Metric::counter(
     "outrigger_key_refreshes_total",
@@ -47,31 +48,26 @@ const LONGEST_LIFE: Duration = Duration::from_secs(3600);
 #[serde(deny_unknown_fields)]
 pub struct JwksConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub file: Option<KeyFile>,
+    pub file: Option<FilePath>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<Url>,
     /// CAs in PEM form that sign the server of an `https://` URL. Default: the system's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca: Option<FilePath>,
-    #[serde(skip)]
-    pub private: Private,
 }
 
 impl JwksConfig {
     pub(super) fn check(&self, problems: &mut Problems) {
         match (&self.file, &self.url) {
-            (Some(file), None) => {
+            (Some(_), None) => {
                 if self.ca.is_some() {
                     problems.warning(
                         &["ca"],
                         "a file is read without TLS, so these CAs are not asked",
                     );
                 }
-                for skipped in &file.keys.skipped {
-                    problems.warning(&["file"], format!("{skipped}, and is not used"));
-                }
             }
-            (None, Some(url)) => self.private.check(url, self.ca.as_ref(), problems),
+            (None, Some(url)) => Private::check(url, self.ca.as_ref(), problems),
             (Some(_), Some(_)) => {
                 problems
                     .error(
@@ -87,37 +83,40 @@ impl JwksConfig {
             }
         }
     }
-}
 
-/// A file of keys, as it was when the config was read.
-#[derive(Clone, Debug)]
-pub struct KeyFile {
-    path: FilePath,
-    text: Arc<[u8]>,
-    keys: Arc<KeySet>,
-}
-
-impl PartialEq for KeyFile {
-    fn eq(&self, other: &Self) -> bool {
-        self.path == other.path && self.text == other.text
+    pub(super) fn open(&self, problems: &mut Problems) -> Opened<OpenedKeys> {
+        let keys = self.file.as_ref().and_then(|file| match read(file) {
+            Ok(keys) => {
+                for skipped in &keys.skipped {
+                    problems.warning(&["file"], format!("{skipped}, and is not used"));
+                }
+                Some(Arc::new(OpenedKeys::File(Arc::new(keys))))
+            }
+            Err(wrong) => {
+                problems.wrong(&["file"], wrong);
+                None
+            }
+        });
+        match (&self.file, &self.url) {
+            (None, Some(url)) => Private::open(url, self.ca.as_ref(), problems)
+                .map(|private| OpenedKeys::Url(url.clone(), (*private).clone())),
+            _ => Opened::without_certificates(keys),
+        }
     }
 }
 
-impl<'de> Deserialize<'de> for KeyFile {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let path = FilePath::deserialize(deserializer)?;
-        let text = path.read(LONGEST as u64).map_err(de::Error::custom)?;
-        let unfit = |why| de::Error::custom(format!("`{path}` is no set of keys: {why}"));
-        let keys = Arc::new(KeySet::parse(&text).map_err(unfit)?);
-        let text = text.into();
-        Ok(KeyFile { path, text, keys })
-    }
+/// The keys of a file, as it is now.
+fn read(file: &FilePath) -> Result<KeySet, Wrong> {
+    let text = file.read(LONGEST as u64)?;
+    let unfit = |why| format!("`{file}` is no set of keys: {why}").into();
+    KeySet::parse(&text).map_err(unfit)
 }
 
-impl Serialize for KeyFile {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.path.serialize(serializer)
-    }
+/// What was opened of `jwks`.
+#[derive(Debug)]
+pub(super) enum OpenedKeys {
+    File(Arc<KeySet>),
+    Url(Url, Private),
 }
 
 /// Keys, and a number that changes when they do.
@@ -141,19 +140,15 @@ pub(super) struct Facts {
 }
 
 impl Source {
-    pub fn new(config: &JwksConfig, build: &mut Build<'_>) -> Option<Self> {
-        let JwksConfig {
-            file,
-            url,
-            ca: _,
-            private,
-        } = config;
-        if let Some(file) = file {
-            let set = file.keys.clone();
-            build.show(set.clone());
-            return Some(Source::File(Keys { set, version: 0 }));
-        }
-        let url = url.as_ref()?;
+    pub fn new(keys: &OpenedKeys, build: &mut Build<'_>) -> Self {
+        let (url, private) = match keys {
+            OpenedKeys::File(set) => {
+                build.show(set.clone());
+                let set = set.clone();
+                return Source::File(Keys { set, version: 0 });
+            }
+            OpenedKeys::Url(url, private) => (url, private),
+        };
         let (route, fetch) = (build.route.clone(), build.fetch());
         let facts = build.keep_if(|old: Option<Arc<Facts>>| match old {
             Some(old) if old.url == *url && old.private == *private => old,
@@ -174,7 +169,7 @@ impl Source {
             }
         });
         build.show(facts.clone());
-        Some(Source::Url(facts))
+        Source::Url(facts)
     }
 
     /// # Errors

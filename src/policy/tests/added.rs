@@ -139,7 +139,13 @@ async fn asked(
 ) -> (Vec<u16>, serde_json::Value) {
     let (old, mut kept) = (Kept::default(), Kept::default());
     let mut build = Build::new("pay".into(), &old, &mut kept);
-    let stack = config.stack(&mut build, Box::new(Echo));
+    let opened = config.open(&mut Problems::default()).0;
+    let keys = config.set();
+    let opened: Vec<_> = keys
+        .iter()
+        .filter_map(|key| opened[key].material.clone())
+        .collect();
+    let stack = config.stack(&opened, &mut build, Box::new(Echo));
     let mut marks = Vec::new();
     for request in requests {
         let outcome = next(&*stack).call(request).await;

@@ -7,6 +7,7 @@ use crate::http::exchange::Exchange;
 use crate::http::handler::{Answer, Handler};
 use crate::http::message::Request;
 use crate::testing::{Echo, next, request};
+use crate::tls::inventory::Inventory;
 use crate::value::problem::Problems;
 
 mod added;
@@ -15,7 +16,9 @@ fn stacked(config: &str, target: Box<dyn Handler>) -> Box<dyn Handler> {
     let mut kept = Kept::default();
     let config: Config = toml::from_str(config).unwrap();
     let old = Kept::default();
-    config.stack(&mut Build::new("r".into(), &old, &mut kept), target)
+    let opened = config.open(&mut Problems::default());
+    let checked = Checked::new(config, opened, &mut Inventory::default()).unwrap();
+    checked.stack(&mut Build::new("r".into(), &old, &mut kept), target)
 }
 
 struct Never;

@@ -4,30 +4,40 @@ use std::fmt;
 use std::sync::Arc;
 
 use jsonschema::{ValidationOptions, Validator};
-use serde::de::{self, Deserializer};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::body_transform::document;
 use crate::http::error::Violation;
+use crate::value::problem::Problems;
 use crate::value::{FilePath, Wrong};
 
 /// `validate`
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    pub schema: Schema,
+    /// A JSON Schema in a file of its own: version 2020-12, unless its `$schema` names another. A change of the file is a
+    /// change of the config. A `$ref` reaches what is in the file, and nothing else: no schema is ever fetched. `format`
+    /// is an annotation, as the specification has it.
+    pub schema: FilePath,
 }
 
-/// A JSON Schema in a file of its own: version 2020-12, unless its `$schema` names another. It is read with the
-/// config, and a change of the file is a change of the config. A `$ref` reaches what is in the file, and nothing
-/// else: no schema is ever fetched. `format` is an annotation, as the specification has it.
-#[derive(Clone)]
-pub struct Schema {
-    file: FilePath,
-    schema: Arc<Value>,
-    validator: Arc<Validator>,
+impl Config {
+    /// Opens the schema; None when it is none.
+    pub fn open(&self, problems: &mut Problems) -> Option<Schema> {
+        match Schema::read(&self.schema) {
+            Ok(schema) => Some(schema),
+            Err(wrong) => {
+                problems.wrong(&["schema"], wrong);
+                None
+            }
+        }
+    }
 }
+
+/// A schema that was read.
+#[derive(Clone, Debug)]
+pub struct Schema(Arc<Validator>);
 
 /// The largest schema, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -48,10 +58,10 @@ impl Schema {
     /// # Errors
     /// Every violation.
     pub fn check(&self, document: &Value, values: Values) -> Result<(), Violations> {
-        violations(&self.validator, document, values)
+        violations(&self.0, document, values)
     }
 
-    fn read(file: FilePath) -> Result<Self, Wrong> {
+    fn read(file: &FilePath) -> Result<Self, Wrong> {
         let bytes = file.read(LARGEST)?;
         let schema =
             document::read(&bytes).map_err(|why| format!("`{file}` is not JSON: {why}"))?;
@@ -61,11 +71,7 @@ impl Schema {
                 Wrong { message, help }
             },
         )?;
-        Ok(Schema {
-            file,
-            schema: Arc::new(schema),
-            validator: Arc::new(validator),
-        })
+        Ok(Schema(Arc::new(validator)))
     }
 }
 
@@ -130,31 +136,6 @@ fn shortened(text: &str) -> String {
     }
 }
 
-impl<'de> Deserialize<'de> for Schema {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let file = FilePath::deserialize(deserializer)?;
-        Schema::read(file).map_err(de::Error::custom)
-    }
-}
-
-impl Serialize for Schema {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.file.serialize(serializer)
-    }
-}
-
-impl PartialEq for Schema {
-    fn eq(&self, other: &Self) -> bool {
-        self.file == other.file && self.schema == other.schema
-    }
-}
-
-impl fmt::Debug for Schema {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Schema({})", self.file)
-    }
-}
-
 mod mistakes;
 #[cfg(test)]
 mod suite_tests;
@@ -168,7 +149,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("schema.json");
         std::fs::write(&path, text).unwrap();
-        Schema::read(path.into())
+        Schema::read(&path.into())
     }
 
     fn order() -> Schema {
@@ -268,13 +249,13 @@ mod tests {
             let error = schema(text).unwrap_err();
             assert!(error.to_string().contains(part), "{text}: {error}");
         }
-        let missing = Schema::read(std::path::PathBuf::from("/nowhere.json").into());
+        let missing = Schema::read(&std::path::PathBuf::from("/nowhere.json").into());
         assert!(missing.unwrap_err().to_string().contains("cannot read"));
         for url in [
             "https://x.example/s.json",
             "/etc/outrigger/https:/x.example/s.json",
         ] {
-            let fetched = Schema::read(std::path::PathBuf::from(url).into());
+            let fetched = Schema::read(&std::path::PathBuf::from(url).into());
             assert!(
                 fetched
                     .unwrap_err()

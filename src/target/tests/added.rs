@@ -10,7 +10,9 @@ use crate::config::RouteConfig;
 use crate::http::exchange::Exchange;
 use crate::http::handler::{Answer, Handler};
 use crate::http::message::{Request, Response};
+use crate::policy::{self, Checked, Opened};
 use crate::testing::{next, request};
+use crate::tls::inventory::Inventory;
 use crate::upstream::Resend;
 use crate::value::problem::Problems;
 
@@ -107,7 +109,12 @@ fn the_admin_api_shows_it_among_the_routes() {
     let route = RouteConfig {
         route: toml::from_str("match.path = \"/count\"").unwrap(),
         target: config("count.from = 201"),
-        policies: toml::from_str("").unwrap(),
+        policies: Checked::new(
+            policy::Config::default(),
+            Opened::default(),
+            &mut Inventory::default(),
+        )
+        .unwrap(),
     };
     let shown = describe_route(&"r".parse().unwrap(), &route);
     assert_eq!(shown["name"], "r");

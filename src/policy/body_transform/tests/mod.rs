@@ -4,17 +4,23 @@ use http_body_util::BodyExt;
 
 use super::*;
 use crate::policy::build::Kept;
+use crate::policy::headers::RequestConfig;
 use crate::testing::{Echo, headers, next, request};
+use crate::value::Toggle;
 
 mod compliance;
 mod properties;
+
+fn policy(request: &RequestConfig, build: &mut Build<'_>) -> TransformBody {
+    let request = Toggle::On(request.clone());
+    TransformBody::from_blocks(&Blocks(vec![&request]), build).unwrap()
+}
 
 /// A `POST` of a JSON body through `request`, as the config has it.
 async fn sent(config: &RequestConfig, body: impl Into<bytes::Bytes>) -> Result<String, Error> {
     let mut kept = Kept::default();
     let old = Kept::default();
-    let build = Build::new("r".into(), &old, &mut kept);
-    let policy = TransformBody::new(Some(config), None, &build).unwrap();
+    let policy = policy(config, &mut Build::new("r".into(), &old, &mut kept));
     let mut request = request("POST", "/");
     request.headers = headers(&[("content-type", "application/json")]);
     request.body = Body::full(body);
@@ -182,9 +188,8 @@ fn problems_stand_at_their_steps() {
 async fn encodings_are_undone_and_headers_made_right() {
     let mut kept = Kept::default();
     let old = Kept::default();
-    let build = Build::new("r".into(), &old, &mut kept);
     let config = config("body = [{ wrap = \"a\" }]");
-    let policy = TransformBody::new(Some(&config), None, &build).unwrap();
+    let policy = policy(&config, &mut Build::new("r".into(), &old, &mut kept));
     let mut request = request("POST", "/");
     request.headers = headers(&[
         ("content-type", "application/json"),

@@ -49,7 +49,7 @@ async fn claims_are_judged() {
     let mut config = fixture.config("");
     config.audiences.clear();
     let (old, mut new) = (Kept::default(), Kept::default());
-    let policy = Jwt::new(&config, &mut Build::new("a".into(), &old, &mut new)).unwrap();
+    let policy = built(&config, &mut Build::new("a".into(), &old, &mut new));
     let token = issuer.sign(&claims(json!({ "aud": null })));
     assert_eq!(refusal(&policy, &token).await, "");
 }

@@ -77,7 +77,7 @@ impl Server {
         let fetch: Arc<dyn Fetch> = Arc::new(self.clone());
         let config = format!("{BASE}jwks = {{ url = \"http://idp/keys\" }}");
         let mut build = Build::new("pay".into(), old, new).with_fetch(&fetch);
-        Jwt::new(&toml::from_str(&config).unwrap(), &mut build).unwrap()
+        built(&toml::from_str(&config).unwrap(), &mut build)
     }
 }
 

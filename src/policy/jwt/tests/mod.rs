@@ -17,6 +17,11 @@ use issuer::{Issuer, claims, set};
 
 const BASE: &str = "issuer = \"https://idp.example\"\naudiences = [\"shop\"]\n";
 
+fn built(config: &Config, build: &mut Build<'_>) -> Jwt {
+    let opened = config.jwks.open(&mut Problems::default());
+    Jwt::new(config, &opened.material.unwrap(), build)
+}
+
 /// A policy whose keys come from a file.
 struct Fixture {
     dir: tempfile::TempDir,
@@ -37,7 +42,7 @@ impl Fixture {
     fn policy(&self, more: &str) -> Jwt {
         let (old, mut new) = (Kept::default(), Kept::default());
         let mut build = Build::new("pay".into(), &old, &mut new);
-        Jwt::new(&self.config(more), &mut build).unwrap()
+        built(&self.config(more), &mut build)
     }
 }
 
