@@ -40,6 +40,8 @@
 //! - A target looks up no names when it serves: it holds its upstreams. A route only chooses.
 //! - No lock and no snapshot is held across an `.await`, and every task that is spawned has an owner that ends it.
 //! - A guard ends with the body, not with the head.
+//! - No file is opened while a config is read or checked, and none can serve whose files were not opened: what serves takes
+//!   a block together with what was opened of it.
 //! - Test switches do not exist in what ships; dependencies come in by constructor.
 //!
 //! # Working on it

@@ -8,7 +8,8 @@ use std::str::FromStr;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
-use super::{TextVisitor, regular};
+use super::from_text::TextVisitor;
+use super::regular;
 use crate::value::Wrong;
 
 /// The longest path of a unix socket, in bytes: `sun_path` without its final NUL (unix(7)).
