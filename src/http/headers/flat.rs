@@ -243,10 +243,7 @@ impl Flat {
 
     pub fn remove(&mut self, name: &str) -> bool {
         let key = Key::of(name.as_bytes());
-        self.keys.may_have(key)
-            && self.remove_where(|field, received, added| {
-                field.key == key && is_name(field.name(received, added), name)
-            })
+        self.keys.may_have(key) && self.remove_where(|of| of == key, |_, its| is_name(its, name))
     }
 
     pub fn remove_all(&mut self, names: &Names) {
@@ -261,30 +258,33 @@ impl Flat {
     #[inline]
     fn remove_by(&mut self, keys: Keys, is: impl Fn(Key, &[u8]) -> bool) {
         if self.keys.may_have_any(keys) {
-            self.remove_where(|field, received, added| {
-                keys.may_have(field.key) && is(field.key, field.name(received, added))
-            });
+            self.remove_where(|key| keys.may_have(key), is);
         }
     }
 
-    /// Says whether a field went: one at most, nearly always.
+    /// Removes the fields that are told by their key and name, if `may` their key. Says whether a field went: one at
+    /// most, nearly always.
     #[inline]
-    fn remove_where(&mut self, goes: impl Fn(&Field, &[u8], &[u8]) -> bool) -> bool {
+    fn remove_where(&mut self, may: impl Fn(Key) -> bool, is: impl Fn(Key, &[u8]) -> bool) -> bool {
         let Some(lists) = &mut self.lists else {
             return false;
         };
         let Lists { fields, added } = &mut **lists;
-        let goes_here = |field: &Field| goes(field, &self.received, added);
-        let Some(first) = fields.iter().position(goes_here) else {
+        let is_named = |field: &Field| is(field.key, field.name(&self.received, added));
+        let goes = |field: &Field| may(field.key) && is_named(field);
+        let Some(first) = fields.iter().position(goes) else {
             return false;
         };
-        if fields[first + 1..].iter().any(goes_here) {
-            self.retain_fields(|field, received, added| !goes(field, received, added));
+        if fields[first + 1..].iter().any(goes) {
+            self.retain_fields(|field, received, added| {
+                !may(field.key) || !is(field.key, field.name(received, added))
+            });
         } else {
             let gone = fields.remove(first);
-            match gone.is_added() {
-                true => self.added_broken = true,
-                false => self.intact = self.intact.and_then(|lines| gone.cut_from(lines)),
+            if gone.is_added() {
+                self.added_broken = true;
+            } else {
+                self.intact = self.intact.and_then(|lines| gone.cut_from(lines));
             }
         }
         true
