@@ -3,6 +3,7 @@
 pub mod expect;
 pub mod method;
 pub mod no_body;
+pub mod retry_after;
 pub mod te;
 pub mod tunnel;
 pub mod upgrade;

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use http::{HeaderValue, header};
+use http::header;
 use metrics::{Counter, Gauge, counter, gauge};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -18,6 +18,7 @@ use crate::http::error::{Error, Reason};
 use crate::http::exchange::Exchange;
 use crate::http::grpc::Dialect;
 use crate::http::message::Request;
+use crate::http::semantics::retry_after;
 use crate::net::timer;
 use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
@@ -252,14 +253,15 @@ impl Judge {
                 moved(told, state);
             })
             .map_err(|Refused { wait, forced }| {
-                let seconds = wait.div_ceil(1_000).max(1);
                 let detail = if forced {
                     "an operator holds the circuit breaker open, and the upstream is not asked"
                 } else {
                     "the upstream has been failing, and is not asked for now"
                 };
-                Error::new(CIRCUIT_OPEN, detail)
-                    .with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
+                Error::new(CIRCUIT_OPEN, detail).with_header(
+                    header::RETRY_AFTER,
+                    retry_after::write(Duration::from_millis(wait)),
+                )
             })
     }
 

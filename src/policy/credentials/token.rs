@@ -14,7 +14,7 @@ use crate::fetch::Fetch;
 use crate::http::error::Error;
 use crate::http::grpc::Status;
 use crate::http::message::{Request, Response};
-use crate::http::semantics::expect;
+use crate::http::semantics::{expect, retry_after};
 use crate::policy::build::{Build, Shown};
 use crate::policy::fresh::{Fresh, Held, Obtain, Obtained, Unavailable};
 use crate::policy::replay::Replay;
@@ -135,12 +135,11 @@ impl TokenSource {
 }
 
 fn unavailable(wait: Duration) -> Error {
-    let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
     Error::new(
         CREDENTIALS_UNAVAILABLE,
         "no token is to be had that the upstream would take",
     )
-    .with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
+    .with_header(header::RETRY_AFTER, retry_after::write(wait))
 }
 
 fn attach(request: &mut Request, token: &Held<Token>) {

@@ -13,6 +13,7 @@ use super::stack::{Next, Policy};
 use super::table::{Block, Blocks, FromBlocks};
 use crate::http::error::{Error, Reason};
 use crate::http::message::{Claims, Request, Response};
+use crate::http::semantics::retry_after;
 use crate::tls::Opened;
 use crate::value::Duration;
 use crate::value::exposition::Metric;
@@ -218,12 +219,11 @@ fn unauthorized(error: Option<(&'static str, &'static str)>) -> Error {
 }
 
 fn unavailable(wait: StdDuration) -> Error {
-    let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
     Error::new(
         KEYS_UNAVAILABLE,
         "the keys that tokens are verified with cannot be had",
     )
-    .with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
+    .with_header(header::RETRY_AFTER, retry_after::write(wait))
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use crate::http::error::{Error, Reason};
 use crate::http::exchange::Exchange;
 use crate::http::headers::Headers;
 use crate::http::message::Request;
+use crate::http::semantics::retry_after;
 use crate::net::timer;
 use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
@@ -256,7 +257,7 @@ impl RateLimit {
                 fields::seconds(missing, limit.rate)
             })
             .max();
-        let wait = HeaderValue::from(wait.unwrap_or_default().max(1));
+        let wait = retry_after::write(Duration::from_secs(wait.unwrap_or_default()));
         let (left, policies) = self.told(tally, |limit| !limit.shadow());
         Error::new(
             RATE_LIMITED,

@@ -4,9 +4,8 @@
 //! head of an answer is on its way to the caller, nothing is sent again.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use http::{Method, header};
+use http::Method;
 use http_body_util::BodyExt;
 use metrics::{Counter, counter};
 use serde::{Deserialize, Serialize};
@@ -19,7 +18,8 @@ use super::table::{Block, Blocks, FromBlocks, Summary};
 use super::timeout;
 use crate::http::body::Body;
 use crate::http::exchange::Limits;
-use crate::http::message::{Request, Response};
+use crate::http::message::Request;
+use crate::http::semantics::retry_after;
 use crate::net::backoff::{Backoff, Jitter};
 use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
@@ -308,7 +308,7 @@ impl Retry {
         let asked = outcome
             .as_ref()
             .ok()
-            .and_then(|response| retry_after(response));
+            .and_then(|response| retry_after::read(&response.headers));
         let wait = drawn.max(asked.unwrap_or_default());
         let room = match until {
             Some(until) => until.saturating_duration_since(Instant::now()),
@@ -390,16 +390,6 @@ async fn drain(mut body: Body) {
             return;
         }
     }
-}
-
-/// RFC 9110, section 10.2.3: a number of seconds, or a date.
-fn retry_after(response: &Response) -> Option<Length> {
-    let value = response.headers.get_str(&header::RETRY_AFTER)?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Length::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(value).ok()?;
-    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::super::stack::{Answer, Handler};
 use super::*;
 use crate::http::error::{CONNECT_FAILED, Error, OVERLOADED, Progress, UPSTREAM_RESET};
 use crate::http::exchange::Exchange;
-use crate::http::message::ServedBy;
+use crate::http::message::{Response, ServedBy};
 use crate::testing::{exchange, headers, next, request};
 
 const MS: Length = Length::from_millis(1);
@@ -274,21 +274,6 @@ async fn an_upstream_gets_the_wait_that_it_asks_for_if_there_is_time() {
         let answer = retry("").apply(request("GET", "/"), below).await;
         assert_eq!(answer.unwrap().status, 503);
     }
-}
-
-#[test]
-fn retry_after_is_seconds_or_a_date() {
-    let asked = |value: &str| {
-        let mut response = Response::new(StatusCode::OK, Body::empty());
-        response.headers = headers(&[("retry-after", value)]);
-        retry_after(&response)
-    };
-    assert_eq!(asked("120"), Some(120_000 * MS));
-    let soon = SystemTime::now() + 60_000 * MS;
-    let soon = asked(&httpdate::fmt_http_date(soon)).unwrap();
-    assert!(soon > 50_000 * MS && soon <= 60_000 * MS, "{soon:?}");
-    assert_eq!(asked("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Length::ZERO));
-    assert_eq!(asked("soon"), None);
 }
 
 #[tokio::test(start_paused = true)]

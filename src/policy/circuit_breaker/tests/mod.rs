@@ -8,7 +8,7 @@ use crate::policy::build::Kept;
 use crate::policy::stack::{Answer, Handler, Next, Policy};
 use crate::testing::{exchange, headers, next, request};
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::Frame;
 use http_body_util::StreamBody;
 use std::sync::Mutex;
