@@ -54,7 +54,7 @@ table::policies! {
     timeout: Toggle<timeout::UntilHead>;
     idle_timeout: Toggle<timeout::Idle>;
     deadline: Toggle<timeout::Whole> => always timeout::Timeout;
-    retry: Toggle<retry::Config> => policy retry::Retry;
+    retry: Toggle<retry::Config> => repeat retry::Retry;
     circuit_breaker: Toggle<circuit_breaker::Config> => filter circuit_breaker::CircuitBreaker;
     credentials: Toggle<credentials::Config> => policy credentials::Credentials;
     graphql: Toggle<graphql::Config> => policy graphql::GraphQl;

@@ -51,6 +51,55 @@ pub trait Filter: Send + Sync + 'static {
     }
 }
 
+/// A policy that may call what is below it more than once. The filter behind it in the list sees each of these calls.
+pub trait Repeat: Send + Sync + 'static {
+    fn apply<G: Filter>(
+        &self,
+        request: Box<Request>,
+        next: Each<'_, G>,
+    ) -> impl Future<Output = Outcome> + Send;
+}
+
+/// What is below a [`Repeat`]: a filter, and what that has below it.
+pub struct Each<'a, G> {
+    filter: &'a G,
+    next: Next<'a>,
+}
+
+impl<G> Copy for Each<'_, G> {}
+
+impl<G> Clone for Each<'_, G> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<'a, G: Filter> Each<'a, G> {
+    pub fn new(filter: &'a G, next: Next<'a>) -> Self {
+        Each { filter, next }
+    }
+
+    pub fn exchange(&self) -> &'a Exchange<'a> {
+        self.next.exchange
+    }
+
+    /// The same for an exchange within this one.
+    pub fn within<'b>(self, exchange: &'b Exchange<'b>) -> Each<'b, G>
+    where
+        'a: 'b,
+    {
+        Each::new(self.filter, self.next.within(exchange))
+    }
+
+    #[inline]
+    pub async fn call(self, mut request: Box<Request>) -> Outcome {
+        let Each { filter, next } = self;
+        let state = filter.on_request(&mut request, next.exchange)?;
+        let outcome = next.call(request).await;
+        filter.on_response(state, outcome)
+    }
+}
+
 /// What became of a request.
 pub type Outcome = Result<Box<Response>, Error>;
 
@@ -126,6 +175,15 @@ impl<G: Filter> Policy for G {
     }
 }
 
+/// A policy that repeats its call, together with the filter below it, as one policy.
+struct Repeated<R, G>(R, G);
+
+impl<R: Repeat, G: Filter> Policy for Repeated<R, G> {
+    async fn apply(&self, request: Box<Request>, next: Next<'_>) -> Outcome {
+        self.0.apply(request, Each::new(&self.1, next)).await
+    }
+}
+
 /// A policy laid over the handler below it.
 struct With<P> {
     policy: P,
@@ -173,6 +231,14 @@ impl<F: Filter + Default> Stack<F> {
         self
     }
 
+    /// A policy that may call what is below it more than once. A filter has to follow.
+    pub fn repeat<R: Repeat>(self, repeat: Option<R>) -> Repeating<F, R> {
+        Repeating {
+            above: self,
+            repeat,
+        }
+    }
+
     /// A policy that every route has: what follows needs no room for the filters above it.
     pub fn always<P: Policy>(self, policy: Option<P>) -> Stack<()> {
         Stack {
@@ -204,5 +270,24 @@ impl<F: Filter + Default> Stack<F> {
     fn lay<P: Policy>(&mut self, policy: P) {
         self.layers
             .push(Box::new(|next| Box::new(With { policy, next })));
+    }
+}
+
+/// A stack whose last policy repeats its calls.
+pub struct Repeating<F, R> {
+    above: Stack<F>,
+    repeat: Option<R>,
+}
+
+impl<F: Filter + Default, R: Repeat> Repeating<F, R> {
+    /// What sees each of these calls.
+    pub fn filter<G: Filter>(self, filter: Option<G>) -> Stack<(F, Option<G>)> {
+        match self.repeat {
+            Some(repeat) => {
+                let both = Repeated(repeat, filter);
+                self.above.policy(Some(both)).filter(None)
+            }
+            None => self.above.filter(filter),
+        }
     }
 }

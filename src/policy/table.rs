@@ -129,8 +129,8 @@ pub struct Summary {
 /// - `BLOCK` is a [`Block`] or the [`Toggle`] of one; no other key has the same type.
 /// - `MADE` is a policy that is made [`FromBlocks`]. One that is made of several blocks stands behind the last of them. A
 ///   line without `: BLOCK` has another policy that a key asks for, at its place.
-/// - `KIND` is `filter` for what never waits, `policy` for what may, and `always` for a policy that every route has: see
-///   [`Stack`](super::stack::Stack).
+/// - `KIND` is `filter` for what never waits, `policy` for what may, `repeat` for what calls the filter behind it and all below more
+///   than once, and `always` for a policy that every route has: see [`Stack`](super::stack::Stack).
 macro_rules! policies {
     ($($key:ident $(: $block:ty)? $(=> $kind:ident $made:ty)*;)*) => {
         /// The policy keys of `[routes.NAME]` and `[defaults]`, in the order in which a request meets them.

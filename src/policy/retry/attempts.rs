@@ -6,7 +6,7 @@ use futures_util::future::{Either, select};
 use tokio::time::Instant;
 
 use super::super::replay::Replay;
-use super::super::stack::{Next, Outcome};
+use super::super::stack::{Each, Filter, Outcome};
 use super::{HedgeAfter, Kind, Length, Retry, again};
 use crate::http::body::Body;
 use crate::http::error::{Error, Progress, UPSTREAM_TIMEOUT};
@@ -40,10 +40,10 @@ impl Retry {
         &self,
         request: Box<Request>,
         replay: &Replay,
-        next: Next<'_>,
+        next: Each<'_, impl Filter>,
     ) -> Attempted {
         let back = replay.back();
-        let exchange = next.exchange.attempt(&back);
+        let exchange = next.exchange().attempt(&back);
         let next = next.within(&exchange);
         let outcome = match self.config.per_try_timeout {
             None => next.call(request).await,
@@ -58,7 +58,7 @@ impl Retry {
         request: Box<Request>,
         replay: &Replay,
         kind: Kind,
-        next: Next<'_>,
+        next: Each<'_, impl Filter>,
     ) -> Attempted {
         let started = Instant::now();
         let attempted = match self.hedge_delay(&request, kind) {
@@ -76,7 +76,7 @@ impl Retry {
         replay: &Replay,
         after: Length,
         kind: Kind,
-        next: Next<'_>,
+        next: Each<'_, impl Filter>,
     ) -> Attempted {
         let mut first = pin!(self.attempt(request, replay, next));
         if let Ok(attempted) = tokio::time::timeout(after, &mut first).await {
@@ -85,7 +85,7 @@ impl Retry {
         if !replay.is_complete() || !replay.is_possible(None) || !self.afford() {
             return first.await;
         }
-        let Some(request) = again(replay, None, next.exchange.limits()) else {
+        let Some(request) = again(replay, None, next.exchange().limits()) else {
             return first.await;
         };
         self.hedges.increment(1);
@@ -115,8 +115,13 @@ impl Retry {
     }
 }
 
-async fn in_time(limit: Length, request: Box<Request>, replay: &Replay, next: Next<'_>) -> Outcome {
-    let mut answer = next.call(request);
+async fn in_time(
+    limit: Length,
+    request: Box<Request>,
+    replay: &Replay,
+    next: Each<'_, impl Filter>,
+) -> Outcome {
+    let mut answer = Box::pin(next.call(request));
     loop {
         match tokio::time::timeout(limit, &mut answer).await {
             Ok(outcome) => return outcome,
@@ -125,7 +130,7 @@ async fn in_time(limit: Length, request: Box<Request>, replay: &Replay, next: Ne
             Err(_) => {
                 let detail = "the upstream took too long to answer";
                 let error = Error::new(UPSTREAM_TIMEOUT, detail).at(Progress::Sent);
-                return Err(next.exchange.cut_late(answer, Why::Overdue, error));
+                return Err(next.exchange().cut_late(answer, Why::Overdue, error));
             }
         }
     }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::build::{Build, Shown};
 use super::replay::Replay;
-use super::stack::{Next, Outcome, Policy};
+use super::stack::{Each, Filter, Outcome, Repeat};
 use super::table::{Block, Blocks, FromBlocks, Summary};
 use super::timeout;
 use crate::http::body::Body;
@@ -267,7 +267,7 @@ impl Retry {
     }
 
     /// All that follows on a first failure.
-    async fn again(&self, failed: Failed, kind: Kind, next: Next<'_>) -> Outcome {
+    async fn again(&self, failed: Failed, kind: Kind, next: Each<'_, impl Filter>) -> Outcome {
         let Failed {
             attempted:
                 Attempted {
@@ -287,7 +287,7 @@ impl Retry {
             if !replay.is_possible(back.as_deref()) || !self.afford() {
                 break;
             }
-            let Some(request) = again(&replay, back, next.exchange.limits()) else {
+            let Some(request) = again(&replay, back, next.exchange().limits()) else {
                 break;
             };
             let_go(outcome, wait).await;
@@ -326,11 +326,11 @@ impl Retry {
     }
 }
 
-impl Policy for Retry {
-    async fn apply(&self, mut request: Box<Request>, next: Next<'_>) -> Outcome {
+impl Repeat for Retry {
+    async fn apply<G: Filter>(&self, mut request: Box<Request>, next: Each<'_, G>) -> Outcome {
         self.facts.budget.deposit(self.config.budget);
         let kind = self.kind(&request);
-        let limits = next.exchange.limits();
+        let limits = next.exchange().limits();
         let until = [limits.deadline, limits.head_by]
             .into_iter()
             .flatten()

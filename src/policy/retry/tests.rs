@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use super::super::build::Kept;
-use super::super::stack::{Answer, Handler};
+use super::super::stack::{Answer, Handler, Next};
 use super::*;
 use crate::http::error::{CONNECT_FAILED, Error, OVERLOADED, Progress, UPSTREAM_RESET};
 use crate::http::exchange::Exchange;
@@ -109,7 +109,7 @@ fn retry(text: &str) -> Retry {
 }
 
 async fn status(retry: &Retry, request: Box<Request>, upstream: &Upstream) -> u16 {
-    match retry.apply(request, next(upstream)).await {
+    match retry.apply(request, Each::new(&(), next(upstream))).await {
         Ok(response) => response.status.as_u16(),
         Err(error) => error.status().as_u16(),
     }
@@ -150,7 +150,7 @@ async fn only_what_the_route_names_is_tried_again() {
     ] {
         let upstream = Upstream::doing(vec![act, Act::Answer(200)]);
         retry(&format!("on = {on}"))
-            .apply(request("GET", "/"), next(&upstream))
+            .apply(request("GET", "/"), Each::new(&(), next(&upstream)))
             .await
             .ok();
         assert_eq!(upstream.count(), count, "{on}");
@@ -168,7 +168,7 @@ async fn what_may_have_been_processed_is_for_the_methods_named() {
     ] {
         let upstream = Upstream::doing(vec![act, Act::Answer(200)]);
         retry("")
-            .apply(request(method, "/"), next(&upstream))
+            .apply(request(method, "/"), Each::new(&(), next(&upstream)))
             .await
             .ok();
         assert_eq!(upstream.count(), count, "{method}");
@@ -270,7 +270,7 @@ async fn an_upstream_gets_the_wait_that_it_asks_for_if_there_is_time() {
             hurried: false,
         };
         let (upstream, exchange) = (doing(), exchange().limited(&limits, None));
-        let below = Next::new(&upstream, &exchange);
+        let below = Each::new(&(), Next::new(&upstream, &exchange));
         let answer = retry("").apply(request("GET", "/"), below).await;
         assert_eq!(answer.unwrap().status, 503);
     }

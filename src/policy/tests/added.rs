@@ -124,7 +124,8 @@ mod listed {
         timeout: Toggle<timeout::UntilHead>;
         idle_timeout: Toggle<timeout::Idle>;
         deadline: Toggle<timeout::Whole> => always timeout::Timeout;
-        retry: Toggle<retry::Config> => policy retry::Retry;
+        retry: Toggle<retry::Config> => repeat retry::Retry;
+        circuit_breaker: Toggle<circuit_breaker::Config> => filter circuit_breaker::CircuitBreaker;
     }
 }
 
