@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::Config;
+use super::config::Config;
 use crate::tls::inbound::{self, Material};
 
 /// The block, and what was opened of it. Only this can be put to use. It serializes as it was written.

@@ -10,7 +10,7 @@ use bytes::BytesMut;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::Checked;
+use super::checked::Checked;
 use crate::net::io::Io;
 use crate::telemetry::flood::{self, Kind, Like};
 use crate::tls::inbound::Server;

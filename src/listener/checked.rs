@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Config, Protocol};
+use super::config::{Config, Protocol};
 use crate::tls;
 use crate::tls::inbound::{Material, Server};
 
