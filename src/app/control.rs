@@ -63,9 +63,10 @@ impl Control {
 
 impl admin::Proxy for Control {
     fn readiness(&self) -> Result<(), &'static str> {
-        match self.draining.load(Ordering::SeqCst) {
-            true => Err("draining"),
-            false => Ok(()),
+        if self.draining.load(Ordering::SeqCst) {
+            Err("draining")
+        } else {
+            Ok(())
         }
     }
 

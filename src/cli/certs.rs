@@ -85,9 +85,10 @@ fn row(item: &Item, now: SystemTime) -> [String; HEADS.len()] {
         Kind::OcspResponse => "OCSP response",
     };
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-    let names = match item.names.is_empty() {
-        true => item.subject.clone(),
-        false => Some(item.names.join(", ")),
+    let names = if item.names.is_empty() {
+        item.subject.clone()
+    } else {
+        Some(item.names.join(", "))
     };
     [
         or_dash(item.days_left(now).map(|days| days.to_string())),

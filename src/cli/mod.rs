@@ -121,9 +121,10 @@ fn finish(end: io::Result<End>) -> ExitCode {
 /// Shows a report to the person at the terminal, or to whatever reads standard error.
 fn show(report: &Report) {
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    match !plain && io::stderr().is_terminal() {
-        true => say_wrong(format_args!("{}\n", report.coloured())),
-        false => say_wrong(format_args!("{report}\n")),
+    if !plain && io::stderr().is_terminal() {
+        say_wrong(format_args!("{}\n", report.coloured()))
+    } else {
+        say_wrong(format_args!("{report}\n"))
     }
 }
 

@@ -239,9 +239,10 @@ fn addresses(blocks: &Blocks, problems: &mut Problems) {
         let at = vec!["listeners", name.as_str(), "listen"];
         if let Some((other, first)) = taken.iter().find(|(other, _)| other.collides_with(address)) {
             let owner = first.join(".");
-            let message = match *other == address {
-                true => format!("`{address}` is taken by `{owner}`"),
-                false => format!("`{address}` is taken by `{owner}`, which has `{other}`"),
+            let message = if *other == address {
+                format!("`{address}` is taken by `{owner}`")
+            } else {
+                format!("`{address}` is taken by `{owner}`, which has `{other}`")
             };
             problems
                 .error(&at, message)

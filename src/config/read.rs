@@ -332,9 +332,10 @@ impl<'a> Reader<'a> {
     }
 
     fn problem(&self, error: &de::Error) -> Problem {
-        let place = match error.at_key || matches!(error.kind, Kind::NotBuilt) {
-            true => self.root.key_place(&error.path),
-            false => self.root.value_place(&error.path),
+        let place = if error.at_key || matches!(error.kind, Kind::NotBuilt) {
+            self.root.key_place(&error.path)
+        } else {
+            self.root.value_place(&error.path)
         };
         let secret = place.filter(|place| self.hides(place));
         let (message, help) = error.words(secret.is_some());

@@ -20,10 +20,9 @@ impl Url {
 
     /// The one given, or that of the scheme.
     pub fn port(&self) -> u16 {
-        self.0.port_u16().unwrap_or(match self.is_encrypted() {
-            true => 443,
-            false => 80,
-        })
+        self.0
+            .port_u16()
+            .unwrap_or(if self.is_encrypted() { 443 } else { 80 })
     }
 
     /// Host and port as the URL has them: what `Host` says.

@@ -76,10 +76,11 @@ fn mend(text: &str) -> Wrong {
         _ if text.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv4()) => format!("{text}:15001"),
         host => format!("[{host}]:{port}"),
     };
-    match meant.starts_with("unix:") || meant.parse::<SocketAddr>().is_ok() {
-        true => Wrong::new(wrong).help(format!("write \"{meant}\"")),
-        false => Wrong::new(wrong)
-            .help("write \"127.0.0.1:15001\", \"[::1]:15001\" or \"unix:/run/outrigger.sock\""),
+    if meant.starts_with("unix:") || meant.parse::<SocketAddr>().is_ok() {
+        Wrong::new(wrong).help(format!("write \"{meant}\""))
+    } else {
+        Wrong::new(wrong)
+            .help("write \"127.0.0.1:15001\", \"[::1]:15001\" or \"unix:/run/outrigger.sock\"")
     }
 }
 

@@ -179,11 +179,11 @@ impl Config {
 
     /// What happens to `X-Forwarded-*`, the default filled in.
     pub fn forwarded_headers(&self) -> ForwardedHeaders {
-        self.forwarded_headers
-            .unwrap_or(match self.listen.is_local() {
-                true => ForwardedHeaders::Pass,
-                false => ForwardedHeaders::Set,
-            })
+        self.forwarded_headers.unwrap_or(if self.listen.is_local() {
+            ForwardedHeaders::Pass
+        } else {
+            ForwardedHeaders::Set
+        })
     }
 }
 

@@ -227,9 +227,12 @@ mod tests {
     /// Serves a connection that has nothing to do.
     async fn idle(ticket: Ticket) {
         let watched = ticket.watched().await;
-        poll_fn(|_| match watched.is_draining() {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
+        poll_fn(|_| {
+            if watched.is_draining() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
         })
         .await;
     }

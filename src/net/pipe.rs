@@ -145,9 +145,12 @@ fn make() -> io::Result<Ends> {
 }
 
 fn give(ends: Ends) {
-    with_spare(|spare| match spare.pipes.len() < KEPT {
-        true => spare.pipes.push(ends),
-        false => spare.live = spare.live.saturating_sub(1),
+    with_spare(|spare| {
+        if spare.pipes.len() < KEPT {
+            spare.pipes.push(ends)
+        } else {
+            spare.live = spare.live.saturating_sub(1)
+        }
     });
 }
 

@@ -92,10 +92,12 @@ impl WriteQueue {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let filled = self.fill(&mut slices);
             let slices = &slices[..filled];
-            ready!(match more {
-                true => io.poll_write_more(cx, slices),
-                false => io.poll_write_vectored(cx, slices),
-            })?
+            let wrote = if more {
+                io.poll_write_more(cx, slices)
+            } else {
+                io.poll_write_vectored(cx, slices)
+            };
+            ready!(wrote)?
         };
         if written == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));

@@ -39,10 +39,12 @@ enum Kept {
 impl Replay {
     /// Keeps, as it is read, up to `max_body` bytes of the body of `request`.
     pub fn keep(request: &mut Request, max_body: u64) -> Self {
-        let body = match request.body.is_empty() {
-            true => Kept::Nothing,
-            false if request.body.size_hint().lower() > max_body => Kept::NotAtAll,
-            false => Self::keep_body(request, max_body),
+        let body = if request.body.is_empty() {
+            Kept::Nothing
+        } else if request.body.size_hint().lower() > max_body {
+            Kept::NotAtAll
+        } else {
+            Self::keep_body(request, max_body)
         };
         Replay {
             head: None,

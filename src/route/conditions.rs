@@ -273,9 +273,10 @@ fn decoded(text: &str) -> impl Iterator<Item = u8> + '_ {
 }
 
 fn decoded_whole(text: &str) -> Cow<'_, [u8]> {
-    match text.contains(['+', '%']) {
-        true => decoded(text).collect(),
-        false => Cow::Borrowed(text.as_bytes()),
+    if text.contains(['+', '%']) {
+        decoded(text).collect()
+    } else {
+        Cow::Borrowed(text.as_bytes())
     }
 }
 

@@ -57,9 +57,10 @@ impl TryFrom<String> for HostPattern {
                  front, other scripts in their `xn--` form",
             ));
         }
-        Ok(match wildcard {
-            true => HostPattern::Suffix(suffix.to_owned()),
-            false => HostPattern::Exact(suffix.to_owned()),
+        Ok(if wildcard {
+            HostPattern::Suffix(suffix.to_owned())
+        } else {
+            HostPattern::Exact(suffix.to_owned())
         })
     }
 }

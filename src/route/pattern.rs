@@ -129,15 +129,15 @@ impl TryFrom<String> for PathPattern {
 
     fn try_from(text: String) -> Result<Self, Wrong> {
         let Some(inner) = text.strip_prefix('/') else {
-            return Err(match text.contains("://") {
-                true => Wrong::new(format!("`{text}` is a URL"))
-                    .help("write its path here, and its host under `host`"),
-                false if text.starts_with('^') => {
-                    Wrong::new(format!("the path `{text}` must begin with `/`"))
-                        .help("a regular expression goes under `path_regex`")
-                }
-                false => Wrong::new(format!("the path `{text}` must begin with `/`"))
-                    .help(format!("write \"/{text}\"")),
+            if text.contains("://") {
+                return Err(Wrong::new(format!("`{text}` is a URL"))
+                    .help("write its path here, and its host under `host`"));
+            }
+            let wrong = Wrong::new(format!("the path `{text}` must begin with `/`"));
+            return Err(if text.starts_with('^') {
+                wrong.help("a regular expression goes under `path_regex`")
+            } else {
+                wrong.help(format!("write \"/{text}\""))
             });
         };
         if text.contains(['?', '#']) {

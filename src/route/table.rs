@@ -155,9 +155,10 @@ impl<T> Table<T> {
         });
         allow.sort_by(|a: &Method, b| a.as_str().cmp(b.as_str()));
         allow.dedup();
-        match allow.is_empty() {
-            true => Found::NoRoute,
-            false => Found::MethodNotAllowed { allow },
+        if allow.is_empty() {
+            Found::NoRoute
+        } else {
+            Found::MethodNotAllowed { allow }
         }
     }
 

@@ -66,9 +66,10 @@ impl MirrorConfig {
         if !(self.percent > 0.0 && self.percent <= 100.0) {
             problems
                 .error(&["percent"], "must be above 0 and at most 100")
-                .help(match self.percent > 100.0 {
-                    true => "leave `percent` out to copy every request once; more than that cannot be done",
-                    false => "leave `mirror` out to copy nothing",
+                .help(if self.percent > 100.0 {
+                    "leave `percent` out to copy every request once; more than that cannot be done"
+                } else {
+                    "leave `mirror` out to copy nothing"
                 });
         }
     }

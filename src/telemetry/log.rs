@@ -98,9 +98,10 @@ impl Config {
     }
 
     pub fn with_defaults(self) -> Self {
-        let format = match self.is_json() {
-            true => Format::Json,
-            false => Format::Text,
+        let format = if self.is_json() {
+            Format::Json
+        } else {
+            Format::Text
         };
         Config {
             format: Some(format),
@@ -283,9 +284,10 @@ where
         writer: Writer<'_>,
         event: &Event<'_>,
     ) -> std::fmt::Result {
-        match self.json.load(Ordering::Relaxed) {
-            true => self.as_json.format_event(context, writer, event),
-            false => self.as_text.format_event(context, writer, event),
+        if self.json.load(Ordering::Relaxed) {
+            self.as_json.format_event(context, writer, event)
+        } else {
+            self.as_text.format_event(context, writer, event)
         }
     }
 }

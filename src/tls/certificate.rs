@@ -121,9 +121,10 @@ impl Certificate {
     /// The DNS names that a caller may ask for to be shown it: where it has no subject alternative name, its common
     /// name. Whether the caller accepts that is up to it.
     pub fn asked_names(&self) -> Vec<String> {
-        match self.has_no_name() {
-            true => self.common_name.iter().cloned().collect(),
-            false => self.dns.clone(),
+        if self.has_no_name() {
+            self.common_name.iter().cloned().collect()
+        } else {
+            self.dns.clone()
         }
     }
 
@@ -134,9 +135,10 @@ impl Certificate {
             .flatten()
             .map(String::as_str)
             .collect();
-        match names.is_empty() {
-            true => self.subject.clone(),
-            false => names.join(", "),
+        if names.is_empty() {
+            self.subject.clone()
+        } else {
+            names.join(", ")
         }
     }
 

@@ -107,9 +107,10 @@ fn all<T: PemObject>(
             }
         }
     }
-    match found.is_empty() {
-        true => Err(nothing(file, what, &sections)),
-        false => Ok(found),
+    if found.is_empty() {
+        Err(nothing(file, what, &sections))
+    } else {
+        Ok(found)
     }
 }
 

@@ -243,9 +243,10 @@ fn forwarded(leaf: &CertificateDer<'_>, certificate: &Certificate) -> Option<Hea
                 .bytes()
                 .all(|b| b.is_ascii_graphic() && !b";,=\"\\".contains(&b));
             let _infallible = write!(value, ";{key}=");
-            match plain {
-                true => value.push_str(name),
-                false => push_quoted(&mut value, name),
+            if plain {
+                value.push_str(name)
+            } else {
+                push_quoted(&mut value, name)
             }
         }
     }

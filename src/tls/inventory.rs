@@ -99,9 +99,10 @@ impl Item {
             Kind::OcspResponse => ("the OCSP response", "should have been replaced"),
         };
         let subject = || self.subject.clone().or(self.issuer.clone());
-        let names = match self.names.is_empty() {
-            true => subject().unwrap_or_default(),
-            false => self.names.join(", "),
+        let names = if self.names.is_empty() {
+            subject().unwrap_or_default()
+        } else {
+            self.names.join(", ")
         };
         format!("{what} in `{}` ({names}) {how}", self.file)
     }

@@ -93,9 +93,10 @@ impl Limits {
     /// Whether it is of a kind that is judged here.
     fn add(&mut self, base: &AnyRef<'_>, is_permitted: bool) -> Result<bool, Error> {
         fn side<T>(sides: &mut Sides<T>, is_permitted: bool) -> &mut Vec<T> {
-            match is_permitted {
-                true => &mut sides.permitted,
-                false => &mut sides.excluded,
+            if is_permitted {
+                &mut sides.permitted
+            } else {
+                &mut sides.excluded
             }
         }
         match base.tag() {
@@ -166,9 +167,10 @@ fn covers_host(base: &str, host: &str) -> Option<bool> {
     if base.is_empty() || !base.bytes().all(is_host) {
         return None;
     }
-    Some(match base.starts_with('.') {
-        true => host.len() > base.len() && host.ends_with(base),
-        false => host == base,
+    Some(if base.starts_with('.') {
+        host.len() > base.len() && host.ends_with(base)
+    } else {
+        host == base
     })
 }
 

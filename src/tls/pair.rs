@@ -45,9 +45,10 @@ impl Pair {
         now: SystemTime,
     ) -> Arc<Pair> {
         let is_valid = |pair: &Pair| pair.chain.first().is_some_and(|leaf| leaf.is_valid_at(now));
-        let before = match is_valid(self) {
-            true => None,
-            false => serving.find(|before| before.file == self.file && is_valid(before)),
+        let before = if is_valid(self) {
+            None
+        } else {
+            serving.find(|before| before.file == self.file && is_valid(before))
         };
         before.unwrap_or(self).clone()
     }

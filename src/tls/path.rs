@@ -114,9 +114,10 @@ impl Judge {
                 return Err(Why::NameConstraintViolation);
             }
         }
-        match self.plain.is_empty() {
-            true => Ok(()),
-            false => self.judge_by_plain_lists(path),
+        if self.plain.is_empty() {
+            Ok(())
+        } else {
+            self.judge_by_plain_lists(path)
         }
     }
 
@@ -154,9 +155,10 @@ impl Judge {
         if !may_revoke {
             return Err(Why::IssuerNotCrlSigner);
         }
-        match signed.any(|list| list.revokes(certificate.serial())) {
-            true => Err(Why::CertRevoked),
-            false => Ok(()),
+        if signed.any(|list| list.revokes(certificate.serial())) {
+            Err(Why::CertRevoked)
+        } else {
+            Ok(())
         }
     }
 }

@@ -246,9 +246,10 @@ impl Session {
     /// The same without waiting.
     fn try_plaintext(&mut self, stream: &Stream) -> io::Result<()> {
         while !self.is_settled()? {
-            let ciphertext = match self.unread.is_empty() {
-                false => std::mem::take(&mut self.unread),
-                true => buffer::take_read(),
+            let ciphertext = if self.unread.is_empty() {
+                buffer::take_read()
+            } else {
+                std::mem::take(&mut self.unread)
             };
             if !ciphertext.is_empty() {
                 self.take_in(stream, ciphertext)?;
@@ -337,9 +338,10 @@ impl Session {
                 ciphertext.clear();
             }
         }
-        match ciphertext.is_empty() {
-            true => buffer::give_read(ciphertext),
-            false => self.unread = ciphertext,
+        if ciphertext.is_empty() {
+            buffer::give_read(ciphertext)
+        } else {
+            self.unread = ciphertext
         }
         Ok(())
     }

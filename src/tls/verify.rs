@@ -68,9 +68,10 @@ impl ServerCertVerifier for Servers {
             Some(Proves::Dns(name)) => is_for(&leaf, name),
             None => is_for(&leaf, asked),
         };
-        match fits {
-            true => Ok(ServerCertVerified::assertion()),
-            false => Err(wrong_name(der, &wanted)),
+        if fits {
+            Ok(ServerCertVerified::assertion())
+        } else {
+            Err(wrong_name(der, &wanted))
         }
     }
 
@@ -128,10 +129,7 @@ impl Callers {
         Ok(Callers {
             judge,
             // They are a hint (RFC 8446, section 4.2.4): a caller who gets none chooses by itself.
-            names: match length <= NAMES {
-                true => names,
-                false => Vec::new(),
-            },
+            names: if length <= NAMES { names } else { Vec::new() },
             is_mandatory,
         })
     }

@@ -226,9 +226,10 @@ impl Upstream {
                 pinned(|| self.attempt_http2(endpoint, request, wanted, offer, &attempt)).await
             }
         };
-        let came = match self.is_secure() {
-            true => came.judged_by_tls(endpoint),
-            false => came,
+        let came = if self.is_secure() {
+            came.judged_by_tls(endpoint)
+        } else {
+            came
         };
         self.judge(&attempt, request, came)
     }

@@ -138,12 +138,13 @@ impl Names {
             .into_iter()
             .filter(fits)
             .collect();
-        match records.is_empty() {
-            true => Err(Failure::NoRecords("none of this kind".into())),
-            false => Ok(Answer {
+        if records.is_empty() {
+            Err(Failure::NoRecords("none of this kind".into()))
+        } else {
+            Ok(Answer {
                 records,
                 ttl: Names::TTL,
-            }),
+            })
         }
     }
 }

@@ -27,12 +27,13 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         must_be_regular(&file.metadata()?)?;
         let mut content = Vec::new();
         file.take(limit + 1).read_to_end(&mut content)?;
-        match content.len() as u64 > limit {
-            true => Err(io::Error::new(
+        if content.len() as u64 > limit {
+            Err(io::Error::new(
                 io::ErrorKind::FileTooLarge,
                 format!("it has more than {limit} bytes"),
-            )),
-            false => Ok(content),
+            ))
+        } else {
+            Ok(content)
         }
     })
 }

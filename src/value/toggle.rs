@@ -44,9 +44,10 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Toggle<T> {
             }
 
             fn visit_bool<E: de::Error>(self, on: bool) -> Result<Self::Value, E> {
-                match on {
-                    false => Ok(Toggle::Off),
-                    true => Err(E::invalid_type(de::Unexpected::Bool(true), &self)),
+                if on {
+                    Err(E::invalid_type(de::Unexpected::Bool(true), &self))
+                } else {
+                    Ok(Toggle::Off)
                 }
             }
 

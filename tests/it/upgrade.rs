@@ -252,9 +252,10 @@ fn a_body_goes_up_whole_and_raw_bytes_follow_the_101() {
             assert_eq!(seen.header("upgrade"), Some("tcp"));
             // What it reads as raw bytes is kept behind its body.
             let (body, raw) = seen.body.split_at(seen.body.len() - 9);
-            let expected = match more.contains("body") {
-                true => r#"{"Tty":true,"a":1}"#,
-                false => EXEC,
+            let expected = if more.contains("body") {
+                r#"{"Tty":true,"a":1}"#
+            } else {
+                EXEC
             };
             assert_eq!(String::from_utf8_lossy(body), expected);
             assert_eq!(raw, b"early\0\xff\r\n");

@@ -388,12 +388,13 @@ fn needs_restart(old: &Config, new: &Config) -> Result<(), Refusal> {
             refused.push(format!("{key} cannot change while the proxy runs"));
         }
     }
-    match refused.is_empty() {
-        true => Ok(()),
-        false => Err(Refusal::new(format!(
+    if refused.is_empty() {
+        Ok(())
+    } else {
+        Err(Refusal::new(format!(
             "{}; restart it to apply this",
             refused.join(", ")
-        ))),
+        )))
     }
 }
 

@@ -238,9 +238,10 @@ impl UnderWay {
     fn silent(&mut self) -> Option<PathBuf> {
         self.next_look = Instant::now() + LOOK;
         let (question, path) = self.progress.open_question()?;
-        let looks = match self.seen.0 == question {
-            true => self.seen.1 + 1,
-            false => 1,
+        let looks = if self.seen.0 == question {
+            self.seen.1 + 1
+        } else {
+            1
         };
         self.seen = (question, looks);
         (looks > PATIENCE).then_some(path)

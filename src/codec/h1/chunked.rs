@@ -122,14 +122,14 @@ impl Decoder {
         }
         let Some(end) = memchr::memchr(b'\n', &buffer[digits..]) else {
             // A CR may be the first half of the line's end only where the bytes end.
-            return match memchr::memchr(b'\r', &buffer[digits..buffer.len() - 1]).is_some() {
-                true => Err(CONTROL_CHARACTER),
-                // The CR of the line's end is among them.
-                false if self.extensions + buffer.len() - digits > MAX_EXTENSIONS + 1 => {
-                    Err("chunk extensions are too long")
-                }
-                false => Ok(None),
-            };
+            if memchr::memchr(b'\r', &buffer[digits..buffer.len() - 1]).is_some() {
+                return Err(CONTROL_CHARACTER);
+            }
+            // The CR of the line's end is among them.
+            if self.extensions + buffer.len() - digits > MAX_EXTENSIONS + 1 {
+                return Err("chunk extensions are too long");
+            }
+            return Ok(None);
         };
         let extension = match buffer[digits..digits + end].strip_suffix(b"\r") {
             Some(extension) => extension,
@@ -186,9 +186,10 @@ impl Decoder {
         }
         buffer.advance(end);
         self.state = State::Done;
-        Ok(match trailers.is_empty() {
-            true => Decoded::End,
-            false => Decoded::Trailers(trailers),
+        Ok(if trailers.is_empty() {
+            Decoded::End
+        } else {
+            Decoded::Trailers(trailers)
         })
     }
 }

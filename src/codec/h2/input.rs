@@ -140,9 +140,10 @@ impl Input {
         self.at = 0;
         self.payload = 0..0;
         self.grown = true;
-        self.buffer.reserve(match full {
-            true => buffer::LARGE,
-            false => missing.max(buffer::SMALL),
+        self.buffer.reserve(if full {
+            buffer::LARGE
+        } else {
+            missing.max(buffer::SMALL)
         });
     }
 }

@@ -243,9 +243,10 @@ impl<S: Side> State<S> {
         if length == 0 && !content.is_empty() {
             return 0;
         }
-        let piece = match length == content.len() {
-            true => std::mem::take(content),
-            false => content.split_to(length),
+        let piece = if length == content.len() {
+            std::mem::take(content)
+        } else {
+            content.split_to(length)
         };
         let ends = last && content.is_empty();
         let stream = &mut self.streams[key as usize];

@@ -83,9 +83,10 @@ impl Error {
                 Some(format!("write {}", any_of(choices.iter().copied()))),
             ),
             Kind::Unfit { found, expected } if secret => {
-                let found = match found.starts_with('`') {
-                    true => "another value",
-                    false => found,
+                let found = if found.starts_with('`') {
+                    "another value"
+                } else {
+                    found
                 };
                 (format!("expected {expected}, found {found}"), None)
             }

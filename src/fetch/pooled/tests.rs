@@ -78,9 +78,10 @@ async fn play(
     for answer in script {
         let mut request = String::new();
         loop {
-            let is_whole = match request.starts_with("POST") {
-                true => request.ends_with("\r\n\r\nbody"),
-                false => request.ends_with("\r\n\r\n"),
+            let is_whole = if request.starts_with("POST") {
+                request.ends_with("\r\n\r\nbody")
+            } else {
+                request.ends_with("\r\n\r\n")
             };
             if is_whole {
                 break;

@@ -163,9 +163,10 @@ impl Flat {
     /// The fields among which one is `name`, if there is one at all.
     #[inline]
     pub fn fields_for(&self, key: Key) -> std::slice::Iter<'_, Field> {
-        match self.keys.may_have(key) {
-            true => self.fields(),
-            false => [].iter(),
+        if self.keys.may_have(key) {
+            self.fields()
+        } else {
+            [].iter()
         }
     }
 
@@ -324,9 +325,10 @@ impl Flat {
             Some((start, end)) if except.is_none() => self.copy(out, start, end),
             _ => self.put_each(&fields[..behind_received()], out, except),
         }
-        match self.added_broken {
-            false if except.is_none() => out.extend_from_slice(added),
-            _ => self.put_each(&fields[behind_received()..], out, except),
+        if except.is_none() && !self.added_broken {
+            out.extend_from_slice(added);
+        } else {
+            self.put_each(&fields[behind_received()..], out, except);
         }
     }
 

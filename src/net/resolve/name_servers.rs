@@ -159,14 +159,15 @@ impl NameServers {
         };
         let answers = lookup.answers().iter();
         let records: Vec<T> = answers.filter_map(|record| take(&record.data)).collect();
-        match records.is_empty() {
-            true => Err(none()),
-            false => Ok(Answer {
+        if records.is_empty() {
+            Err(none())
+        } else {
+            Ok(Answer {
                 records,
                 ttl: lookup
                     .valid_until()
                     .saturating_duration_since(Instant::now()),
-            }),
+            })
         }
     }
 }

@@ -68,9 +68,10 @@ impl FromStr for ClientPattern {
             };
             if host.split('.').all(label) {
                 let host = host.to_ascii_lowercase();
-                return Ok(match below {
-                    true => ClientPattern::DnsBelow(format!(".{host}")),
-                    false => ClientPattern::Dns(host),
+                return Ok(if below {
+                    ClientPattern::DnsBelow(format!(".{host}"))
+                } else {
+                    ClientPattern::Dns(host)
                 });
             }
         }

@@ -62,10 +62,7 @@ pub async fn collect(body: &mut Body, limit: usize) -> Result<Bytes, Unread> {
             _ => all.extend_from_slice(&piece),
         }
     }
-    Ok(match all.is_empty() {
-        true => first,
-        false => all.freeze(),
-    })
+    Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
 /// The content of a body that has at most `most` bytes. It is still there afterwards, as is what was read of a longer

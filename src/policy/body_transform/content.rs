@@ -48,9 +48,10 @@ impl Content {
 
     /// How many bytes there are to work on, as far as it shows before they are decoded.
     pub fn size(&self) -> usize {
-        match self.codings.is_empty() {
-            true => self.encoded.len(),
-            false => self.encoded.len().saturating_mul(COMPRESSED),
+        if self.codings.is_empty() {
+            self.encoded.len()
+        } else {
+            self.encoded.len().saturating_mul(COMPRESSED)
         }
     }
 

@@ -126,9 +126,10 @@ fn undo(coding: Coding, body: &[u8], limit: usize) -> Result<Vec<u8>, Undecodabl
     if out.len() > limit {
         return Err(Undecodable::TooLarge);
     }
-    match rest.is_empty() {
-        true => Ok(out),
-        false => Err(Undecodable::Broken(coding)),
+    if rest.is_empty() {
+        Ok(out)
+    } else {
+        Err(Undecodable::Broken(coding))
     }
 }
 

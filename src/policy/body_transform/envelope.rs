@@ -85,9 +85,10 @@ impl Facts {
         if body.is_empty() {
             return Value::Null;
         }
-        match is_text(&self.kind) {
-            true => self.text(body),
-            false => Value::String(STANDARD.encode(body)),
+        if is_text(&self.kind) {
+            self.text(body)
+        } else {
+            Value::String(STANDARD.encode(body))
         }
     }
 

@@ -51,10 +51,7 @@ impl Inbound {
         let json = is_json(&request.headers);
         let needed = self.needs_document(&request.method, json);
         if request.body.is_empty() {
-            return match needed {
-                true => Err(self.empty()),
-                false => Ok(()),
-            };
+            return if needed { Err(self.empty()) } else { Ok(()) };
         }
         if !json && self.require_json {
             // Without a document that is needed, its type matters only if there is one.

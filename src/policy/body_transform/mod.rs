@@ -157,9 +157,10 @@ impl Side {
     /// Whether a body has no content. What is read to know it is still there afterwards.
     async fn is_empty(&self, headers: &Headers, body: &mut Body) -> Result<bool, Error> {
         let codings = codings(headers).unwrap_or_default();
-        let most = match codings.is_empty() {
-            true => 0,
-            false => LARGEST_NOTHING,
+        let most = if codings.is_empty() {
+            0
+        } else {
+            LARGEST_NOTHING
         };
         let Some(short) = peek(body, most).await? else {
             return Ok(false);

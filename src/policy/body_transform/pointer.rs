@@ -130,15 +130,14 @@ impl TryFrom<String> for Pointer {
 
     fn try_from(written: String) -> Result<Self, String> {
         let Some(path) = written.strip_prefix('/') else {
-            return match written.is_empty() {
-                true => {
-                    Err("an empty pointer is the whole document: name a field of it".to_owned())
-                }
-                false => Ok(Pointer {
+            return if written.is_empty() {
+                Err("an empty pointer is the whole document: name a field of it".to_owned())
+            } else {
+                Ok(Pointer {
                     last: written.clone(),
                     parents: Vec::new(),
                     written,
-                }),
+                })
             };
         };
         let keys: Result<Vec<String>, String> = path.split('/').map(unescape).collect();

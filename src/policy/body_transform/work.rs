@@ -61,9 +61,10 @@ impl Work {
                 if judged {
                     self.validate(&document)?;
                 }
-                match changed {
-                    true => (self.apply(document, limit)?, lone),
-                    false => (document, lone),
+                if changed {
+                    (self.apply(document, limit)?, lone)
+                } else {
+                    (document, lone)
                 }
             }
             // Only its envelope needs it.

@@ -212,9 +212,10 @@ impl Filter for CircuitBreaker {
         exchange: &'a Exchange<'a>,
     ) -> Result<Waiting<'a>, Error> {
         let judge = &*self.0;
-        let dialect = match judge.failures.grpc {
-            true => request.dialect(),
-            false => Dialect::Http,
+        let dialect = if judge.failures.grpc {
+            request.dialect()
+        } else {
+            Dialect::Http
         };
         let call = dialect.is_grpc().then_some(Call {
             hurried: exchange.limits().hurried,

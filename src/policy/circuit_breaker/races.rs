@@ -99,9 +99,12 @@ fn of_two_probes_that_differ_the_first_decides() {
         let probes = [true, false].map(|good| (good, breaker.admit(100, &TWO, |_| ()).unwrap()));
         together(probes.map(|(good, permit)| {
             let breaker = breaker.clone();
-            Box::new(move || match good {
-                true => breaker.succeeded(permit, 100, &TWO, |_| ()),
-                false => breaker.failed(permit, 100, &TWO, 0.0, |_| ()),
+            Box::new(move || {
+                if good {
+                    breaker.succeeded(permit, 100, &TWO, |_| ())
+                } else {
+                    breaker.failed(permit, 100, &TWO, 0.0, |_| ())
+                }
             }) as Box<_>
         }));
         // Both would have had to succeed.

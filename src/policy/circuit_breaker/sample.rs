@@ -92,9 +92,10 @@ impl<J: Borrow<Judge>> Sample<J> {
             return;
         }
         let judge = self.judge.borrow();
-        match failed {
-            true => judge.failed(self.permit),
-            false => judge.succeeded(self.permit),
+        if failed {
+            judge.failed(self.permit)
+        } else {
+            judge.succeeded(self.permit)
         }
     }
 

@@ -111,9 +111,10 @@ impl Estimate {
         let (floor, ceiling) = (f64::from(bounds.floor), f64::from(bounds.ceiling));
         self.limit = self.limit.clamp(floor, ceiling);
         self.moments = self.moments.saturating_add(1);
-        let weight = match self.moments <= WARM_UP {
-            true => 1.0 / f64::from(self.moments),
-            false => 2.0 / (LONG_TERM + 1.0),
+        let weight = if self.moments <= WARM_UP {
+            1.0 / f64::from(self.moments)
+        } else {
+            2.0 / (LONG_TERM + 1.0)
         };
         self.long_term += (mean - self.long_term) * weight;
         // After a long time under load: the way back to what is usual is quicker than the average's own.

@@ -93,9 +93,10 @@ impl Block for Config {
 impl Config {
     fn bounds(&self) -> Bounds {
         let ceiling = self.max.map_or(CEILING, NonZeroU32::get);
-        let floor = match self.adaptive {
-            true => self.min.map_or(FLOOR.min(ceiling), NonZeroU32::get),
-            false => ceiling,
+        let floor = if self.adaptive {
+            self.min.map_or(FLOOR.min(ceiling), NonZeroU32::get)
+        } else {
+            ceiling
         };
         Bounds { floor, ceiling }
     }
@@ -177,9 +178,10 @@ struct Limit {
 
 impl Limit {
     fn now(&self) -> u32 {
-        match self.adaptive {
-            true => self.facts.gradient.limit(self.bounds),
-            false => self.bounds.ceiling,
+        if self.adaptive {
+            self.facts.gradient.limit(self.bounds)
+        } else {
+            self.bounds.ceiling
         }
     }
 
@@ -210,13 +212,14 @@ impl Limit {
 impl Shown for Limit {
     fn state(&self) -> Value {
         let in_flight = self.facts.slots.taken();
-        match self.adaptive {
-            false => json!({ "in_flight": in_flight, "limit": self.now() }),
-            true => json!({
+        if self.adaptive {
+            json!({
                 "in_flight": in_flight,
                 "limit": self.now(),
                 "long_term_latency_seconds": self.facts.gradient.long_term().as_secs_f64(),
-            }),
+            })
+        } else {
+            json!({ "in_flight": in_flight, "limit": self.now() })
         }
     }
 }

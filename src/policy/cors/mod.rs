@@ -297,16 +297,18 @@ impl Cors {
 
     /// What pages may read beside what they always may.
     fn exposed(&self, dialect: Dialect) -> Option<&HeaderValue> {
-        match dialect.is_web() {
-            true => Some(&self.expose_status),
-            false => self.expose.as_ref(),
+        if dialect.is_web() {
+            Some(&self.expose_status)
+        } else {
+            self.expose.as_ref()
         }
     }
 
     fn vary_error(&self, error: Error) -> Error {
-        match self.open {
-            true => error,
-            false => error.with_header(header::VARY, HeaderValue::from_static("origin")),
+        if self.open {
+            error
+        } else {
+            error.with_header(header::VARY, HeaderValue::from_static("origin"))
         }
     }
 
@@ -340,9 +342,10 @@ impl Policy for Cors {
 
 /// None when `*` is among them.
 fn list_unless_any(words: Vec<String>) -> Option<HeaderValue> {
-    match words.iter().any(|word| word == ANY) {
-        true => None,
-        false => HeaderValue::from_str(&words.join(", ")).ok(),
+    if words.iter().any(|word| word == ANY) {
+        None
+    } else {
+        HeaderValue::from_str(&words.join(", ")).ok()
     }
 }
 

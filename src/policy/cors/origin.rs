@@ -67,16 +67,14 @@ impl TryFrom<String> for OriginPattern {
             return Err(wrong("is in upper case").help(format!("write \"{lower}\"")));
         }
         if let Some(suffix) = text.strip_prefix("*.") {
-            return match is_host(suffix) {
-                true => Ok(OriginPattern::Below {
+            return if is_host(suffix) {
+                Ok(OriginPattern::Below {
                     scheme: None,
                     suffix: suffix.to_owned(),
                     port: None,
-                }),
-                false => {
-                    Err(wrong("is not a name")
-                        .help("write \"*.app.example\" without port and path"))
-                }
+                })
+            } else {
+                Err(wrong("is not a name").help("write \"*.app.example\" without port and path"))
             };
         }
         let Some((scheme, host, port)) = split(&text) else {

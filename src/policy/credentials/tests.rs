@@ -301,9 +301,10 @@ impl Handler for Takes {
     fn call<'a>(&'a self, mut request: Box<Request>, exchange: &'a Exchange<'a>) -> Answer<'a> {
         Box::pin(async move {
             let good = request.headers.get_str(&header::AUTHORIZATION) == Some(self.0);
-            let status = match good {
-                true => StatusCode::OK,
-                false => StatusCode::UNAUTHORIZED,
+            let status = if good {
+                StatusCode::OK
+            } else {
+                StatusCode::UNAUTHORIZED
             };
             let body = std::mem::replace(&mut request.body, Body::empty());
             exchange.give_back(request);

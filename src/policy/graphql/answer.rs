@@ -82,9 +82,10 @@ fn look(content: Content, config: &Config) -> Result<Found, Refused> {
     };
     let errors: Vec<&Value> = answers.iter().flat_map(errors_of).collect();
     if !errors.is_empty() {
-        return Ok(match config.errors_are_failures {
-            true => Found::Errors(told(&errors)),
-            false => Found::Nothing,
+        return Ok(if config.errors_are_failures {
+            Found::Errors(told(&errors))
+        } else {
+            Found::Nothing
         });
     }
     if !config.unwrap_data || !answers.iter().all(|one| one.get("data").is_some()) {
@@ -111,9 +112,10 @@ fn told(errors: &[&Value]) -> String {
         text.chars().take(LONGEST_MESSAGE).collect::<String>()
     };
     let messages: Vec<String> = errors.iter().take(MOST_MESSAGES).map(message).collect();
-    let more = match errors.len() > MOST_MESSAGES {
-        true => "; and more",
-        false => "",
+    let more = if errors.len() > MOST_MESSAGES {
+        "; and more"
+    } else {
+        ""
     };
     format!(
         "the upstream answers with errors: {}{more}",

@@ -93,12 +93,13 @@ fn allowed(operation: &OperationDefinition, config: &Config) -> Result<(), Strin
     let named = name
         .as_ref()
         .is_some_and(|name| !is_kind(name) && allowed.contains(name));
-    match named || allowed.contains(kind) {
-        true => Ok(()),
-        false => Err(match name {
+    if named || allowed.contains(kind) {
+        Ok(())
+    } else {
+        Err(match name {
             Some(name) => format!("the {kind} `{name}` is not allowed"),
             None => format!("a {kind} without a name is not allowed"),
-        }),
+        })
     }
 }
 
@@ -174,12 +175,13 @@ impl Depths {
     }
 
     fn within_limit(&self, depth: usize) -> Result<(), String> {
-        match depth > self.max_depth {
-            true => Err(format!(
+        if depth > self.max_depth {
+            Err(format!(
                 "it has a depth of {depth}, and may have {}",
                 self.max_depth
-            )),
-            false => Ok(()),
+            ))
+        } else {
+            Ok(())
         }
     }
 }

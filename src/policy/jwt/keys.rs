@@ -121,9 +121,12 @@ fn algorithms_of(jwk: &Jwk) -> Result<Vec<Algorithm>, String> {
             .decode(number)
             .map_or(0, |bytes| bytes.len())
     };
-    let fit = |algorithm, fits: bool| match fits {
-        true => Ok(vec![algorithm]),
-        false => Err("is not complete, or not well formed".to_owned()),
+    let fit = |algorithm, fits: bool| {
+        if fits {
+            Ok(vec![algorithm])
+        } else {
+            Err("is not complete, or not well formed".to_owned())
+        }
     };
     match &jwk.algorithm {
         // RFC 7518, section 3.3: 2048 bits or more.

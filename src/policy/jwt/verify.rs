@@ -134,11 +134,12 @@ impl Rules {
                 let verified = crypto::verify(signature, message.as_bytes(), &key.key, algorithm);
                 verified.unwrap_or(false)
             });
-        match verifies {
-            true => Ok(()),
-            false => Err(Refusal::Invalid(
+        if verifies {
+            Ok(())
+        } else {
+            Err(Refusal::Invalid(
                 "the token's signature is not that of the issuer",
-            )),
+            ))
         }
     }
 

@@ -94,9 +94,10 @@ fn max_keys() -> NonZeroU32 {
 
 fn long_enough<'de, D: Deserializer<'de>>(deserializer: D) -> Result<value::Duration, D::Error> {
     let per = value::Duration::deserialize(deserializer)?;
-    match per.0 < Duration::from_millis(1) {
-        true => Err(de::Error::custom("must be at least \"1ms\"")),
-        false => Ok(per),
+    if per.0 < Duration::from_millis(1) {
+        Err(de::Error::custom("must be at least \"1ms\""))
+    } else {
+        Ok(per)
     }
 }
 
@@ -188,9 +189,10 @@ impl RateLimit {
         if tally.over != 0 {
             self.limited.increment(1);
         }
-        match tally.refused {
-            true => Err(self.refusal(&tally)),
-            false => Ok(tally),
+        if tally.refused {
+            Err(self.refusal(&tally))
+        } else {
+            Ok(tally)
         }
     }
 

@@ -136,7 +136,7 @@ fn config(text: &str) -> listed::Config {
 /// A route with `config`, and how the policies of one that is asked for `requests` are then.
 async fn asked(
     config: &listed::Config,
-    requests: Vec<Box<Request>>,
+    requests: impl IntoIterator<Item = Box<Request>>,
 ) -> (Vec<u16>, serde_json::Value) {
     let (old, mut kept) = (Kept::default(), Kept::default());
     let mut build = Build::new("pay".into(), &old, &mut kept);
@@ -201,7 +201,7 @@ fn it_is_checked_at_its_place_among_the_others() {
 #[tokio::test]
 async fn a_request_meets_it_in_its_turn() {
     let above = config("mark = { text = \"a\" }\nauthorize = { cidrs = [\"10.0.0.0/8\"] }");
-    let requests = vec![request("GET", "/"), from_network()];
+    let requests = [request("GET", "/"), from_network()];
     let (marks, states) = asked(&above, requests).await;
     assert_eq!(marks, [403, 2]);
     assert_eq!(

@@ -49,9 +49,10 @@ pub fn tell_time_left(request: &mut Request, limits: &Limits) {
     let said = request.headers.get_str(&REQUEST_TIMEOUT).map(str::trim);
     if let Some(said) = said.filter(|text| parse(text).is_some()) {
         let left = left();
-        let text = match said.ends_with(|c: char| c.is_ascii_digit()) {
-            true => format!("{}.{:03}", left.as_secs(), left.subsec_millis()),
-            false => format!("{}ms", left.as_millis()),
+        let text = if said.ends_with(|c: char| c.is_ascii_digit()) {
+            format!("{}.{:03}", left.as_secs(), left.subsec_millis())
+        } else {
+            format!("{}ms", left.as_millis())
         };
         put(request, &REQUEST_TIMEOUT, &text);
     }
@@ -65,9 +66,10 @@ fn put(request: &mut Request, name: &HeaderName, text: &str) {
 
 fn parse(text: &str) -> Option<Duration> {
     let number = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    match number {
-        true => Duration::try_from_secs_f64(text.parse().ok()?).ok(),
-        false => text.parse::<crate::value::Duration>().ok().map(|d| d.0),
+    if number {
+        Duration::try_from_secs_f64(text.parse().ok()?).ok()
+    } else {
+        text.parse::<crate::value::Duration>().ok().map(|d| d.0)
     }
 }
 

@@ -23,10 +23,11 @@ pub(super) fn told(schema: &Value, first: &ValidationError<'_>) -> Wrong {
             .collect(),
         Err(_) => Vec::new(),
     };
-    match all.is_empty() {
+    if all.is_empty() {
         // What is right by its form, such as a pattern that is no regular expression.
-        true => place(first).into(),
-        false => all.join(", and ").into(),
+        place(first).into()
+    } else {
+        all.join(", and ").into()
     }
 }
 

@@ -101,9 +101,10 @@ fn violations(validator: &Validator, document: &Value, values: Values) -> Result
         room -= size;
         found.list.push(violation);
     }
-    match found.list.is_empty() {
-        true => Ok(()),
-        false => Err(found),
+    if found.list.is_empty() {
+        Ok(())
+    } else {
+        Err(found)
     }
 }
 

@@ -80,9 +80,10 @@ fn every_required_case_is_judged_as_the_suite_says() {
                     group["description"],
                     test["description"]
                 );
-                match judged == test["valid"].as_bool().unwrap() {
-                    true => passed += 1,
-                    false => failed.push((name, validator.as_ref().err().cloned())),
+                if judged == test["valid"].as_bool().unwrap() {
+                    passed += 1
+                } else {
+                    failed.push((name, validator.as_ref().err().cloned()))
                 }
             }
         }

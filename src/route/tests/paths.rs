@@ -142,12 +142,16 @@ fn slow_match(pattern: &str, path: &str) -> Option<Vec<u8>> {
             return Some(ranks);
         }
         let segment = segments.next()?;
-        ranks.push(match wanted.starts_with('{') {
-            true if segment.is_empty() => return None,
-            true => 1,
-            false if wanted != segment => return None,
-            false => 0,
-        });
+        let is_capture = wanted.starts_with('{');
+        let fits = if is_capture {
+            !segment.is_empty()
+        } else {
+            wanted == segment
+        };
+        if !fits {
+            return None;
+        }
+        ranks.push(u8::from(is_capture));
     }
     segments.peek().is_none().then_some(ranks)
 }

@@ -15,12 +15,13 @@ impl InFlight {
         // Counted before it is compared, so that two that come at once are never both let in at the last place.
         let before = self.0.fetch_add(1, Ordering::Relaxed);
         let admission = Admission(self.clone());
-        match before < limit {
-            true => Ok(admission),
-            false => Err(Error::new(
+        if before < limit {
+            Ok(admission)
+        } else {
+            Err(Error::new(
                 OVERLOADED,
                 "the upstream has as many requests in flight as it may",
-            )),
+            ))
         }
     }
 

@@ -78,20 +78,20 @@ impl<T: Transport> EndpointList<T> {
 
     /// The entry whose part of `0..total()` has `point` in it.
     pub fn at(&self, point: u64) -> usize {
-        match self.is_even() {
-            true => point as usize,
-            false => self.sums.partition_point(|&sum| sum <= point),
+        if self.is_even() {
+            point as usize
+        } else {
+            self.sums.partition_point(|&sum| sum <= point)
         }
     }
 
     /// An entry's weight relative to the mean of all.
     pub fn share(&self, index: usize) -> f32 {
-        match self.is_even() {
-            true => 1.0,
-            false => {
-                let mean = self.total() as f32 / self.entries.len() as f32;
-                self.entries[index].weight as f32 / mean
-            }
+        if self.is_even() {
+            1.0
+        } else {
+            let mean = self.total() as f32 / self.entries.len() as f32;
+            self.entries[index].weight as f32 / mean
         }
     }
 
@@ -182,9 +182,10 @@ mod tests {
             weights in proptest::collection::vec(1u32..1000, 1..8),
         ) {
             let list = list(&weights);
-            let length = match list.is_even() {
-                true => weights.len(),
-                false => list.make_cycle().len(),
+            let length = if list.is_even() {
+                weights.len()
+            } else {
+                list.make_cycle().len()
             };
             let mut turns = vec![0u32; weights.len()];
             for turn in 0..length {

@@ -34,9 +34,10 @@ impl Health {
         let mut results = self.results();
         let failure = result.as_ref().err().cloned();
         let before = results.last.as_ref().map(|last| last.failure.is_none());
-        results.row = match before == Some(failure.is_none()) {
-            true => results.row.saturating_add(1),
-            false => 1,
+        results.row = if before == Some(failure.is_none()) {
+            results.row.saturating_add(1)
+        } else {
+            1
         };
         results.last = Some(LastCheck { at, failure });
         (results.row, before.is_none())

@@ -87,9 +87,10 @@ impl OutlierConfig {
     }
 
     fn is_over_the_limit<T>(&self, endpoint: &Endpoint<T>) -> bool {
-        let allowed = match endpoint.standing.marks().has(Mark::OnTrial) {
-            true => 1,
-            false => self.consecutive_failures,
+        let allowed = if endpoint.standing.marks().has(Mark::OnTrial) {
+            1
+        } else {
+            self.consecutive_failures
         };
         endpoint.standing.failures() >= allowed
     }

@@ -94,19 +94,21 @@ async fn open(address: &Address) -> Result<Io, Error> {
         Io::Tls(_) => Ok(io),
     });
     opened.map_err(|error| {
-        let failed = match descriptors::is_lack(&error) {
+        let failed = if descriptors::is_lack(&error) {
             // Nothing that the endpoint could be blamed for.
-            true => Error::new(OVERLOADED, "the proxy has too many connections open"),
-            false => Error::new(CONNECT_FAILED, "no connection to the upstream"),
+            Error::new(OVERLOADED, "the proxy has too many connections open")
+        } else {
+            Error::new(CONNECT_FAILED, "no connection to the upstream")
         };
         failed.because(format!("connecting to {address}: {error}"))
     })
 }
 
 fn within_limits(socket: impl AsFd) -> std::io::Result<()> {
-    match descriptors::is_for_upstreams(socket) {
-        true => Ok(()),
-        false => Err(descriptors::lack()),
+    if descriptors::is_for_upstreams(socket) {
+        Ok(())
+    } else {
+        Err(descriptors::lack())
     }
 }
 

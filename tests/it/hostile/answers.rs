@@ -75,9 +75,10 @@ impl<'a> Answers<'a> {
             self.is_echoed = *tunnelled == self.buffer;
         }
         let is_cut = !self.buffer.is_empty() && !self.until_close;
-        match is_cut && self.ending != Ending::HalfCloses {
-            true => Err(format!("a cut answer: {}", self.buffer.escape_ascii())),
-            false => Ok(false),
+        if is_cut && self.ending != Ending::HalfCloses {
+            Err(format!("a cut answer: {}", self.buffer.escape_ascii()))
+        } else {
+            Ok(false)
         }
     }
 
@@ -155,12 +156,13 @@ fn judge(head: &Head, request: Option<&Request>) -> Result<String, String> {
     if let Some(seen) = head.first(SEEN) {
         let seen = String::from_utf8_lossy(seen);
         let request = request.ok_or("an origin's answer to what is no request")?;
-        return match request.whole.as_deref() == Some(&*seen) || request.early == seen {
-            true => Ok(status),
-            false => Err(format!(
+        return if request.whole.as_deref() == Some(&*seen) || request.early == seen {
+            Ok(status)
+        } else {
+            Err(format!(
                 "the origin has seen another request than {:?} or {:?}",
                 request.whole, request.early
-            )),
+            ))
         };
     }
     let reason = head.first("outrigger-reason").unwrap_or_default();
@@ -168,8 +170,9 @@ fn judge(head: &Head, request: Option<&Request>) -> Result<String, String> {
     let is_known = REFUSALS
         .iter()
         .any(|(known, reasons)| *known == status && reasons.contains(&&*reason));
-    match is_known && head.first("content-type") == Some(b"application/problem+json") {
-        true => Ok(format!("{status} {reason}")),
-        false => Err("not an answer of the contract".to_owned()),
+    if is_known && head.first("content-type") == Some(b"application/problem+json") {
+        Ok(format!("{status} {reason}"))
+    } else {
+        Err("not an answer of the contract".to_owned())
     }
 }

@@ -88,9 +88,10 @@ impl Case {
     pub fn new(seed: u64, number: u64) -> Case {
         let mut random = Rng::with_seed(seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let http2 = random.u8(..10) == 0;
-        let mut bytes = match http2 {
-            true => frames::connection(&mut random),
-            false => good(&mut random, number),
+        let mut bytes = if http2 {
+            frames::connection(&mut random)
+        } else {
+            good(&mut random, number)
         };
         let changes = match random.u8(..10) {
             0..2 => 0,
@@ -102,9 +103,10 @@ impl Case {
             if bytes.is_empty() {
                 break;
             }
-            match http2 {
-                true => change_byte(&mut random, &mut bytes),
-                false => change(&mut random, number, &mut bytes),
+            if http2 {
+                change_byte(&mut random, &mut bytes)
+            } else {
+                change(&mut random, number, &mut bytes)
             }
         }
         let ending = match random.u8(..100) {

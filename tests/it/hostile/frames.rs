@@ -40,18 +40,20 @@ pub fn may_stop_answers(bytes: &[u8]) -> bool {
 /// A sound request, whose end may be missing.
 fn exchange(random: &mut Rng, bytes: &mut Vec<u8>, stream: u32) {
     let has_body = random.bool();
-    let mut block = match has_body {
-        true => vec![0x83, 0x86],
-        false => vec![0x82, 0x86],
+    let mut block = if has_body {
+        vec![0x83, 0x86]
+    } else {
+        vec![0x82, 0x86]
     };
     put_literal(&mut block, 4, b"/h2");
     put_literal(&mut block, 1, b"localhost");
     if random.u8(..4) == 0 {
         put_field(&mut block, &any_name(random), &any_bytes(random, 20));
     }
-    let flags = match has_body {
-        true => END_HEADERS,
-        false => END_HEADERS | END_STREAM,
+    let flags = if has_body {
+        END_HEADERS
+    } else {
+        END_HEADERS | END_STREAM
     };
     match random.u8(..4) {
         0 => {
@@ -95,9 +97,10 @@ fn any_frame(random: &mut Rng, bytes: &mut Vec<u8>, next_stream: u32) {
 }
 
 fn setting(random: &mut Rng) -> Vec<u8> {
-    let value = match random.bool() {
-        true => random.u32(..),
-        false => random.u32(..3),
+    let value = if random.bool() {
+        random.u32(..)
+    } else {
+        random.u32(..3)
     };
     let mut payload = random.u16(..9).to_be_bytes().to_vec();
     payload.extend_from_slice(&value.to_be_bytes());

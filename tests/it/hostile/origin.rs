@@ -136,9 +136,10 @@ fn check(head: &Head) -> Result<(), &'static str> {
     let named = ["te", "upgrade"].into_iter();
     let wanted: Vec<&str> = named.filter(|name| head.first(name).is_some()).collect();
     let wanted = Some(wanted.join(", ")).filter(|wanted| !wanted.is_empty());
-    match head.first("connection") == wanted.as_ref().map(String::as_bytes) {
-        true => Ok(()),
-        false => Err("a Connection that is not this hop's"),
+    if head.first("connection") == wanted.as_ref().map(String::as_bytes) {
+        Ok(())
+    } else {
+        Err("a Connection that is not this hop's")
     }
 }
 
@@ -147,13 +148,14 @@ fn check_body(body: &Body) -> Result<(), &'static str> {
         return Err("a chunk extension, which is for one hop only");
     }
     let steers = ["content-length", "transfer-encoding", "host", "connection"];
-    match body
+    if body
         .trailers
         .iter()
         .any(|(name, _)| steers.contains(&&name[..]))
     {
-        true => Err("a trailer that steers framing or routing"),
-        false => Ok(()),
+        Err("a trailer that steers framing or routing")
+    } else {
+        Ok(())
     }
 }
 

@@ -212,9 +212,10 @@ async fn answer(request: Request<Incoming>, shared: &Arc<Shared>) -> Response<Bo
         "/unavailable" => Some("14"),
         _ => Some("0"),
     };
-    let mut response = Response::new(match body.is_end_stream() && !grpc {
-        true => Empty::new().map_err(|never| match never {}).boxed_unsync(),
-        false => echo(body, status, path == "/cut", open),
+    let mut response = Response::new(if body.is_end_stream() && !grpc {
+        Empty::new().map_err(|never| match never {}).boxed_unsync()
+    } else {
+        echo(body, status, path == "/cut", open)
     });
     if let Some(kind) = head.headers.get("content-type") {
         response.headers_mut().insert("content-type", kind.clone());

@@ -122,9 +122,10 @@ impl Launch {
             write(self.layout, &config, name, text);
         }
         write(self.layout, &config, FILE, &self.whole_text(home.path()));
-        let named = match self.whole_directory {
-            true => config,
-            false => config.join(FILE),
+        let named = if self.whole_directory {
+            config
+        } else {
+            config.join(FILE)
         };
         let process = Process::spawn(
             self.command()

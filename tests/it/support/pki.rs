@@ -279,9 +279,10 @@ impl Ask {
                 _ => SanType::DnsName(name.as_str().try_into().expect("ASCII")),
             })
             .collect();
-        let kind = match self.rsa {
-            true => &rcgen::PKCS_RSA_SHA256,
-            false => &rcgen::PKCS_ECDSA_P256_SHA256,
+        let kind = if self.rsa {
+            &rcgen::PKCS_RSA_SHA256
+        } else {
+            &rcgen::PKCS_ECDSA_P256_SHA256
         };
         (params, KeyPair::generate_for(kind).expect("a key"))
     }

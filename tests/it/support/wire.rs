@@ -115,9 +115,10 @@ impl Wire {
                 break at + 4;
             }
             if self.fill()? == 0 {
-                return match self.buffer.is_empty() {
-                    true => Ok(None),
-                    false => Err(cut()),
+                return if self.buffer.is_empty() {
+                    Ok(None)
+                } else {
+                    Err(cut())
                 };
             }
         };

@@ -76,9 +76,10 @@ pub(super) fn answer<L: Loan>(
         mut keep_alive,
         protocol,
     } = heard;
-    let kept_for = match response.headers.may_have(&KEEP_ALIVE) {
-        true => kept_for(&response.headers),
-        false => None,
+    let kept_for = if response.headers.may_have(&KEEP_ALIVE) {
+        kept_for(&response.headers)
+    } else {
+        None
     };
     keep_alive &= kept_for != Some(Duration::ZERO);
     loan.connection().kept_for = kept_for;

@@ -71,9 +71,10 @@ impl Connection {
     /// Whether the upstream has neither closed this idle connection nor sent anything, as far as the event loop
     /// has heard; `thorough` asks the kernel, for a request that must not be sent twice.
     pub fn is_quiet(&self, thorough: bool) -> bool {
-        let waits = match thorough {
-            true => self.io.peek(),
-            false => self.io.try_peek(),
+        let waits = if thorough {
+            self.io.peek()
+        } else {
+            self.io.try_peek()
         };
         matches!(waits, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
     }
@@ -246,9 +247,10 @@ fn poll_answer(
             UPSTREAM_RESET,
             "the upstream closed the connection before it answered",
         )
-        .at(match started {
-            true => Progress::Answering,
-            false => Progress::Sent,
+        .at(if started {
+            Progress::Answering
+        } else {
+            Progress::Sent
         });
         return Poll::Ready(Err(match cause {
             Some(cause) => error.because(cause),

@@ -90,9 +90,10 @@ impl Sending {
                     .map_err(|error| error.at(Progress::Sent))?;
             }
             if connection.out.is_empty() {
-                return match self.gathered {
-                    true => Poll::Ready(Ok(())),
-                    false => Poll::Pending,
+                return if self.gathered {
+                    Poll::Ready(Ok(()))
+                } else {
+                    Poll::Pending
                 };
             }
             if let Err(error) = ready!(connection.out.poll_flush(&connection.io, cx)) {

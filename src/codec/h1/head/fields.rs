@@ -106,9 +106,10 @@ impl Fields {
             return Err("a header name is too long");
         }
         let key = (self.spans).push_line(name, start, value_at, value.len(), end);
-        match OBEYED.may_have(key) {
-            true => self.obey(name, value, value_at),
-            false => Ok(()),
+        if OBEYED.may_have(key) {
+            self.obey(name, value, value_at)
+        } else {
+            Ok(())
         }
     }
 

@@ -182,9 +182,10 @@ impl RequestScan {
         let (start, len) = self.target;
         let (authority, target) =
             target::parse(&self.method, received.slice(start..start + len), host)?;
-        let upgrade = match http_10 {
-            true => None,
-            false => fields.requested_upgrade(received),
+        let upgrade = if http_10 {
+            None
+        } else {
+            fields.requested_upgrade(received)
         };
         if self.method == Method::CONNECT
             && (fields.framing.has_length() || fields.framing.is_chunked())
@@ -274,9 +275,10 @@ impl ResponseScan {
 }
 
 fn version(http_10: bool) -> Version {
-    match http_10 {
-        true => Version::HTTP_10,
-        false => Version::HTTP_11,
+    if http_10 {
+        Version::HTTP_10
+    } else {
+        Version::HTTP_11
     }
 }
 

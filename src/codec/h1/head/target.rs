@@ -74,11 +74,12 @@ fn parse_absolute(
         .filter(|authority| spoken && is_sound(authority))
         .ok_or_else(malformed)?;
     // RFC 9112 section 3.2.4: OPTIONS without a path is about the server as a whole.
-    let path = match target.ends_with(authority.as_str().as_bytes()) {
-        true if *method == Method::OPTIONS => PathAndQuery::from_static("*"),
-        _ => uri
-            .path_and_query
-            .unwrap_or_else(|| PathAndQuery::from_static("/")),
+    let has_path = !target.ends_with(authority.as_str().as_bytes());
+    let path = if !has_path && *method == Method::OPTIONS {
+        PathAndQuery::from_static("*")
+    } else {
+        uri.path_and_query
+            .unwrap_or_else(|| PathAndQuery::from_static("/"))
     };
     // The type keeps a query without a path as it came, and shows the path that is missing.
     let path = match path.as_str() {

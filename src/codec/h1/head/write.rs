@@ -32,9 +32,10 @@ const MADE_HERE_BUT_LENGTH: Names =
 
 /// Writes every field but those that the codec makes itself.
 pub fn put_fields(out: &mut Vec<u8>, headers: &Headers, keep_length: bool) {
-    let except = match keep_length {
-        true => &MADE_HERE_BUT_LENGTH,
-        false => &MADE_HERE,
+    let except = if keep_length {
+        &MADE_HERE_BUT_LENGTH
+    } else {
+        &MADE_HERE
     };
     headers.put_lines(out, except);
 }

@@ -177,9 +177,10 @@ impl Connection {
                 return Poll::Ready(Err(error));
             }
             if !self.out.is_empty() {
-                let flushed = match *ended && !self.exchange.keep_alive {
-                    true => self.out.poll_flush_last(&self.shared.io, cx),
-                    false => self.out.poll_flush(&self.shared.io, cx),
+                let flushed = if *ended && !self.exchange.keep_alive {
+                    self.out.poll_flush_last(&self.shared.io, cx)
+                } else {
+                    self.out.poll_flush(&self.shared.io, cx)
                 };
                 match flushed {
                     Poll::Ready(flushed) => {

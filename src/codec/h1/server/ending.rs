@@ -74,9 +74,10 @@ impl Connection {
         if self.refused || !reader.body_done() || !reader.buffer.is_empty() {
             return false;
         }
-        let waiting = match self.has_all() {
-            true => self.shared.io.try_peek(),
-            false => self.shared.io.peek(),
+        let waiting = if self.has_all() {
+            self.shared.io.try_peek()
+        } else {
+            self.shared.io.peek()
         };
         !matches!(waiting, Ok(1..))
     }

@@ -191,12 +191,13 @@ impl Connection {
                 reader.release();
             }
             ready!(self.deadline.poll_passed(cx));
-            return Poll::Ready(match started {
-                true => Err(Error::new(
+            return Poll::Ready(if started {
+                Err(Error::new(
                     REQUEST_TIMEOUT,
                     "the request head took longer than this listener allows",
-                )),
-                false => Ok(None),
+                ))
+            } else {
+                Ok(None)
             });
         }
     }

@@ -54,9 +54,10 @@ async fn trailers_go_to_callers_who_want_them() {
         let response = Response::new(StatusCode::OK, body);
         assert!(respond(&mut connection, response, true).await.unwrap());
         let answer = far.read_now();
-        let end = match wanted {
-            true => "1\r\na\r\n0\r\nx-sum: 1\r\n\r\n",
-            false => "1\r\na\r\n0\r\n\r\n",
+        let end = if wanted {
+            "1\r\na\r\n0\r\nx-sum: 1\r\n\r\n"
+        } else {
+            "1\r\na\r\n0\r\n\r\n"
         };
         assert!(answer.ends_with(end), "{te} {answer}");
     }

@@ -153,9 +153,10 @@ impl Role for Upstreams {
 
     fn unknown(&self, stream: u32, _: u8) -> Result<(), Fault> {
         // Of those that we opened, some were given up a moment ago.
-        match stream.is_multiple_of(2) {
-            true => Err(Fault::protocol("a frame of a stream that was never begun")),
-            false => Ok(()),
+        if stream.is_multiple_of(2) {
+            Err(Fault::protocol("a frame of a stream that was never begun"))
+        } else {
+            Ok(())
         }
     }
 

@@ -50,9 +50,10 @@ impl Exchange {
             && length != Some(0)
             && !ends
             && expect::expects_continue(&request.headers);
-        let whole = match awaits_continue {
-            true => None,
-            false => body.take_full().filter(|whole| !whole.is_empty()),
+        let whole = if awaits_continue {
+            None
+        } else {
+            body.take_full().filter(|whole| !whole.is_empty())
         };
         let mut state = shared.state();
         let id = state.side.next_stream;

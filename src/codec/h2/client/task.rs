@@ -298,9 +298,10 @@ impl Task {
         if state.side.waiting > 0 {
             let limit = state.remote.max_concurrent_streams as usize;
             let free = limit.saturating_sub(state.open_streams());
-            let told = match state.side.going_away {
-                true => state.side.waiting,
-                false => free.min(state.side.waiting),
+            let told = if state.side.going_away {
+                state.side.waiting
+            } else {
+                free.min(state.side.waiting)
             };
             for _ in 0..told {
                 self.room.notify_one();
@@ -365,9 +366,6 @@ impl Pulse {
                 .set(Instant::now() + if heard { QUIET } else { PONG });
             let _armed = self.look.poll_passed(cx);
         }
-        match self.asked {
-            true => Beat::Ask,
-            false => Beat::Steady,
-        }
+        if self.asked { Beat::Ask } else { Beat::Steady }
     }
 }

@@ -105,14 +105,12 @@ impl Block {
     #[inline(always)]
     fn take_line(&mut self, at: usize, name_len: usize, name: Name, sound: bool) {
         let line = self.bytes.len() - at;
-        match self.admit(line - IN_LINE) {
-            true => self
-                .fields
-                .push(Field::new(name, sound, at, name_len, line)),
-            false => {
-                let line = self.bytes.split_off(at);
-                self.dropped(name, &line, name_len);
-            }
+        if self.admit(line - IN_LINE) {
+            self.fields
+                .push(Field::new(name, sound, at, name_len, line))
+        } else {
+            let line = self.bytes.split_off(at);
+            self.dropped(name, &line, name_len);
         }
     }
 
@@ -273,9 +271,10 @@ fn string(rest: &mut &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     let length = integer(rest, 7)?;
     let (text, tail) = rest.split_at_checked(length).ok_or(Malformed)?;
     *rest = tail;
-    match coded {
-        true => huffman::decode(text, out)?,
-        false => out.extend_from_slice(text),
+    if coded {
+        huffman::decode(text, out)?
+    } else {
+        out.extend_from_slice(text)
     }
     Ok(())
 }

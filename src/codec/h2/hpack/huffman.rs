@@ -121,9 +121,10 @@ pub fn decode(coded: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
         if length > count {
             // What is left must be padding: ones, and less than a byte.
             let padding = count < 8 && bits >> (64 - count.max(1)) == (1 << count) - 1;
-            return match padding || count == 0 {
-                true => Ok(()),
-                false => Err(Malformed),
+            return if padding || count == 0 {
+                Ok(())
+            } else {
+                Err(Malformed)
             };
         }
         if symbol == END_OF_STRING {

@@ -208,9 +208,10 @@ impl Reading {
 
     /// Counts a frame that brings nothing.
     fn talk(&mut self) -> Result<(), Fault> {
-        match self.idle_talk.spend() {
-            true => Ok(()),
-            false => Err(Fault::Connection(CALM.0, CALM.1)),
+        if self.idle_talk.spend() {
+            Ok(())
+        } else {
+            Err(Fault::Connection(CALM.0, CALM.1))
         }
     }
 

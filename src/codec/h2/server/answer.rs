@@ -35,9 +35,10 @@ pub(super) fn put(state: &mut State<Server>, key: u32, to_head: bool, response: 
     let (id, max) = (stream.id, state.remote.max_payload);
     let encoder = &mut state.encoder;
     frame::put_headers(state.out.buffer(), id, ends, max, |out| {
-        let leave_out = match keeps_length {
-            true => LeaveOut::Nothing,
-            false => LeaveOut::Length,
+        let leave_out = if keeps_length {
+            LeaveOut::Nothing
+        } else {
+            LeaveOut::Length
         };
         encoder.begin(out);
         encoder.status(out, status);

@@ -169,12 +169,13 @@ impl Role for Callers {
             return Err(Fault::protocol("a frame of a stream that was never begun"));
         }
         let late = matches!(kind, frame::WINDOW_UPDATE | frame::RST_STREAM);
-        match late || self.closed_first.contains(&stream) {
-            true => Ok(()),
-            false => Err(Fault::Connection(
+        if late || self.closed_first.contains(&stream) {
+            Ok(())
+        } else {
+            Err(Fault::Connection(
                 Code::STREAM_CLOSED,
                 "a frame of a stream that has ended",
-            )),
+            ))
         }
     }
 

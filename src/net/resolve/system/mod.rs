@@ -116,12 +116,15 @@ fn service(data: &RData) -> Option<Service> {
 /// As the hosts file has them: what it lacks, there is not.
 fn by_version(records: Vec<IpAddr>) -> Addresses {
     let (v4, v6) = records.into_iter().partition(IpAddr::is_ipv4);
-    let half = |records: Vec<IpAddr>| match records.is_empty() {
-        true => Err(Failure::NoRecords("none of this version".into())),
-        false => Ok(Answer {
-            records,
-            ttl: HOSTS_TTL,
-        }),
+    let half = |records: Vec<IpAddr>| {
+        if records.is_empty() {
+            Err(Failure::NoRecords("none of this version".into()))
+        } else {
+            Ok(Answer {
+                records,
+                ttl: HOSTS_TTL,
+            })
+        }
     };
     Addresses {
         v4: half(v4),

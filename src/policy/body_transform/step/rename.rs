@@ -93,8 +93,9 @@ fn disturb((from, to): (&Pointer, &Pointer), (other, other_to): (&Pointer, &Poin
 
 /// Where a field is afterwards.
 fn target<'a>(from: &'a Pointer, to: &'a Pointer) -> (&'a [String], &'a str) {
-    match to.is_name() {
-        true => (from.parents(), to.last()),
-        false => (to.parents(), to.last()),
+    if to.is_name() {
+        (from.parents(), to.last())
+    } else {
+        (to.parents(), to.last())
     }
 }

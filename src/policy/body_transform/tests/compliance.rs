@@ -58,9 +58,10 @@ async fn judge(expression: &str, given: &Value, case: &Value) -> Result<(), Stri
     match (outcome, case.get("result")) {
         (Ok(found), Some(wanted)) => {
             let found = document::read(found.as_bytes())?;
-            match same(&found, wanted) {
-                true => Ok(()),
-                false => Err(format!("found {found}, wanted {wanted}")),
+            if same(&found, wanted) {
+                Ok(())
+            } else {
+                Err(format!("found {found}, wanted {wanted}"))
             }
         }
         (Err(_), None) => Ok(()),

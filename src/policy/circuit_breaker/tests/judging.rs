@@ -80,9 +80,10 @@ async fn a_request_that_is_dropped_before_its_answer_is_judged_by_why() {
         let below = Next::new(&never, exchange());
         let mut call = Box::pin(breaker.apply(request("GET", "/"), below));
         assert!(futures_util::poll!(&mut call).is_pending());
-        match overdue {
-            true => drop(below.exchange.cut(call, Why::Overdue)),
-            false => drop(call),
+        if overdue {
+            drop(below.exchange.cut(call, Why::Overdue))
+        } else {
+            drop(call)
         }
         assert_eq!(breaker.failures(), failures);
     }

@@ -121,9 +121,10 @@ impl<T: Transport, U: Fn(&Listed<T>) -> bool> Choice<'_, T, U> {
         }
         // Nearly always every entry is usable, and the first draw hits.
         let index = self.list.at(fastrand::u64(..self.list.total()));
-        match self.is_usable(index) {
-            true => Some(index),
-            false => self.draw_slowly(None),
+        if self.is_usable(index) {
+            Some(index)
+        } else {
+            self.draw_slowly(None)
         }
     }
 
@@ -135,14 +136,16 @@ impl<T: Transport, U: Fn(&Listed<T>) -> bool> Choice<'_, T, U> {
             return None;
         }
         let point = fastrand::u64(..others);
-        let point = match point < span.start {
-            true => point,
-            false => point + (span.end - span.start),
+        let point = if point < span.start {
+            point
+        } else {
+            point + (span.end - span.start)
         };
         let index = self.list.at(point);
-        match self.is_usable(index) {
-            true => Some(index),
-            false => self.draw_slowly(Some(taken)),
+        if self.is_usable(index) {
+            Some(index)
+        } else {
+            self.draw_slowly(Some(taken))
         }
     }
 

@@ -97,10 +97,11 @@ async fn resolve_services(
                     // Asked for again as soon as may be.
                     ttl = Duration::ZERO;
                     why = error.clone();
-                    match error.is_denial() {
-                        true => *host = Host::default(),
+                    if error.is_denial() {
+                        *host = Host::default()
+                    } else {
                         // For a moment: it stays where it was, so that its requests do not go to a spare.
-                        false => failure = failure.or(Some(error)),
+                        failure = failure.or(Some(error))
                     }
                 }
             }

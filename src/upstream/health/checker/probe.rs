@@ -94,13 +94,15 @@ impl Probe {
             Question::Tcp => Ok(()),
             Question::Http(path, expected) => {
                 let mut request = request(Method::GET, path.clone(), name)?;
-                let response = match chose_http2 || self.protocol == Protocol::Http2 {
-                    true => over_http2(io, &mut request).await?,
-                    false => over_http1(io, &mut request).await?,
+                let response = if chose_http2 || self.protocol == Protocol::Http2 {
+                    over_http2(io, &mut request).await?
+                } else {
+                    over_http1(io, &mut request).await?
                 };
-                match expected.contains(&response.status) {
-                    true => Ok(()),
-                    false => Err(format!("it answers {}", response.status).into()),
+                if expected.contains(&response.status) {
+                    Ok(())
+                } else {
+                    Err(format!("it answers {}", response.status).into())
                 }
             }
             Question::Grpc(service) => {

@@ -109,9 +109,10 @@ async fn what_was_granted_to_one_who_left_goes_to_the_next() {
         let lease = site.lend().await.unwrap();
         let (mut second, mut third) = (Box::pin(site.lend()), Box::pin(site.lend()));
         assert!(poll!(&mut second).is_pending() && poll!(&mut third).is_pending());
-        match give_back {
-            true => lease.give_back(),
-            false => drop(lease),
+        if give_back {
+            lease.give_back()
+        } else {
+            drop(lease)
         }
         // It was granted, and never looked.
         drop(second);
@@ -128,9 +129,10 @@ async fn a_closed_connection_is_not_lent_again() {
             let lease = site.lend().await.unwrap();
             let mut far = site.accept().await;
             lease.give_back();
-            match speaks {
-                true => far.write_all(b"x").await.unwrap(),
-                false => drop(far),
+            if speaks {
+                far.write_all(b"x").await.unwrap()
+            } else {
+                drop(far)
             }
             // The event loop hears of it.
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -272,21 +274,23 @@ async fn nobody_is_forgotten_in_the_crowd() {
             for round in 0..1500u64 {
                 let leaves = (task + round) % 7 == 0;
                 let lending = site.lend();
-                let lease = match leaves {
-                    true => match tokio::time::timeout(Duration::ZERO, lending).await {
+                let lease = if leaves {
+                    match tokio::time::timeout(Duration::ZERO, lending).await {
                         Ok(lease) => lease.unwrap(),
                         Err(_) => continue,
-                    },
-                    false => lending.await.unwrap(),
+                    }
+                } else {
+                    lending.await.unwrap()
                 };
                 assert!(lent.fetch_add(1, Ordering::SeqCst) < LIMIT);
                 if round % 3 == 0 {
                     tokio::task::yield_now().await;
                 }
                 lent.fetch_sub(1, Ordering::SeqCst);
-                match (task * round) % 50 == 1 {
-                    true => drop(lease),
-                    false => lease.give_back(),
+                if (task * round) % 50 == 1 {
+                    drop(lease)
+                } else {
+                    lease.give_back()
                 }
             }
         })

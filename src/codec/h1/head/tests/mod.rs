@@ -19,9 +19,10 @@ fn request(bytes: impl AsRef<[u8]>) -> Result<Option<RequestHead>, Error> {
 
 /// A head of `line` and `fields`, with a `Host` if they have none.
 fn head(line: &str, fields: &str) -> String {
-    match fields.to_ascii_lowercase().contains("host:") {
-        true => format!("{line}\r\n{fields}\r\n"),
-        false => format!("{line}\r\nHost: a\r\n{fields}\r\n"),
+    if fields.to_ascii_lowercase().contains("host:") {
+        format!("{line}\r\n{fields}\r\n")
+    } else {
+        format!("{line}\r\nHost: a\r\n{fields}\r\n")
     }
 }
 

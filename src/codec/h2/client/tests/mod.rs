@@ -40,11 +40,11 @@ pub(super) fn asking(method: &str, body: Body) -> Box<Request> {
 pub(super) fn ask(
     connection: &Connection,
     mut request: Box<Request>,
-) -> tokio::task::JoinHandle<(Result<Box<Response>, Error>, Box<Request>)> {
+) -> tokio::task::JoinHandle<(Result<Response, Error>, Box<Request>)> {
     let mut connection = connection.clone();
     tokio::spawn(async move {
         let outcome = connection.exchange(&mut request, || ()).await;
-        (outcome, request)
+        (outcome.map(|response| *response), request)
     })
 }
 

@@ -63,10 +63,13 @@ impl Evaluation<'_, '_> {
             Ast::Not { node, .. } => Cow::Owned(Value::Bool(!self.of(data, node)?.is_truthy())),
             Ast::Condition {
                 predicate, then, ..
-            } => match self.of(data, predicate)?.is_truthy() {
-                true => self.of(data, then)?,
-                false => Cow::Owned(Value::Null),
-            },
+            } => {
+                if self.of(data, predicate)?.is_truthy() {
+                    self.of(data, then)?
+                } else {
+                    Cow::Owned(Value::Null)
+                }
+            }
             Ast::Comparison {
                 comparator,
                 lhs,

@@ -159,9 +159,10 @@ fn in_range(args: &[Value], ctx: &Context<'_>) -> Result<(), JmespathError> {
         Value::Array(items) => items.iter().any(is_beyond),
         arg => is_beyond(arg),
     });
-    match found {
-        true => Err(custom_error(ctx, "a number is too large to compute with")),
-        false => Ok(()),
+    if found {
+        Err(custom_error(ctx, "a number is too large to compute with"))
+    } else {
+        Ok(())
     }
 }
 
