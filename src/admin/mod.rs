@@ -11,6 +11,7 @@ mod config;
 #[cfg(test)]
 mod fake;
 mod guard;
+mod hyper_io;
 mod orders;
 mod proxy;
 mod router;

@@ -23,8 +23,8 @@ use tower::ServiceExt;
 
 use super::answer::problem;
 use super::bind::{Bound, Socket};
+use super::hyper_io::HyperIo;
 use super::secure::{Encrypted, Session, Tls};
-use crate::net::hyper_io::HyperIo;
 use crate::net::io::Io;
 
 /// The most connections at once. One more ends the oldest: a probe always gets through, however many slow or

@@ -7,18 +7,16 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use http::Uri;
-use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tower::Service;
 
 use super::Url;
 use super::failure::Failure;
-use crate::net::hyper_io::HyperIo;
-use crate::net::io::Io;
+use super::socket::Socket;
 use crate::net::resolve::{Known, Resolve};
 use crate::tls::handshake;
-use crate::tls::outbound::{Client, Offer};
+use crate::tls::outbound::Client;
 
 /// The longest that finding and reaching the server may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -33,9 +31,9 @@ pub(super) struct Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = HyperIo;
+    type Response = Socket;
     type Error = Failure;
-    type Future = BoxFuture<'static, Result<HyperIo, Failure>>;
+    type Future = BoxFuture<'static, Result<Socket, Failure>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         Poll::Ready(Ok(()))
@@ -46,7 +44,7 @@ impl Service<Uri> for Connector {
         let connector = self.clone();
         Box::pin(async move {
             match timeout(CONNECT, connector.connect()).await {
-                Ok(connected) => Ok(HyperIo::new(connected?)),
+                Ok(connected) => Ok(connected?),
                 Err(_) => Err(Failure::Settled(format!(
                     "`{}` was not reached within {CONNECT:?}",
                     connector.url.authority()
@@ -56,27 +54,22 @@ impl Service<Uri> for Connector {
     }
 }
 
-impl Connection for HyperIo {
-    fn connected(&self) -> Connected {
-        Connected::new()
-    }
-}
-
 impl Connector {
     /// Shakes hands as well, where the URL is one with TLS.
-    async fn connect(&self) -> Result<Io, Failure> {
-        let io = Io::Tcp(self.reach().await?);
+    async fn connect(&self) -> Result<Socket, Failure> {
+        let socket = self.reach().await?;
         if !self.url.is_encrypted() {
-            return Ok(io);
+            return Ok(Socket::new(socket));
         }
         let Some(client) = self.tls.as_ref().and_then(Weak::upgrade) else {
             let message = format!("`{}` is not called without TLS", self.url.authority());
             return Err(Failure::Settled(message));
         };
         let server = self.url.server();
-        let shaken = handshake::connect(io, &client, &server, Offer::Http1).await;
+        let shaken = handshake::call(socket, &client, &server).await;
         let failed = |why| format!("the TLS handshake with `{server}` failed: {why}");
-        Ok(shaken.map_err(|why| Failure::Settled(failed(why)))?.io)
+        let encrypted = shaken.map_err(|why| Failure::Settled(failed(why)))?;
+        Ok(Socket::new(encrypted))
     }
 
     async fn reach(&self) -> Result<TcpStream, Failure> {

@@ -14,6 +14,7 @@ mod connect;
 mod failure;
 mod pooled;
 mod private;
+mod socket;
 mod url;
 
 pub use pooled::Pooled;

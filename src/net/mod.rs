@@ -3,7 +3,6 @@
 pub mod backoff;
 pub mod buffer;
 pub mod drain;
-pub mod hyper_io;
 pub mod io;
 pub mod pipe;
 pub mod resolve;

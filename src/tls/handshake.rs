@@ -11,8 +11,11 @@ use bytes::BytesMut;
 use http::HeaderValue;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConnection, Connection, ServerConnection};
+use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::certificate::{Certificate, hex};
 use super::inbound::Server;
@@ -148,6 +151,21 @@ pub async fn connect(
         protocol,
         valid_until: valid_until.into_iter().flatten().min(),
     })
+}
+
+/// The same for a call of our own, by tokio-rustls: what costs memory on the way of requests does not matter there.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn call(
+    socket: TcpStream,
+    client: &Client,
+    endpoint: &str,
+) -> Result<TlsStream<TcpStream>, String> {
+    let name = client.name_of(endpoint)?;
+    let connector = TlsConnector::from(client.rustls(Offer::Http1).clone());
+    let shaken = connector.connect(name, socket).await;
+    shaken.map_err(|error| words::of(&error))
 }
 
 /// What both agreed on, and what the peer has shown.

@@ -1,4 +1,4 @@
-//! A connection as hyper sees it, which is how the admin API and calls of our own speak HTTP.
+//! A caller's connection as hyper sees it.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
