@@ -206,7 +206,9 @@ impl Upstream {
                 client,
                 endpoint: &endpoint.name,
             }),
-            Err(error) => return self.judge(&attempt, request, self.not_connected(error)),
+            Err(error) => {
+                return self.judge(&attempt, request, self.not_connected(error, &attempt));
+            }
         };
         let wanted = Wanted {
             limits: self.pool_limits(),
@@ -262,7 +264,7 @@ impl Upstream {
                     attempt.asks();
                     lease
                 }
-                Err(error) => return self.not_connected(error),
+                Err(error) => return self.not_connected(error, attempt),
             },
         };
         let reused = lease.is_reused();
@@ -290,14 +292,16 @@ impl Upstream {
             Ok(Lent::Http2(connection)) => connection,
             Ok(Lent::Http1(connected)) => {
                 if let Some(connected) = connected {
+                    self.metrics().connected(Ok(()));
                     endpoint.transport.pool.adopt(connected, wanted.limits);
                 }
                 return self.attempt_http1(endpoint, request, wanted, attempt).await;
             }
-            Err(error) => return self.not_connected(error),
+            Err(error) => return self.not_connected(error, attempt),
         };
         let reused = connection.made < wanted.asked;
-        if !reused {
+        // Many requests may have waited for it.
+        if attempt.stage().has_connected() {
             self.metrics().connected(Ok(()));
         }
         attempt.stage().waits_for_stream();
@@ -313,8 +317,9 @@ impl Upstream {
         }
     }
 
-    fn not_connected(&self, error: Error) -> AttemptOutcome {
-        if [CONNECT_FAILED, CONNECT_TIMEOUT, TLS_FAILED].contains(&error.reason()) {
+    fn not_connected(&self, error: Error, attempt: &Attempt<'_>) -> AttemptOutcome {
+        let is_refused = [CONNECT_FAILED, CONNECT_TIMEOUT, TLS_FAILED].contains(&error.reason());
+        if is_refused && attempt.stage().has_connected() {
             self.metrics().connected(Err(&error));
         }
         AttemptOutcome {

@@ -142,6 +142,12 @@ fn many_streams_share_one_connection_on_both_sides() {
         assert_eq!(exchange.ended().answer().text(), number.to_string());
     }
     assert_eq!(origin.connections(), 1);
+    let connects = proxy.metrics();
+    let connects = connects.sum(
+        "outrigger_upstream_connects_total",
+        &[("result", "connected")],
+    );
+    assert_eq!(connects, 1.0, "who waits for a connection makes none");
 }
 
 #[test]

@@ -61,6 +61,11 @@ impl Stage {
         self.step() == OVER
     }
 
+    /// Whether a connection was being made for this attempt, and not only waited for.
+    pub fn has_connected(&self) -> bool {
+        self.step() == CONNECTS
+    }
+
     fn step(&self) -> u8 {
         self.step.load(Ordering::Relaxed)
     }
