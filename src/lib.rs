@@ -58,25 +58,32 @@
 //!
 //! `target/respond.rs` is one to begin with, and `target/tests/added.rs` one that is added, with its tests.
 //!
-//! 1. Its own file, `target/echo.rs` say, has
+//! 1. Its own file, `target/count.rs` say, has
 //!    - `pub struct Config`: its block. It derives `Clone, Debug, Deserialize, Serialize, PartialEq`, denies unknown
 //!      fields, and takes its types from [`value`]. A target without options has an empty one, and is written
-//!      `echo = {}`.
-//!    - `impl` [`target::Block`] `for Config`: `check` reports what is wrong with the block, `build` makes what
-//!      answers. The other methods have defaults that fit a target which answers here.
-//!    - a type with `impl` [`http::handler::Handler`]: `call` takes the request and gives the answer's head. A body
-//!      is read frame by frame with `http_body_util::BodyExt`, and no more of it than the block allows. Whatever fails
-//!      in reading it is returned as it is; a refusal of the target's own is an [`http::error::Error`] with a `const`
-//!      [`http::error::Reason`], by whose name callers, logs and metrics know it. The future is boxed: what waits for
-//!      nothing boxes `std::future::ready`.
-//!    - its unit tests, with `testing::request` and `testing::next`.
-//! 2. Its lines in `target/mod.rs`: `mod echo;` and, in the list, `echo: echo::Config,` below a comment of one sentence.
-//! 3. An example with every key in `config/outrigger.toml`.
+//!      `count = {}`; an option has `#[serde(default = "...")]`, and the name that others have for the same thing.
+//!    - `impl` [`target::Block`] `for Config`: `check` reports what is wrong with the block, as
+//!      `problems.error(&["key"], "what is wrong").help("how to mend it")`, and `build` makes what answers. The other
+//!      methods have defaults that fit a target which answers here.
+//!    - a type with `impl` [`http::handler::Handler`]: `call` takes an [`http::message::Request`], whose headers are
+//!      bytes as they came, a line each, and gives the answer's head. A body is read frame by frame with
+//!      `http_body_util::BodyExt`, and no more of it than the block allows; its `size_hint` tells whether it announces
+//!      itself as too large. Whatever fails in reading it is returned as it is; a refusal of the target's own is an
+//!      [`http::error::Error`] with a `const` [`http::error::Reason`], by whose name callers, logs and metrics know it:
+//!      the name that others have for the same, as `body_too_large`. The future is boxed: what waits for nothing boxes
+//!      `std::future::ready`.
+//!    - its unit tests, with `testing::request` and `testing::next`; a body in pieces is a `Body::stream` of a
+//!      `StreamBody`, as in the tests of [`http::body`]. `src/config/problems.txt` takes a case for each message, with
+//!      its place.
+//! 2. Its lines in `target/mod.rs`: `mod count;` and, in the list, `count: count::Config,` below a comment of one sentence.
+//! 3. An example with every key in `config/outrigger.toml`, as a route of its own behind the one of `redirect`; a test
+//!    names the keys that are missing. Nothing else has to name it.
 //!
-//! Checks, `outrigger check`, reloads and `GET /routes` follow from the list. What needs endpoints of its own, as a
-//! database or a broker does, has an implementation of `upstream::endpoints::transport::Transport`, with which
-//! discovery, health checks and `upstream::balance::picker::Picker` work as they are:
-//! `upstream/endpoints/tests.rs` shows it.
+//! Checks, `outrigger check`, reloads and `GET /routes` follow from the list. A target that answers here lacks only the
+//! policies that are there by default: what the route asks for, `credentials` among it, acts on what it is given. What
+//! needs endpoints of its own, as a database or a broker does, has an implementation of
+//! `upstream::endpoints::transport::Transport`, with which discovery, health checks and
+//! `upstream::balance::picker::Picker` work as they are: `upstream/endpoints/tests.rs` shows it.
 //!
 //! ## A new policy
 //!

@@ -42,7 +42,8 @@ pub trait Filter: Send + Sync + 'static {
         exchange: &'a Exchange<'a>,
     ) -> Result<Self::State<'a>, Error>;
 
-    /// The way back.
+    /// The way back. An `Err` is a failure, or a refusal from below, that is no answer yet: what shall stand on that answer
+    /// too is added by [`Error::with_header`].
     ///
     /// # Errors
     /// Those of `outcome`, and what is wrong with the answer.
