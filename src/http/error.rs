@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
-use crate::http::message::{Outline, Response, ServedBy};
+use crate::http::message::{Outline, ServedBy};
 
 /// A bounded label for why, with the status that goes with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,10 +197,10 @@ impl Error {
         self
     }
 
-    /// The same for what is wrong with an answer.
+    /// The same for what is wrong with an answer, which came from there.
     #[must_use]
-    pub fn about(self, response: &Response) -> Self {
-        match &response.served_by {
+    pub fn about(self, served_by: Option<&ServedBy>) -> Self {
+        match served_by {
             Some(by) => self.reached(by.clone()),
             None => self,
         }

@@ -1,33 +1,14 @@
 //! The policies of a route once they were checked: the only ones that are put to use.
 
-use std::any::Any;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::Config;
 use super::build::Build;
+use super::material::{Material, Opened};
 use crate::http::handler::Handler;
-use crate::tls;
 use crate::tls::inventory::Inventory;
-
-/// What was made of what a block names. [`Blocks`](super::table::Blocks) find it by its type.
-pub type Material = dyn Any + Send + Sync;
-
-/// What was opened of each block, by its key.
-#[derive(Clone, Debug, Default)]
-pub struct Opened(pub(super) BTreeMap<&'static str, tls::Opened<Material>>);
-
-impl Opened {
-    /// The same, and what was opened of `[defaults]` for what is not set here.
-    pub fn or(mut self, defaults: &Opened) -> Self {
-        for (key, opened) in &defaults.0 {
-            self.0.entry(key).or_insert_with(|| opened.clone());
-        }
-        self
-    }
-}
 
 /// The blocks of a route's policies, and what was opened of them. It serializes as it was written.
 #[derive(Clone, Debug, Serialize)]

@@ -42,6 +42,7 @@ pub mod graphql;
 pub mod headers;
 pub mod interim_responses;
 pub mod jwt;
+mod material;
 pub mod rate_limit;
 mod replay;
 pub mod retry;
@@ -50,7 +51,8 @@ pub mod table;
 pub mod timeout;
 pub mod validate;
 
-pub use checked::{Checked, Opened};
+pub use checked::Checked;
+pub use material::Opened;
 
 table::policies! {
     interim_responses: interim_responses::Config => filter interim_responses::DropInterim;

@@ -4,7 +4,7 @@
 use std::any::Any;
 
 use super::build::Build;
-use super::checked::Material;
+use super::material::Material;
 use crate::tls::Opened;
 use crate::value::Toggle;
 use crate::value::exposition::Metric;
@@ -183,8 +183,8 @@ macro_rules! policies {
             pub fn open(
                 &self,
                 problems: &mut $crate::value::problem::Problems,
-            ) -> $crate::policy::checked::Opened {
-                let mut opened = $crate::policy::checked::Opened::default();
+            ) -> $crate::policy::material::Opened {
+                let mut opened = $crate::policy::material::Opened::default();
                 $($(if let Some(block) = &self.$key {
                     let key = stringify!($key);
                     let open = <$block as $crate::policy::table::Block>::open;
@@ -214,7 +214,7 @@ macro_rules! policies {
             /// Lays the policies that this asks for over `target`.
             pub(in $crate::policy) fn stack(
                 &self,
-                opened: &[std::sync::Arc<$crate::policy::checked::Material>],
+                opened: &[std::sync::Arc<$crate::policy::material::Material>],
                 build: &mut $crate::policy::build::Build<'_>,
                 target: Box<dyn $crate::http::handler::Handler>,
             ) -> Box<dyn $crate::http::handler::Handler> {

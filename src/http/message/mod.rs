@@ -17,6 +17,7 @@ use crate::net::io::Io;
 mod captures;
 mod claims;
 mod outline;
+mod served_by;
 mod tried;
 mod tunnelled;
 mod upload;
@@ -25,6 +26,7 @@ mod values;
 pub use captures::Captures;
 pub use claims::Claims;
 pub use outline::Outline;
+pub use served_by::ServedBy;
 pub use tried::Tried;
 pub use tunnelled::Tunnelled;
 pub use upload::Upload;
@@ -196,16 +198,6 @@ impl Response {
             deadline: None,
         }
     }
-}
-
-/// Where an answer comes from, or where a request was sent last.
-#[derive(Clone, Debug)]
-pub struct ServedBy {
-    pub upstream: Arc<str>,
-    /// The address of the endpoint; none when there was none to send it to.
-    pub endpoint: Option<Arc<str>>,
-    /// How many endpoints it was given to, one after the other or beside each other.
-    pub attempts: u32,
 }
 
 /// `X-Request-Id`: the caller's, or a UUIDv7 made here (RFC 9562, section 5.7).

@@ -8,13 +8,11 @@ use std::collections::BTreeMap;
 use http::{HeaderValue, header};
 use serde_json::Value;
 
-use super::{Config, FORBIDDEN};
+use super::refusal::FORBIDDEN;
 use crate::http::error::Error;
 use crate::http::exchange::Exchange;
 use crate::http::message::{Claims, Request};
-use crate::policy::build::Build;
 use crate::policy::stack::Filter;
-use crate::policy::table::{Blocks, FromBlocks};
 
 /// By claim, the values of which one must be there.
 pub type ClaimsConfig = BTreeMap<String, Vec<String>>;
@@ -25,15 +23,9 @@ const SPACED: [&str; 2] = ["scope", "scp"];
 /// Refuses callers whose token does not say what it must.
 pub(in crate::policy) struct AuthorizeClaims(ClaimsConfig);
 
-impl FromBlocks for AuthorizeClaims {
-    fn from_blocks(blocks: &Blocks<'_>, _: &mut Build<'_>) -> Option<Self> {
-        AuthorizeClaims::new(&blocks.on::<Config>()?.claims)
-    }
-}
-
 impl AuthorizeClaims {
     /// None when nothing is asked of claims.
-    fn new(config: &ClaimsConfig) -> Option<Self> {
+    pub(super) fn new(config: &ClaimsConfig) -> Option<Self> {
         (!config.is_empty()).then(|| AuthorizeClaims(config.clone()))
     }
 

@@ -7,7 +7,7 @@ use super::build::Build;
 use super::jwt;
 use super::stack::Filter;
 use super::table::{Block, Blocks, FromBlocks, Summary};
-use crate::http::error::{Error, Reason};
+use crate::http::error::Error;
 use crate::http::exchange::Exchange;
 use crate::http::message::Request;
 use crate::value::networks;
@@ -15,13 +15,12 @@ use crate::value::problem::Problems;
 
 mod claims;
 mod client;
+mod refusal;
 
 pub(super) use claims::AuthorizeClaims;
 pub use claims::ClaimsConfig;
 pub use client::ClientPattern;
-
-/// The caller is not one of those that may call.
-pub const FORBIDDEN: Reason = Reason::new("forbidden", 403);
+pub use refusal::FORBIDDEN;
 
 /// `authorize = { clients = ["spiffe://td/ns/x/sa/y"], cidrs = ["10.0.0.0/8"], claims = { role = ["admin"] } }`: all that
 /// is given must hold.
@@ -106,6 +105,12 @@ impl Block for Config {
 
 /// Refuses callers that are not named, or whose address is in none of the networks.
 pub(super) struct Authorize(Config);
+
+impl FromBlocks for AuthorizeClaims {
+    fn from_blocks(blocks: &Blocks<'_>, _: &mut Build<'_>) -> Option<Self> {
+        AuthorizeClaims::new(&blocks.on::<Config>()?.claims)
+    }
+}
 
 impl FromBlocks for Authorize {
     fn from_blocks(blocks: &Blocks<'_>, _: &mut Build<'_>) -> Option<Self> {

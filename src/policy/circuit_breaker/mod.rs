@@ -1,56 +1,36 @@
 //! `circuit_breaker`: stops asking an upstream that fails, and tries again with a few requests.
 
 use std::num::NonZeroU32;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::header;
-use metrics::{Counter, Gauge, counter, gauge};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use tokio::time::Instant;
 
-use super::build::{Build, Shown};
+use super::build::Build;
 use super::graphql;
 use super::stack::{Filter, Outcome};
 use super::table::{Block, Blocks, FromBlocks};
-use crate::http::error::{Error, Reason};
+use crate::http::error::Error;
 use crate::http::exchange::Exchange;
 use crate::http::grpc::Dialect;
 use crate::http::message::Request;
-use crate::http::semantics::retry_after;
-use crate::net::timer;
 use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
 use crate::value::{self, Toggle};
 
 mod breaker;
 mod failures;
+mod judge;
 mod sample;
+mod sync;
 mod window;
 
 pub use breaker::Forced;
-use breaker::{Breaker, Permit, Refused, State, Thresholds};
+use breaker::Thresholds;
 use failures::{Classes, Failure};
+pub use judge::{CIRCUIT_OPEN, Facts};
+use judge::{Judge, STATE, TRANSITIONS, Told, millis};
 use sample::{Call, Sample, Waiting};
-
-/// Where the concurrent parts take their tools from, so that a test can put others in their place.
-mod sync {
-    pub use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-    pub use std::sync::{Mutex, MutexGuard, PoisonError};
-}
-
-/// The breaker is open.
-pub const CIRCUIT_OPEN: Reason = Reason::new("circuit_open", 503);
-
-const STATE: Metric = Metric::gauge(
-    "outrigger_circuit_breaker_state",
-    "0 closed, 1 half-open, 2 open.",
-);
-const TRANSITIONS: Metric = Metric::counter(
-    "outrigger_circuit_breaker_transitions_total",
-    "Changes of a circuit breaker's state, by the new one.",
-);
 
 /// `circuit_breaker = { consecutive_failures = 5, failure_ratio = 0.5, recovery_timeout = "30s" }`
 ///
@@ -176,10 +156,6 @@ impl Config {
     }
 }
 
-fn millis(length: Duration) -> u64 {
-    length.as_millis() as u64
-}
-
 /// Refuses requests while the breaker is open.
 pub(super) struct CircuitBreaker(Arc<Judge>);
 
@@ -236,160 +212,6 @@ impl Filter for CircuitBreaker {
                 Err(error)
             }
         }
-    }
-}
-
-/// A route's breaker with the thresholds of one config.
-pub(super) struct Judge {
-    facts: Arc<Facts>,
-    thresholds: Thresholds,
-    failures: Classes,
-}
-
-impl Judge {
-    fn admit(&self) -> Result<Permit, Error> {
-        let Facts { breaker, told, .. } = &*self.facts;
-        breaker
-            .admit(self.facts.now(), &self.thresholds, |state| {
-                moved(told, state);
-            })
-            .map_err(|Refused { wait, forced }| {
-                let detail = if forced {
-                    "an operator holds the circuit breaker open, and the upstream is not asked"
-                } else {
-                    "the upstream has been failing, and is not asked for now"
-                };
-                Error::new(CIRCUIT_OPEN, detail).with_header(
-                    header::RETRY_AFTER,
-                    retry_after::write(Duration::from_millis(wait)),
-                )
-            })
-    }
-
-    fn succeeded(&self, permit: Permit) {
-        let Facts { breaker, told, .. } = &*self.facts;
-        breaker.succeeded(permit, self.facts.now(), &self.thresholds, |state| {
-            moved(told, state);
-        });
-    }
-
-    fn failed(&self, permit: Permit) {
-        let Facts { breaker, told, .. } = &*self.facts;
-        let (now, random) = (self.facts.now(), fastrand::f64());
-        let moved = |state| moved(told, state);
-        breaker.failed(permit, now, &self.thresholds, random, moved);
-    }
-
-    fn abandoned(&self, permit: Permit) {
-        self.facts.breaker.abandoned(permit);
-    }
-}
-
-impl Shown for Judge {
-    fn state(&self) -> Value {
-        let look = self.facts.breaker.look(self.facts.now(), &self.thresholds);
-        json!({
-            "state": name(look.state),
-            "forced": look.forced != Forced::No,
-            "retry_in_seconds": look.wait.map(|wait| wait as f64 / 1_000.0),
-            "consecutive_failures": look.consecutive,
-            "window": { "requests": look.window.requests, "failures": look.window.failures },
-        })
-    }
-}
-
-/// What was seen of a route's upstream, by all workers, and what an operator has ordered.
-pub struct Facts {
-    breaker: Breaker,
-    beginning: Instant,
-    told: OnceLock<Told>,
-}
-
-impl Default for Facts {
-    fn default() -> Self {
-        Facts {
-            breaker: Breaker::default(),
-            beginning: Instant::now(),
-            told: OnceLock::new(),
-        }
-    }
-}
-
-impl Facts {
-    /// Holds the breaker open or closed, or lets go of it: then it begins anew, closed.
-    pub fn force(&self, forced: Forced) {
-        if let Some(told) = self.told.get() {
-            let order = match forced {
-                Forced::No => "lets go of",
-                Forced::Open => "holds open",
-                Forced::Closed => "holds closed",
-            };
-            tracing::warn!(route = %told.route, "an operator {order} a circuit breaker");
-        }
-        self.breaker.force(forced, |state| {
-            if let Some(told) = self.told.get() {
-                told.count(state);
-            }
-        });
-    }
-
-    /// Milliseconds since the breaker's beginning.
-    fn now(&self) -> u64 {
-        millis(timer::now().saturating_duration_since(self.beginning))
-    }
-}
-
-/// Those who want to know of a change.
-struct Told {
-    route: Arc<str>,
-    state: Gauge,
-    /// By the new state.
-    transitions: [Counter; 3],
-}
-
-impl Told {
-    fn new(route: &Arc<str>) -> Self {
-        let to = |state| counter!(TRANSITIONS.name, "route" => route.clone(), "to" => name(state));
-        let told = Told {
-            route: route.clone(),
-            state: gauge!(STATE.name, "route" => route.clone()),
-            transitions: [State::Closed, State::HalfOpen, State::Open].map(to),
-        };
-        told.state.set(0);
-        told
-    }
-
-    fn count(&self, state: State) {
-        self.state.set(state as u8);
-        self.transitions[state as usize].increment(1);
-    }
-}
-
-impl Drop for Told {
-    fn drop(&mut self) {
-        // The series outlives the breaker, and must not tell of one that is open.
-        self.state.set(0);
-    }
-}
-
-fn moved(told: &OnceLock<Told>, state: State) {
-    let Some(told) = told.get() else {
-        return;
-    };
-    let route = &*told.route;
-    match state {
-        State::Open => tracing::warn!(route, "a circuit breaker opens: the upstream fails"),
-        State::HalfOpen => tracing::info!(route, "a circuit breaker tries the upstream again"),
-        State::Closed => tracing::info!(route, "a circuit breaker closes"),
-    }
-    told.count(state);
-}
-
-fn name(state: State) -> &'static str {
-    match state {
-        State::Closed => "closed",
-        State::HalfOpen => "half-open",
-        State::Open => "open",
     }
 }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use http::HeaderMap;
 use http_body::Body as _;
 
-use super::Judge;
 use super::breaker::Permit;
 use super::failures::is_grpc_failure;
+use super::judge::Judge;
 use crate::http::body::{Body, End, Guard};
 use crate::http::error::Error;
 use crate::http::exchange::Exchange;

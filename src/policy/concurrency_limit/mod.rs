@@ -22,14 +22,10 @@ use crate::value::problem::Problems;
 
 mod gradient;
 mod slots;
+mod sync;
 
 use gradient::{Bounds, Gradient};
 use slots::Slots;
-
-/// Where the concurrent parts take their tools from, so that a test can put others in their place.
-mod sync {
-    pub use std::sync::atomic::{AtomicU32, Ordering};
-}
 
 const LIMIT: Metric = Metric::gauge(
     "outrigger_concurrency_limit",

@@ -8,22 +8,23 @@ use http::{HeaderName, HeaderValue, Method, header};
 use serde::{Deserialize, Serialize};
 
 use super::build::Build;
-use super::checked::Material;
+use super::material::Material;
 use super::stack::{Next, Policy};
 use super::table::{Block, Blocks, FromBlocks};
-use crate::http::error::{Error, Reason};
+use crate::http::error::Error;
 use crate::http::message::{Request, Response};
 use crate::tls::Opened;
 use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
 use crate::value::template::FieldName;
-use crate::value::{Secret, SecretText, unpadded};
+use crate::value::{Secret, SecretText};
 
+mod ends;
 pub mod oauth2;
+mod refusal;
 mod token;
 
-/// There is no credential that could be sent.
-pub const CREDENTIALS_UNAVAILABLE: Reason = Reason::new("credentials_unavailable", 503);
+pub use refusal::CREDENTIALS_UNAVAILABLE;
 
 /// `credentials`: one of its keys. What the caller sent under the same header is replaced.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
@@ -170,19 +171,7 @@ impl Basic {
                 "a user's name has no colon, which would end it, and no control characters",
             );
         }
-        check_ends(&self.username, &["username"], problems);
-    }
-}
-
-/// Refuses a name with what nobody sees at an end: it came with copying, and the server knows another one.
-fn check_ends(name: &str, place: &[&str], problems: &mut Problems) {
-    if unpadded(name).len() != name.len() {
-        problems
-            .error(
-                place,
-                "this name begins or ends with a blank or an invisible character",
-            )
-            .help("remove it");
+        ends::check(&self.username, &["username"], problems);
     }
 }
 

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::ends;
 use crate::fetch::{Call, Fetched, Private, Url};
 use crate::tls::Opened;
 use crate::value::problem::Problems;
@@ -69,9 +70,9 @@ impl Config {
         if self.client_id.is_empty() {
             problems.error(&["client_id"], "a client has a name");
         }
-        super::check_ends(&self.client_id, &["client_id"], problems);
+        ends::check(&self.client_id, &["client_id"], problems);
         let audience = self.audience.as_deref().unwrap_or_default();
-        super::check_ends(audience, &["audience"], problems);
+        ends::check(audience, &["audience"], problems);
         for (index, scope) in self.scopes.iter().enumerate() {
             // Section 3.3.
             let fit = |b: u8| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);

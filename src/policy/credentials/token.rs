@@ -8,8 +8,8 @@ use metrics::{Counter, Gauge, counter, gauge};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::CREDENTIALS_UNAVAILABLE;
 use super::oauth2::{Settings, granted};
+use super::refusal::CREDENTIALS_UNAVAILABLE;
 use crate::fetch::Fetch;
 use crate::http::error::Error;
 use crate::http::grpc::Status;

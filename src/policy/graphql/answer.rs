@@ -5,7 +5,8 @@ use std::sync::Arc;
 use http::{HeaderValue, Method, header};
 use serde_json::Value;
 
-use super::{Config, GRAPHQL_ERRORS, unreadable};
+use super::config::Config;
+use super::refusal::{GRAPHQL_ERRORS, unreadable};
 use crate::http::body::Body;
 use crate::http::error::{Error, Progress};
 use crate::http::message::Response;

@@ -6,7 +6,7 @@ use apollo_parser::Parser;
 use apollo_parser::cst::{CstNode, Definition, Document, Field};
 use apollo_parser::cst::{OperationDefinition, Selection, SelectionSet};
 
-use super::Config;
+use super::config::Config;
 
 /// Tokens of a document: far above any that a person or a tool writes, low enough that it is read in milliseconds.
 const MOST_TOKENS: usize = 15_000;

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use http::{Method, header};
 use serde_json::Value;
 
-use super::{Config, document, refuse, unreadable};
+use super::config::Config;
+use super::document;
+use super::refusal::{refuse, unreadable};
 use crate::http::body::Body;
 use crate::http::error::Error;
 use crate::http::message::Request;

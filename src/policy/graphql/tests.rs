@@ -6,7 +6,9 @@ use serde_json::json;
 
 use super::*;
 use crate::http::body::Body;
+use crate::policy::table::Block as _;
 use crate::testing::{Echo, headers, next, request};
+use crate::value::problem::Problems;
 
 fn config(text: &str) -> Config {
     toml::from_str(text).unwrap()

@@ -11,7 +11,7 @@ use super::body_transform;
 use super::body_transform::on_status::{self, OnStatus};
 use super::body_transform::step::{self, Step};
 use super::build::Build;
-use super::checked::Material;
+use super::material::Material;
 use super::stack::{Filter, Outcome};
 use super::table::{Block, Blocks, FromBlocks, Summary};
 use super::validate::{self, Schema};

@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 
 use super::build::Build;
-use super::checked::Material;
+use super::material::Material;
 use super::stack::{Next, Policy};
 use super::table::{Block, Blocks, FromBlocks};
 use crate::http::error::{Error, Reason};

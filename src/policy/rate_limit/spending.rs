@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::bucket::{Bucket, Refill, TOKEN};
+use super::fields;
 use super::key::{Key, Secret};
+use super::limit::Limit;
 use super::table::{Id, KeyTaken, Table};
-use super::{Limit, fields};
 use crate::http::message::Request;
 
 /// A limit, and what was spent of it.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use http_body::{Frame, SizeHint};
 
-use super::Loan;
+use super::connection::Loan;
 use super::sending::Sending;
 use crate::codec::h1::framing::Framing;
 use crate::codec::h1::head::ResponseHead;

@@ -4,11 +4,13 @@
 //! and at its end gives the connection back to whoever lent it.
 
 mod answer;
+mod connection;
 mod sending;
+
+pub use connection::{Connection, Loan};
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use http::{Method, StatusCode};
 use http_body::Body as _;
@@ -17,68 +19,19 @@ use self::answer::Heard;
 use self::sending::Sending;
 use super::framing::Framing;
 use super::head::{self, Limits, ResponseHead};
-use super::outgoing::Outgoing;
 use super::pace::Pace;
-use super::reader::Reader;
 use crate::http::error::{
     Error, Progress, REQUEST_TIMEOUT, UPSTREAM_PROTOCOL_ERROR, UPSTREAM_RESET,
 };
 use crate::http::headers::Name;
 use crate::http::message::{Request, Response};
 use crate::http::semantics::{method, upgrade};
-use crate::net::io::Io;
 
 /// Bounds of a response head.
 const HEAD: Limits = Limits {
     bytes: 256 << 10,
     fields: 256,
 };
-
-/// A connection to an upstream.
-pub struct Connection {
-    io: Io,
-    reader: Reader,
-    out: Outgoing,
-    kept_for: Option<Duration>,
-}
-
-/// Whoever lends a connection for one exchange; dropping the loan closes it.
-pub trait Loan: Send + Sync + Unpin + 'static {
-    fn connection(&mut self) -> &mut Connection;
-    /// Whether somebody else waits for a connection.
-    fn is_wanted(&self) -> bool;
-    /// The exchange is over and the connection can take another.
-    fn give_back(self);
-    /// The connection speaks another protocol from here on.
-    fn into_connection(self) -> Connection;
-}
-
-impl Connection {
-    pub fn new(io: Io) -> Self {
-        Connection {
-            io,
-            reader: Reader::new(),
-            out: Outgoing::default(),
-            kept_for: None,
-        }
-    }
-
-    /// How long it may lie idle by what the upstream said last, if that says anything of it.
-    pub fn kept_for(&self) -> Option<Duration> {
-        self.kept_for
-    }
-
-    /// Whether the upstream has neither closed this idle connection nor sent anything, as far as the event loop
-    /// has heard; `thorough` asks the kernel, for a request that must not be sent twice.
-    pub fn is_quiet(&self, thorough: bool) -> bool {
-        let waits = if thorough {
-            self.io.peek()
-        } else {
-            self.io.try_peek()
-        };
-        matches!(waits, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
-    }
-}
 
 /// Sends a request over a lent connection; the answer's body owns the loan to its end.
 ///

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http_body::Body as _;
 
-use super::Connection;
+use super::connection::Connection;
 use crate::codec::h1::framing::Framing;
 use crate::codec::h1::outgoing::{Outgoing, WrongLength};
 use crate::codec::h1::taking::Taken;

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use bytes::Bytes;
 use http::HeaderValue;
 
-use super::Limits;
+use super::limits::Limits;
 use crate::codec::h1::framing::FramingHeaders;
 use crate::http::headers::{Names, Spans, is_name};
 use crate::http::semantics::{expect, upgrade};

@@ -2,6 +2,7 @@
 
 mod fields;
 mod host;
+mod limits;
 mod outline;
 mod scan;
 mod target;
@@ -15,6 +16,7 @@ use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Method, StatusCode, Version};
 
 use self::fields::{BARE_LF, Fields, offset, with_room};
+use self::scan::{RequestScan, ResponseScan};
 use super::framing::Framing;
 use crate::http::error::{
     BAD_REQUEST, Error, HEADERS_TOO_LARGE, Progress, UPSTREAM_PROTOCOL_ERROR,
@@ -23,6 +25,7 @@ use crate::http::headers::Headers;
 use crate::http::semantics::{no_body, tunnel};
 
 pub use self::fields::{has_bare_lf, names_framing_with_underscore};
+pub use self::limits::Limits;
 pub use self::outline::outline;
 pub use self::target::{is_sound, path_and_query};
 pub use self::write::{put_field, put_fields, put_length, put_status};
@@ -30,14 +33,6 @@ pub use self::write::{put_field, put_fields, put_length, put_status};
 /// Lenient servers take `post` for POST, while no route and no policy that names POST does: RFC 9110 section 9.1
 /// has methods case-sensitive, and knows none in lower case.
 pub const LOWER_CASE_METHOD: &str = "a method in lower case";
-
-/// Bounds of a head.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Bytes, from the first of the start line to the empty line.
-    pub bytes: usize,
-    pub fields: usize,
-}
 
 /// A request head that passed every rule.
 #[derive(Debug)]
@@ -108,15 +103,6 @@ pub fn take_response(
     };
     let received = buffer.split_to(scan.length).freeze();
     scan.into_head(received, method).map(Some)
-}
-
-/// What one pass over a request head found; offsets count from its first byte.
-struct RequestScan {
-    length: usize,
-    method: Method,
-    target: (usize, usize),
-    http_10: bool,
-    fields: Fields,
 }
 
 #[inline(always)]
@@ -204,14 +190,6 @@ impl RequestScan {
             headers: Headers::from_received(std::mem::take(received), fields.spans),
         }))
     }
-}
-
-/// What one pass over a response head found.
-struct ResponseScan {
-    length: usize,
-    status: StatusCode,
-    http_10: bool,
-    fields: Fields,
 }
 
 #[inline(always)]

@@ -7,7 +7,24 @@
 use http::{Method, StatusCode};
 
 use super::fields::Fields;
-use super::{Limits, RequestScan, ResponseScan};
+use super::limits::Limits;
+
+/// What one pass over a request head found; offsets count from its first byte.
+pub(super) struct RequestScan {
+    pub length: usize,
+    pub method: Method,
+    pub target: (usize, usize),
+    pub http_10: bool,
+    pub fields: Fields,
+}
+
+/// What one pass over a response head found.
+pub(super) struct ResponseScan {
+    pub length: usize,
+    pub status: StatusCode,
+    pub http_10: bool,
+    pub fields: Fields,
+}
 
 /// `None`: not here whole, or not as plain as that.
 #[inline(always)]

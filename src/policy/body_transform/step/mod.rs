@@ -1,8 +1,6 @@
 //! The steps of `request.body` and `response.body`: a file for each kind.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,12 +8,14 @@ use serde_json::Value;
 use super::pointer::Pointer;
 use crate::value::problem::Problems;
 
+mod failure;
 mod jmespath;
 mod remove;
 mod rename;
 mod set;
 mod template;
 
+pub use failure::Failure;
 pub use jmespath::Expression;
 pub use template::Template;
 
@@ -35,22 +35,6 @@ pub enum Step {
     Wrap(String),
     /// The document becomes the JSON that the template makes of it.
     Template(Template),
-}
-
-/// Why a step could not be taken. It may be shown to the caller.
-#[derive(Debug, PartialEq)]
-pub struct Failure(Cow<'static, str>);
-
-impl Failure {
-    pub fn new(why: impl Into<Cow<'static, str>>) -> Self {
-        Failure(why.into())
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 impl Step {

@@ -3,6 +3,7 @@
 use http_body_util::BodyExt;
 
 use super::*;
+use crate::http::body::Body;
 use crate::policy::build::Kept;
 use crate::policy::headers::RequestConfig;
 use crate::testing::{Echo, headers, next, request};

@@ -1,5 +1,7 @@
 //! What a config may say, and what a new one does to a breaker that is there already.
 
+use serde_json::json;
+
 use super::*;
 
 #[test]

@@ -1,16 +1,19 @@
 //! The policy as a route has it, over an upstream that answers as the test says.
 
+use super::breaker::{Breaker, State};
 use super::*;
 use crate::http::body::Body;
+use crate::http::error::Reason;
 use crate::http::exchange::{Exchange, Limits, Why};
 use crate::http::message::Response;
-use crate::policy::build::Kept;
+use crate::policy::build::{Kept, Shown as _};
 use crate::policy::stack::{Answer, Handler, Next, Policy};
 use crate::testing::{exchange, headers, next, request};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::Frame;
 use http_body_util::StreamBody;
+use serde_json::Value;
 use std::sync::Mutex;
 
 mod config;

@@ -1,5 +1,7 @@
 //! The policy as a route has it, from the text of its config to the requests that it grants.
 
+use serde::Deserialize;
+
 use super::*;
 use crate::policy::build::Kept;
 use crate::testing::{headers, request};
