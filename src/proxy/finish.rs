@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Poll, ready};
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use tokio::time::Instant;
 
 use super::serving::{Route, Serving};
@@ -269,9 +269,9 @@ impl Guard for Finish {
         self.finish(passed);
     }
 
-    fn trailers(&mut self, trailers: &HeaderMap) {
+    fn trailers(&mut self, grpc_status: Option<&[u8]>) {
         if self.dialect.is_grpc()
-            && let Some(status) = grpc::status_behind(trailers)
+            && let Some(status) = grpc_status
         {
             self.grpc_status = Some(Status::as_callers_read(status));
         }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
+use http::{HeaderName, HeaderValue, Method, Version, header};
 use http_body::Body as _;
 
-use super::attempt::{Attempt, Verdict, failed_in_trailers};
+use super::attempt::{Attempt, Verdict, failed_behind};
 use super::transport::multiplexed::Lent;
 use super::transport::pool::Wanted;
 use super::transport::terms::Secure;
@@ -385,10 +385,10 @@ struct UnderWay {
 }
 
 impl Guard for UnderWay {
-    fn trailers(&mut self, trailers: &HeaderMap) {
+    fn trailers(&mut self, grpc_status: Option<&[u8]>) {
         if self.good
             && self.grpc
-            && let Some(status) = failed_in_trailers(trailers)
+            && let Some(status) = failed_behind(grpc_status)
         {
             self.good = false;
             let endpoint = self.load.endpoint();

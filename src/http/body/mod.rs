@@ -4,11 +4,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
 use crate::http::boxed::boxed;
 use crate::http::error::Error;
+use crate::http::grpc;
 use crate::net::pipe::Pipe;
 
 mod kept;
@@ -57,9 +57,9 @@ pub trait Guard: Send + Sync {
     /// `passed` counts the bytes of content that were handed on.
     fn end(&mut self, end: End<'_>, passed: u64);
 
-    /// The trailers are handed on; the end follows.
-    fn trailers(&mut self, trailers: &HeaderMap) {
-        let _of_no_interest = trailers;
+    /// The trailers are handed on, with this status of a call of gRPC among them; the end follows.
+    fn trailers(&mut self, grpc_status: Option<&[u8]>) {
+        let _of_no_interest = grpc_status;
     }
 
     /// The first piece is handed on, and more may follow.
@@ -251,7 +251,7 @@ impl http_body::Body for Body {
                     }
                     Some(trailers) => {
                         if let Some(guard) = &mut self.guard {
-                            guard.trailers(trailers);
+                            guard.trailers(grpc::status_behind(trailers));
                         }
                     }
                 }
@@ -312,9 +312,9 @@ impl<G: Guard> Guard for Both<G> {
         self.1.end(end, passed);
     }
 
-    fn trailers(&mut self, trailers: &HeaderMap) {
-        self.0.trailers(trailers);
-        self.1.trailers(trailers);
+    fn trailers(&mut self, grpc_status: Option<&[u8]>) {
+        self.0.trailers(grpc_status);
+        self.1.trailers(grpc_status);
     }
 
     fn begun(&mut self) {
@@ -326,6 +326,7 @@ impl<G: Guard> Guard for Both<G> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderMap;
     use http_body_util::{BodyExt, StreamBody};
     use std::sync::{Arc, Mutex};
 
@@ -358,22 +359,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_guard_sees_the_trailers() {
-        struct Sees(Arc<Mutex<Vec<HeaderMap>>>);
+    async fn every_guard_learns_the_status_in_the_trailers() {
+        type Statuses = Arc<Mutex<Vec<Option<Vec<u8>>>>>;
+        struct Sees(Statuses);
         impl Guard for Sees {
             fn end(&mut self, _: End<'_>, _: u64) {}
 
-            fn trailers(&mut self, trailers: &HeaderMap) {
-                self.0.lock().unwrap().push(trailers.clone());
+            fn trailers(&mut self, grpc_status: Option<&[u8]>) {
+                let status = grpc_status.map(<[u8]>::to_vec);
+                self.0.lock().unwrap().push(status);
             }
         }
-        let seen = Arc::default();
-        let trailers = HeaderMap::from_iter([(http::header::ETAG, "a".parse().unwrap())]);
-        let frame = Ok(Frame::trailers(trailers.clone()));
-        let body = Body::stream(StreamBody::new(futures_util::stream::iter([frame])));
-        let body = body.with_guard(Sees(Arc::clone(&seen)));
-        body.with_guard(Ends::default()).collect().await.unwrap();
-        assert_eq!(*seen.lock().unwrap(), [trailers]);
+        let seen = Statuses::default();
+        for name in [http::header::ETAG, grpc::STATUS] {
+            let trailers = HeaderMap::from_iter([(name, "7".parse().unwrap())]);
+            let frame = Ok(Frame::trailers(trailers));
+            let body = Body::stream(StreamBody::new(futures_util::stream::iter([frame])));
+            let body = body.with_guard(Sees(seen.clone()));
+            let body = body.with_guard(Sees(seen.clone()));
+            body.collect().await.unwrap();
+        }
+        let seven = Some(b"7".to_vec());
+        assert_eq!(*seen.lock().unwrap(), [None, None, seven.clone(), seven]);
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! The status with which a call ends.
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
 use crate::http::error::{CALLER_GONE, DEADLINE_EXCEEDED, Error, Reason};
 use crate::http::headers::Headers;
@@ -43,11 +43,6 @@ impl Status {
     #[inline]
     pub fn in_head(headers: &Headers) -> Option<Self> {
         super::status_in(headers).and_then(Status::read)
-    }
-
-    /// The status behind the messages of an answer.
-    pub fn in_trailers(trailers: &HeaderMap) -> Option<Self> {
-        super::status_behind(trailers).and_then(Status::read)
     }
 
     /// What a caller would expect for a refusal or a failure.

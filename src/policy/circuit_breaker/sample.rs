@@ -3,7 +3,6 @@
 use std::borrow::Borrow;
 use std::sync::Arc;
 
-use http::HeaderMap;
 use http_body::Body as _;
 
 use super::breaker::Permit;
@@ -145,9 +144,9 @@ impl Guard for Behind {
         }
     }
 
-    fn trailers(&mut self, trailers: &HeaderMap) {
+    fn trailers(&mut self, grpc_status: Option<&[u8]>) {
         if let Some(call) = self.call {
-            match grpc::status_behind(trailers) {
+            match grpc_status {
                 Some(status) => self.sample.grpc(call, status),
                 None => self.sample.tell(true),
             }

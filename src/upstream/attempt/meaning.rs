@@ -2,7 +2,7 @@
 //!
 //! A circuit breaker has a table of its own, as each route says itself what counts there.
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
 use crate::http::error::{
     CONNECT_FAILED, CONNECT_TIMEOUT, Error, OVERLOADED, Progress, Reason, TLS_FAILED,
@@ -179,8 +179,9 @@ fn is_of_endpoint(reason: Reason) -> bool {
 }
 
 /// The status behind the messages of a gRPC answer, if it is that of a failure.
-pub fn failed_in_trailers(trailers: &HeaderMap) -> Option<Status> {
-    Status::in_trailers(trailers).filter(|status| status.blames_endpoint())
+pub fn failed_behind(grpc_status: Option<&[u8]>) -> Option<Status> {
+    let status = grpc_status.and_then(Status::read);
+    status.filter(|status| status.blames_endpoint())
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use meaning::{End, Facts, Latency, Meaning};
 mod meaning;
 mod stage;
 
-pub use meaning::{Verdict, failed_in_trailers};
+pub use meaning::{Verdict, failed_behind};
 pub use stage::Stage;
 
 /// One attempt, until the head of its answer. Dropped before that, it was cut short.
