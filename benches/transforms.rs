@@ -8,7 +8,7 @@
 )]
 
 use divan::Bencher;
-use outrigger::policy::body_transform::{document, step::Step};
+use outrigger::policy::body::{document, transform::step::Step};
 
 const SIZES: [usize; 2] = [1 << 10, 64 << 10];
 

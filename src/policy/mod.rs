@@ -30,7 +30,7 @@
 use crate::value::Toggle;
 
 pub mod authorize;
-pub mod body_transform;
+pub mod body;
 pub mod build;
 mod checked;
 pub mod circuit_breaker;
@@ -39,7 +39,6 @@ pub mod cors;
 pub mod credentials;
 mod fresh;
 pub mod graphql;
-pub mod headers;
 pub mod interim_responses;
 pub mod jwt;
 mod material;
@@ -49,7 +48,6 @@ pub mod retry;
 pub mod stack;
 pub mod table;
 pub mod timeout;
-pub mod validate;
 
 pub use checked::Checked;
 pub use material::Opened;
@@ -63,8 +61,8 @@ table::policies! {
     authorize => filter authorize::AuthorizeClaims;
     rate_limit: Toggle<rate_limit::Config> => filter rate_limit::RateLimit;
     concurrency_limit: Toggle<concurrency_limit::Config> => filter concurrency_limit::ConcurrencyLimit;
-    request: Toggle<headers::RequestConfig>;
-    response: Toggle<headers::ResponseConfig> => filter headers::ChangeHeaders => policy body_transform::TransformBody;
+    request: Toggle<body::RequestConfig>;
+    response: Toggle<body::ResponseConfig> => filter body::headers::ChangeHeaders => policy body::transform::TransformBody;
     timeout: Toggle<timeout::UntilHead>;
     idle_timeout: Toggle<timeout::Idle>;
     deadline: Toggle<timeout::Whole> => always timeout::Timeout;

@@ -15,7 +15,7 @@ use crate::http::path;
 use crate::http::peer::Peer;
 use crate::listener;
 use crate::net::timer;
-use crate::policy::body_transform::envelope;
+use crate::policy::body::transform::envelope;
 use crate::policy::cors;
 use crate::route::{Found, Lookup};
 use crate::telemetry::flood::{self, Kind, Like};

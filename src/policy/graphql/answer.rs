@@ -11,10 +11,11 @@ use crate::http::body::Body;
 use crate::http::error::{Error, Progress};
 use crate::http::message::Response;
 use crate::http::semantics::no_body;
-use crate::policy::body_transform::content::Content;
-use crate::policy::body_transform::refusal::{Direction, Refused};
-use crate::policy::body_transform::representation::{forget_bytes, is_json};
-use crate::policy::body_transform::{blocking, document as json};
+use crate::policy::body::document as json;
+use crate::policy::body::transform::blocking;
+use crate::policy::body::transform::content::Content;
+use crate::policy::body::transform::refusal::{Direction, Refused};
+use crate::policy::body::transform::representation::{forget_bytes, is_json};
 
 /// Messages that are shown to the caller, and characters of each.
 const MOST_MESSAGES: usize = 3;

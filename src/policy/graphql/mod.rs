@@ -10,7 +10,7 @@
 
 use http::header;
 
-use super::body_transform::representation::ask_for_readable;
+use super::body::transform::representation::ask_for_readable;
 use super::build::Build;
 use super::stack::{Next, Policy};
 use super::table::{Blocks, FromBlocks};

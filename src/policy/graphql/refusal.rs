@@ -2,7 +2,7 @@
 
 use super::config::Config;
 use crate::http::error::{Error, Reason};
-use crate::policy::body_transform::refusal::{Direction, Refused};
+use crate::policy::body::transform::refusal::{Direction, Refused};
 
 /// A query that the route does not allow, or that cannot be judged.
 pub const GRAPHQL_REFUSED: Reason = Reason::new("graphql_refused", 400);

@@ -14,10 +14,11 @@ use crate::http::body::Body;
 use crate::http::error::Error;
 use crate::http::message::Request;
 use crate::http::semantics::expect;
-use crate::policy::body_transform::content::Content;
-use crate::policy::body_transform::refusal::{Direction, Refused};
-use crate::policy::body_transform::representation::{essence, is_json};
-use crate::policy::body_transform::{blocking, document as json};
+use crate::policy::body::document as json;
+use crate::policy::body::transform::blocking;
+use crate::policy::body::transform::content::Content;
+use crate::policy::body::transform::refusal::{Direction, Refused};
+use crate::policy::body::transform::representation::{essence, is_json};
 
 /// Queries in one request.
 const LARGEST_BATCH: usize = 100;

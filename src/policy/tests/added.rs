@@ -119,8 +119,8 @@ mod listed {
     table::policies! {
         authorize: Toggle<authorize::Config> => filter authorize::Authorize;
         mark: Toggle<mark::Config> => filter mark::Mark;
-        request: Toggle<headers::RequestConfig>;
-        response: Toggle<headers::ResponseConfig> => filter headers::ChangeHeaders;
+        request: Toggle<body::RequestConfig>;
+        response: Toggle<body::ResponseConfig> => filter body::headers::ChangeHeaders;
         timeout: Toggle<timeout::UntilHead>;
         idle_timeout: Toggle<timeout::Idle>;
         deadline: Toggle<timeout::Whole> => always timeout::Timeout;

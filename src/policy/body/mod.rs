@@ -1,4 +1,11 @@
-//! `request` and `response`: headers set, added and removed. What they do to bodies is in `body_transform`.
+//! `request` and `response`: what a route does to messages, from the caller's to the upstream and back.
+//!
+//! This file has the two blocks. What they ask for is done by three parts, each in a folder of its own:
+//! - [`headers`]: headers are removed, set and added.
+//! - [`validate`]: a JSON body is judged by a schema.
+//! - [`transform`]: a body is read for that, changed step by step, and put into an envelope.
+//!
+//! [`document`] reads JSON for the last two, and writes it.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -7,30 +14,22 @@ use std::sync::Arc;
 use http::header;
 use serde::{Deserialize, Serialize};
 
-use super::body_transform;
-use super::body_transform::on_status::{self, OnStatus};
-use super::body_transform::step::{self, Step};
-use super::build::Build;
+use self::headers::Changes;
+use self::transform::on_status::{self, OnStatus};
+use self::transform::step::{self, Step};
+use self::validate::Schema;
 use super::material::Material;
-use super::stack::{Filter, Outcome};
-use super::table::{Block, Blocks, FromBlocks, Summary};
-use super::validate::{self, Schema};
-use crate::http::error::Error;
-use crate::http::exchange::Exchange;
-use crate::http::message::Request;
+use super::table::{Block, Summary};
 use crate::tls::Opened;
 use crate::value::ByteSize;
 use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
 use crate::value::template::{self, FieldName, HeaderTemplate};
 
-mod apply;
-mod changes;
-mod plan;
-
-use apply::Rendered;
-use changes::Changes;
-use plan::Plan;
+pub mod document;
+pub(super) mod headers;
+pub mod transform;
+mod validate;
 
 /// `request`
 ///
@@ -82,12 +81,12 @@ pub struct ResponseConfig {
     pub require_json: Option<bool>,
     /// Of which answers the bodies are changed, and have to be JSON if that is required. Default: successes.
     pub on_status: Option<OnStatus>,
-    /// Whether every answer is put into one shape; see [`super::body_transform::envelope`].
+    /// Whether every answer is put into one shape; see [`transform::envelope`].
     pub envelope: bool,
 }
 
 impl Block for RequestConfig {
-    const METRICS: &[Metric] = &[body_transform::FAILURES];
+    const METRICS: &[Metric] = &[transform::FAILURES];
 
     fn check(&self, problems: &mut Problems) {
         step::check(&self.body, problems);
@@ -240,49 +239,6 @@ impl ResponseConfig {
             add: add_headers,
             remove: remove_headers,
         }
-    }
-}
-
-/// Changes headers on the way in and on the way back.
-pub(super) struct ChangeHeaders {
-    request: Plan,
-    response: Plan,
-}
-
-impl FromBlocks for ChangeHeaders {
-    fn from_blocks(blocks: &Blocks<'_>, _: &mut Build<'_>) -> Option<Self> {
-        ChangeHeaders::new(blocks.on(), blocks.on())
-    }
-}
-
-impl ChangeHeaders {
-    /// None when nothing is to be changed.
-    fn new(request: Option<&RequestConfig>, response: Option<&ResponseConfig>) -> Option<Self> {
-        let request = request.map(RequestConfig::changes).unwrap_or_default();
-        let response = response.map(ResponseConfig::changes).unwrap_or_default();
-        let any = !request.is_empty() || !response.is_empty();
-        any.then(|| ChangeHeaders {
-            request: Plan::new(request),
-            response: Plan::new(response),
-        })
-    }
-}
-
-impl Filter for ChangeHeaders {
-    /// The values for the answer, which speak of the request as it came.
-    type State<'a> = Rendered;
-
-    fn on_request(&self, request: &mut Request, _: &Exchange<'_>) -> Result<Rendered, Error> {
-        let on_the_way_back = self.response.render(request);
-        let on_the_way_in = self.request.render(request);
-        self.request.apply(&on_the_way_in, &mut request.headers);
-        Ok(on_the_way_back)
-    }
-
-    fn on_response(&self, rendered: Rendered, outcome: Outcome) -> Outcome {
-        let mut response = outcome?;
-        self.response.apply(&rendered, &mut response.headers);
-        Ok(response)
     }
 }
 

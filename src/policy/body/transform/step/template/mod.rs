@@ -14,7 +14,7 @@ use serde_json::{Number, Value};
 
 use self::numbers::{Digits, Spellings};
 use super::Failure;
-use crate::policy::body_transform::document::{self, Limited};
+use crate::policy::body::document::{self, Limited};
 use crate::value::Wrong;
 
 mod numbers;

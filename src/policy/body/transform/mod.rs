@@ -12,17 +12,16 @@
 
 use self::inbound::Inbound;
 use self::outbound::Outbound;
-use super::build::Build;
-use super::stack::{Next, Policy};
-use super::table::{Blocks, FromBlocks};
 use crate::http::error::Error;
 use crate::http::message::{Request, Response};
+use crate::policy::build::Build;
+use crate::policy::stack::{Next, Policy};
+use crate::policy::table::{Blocks, FromBlocks};
 
-pub(super) mod blocking;
+pub(in crate::policy) mod blocking;
 mod collect;
-pub(super) mod content;
+pub(in crate::policy) mod content;
 mod decode;
-pub mod document;
 pub mod envelope;
 mod inbound;
 pub mod on_status;
@@ -30,7 +29,7 @@ mod outbound;
 mod pointer;
 mod range;
 pub mod refusal;
-pub(super) mod representation;
+pub(in crate::policy) mod representation;
 mod side;
 pub mod step;
 #[cfg(test)]
@@ -40,7 +39,7 @@ mod work;
 pub(super) use side::FAILURES;
 
 /// Judges and changes bodies on the way in and on the way back.
-pub(super) struct TransformBody {
+pub(in crate::policy) struct TransformBody {
     inbound: Option<Inbound>,
     outbound: Option<Outbound>,
 }

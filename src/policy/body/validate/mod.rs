@@ -7,7 +7,7 @@ use jsonschema::{ValidationOptions, Validator};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::body_transform::document;
+use super::document;
 use crate::http::error::Violation;
 use crate::value::problem::Problems;
 use crate::value::{FilePath, Wrong};

@@ -15,9 +15,9 @@ use super::work::{Given, Work};
 use crate::http::error::Error;
 use crate::http::message::{Request, RequestId, Response, is_framed};
 use crate::http::semantics::no_body;
+use crate::policy::body::validate::Values;
+use crate::policy::body::{ResponseConfig, ResponseSchema};
 use crate::policy::build::Build;
-use crate::policy::headers::{ResponseConfig, ResponseSchema};
-use crate::policy::validate::Values;
 
 /// `response`, as far as it is about bodies.
 pub(super) struct Outbound {

@@ -6,8 +6,8 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::sent;
-use crate::policy::body_transform::document;
-use crate::policy::headers::RequestConfig;
+use crate::policy::body::RequestConfig;
+use crate::policy::body::document;
 
 /// Another folder of cases than the one that the library's own package has.
 const FOLDER: &str = "JMESPATH_CASES";

@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use super::content::Content;
-use super::document::{self, Lone};
 use super::envelope::Facts;
 use super::refusal::Refused;
 use super::step::Step;
-use crate::policy::validate::{Schema, Values};
+use crate::policy::body::document::{self, Lone};
+use crate::policy::body::validate::{Schema, Values};
 
 /// The changes of one direction.
 pub struct Work {

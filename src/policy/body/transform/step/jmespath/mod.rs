@@ -75,7 +75,7 @@ impl From<Expression> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::body_transform::document;
+    use crate::policy::body::document;
 
     fn search(expression: &str, text: &str) -> Result<String, String> {
         let expression =

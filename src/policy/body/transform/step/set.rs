@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::Failure;
-use crate::policy::body_transform::pointer::Pointer;
+use crate::policy::body::transform::pointer::Pointer;
 
 /// Parents come before what is set inside of them, whatever their order in the file.
 pub fn apply(values: &BTreeMap<Pointer, Value>, document: &mut Value) -> Result<(), Failure> {

@@ -11,9 +11,9 @@ use crate::http::body::Body;
 use crate::http::error::Error;
 use crate::http::message::Request;
 use crate::http::semantics::{self, expect};
+use crate::policy::body::validate::Values;
+use crate::policy::body::{RequestConfig, RequestSchema};
 use crate::policy::build::Build;
-use crate::policy::headers::{RequestConfig, RequestSchema};
-use crate::policy::validate::Values;
 
 /// `request`, as far as it is about bodies.
 pub(super) struct Inbound {

@@ -4,9 +4,9 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::policy::body_transform::document;
-use crate::policy::body_transform::pointer::Pointer;
-use crate::policy::body_transform::step::Step;
+use crate::policy::body::document;
+use crate::policy::body::transform::pointer::Pointer;
+use crate::policy::body::transform::step::Step;
 
 fn any_document() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![

@@ -3,7 +3,7 @@
 use super::decode::Coding;
 use super::step::Failure;
 use crate::http::error::{Error, Progress, Reason};
-use crate::policy::validate::Violations;
+use crate::policy::body::validate::Violations;
 
 /// A request body that is not what the route asks for.
 pub const INVALID_BODY: Reason = Reason::new("invalid_body", 400);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::{Failure, nothing_to_do};
-use crate::policy::body_transform::pointer::Pointer;
+use crate::policy::body::transform::pointer::Pointer;
 use crate::value::problem::Problems;
 
 /// A new name keeps the field where it is; a pointer moves it there. Every pointer means the document as it was

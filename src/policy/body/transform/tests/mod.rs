@@ -4,8 +4,8 @@ use http_body_util::BodyExt;
 
 use super::*;
 use crate::http::body::Body;
+use crate::policy::body::RequestConfig;
 use crate::policy::build::Kept;
-use crate::policy::headers::RequestConfig;
 use crate::testing::{Echo, headers, next, request};
 use crate::value::Toggle;
 
