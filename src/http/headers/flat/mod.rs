@@ -1,10 +1,17 @@
 //! The fields of a head where they lie.
 
-use std::cell::RefCell;
-
 use bytes::Bytes;
 
 use super::names::{Key, Keys, Name, NameSet, Names, is_name};
+
+mod field;
+mod lists;
+mod spans;
+
+use field::ADDED;
+pub(super) use field::Field;
+use lists::Lists;
+pub use spans::Spans;
 
 /// Fields that lie in the head as it was received, or in a second block behind it.
 #[derive(Clone)]
@@ -19,126 +26,6 @@ pub(super) struct Flat {
     intact: Option<(u32, u32)>,
     /// A line of `added` is not there any more.
     added_broken: bool,
-}
-
-#[derive(Clone, Default)]
-struct Lists {
-    fields: Vec<Field>,
-    /// Fields added since, a line each.
-    added: Vec<u8>,
-}
-
-/// Where a field stands: in `received`, or, with [`ADDED`] set in its start, in `added`.
-#[derive(Clone, Copy)]
-pub(super) struct Field {
-    start: u32,
-    value: u32,
-    value_len: u32,
-    /// Behind the end of its line; 0 where its block has it in another form.
-    end: u32,
-    key: Key,
-}
-
-const ADDED: u32 = 1 << 31;
-
-/// Room for a usual head, and for the handful of fields that forwarding adds.
-const FIELDS_ROOM: usize = 24;
-const ADDED_ROOM: usize = 256;
-/// Lists that a thread keeps for the next heads, and how large they may have grown.
-const KEPT: usize = 64;
-const KEPT_FIELDS: usize = 128;
-const KEPT_ADDED: usize = 4 << 10;
-
-thread_local! {
-    #[expect(clippy::vec_box, reason = "a head takes its lists by their box")]
-    static SPARE: RefCell<Vec<Box<Lists>>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Does `with` the spare lists; nothing when the thread is ending and has none any more.
-fn with_spare<T>(with: impl FnOnce(&mut Vec<Box<Lists>>) -> T) -> Option<T> {
-    SPARE.try_with(|spare| with(&mut spare.borrow_mut())).ok()
-}
-
-impl Lists {
-    const EMPTY: &Lists = &Lists {
-        fields: Vec::new(),
-        added: Vec::new(),
-    };
-
-    fn take() -> Box<Self> {
-        with_spare(Vec::pop).flatten().unwrap_or_else(|| {
-            Box::new(Lists {
-                fields: Vec::with_capacity(FIELDS_ROOM),
-                added: Vec::with_capacity(ADDED_ROOM),
-            })
-        })
-    }
-
-    fn give(mut self: Box<Self>) {
-        if self.fields.capacity() <= KEPT_FIELDS && self.added.capacity() <= KEPT_ADDED {
-            self.fields.clear();
-            self.added.clear();
-            with_spare(|spare| {
-                if spare.len() < KEPT {
-                    spare.push(self);
-                }
-            });
-        }
-    }
-}
-
-/// Where the fields of a received head lie, gathered while it is parsed.
-pub struct Spans {
-    lists: Box<Lists>,
-    keys: Keys,
-    /// See [`Spans::are_lines`].
-    lines: Option<(u32, u32)>,
-}
-
-impl Spans {
-    pub fn with_capacity(fields: usize) -> Self {
-        let mut lists = Lists::take();
-        lists.fields.reserve(fields);
-        Spans {
-            lists,
-            keys: Keys::default(),
-            lines: None,
-        }
-    }
-
-    /// A field whose name begins at the byte `start`, and its value at `value`.
-    pub fn push(&mut self, name: &[u8], start: usize, value: usize, value_len: usize) {
-        self.push_line(name, start, value, value_len, 0);
-    }
-
-    /// All fields are lines, one behind the other, from `start` to the byte before `end`.
-    pub fn are_lines(&mut self, start: usize, end: usize) {
-        self.lines = Some((start as u32, end as u32));
-    }
-
-    /// A field that is a line of HTTP/1, which goes on to the byte before `end`. Lines that follow each other are
-    /// written as they came, by one copy.
-    #[inline]
-    pub fn push_line(
-        &mut self,
-        name: &[u8],
-        start: usize,
-        value: usize,
-        value_len: usize,
-        end: usize,
-    ) -> Key {
-        debug_assert!(value + value_len < ADDED as usize);
-        let key = Key::of(name);
-        self.keys.add(key);
-        self.lists.fields.push(Field {
-            start: start as u32,
-            value: value as u32,
-            value_len: value_len as u32,
-            end: end as u32,
-            key,
-        });
-        key
-    }
 }
 
 impl Flat {
@@ -382,40 +269,6 @@ impl Drop for Flat {
     fn drop(&mut self) {
         if let Some(lists) = self.lists.take() {
             lists.give();
-        }
-    }
-}
-
-impl Field {
-    fn is_added(&self) -> bool {
-        self.start & ADDED != 0
-    }
-
-    /// What is left of received lines without this one, where that is still one run.
-    fn cut_from(&self, (start, end): (u32, u32)) -> Option<(u32, u32)> {
-        if self.start == start {
-            Some((self.end, end))
-        } else if self.end == end {
-            Some((start, self.start))
-        } else {
-            None
-        }
-    }
-
-    fn name<'a>(&self, received: &'a [u8], added: &'a [u8]) -> &'a [u8] {
-        let start = (self.start & !ADDED) as usize;
-        &self.block(received, added)[start..start + self.key.length()]
-    }
-
-    fn value<'a>(&self, received: &'a [u8], added: &'a [u8]) -> &'a [u8] {
-        let start = self.value as usize;
-        &self.block(received, added)[start..start + self.value_len as usize]
-    }
-
-    fn block<'a>(&self, received: &'a [u8], added: &'a [u8]) -> &'a [u8] {
-        match self.start & ADDED {
-            0 => received,
-            _ => added,
         }
     }
 }
