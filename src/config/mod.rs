@@ -26,6 +26,7 @@ mod redact;
 #[cfg(test)]
 mod reference_tests;
 mod report;
+mod source;
 mod suggest;
 mod syntax;
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::collections::btree_map;
 
 use toml::de::DeTable;
 
-use super::files::Source;
 use super::report::Problem;
+use super::source::Source;
 use super::syntax;
 use super::tree::{self, Node, Place, Table, Value};
 

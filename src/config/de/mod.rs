@@ -9,7 +9,7 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-use super::files::Source;
+use super::source::Source;
 use super::suggest::any_of;
 use super::tree::{Node, Table, Value};
 use crate::value::{self, Relative};

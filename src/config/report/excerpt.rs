@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Snippet};
 
-use super::super::files::{Source, boundary};
+use super::super::source::{Source, boundary};
 use super::super::tree::Place;
 use super::Problem;
 use crate::value::problem::Severity;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use annotate_snippets::Renderer;
 
-use super::files::Source;
+use super::source::Source;
 use crate::value::problem::Severity;
 
 mod excerpt;

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::super::files::Source;
 use super::super::redact;
+use super::super::source::Source;
 use super::super::tree::Place;
 use crate::value::problem::Severity;
 

@@ -5,8 +5,8 @@ use std::ops::Range;
 use toml::de::Error;
 use toml_parser::parser::{RecursionGuard, parse_document};
 
-use super::files::Source;
 use super::report::Problem;
+use super::source::Source;
 use super::tree::{Place, Table};
 
 mod other;
