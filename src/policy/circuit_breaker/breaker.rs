@@ -3,43 +3,11 @@
 //! A request looks at one atomic word; while that says closed, nothing else is looked at on the way in. The lock
 //! is for the ways between states, and for the few requests that a half-open breaker lets through.
 
+use super::state::{Forced, Look, State};
 use super::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError};
+use super::thresholds::Thresholds;
 use super::window::{Counts, Window};
-
-/// Where a breaker stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Requests pass, and are judged.
-    Closed,
-    /// A few requests pass, to find out whether the upstream has recovered.
-    HalfOpen,
-    /// Requests are refused.
-    Open,
-}
-
-/// What an operator has ordered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Forced {
-    #[default]
-    No,
-    /// Refuses all, whatever is seen.
-    Open,
-    /// Lets all pass, whatever is seen.
-    Closed,
-}
-
-/// When to open, and for how long. Times are in milliseconds.
-#[derive(Clone, Copy, Debug)]
-pub struct Thresholds {
-    pub consecutive_failures: Option<u32>,
-    pub failure_ratio: Option<f64>,
-    pub min_requests: u64,
-    pub window: u64,
-    pub recovery: u64,
-    pub max_recovery: u64,
-    /// Requests that a half-open breaker lets through, and that must succeed for it to close.
-    pub probes: u32,
-}
+use super::word::{CLOSED, FORCED_CLOSED, FORCED_OPEN, HALF_OPEN, OPEN, Opening, mode, wait};
 
 /// One request that was let through. Exactly one of [`Breaker::succeeded`], [`Breaker::failed`] and
 /// [`Breaker::abandoned`] is to follow; what they say counts only if the breaker has not changed its state since.
@@ -83,14 +51,6 @@ pub struct Breaker {
     window: Window,
     turn: Mutex<Turn>,
 }
-
-const CLOSED: u64 = 0;
-const HALF_OPEN: u64 = 1;
-const OPEN: u64 = 2;
-const FORCED_CLOSED: u64 = 3;
-
-/// The word of a breaker that an operator holds open: no opening packs to it.
-const FORCED_OPEN: u64 = u64::MAX << 2 | OPEN;
 
 /// What only matters where the state changes.
 #[derive(Default)]
@@ -348,72 +308,4 @@ impl Turn {
         self.number += 1;
         self.number
     }
-}
-
-impl Thresholds {
-    /// How long the breaker stays open for the `openings`th time in a row, in milliseconds: twice as long as before.
-    fn recovery(&self, openings: u32) -> u64 {
-        let doublings = openings.saturating_sub(1).min(32);
-        let doubled = self.recovery.saturating_mul(1 << doublings);
-        doubled.min(self.max_recovery)
-    }
-}
-
-/// When a breaker opened, and what matters for how long: not how long, as that may change meanwhile.
-#[derive(Clone, Copy)]
-struct Opening {
-    began: u64,
-    openings: u32,
-    /// What is taken off so that many breakers do not all try again at once, in parts of 2560.
-    spread: u8,
-}
-
-/// More do not matter: 32 doublings reach any limit.
-const MOST_OPENINGS: u32 = 63;
-
-impl Opening {
-    fn pack(self) -> u64 {
-        let openings = u64::from(self.openings.min(MOST_OPENINGS));
-        self.began << 14 | openings << 8 | u64::from(self.spread)
-    }
-
-    fn unpack(packed: u64) -> Self {
-        Opening {
-            began: packed >> 14,
-            openings: (packed >> 8 & 63) as u32,
-            spread: packed as u8,
-        }
-    }
-
-    /// It lasts between 90 and 100 % of what [`Thresholds::recovery`] says.
-    fn until(self, thresholds: &Thresholds) -> u64 {
-        let nominal = thresholds.recovery(self.openings);
-        let taken_off = nominal / 2560 * u64::from(self.spread);
-        self.began.saturating_add(nominal - taken_off)
-    }
-}
-
-/// How long a breaker with this word, which is open, will stay so. None when it has been open for long enough.
-fn wait(word: u64, now: u64, thresholds: &Thresholds) -> Option<u64> {
-    if word == FORCED_OPEN {
-        // Nobody knows when the operator lets go of it.
-        return Some(thresholds.recovery);
-    }
-    let until = Opening::unpack(word >> 2).until(thresholds);
-    until.checked_sub(now).filter(|wait| *wait > 0)
-}
-
-/// What a person wants to know of a breaker.
-#[derive(Clone, Copy, Debug)]
-pub struct Look {
-    pub state: State,
-    pub forced: Forced,
-    /// Until it becomes half-open.
-    pub wait: Option<u64>,
-    pub consecutive: u32,
-    pub window: Counts,
-}
-
-fn mode(word: u64) -> u64 {
-    word & 3
 }

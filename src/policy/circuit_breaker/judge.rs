@@ -8,8 +8,10 @@ use metrics::{Counter, Gauge, counter, gauge};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::breaker::{Breaker, Forced, Permit, Refused, State, Thresholds};
+use super::breaker::{Breaker, Permit, Refused};
 use super::failures::Classes;
+use super::state::{Forced, State};
+use super::thresholds::Thresholds;
 use crate::http::error::{Error, Reason};
 use crate::http::semantics::retry_after;
 use crate::net::timer;

@@ -22,15 +22,18 @@ mod breaker;
 mod failures;
 mod judge;
 mod sample;
+mod state;
 mod sync;
+mod thresholds;
 mod window;
+mod word;
 
-pub use breaker::Forced;
-use breaker::Thresholds;
 use failures::{Classes, Failure};
 pub use judge::{CIRCUIT_OPEN, Facts};
 use judge::{Judge, STATE, TRANSITIONS, Told, millis};
 use sample::{Call, Sample, Waiting};
+pub use state::Forced;
+use thresholds::Thresholds;
 
 /// `circuit_breaker = { consecutive_failures = 5, failure_ratio = 0.5, recovery_timeout = "30s" }`
 ///

@@ -15,10 +15,19 @@ mod sync {
 )]
 #[path = "breaker.rs"]
 mod breaker;
+#[expect(dead_code, reason = "a test takes the fields that it asks for")]
+#[path = "state.rs"]
+mod state;
+#[path = "thresholds.rs"]
+mod thresholds;
 #[path = "window.rs"]
 mod window;
+#[path = "word.rs"]
+mod word;
 
-use breaker::{Breaker, State, Thresholds};
+use breaker::Breaker;
+use state::State;
+use thresholds::Thresholds;
 use window::{Counts, Window};
 
 const THRESHOLDS: Thresholds = Thresholds {

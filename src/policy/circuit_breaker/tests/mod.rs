@@ -1,6 +1,7 @@
 //! The policy as a route has it, over an upstream that answers as the test says.
 
-use super::breaker::{Breaker, State};
+use super::breaker::Breaker;
+use super::state::State;
 use super::*;
 use crate::http::body::Body;
 use crate::http::error::Reason;
