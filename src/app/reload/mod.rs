@@ -4,50 +4,34 @@
 //! the snapshot is built, and only then is anything put to use.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use metrics::{Gauge, counter, gauge};
+use metrics::counter;
 
 use crate::admin::{self, ReloadOutcome};
 use crate::app::snapshot::{Snapshot, Tools};
 use crate::app::worker::Workers;
 use crate::config::{Config, Content, Loaded, Problem};
-use crate::listener::{self, Listener, Taken};
-use crate::process;
+use crate::listener::Taken;
 use crate::value::Name;
-use crate::value::exposition::Metric;
 
+mod counted;
+mod listeners;
 mod reading;
+mod refusal;
 mod status;
 mod warnings;
 
+pub use counted::METRICS;
+use counted::{Gauges, RELOADS};
+pub use listeners::take_all;
 pub use reading::{Answer, Found, Readings};
+use refusal::{Refusal, needs_restart};
 pub use status::{LastError, Status};
 pub use warnings::Warnings;
-
-const RELOADS: Metric = Metric::counter(
-    "outrigger_config_reloads_total",
-    "Reloads of the configuration.",
-);
-const GENERATION: Metric = Metric::gauge(
-    "outrigger_config_generation",
-    "Counts up with each configuration that is put to use.",
-);
-const LAST_SUCCESSFUL: Metric = Metric::gauge(
-    "outrigger_config_last_reload_successful",
-    "1 when the newest configuration serves, 0 when it was refused.",
-);
-const LAST_TIMESTAMP: Metric = Metric::gauge(
-    "outrigger_config_last_reload_timestamp_seconds",
-    "When the last reload was tried, in seconds since 1970.",
-);
-
-/// What is counted of reloads.
-pub const METRICS: &[Metric] = &[RELOADS, GENERATION, LAST_SUCCESSFUL, LAST_TIMESTAMP];
 
 /// Where the config comes from.
 #[derive(Clone, Debug)]
@@ -69,21 +53,6 @@ pub struct Reloader {
     warnings: Warnings,
     /// The refusal that was told last, until a config serves.
     told: Option<(Content, String)>,
-}
-
-struct Gauges {
-    generation: Gauge,
-    successful: Gauge,
-    timestamp: Gauge,
-}
-
-/// Why what was read does not serve, short and long. More than a report has: a good config is refused as well, where only a
-/// restart could apply it or a listener cannot have its address.
-struct Refusal {
-    summary: String,
-    report: String,
-    /// The first problem of the report, where there is one.
-    first: Option<Box<Problem>>,
 }
 
 /// What became of a config that was read.
@@ -112,11 +81,7 @@ impl Reloader {
             snapshot,
             status: Arc::default(),
             api_tls,
-            gauges: Gauges {
-                generation: gauge!(GENERATION.name),
-                successful: gauge!(LAST_SUCCESSFUL.name),
-                timestamp: gauge!(LAST_TIMESTAMP.name),
-            },
+            gauges: Gauges::new(),
             warnings,
             told: None,
         };
@@ -209,7 +174,7 @@ impl Reloader {
     fn apply(&mut self, loaded: Loaded) -> Result<(), Refusal> {
         let old = self.snapshot.load_full();
         needs_restart(&old.config, &loaded.config)?;
-        let taken = self.take_new(&old.config, &loaded.config)?;
+        let taken = listeners::take_new(&old.config, &loaded.config, &self.status)?;
         let warnings = loaded.warnings.clone();
         let next = Snapshot::next(loaded, Some(&old), &self.tools).map_err(|problems| {
             let messages: Vec<String> = problems
@@ -226,7 +191,7 @@ impl Reloader {
         self.snapshot.store(next.clone());
         old.superseded_by(&next);
         self.open(&next.config, taken);
-        self.close_removed(&next.config);
+        listeners::close_removed(&next.config, &self.status);
         self.gauges.note(true, generation);
         counter!(RELOADS.name, "result" => "applied").increment(1);
         tracing::info!(generation, hash = %next.content.hash, "a new config serves");
@@ -286,149 +251,9 @@ impl Reloader {
         refusal.report
     }
 
-    /// Binds what the new config adds or moves.
-    fn take_new(&self, old: &Config, new: &Config) -> Result<BTreeMap<Name, Taken>, Refusal> {
-        let mut taken = BTreeMap::new();
-        for (name, listener) in &new.listeners {
-            let config = &listener.config;
-            if old
-                .listeners
-                .get(name)
-                .is_some_and(|old| old.config.listen == config.listen)
-            {
-                config
-                    .access()
-                    .map_err(|error| Refusal::new(format!("listeners.{name}.group: {error}")))?;
-                continue;
-            }
-            // An address that another name gives up is ours already, and so is one that is about to close.
-            let ours = old
-                .listeners
-                .values()
-                .any(|old| old.config.listen == config.listen)
-                || self.status.inner().is_closing(&config.listen);
-            match config.take(process::worker_count(), ours) {
-                Ok(sockets) => taken.insert(name.clone(), sockets),
-                Err(error) => {
-                    return Err(Refusal::new(format!("listeners.{name}.listen: {error}")));
-                }
-            };
-        }
-        Ok(taken)
-    }
-
     /// Starts what was bound, and tells the other listeners and the admin API what the config says of them now.
-    fn open(&self, config: &Config, mut taken: BTreeMap<Name, Taken>) {
+    fn open(&self, config: &Config, taken: BTreeMap<Name, Taken>) {
         self.api_tls.reconfigure(&config.admin);
-        let mut inner = self.status.inner();
-        for (name, config) in &config.listeners {
-            match taken.remove(name) {
-                Some(taken) => {
-                    let listener = Arc::new(Listener::new(
-                        name.shared(),
-                        taken.address,
-                        config.clone(),
-                        taken.file,
-                    ));
-                    tracing::info!(listener = %name, address = %listener.address, "listening");
-                    self.workers.listen(&listener, taken.sockets);
-                    if let Some(moved) = inner.listeners.insert(name.clone(), listener) {
-                        inner.remove(moved);
-                    }
-                }
-                None => {
-                    if let Some(listener) = inner.listeners.get(name) {
-                        listener.reconfigure(config.clone());
-                    }
-                }
-            }
-        }
+        listeners::open(config, taken, &self.workers, &self.status);
     }
-
-    fn close_removed(&self, config: &Config) {
-        let mut inner = self.status.inner();
-        inner.forget_ended();
-        let listeners = std::mem::take(&mut inner.listeners);
-        for (name, listener) in listeners {
-            if config.listeners.contains_key(&name) {
-                inner.listeners.insert(name, listener);
-            } else {
-                tracing::info!(listener = %name, "the listener is removed and drains");
-                inner.remove(listener);
-            }
-        }
-    }
-}
-
-/// What only a restart can change is refused by its name.
-fn needs_restart(old: &Config, new: &Config) -> Result<(), Refusal> {
-    let mut refused = Vec::new();
-    if old.process.workers() != new.process.workers() {
-        refused.push(format!(
-            "process.workers is {} and cannot become {} while the proxy runs",
-            old.process.workers(),
-            new.process.workers()
-        ));
-    }
-    for (key, same) in [
-        (
-            "admin.listen",
-            old.admin.config.listen == new.admin.config.listen,
-        ),
-        (
-            "admin.probe_listen",
-            old.admin.config.probe_listen == new.admin.config.probe_listen,
-        ),
-        (
-            "admin.allow_remote",
-            old.admin.config.allow_remote == new.admin.config.allow_remote,
-        ),
-    ] {
-        if !same {
-            refused.push(format!("{key} cannot change while the proxy runs"));
-        }
-    }
-    if refused.is_empty() {
-        Ok(())
-    } else {
-        Err(Refusal::new(format!(
-            "{}; restart it to apply this",
-            refused.join(", ")
-        )))
-    }
-}
-
-impl Refusal {
-    fn new(message: String) -> Self {
-        Refusal {
-            report: format!("error: {message}\n"),
-            summary: message,
-            first: None,
-        }
-    }
-}
-
-impl Gauges {
-    fn note(&self, successful: bool, generation: u64) {
-        self.generation.set(generation as f64);
-        self.successful.set(f64::from(u8::from(successful)));
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        self.timestamp.set(now.as_secs_f64());
-    }
-}
-
-/// Binds every listener of the first config.
-///
-/// # Errors
-/// Which listener could not have its address, and why.
-pub fn take_all(config: &Config) -> io::Result<BTreeMap<Name, Taken>> {
-    let take = |(name, listener): (&Name, &listener::Checked)| {
-        let taken = listener.config.take(process::worker_count(), false);
-        taken
-            .map(|taken| (name.clone(), taken))
-            .map_err(|error| io::Error::new(error.kind(), format!("listeners.{name}: {error}")))
-    };
-    config.listeners.iter().map(take).collect()
 }
