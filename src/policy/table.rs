@@ -126,7 +126,7 @@ pub struct Summary {
 /// Makes `Config`, the keys of `[routes.NAME]` and `[defaults]` that are about policies, and the stack of a route, of a
 /// list in the order in which a request meets them. A line is `KEY: BLOCK => KIND MADE;`
 ///
-/// - `BLOCK` is a [`Block`] or the [`Toggle`] of one; no other key has the same type.
+/// - `BLOCK` is a [`Block`] or the [`Toggle`] of one; two keys of the same type do not compile.
 /// - `MADE` is a policy that is made [`FromBlocks`]. One that is made of several blocks stands behind the last of them. A
 ///   line without `: BLOCK` has another policy that a key asks for, at its place.
 /// - `KIND` is `filter` for what never waits, `policy` for what may, `repeat` for what calls the filter behind it and all below more
@@ -139,6 +139,15 @@ macro_rules! policies {
         pub struct Config {
             $($(pub $key: Option<$block>,)?)*
         }
+
+        /// The key of a block, by whose type it is found.
+        trait Key {
+            const KEY: &'static str;
+        }
+
+        $($(impl Key for $block {
+            const KEY: &'static str = stringify!($key);
+        })?)*
 
         impl Config {
             /// What the policies count.
@@ -197,7 +206,7 @@ macro_rules! policies {
             pub(in $crate::policy) fn set(&self) -> Vec<&'static str> {
                 let mut keys = Vec::new();
                 $($(if Option::<$block>::is_some(&self.$key) {
-                    keys.push(stringify!($key));
+                    keys.push(<$block as Key>::KEY);
                 })?)*
                 keys
             }

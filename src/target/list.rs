@@ -7,7 +7,8 @@ use crate::value::captures;
 use crate::value::problem::Problems;
 
 /// Makes `Config`, the keys of `[routes.NAME]` that say where its requests go, out of a list of targets: each a key
-/// and the type of its block, which is a [`Block`]. Before them stand the keys that are known, but not built yet.
+/// and the type of its block, which is a [`Block`]; two keys of the same type do not compile. Before them stand the keys
+/// that are known, but not built yet.
 macro_rules! targets {
     (not built: $($later:ident),*; $($(#[$doc:meta])* $key:ident: $block:ty,)+) => {
         /// The keys of `[routes.NAME]` that say where its requests go.
@@ -24,13 +25,22 @@ macro_rules! targets {
             pub mirror: Option<$crate::target::mirror::MirrorConfig>,
         }
 
+        /// The key of a block.
+        trait Key {
+            const KEY: &'static str;
+        }
+
+        $(impl Key for $block {
+            const KEY: &'static str = stringify!($key);
+        })+
+
         impl $crate::target::Targets for Config {
-            const KEYS: &'static [&'static str] = &[$(stringify!($key)),+];
+            const KEYS: &'static [&'static str] = &[$(<$block as Key>::KEY),+];
 
             fn blocks(&self) -> Vec<(&'static str, &dyn $crate::target::Block)> {
                 let mut blocks: Vec<(&'static str, &dyn $crate::target::Block)> = Vec::new();
                 $(if let Some(block) = &self.$key {
-                    blocks.push((stringify!($key), block));
+                    blocks.push((<$block as Key>::KEY, block));
                 })+
                 blocks
             }
