@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 #[derive(Default)]
 pub struct Ready(Mutex<State>);
@@ -22,9 +22,29 @@ struct State {
     again: bool,
 }
 
+/// Shows that the task runs: only then is its list of slots taken.
+pub struct Turn(());
+
 impl Ready {
+    /// Runs `task`, which is woken by what `ready` finds in it, for a turn. Unless it is at its end, it runs again if it
+    /// was woken since it last took the slots.
+    #[inline]
+    pub fn run<T, R>(
+        task: &mut T,
+        ready: impl Fn(&T) -> &Ready,
+        cx: &mut Context<'_>,
+        turn: impl FnOnce(&mut T, &mut Context<'_>, &Turn) -> Poll<R>,
+    ) -> Poll<R> {
+        ready(task).begin(cx);
+        let polled = turn(task, cx, &Turn(()));
+        if polled.is_pending() {
+            ready(task).end();
+        }
+        polled
+    }
+
     /// The task begins to run.
-    pub fn begin(&self, cx: &Context<'_>) {
+    fn begin(&self, cx: &Context<'_>) {
         let mut state = self.state();
         match &mut state.task {
             Some(task) => task.clone_from(cx.waker()),
@@ -34,14 +54,14 @@ impl Ready {
     }
 
     /// Takes the slots that were woken.
-    pub fn take(&self, keys: &mut VecDeque<u32>) {
+    pub fn take(&self, _: &Turn, keys: &mut VecDeque<u32>) {
         let mut state = self.state();
         state.again = false;
         keys.extend(state.keys.drain(..));
     }
 
     /// The task ends its run, and runs again if it was woken since it last looked.
-    pub fn end(&self) {
+    fn end(&self) {
         let mut state = self.state();
         if state.again || !state.keys.is_empty() {
             state.again = false;
@@ -137,31 +157,39 @@ mod tests {
         let count = Arc::new(Count(Default::default()));
         let woken = || count.0.load(Ordering::Relaxed);
         let task = Waker::from(count.clone());
-        let cx = Context::from_waker(&task);
-        let ready = Arc::new(Ready::default());
+        let mut cx = Context::from_waker(&task);
+        let mut ready = Arc::new(Ready::default());
         let (slot, other) = (Ready::slot(&ready, 1), Ready::slot(&ready, 2));
         let (first, second) = (slot.waker.clone(), other.waker.clone());
-        ready.begin(&cx);
-        ready.end();
+        let mut run = |turn: &mut dyn FnMut(&Ready, &Turn)| {
+            Ready::run(
+                &mut ready,
+                |ready| ready,
+                &mut cx,
+                |ready, _, running| {
+                    turn(ready, running);
+                    Poll::<()>::Pending
+                },
+            )
+        };
+        let _pending = run(&mut |_, _| ());
         assert_eq!(woken(), 0);
         first.wake_by_ref();
         first.wake_by_ref();
         second.wake_by_ref();
         assert_eq!(woken(), 1);
-        ready.begin(&cx);
         let mut keys = VecDeque::new();
-        ready.take(&mut keys);
-        assert_eq!(keys, [1, 2]);
-        // Woken while the task runs: it looks again by itself, and is woken only for what it has not seen.
-        let _polled = slot.context();
-        first.wake_by_ref();
-        ready.take(&mut keys);
-        assert_eq!(keys, [1, 2, 1]);
-        ready.end();
+        let _pending = run(&mut |ready, turn| {
+            ready.take(turn, &mut keys);
+            assert_eq!(keys, [1, 2]);
+            // Woken while the task runs: it looks again by itself, and is woken only for what it has not seen.
+            let _polled = slot.context();
+            first.wake_by_ref();
+            ready.take(turn, &mut keys);
+            assert_eq!(keys, [1, 2, 1]);
+        });
         assert_eq!(woken(), 1);
-        ready.begin(&cx);
-        ready.wake();
-        ready.end();
+        let _pending = run(&mut |ready, _| ready.wake());
         assert_eq!(woken(), 2);
     }
 }

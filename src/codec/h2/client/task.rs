@@ -15,7 +15,7 @@ use crate::codec::h2::ended::{Broken, Ended};
 use crate::codec::h2::frame::{self, Code, PREFACE};
 use crate::codec::h2::incoming::Cut;
 use crate::codec::h2::reading::{Arrived, Reading};
-use crate::codec::h2::ready::{self, Ready};
+use crate::codec::h2::ready::{self, Ready, Turn};
 use crate::codec::h2::sending::{Sending, Sent};
 use crate::codec::h2::shared::Shared;
 use crate::codec::h2::stall::SocketStall;
@@ -86,7 +86,7 @@ impl Task {
 
     /// One turn. Completes when the connection is at its end.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
-        let turn = self.turn(cx);
+        let turn = Ready::run(self, |task| &task.shared.ready, cx, Self::turn);
         if let Poll::Ready(ended) = &turn {
             if ended.is_ok() {
                 self.io.say_goodbye();
@@ -115,8 +115,7 @@ impl Task {
         turn
     }
 
-    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
-        self.shared.ready.begin(cx);
+    fn turn(&mut self, cx: &mut Context<'_>, turn: &Turn) -> Poll<Result<(), Ended>> {
         let upstreams = &mut self.upstreams;
         match self.reading.read(cx, &self.io, &self.shared, upstreams)? {
             Arrived::Nothing => {}
@@ -124,7 +123,7 @@ impl Task {
             Arrived::End => return Poll::Ready(Ok(())),
         }
         self.take_uploads();
-        self.shared.ready.take(&mut self.woken);
+        self.shared.ready.take(turn, &mut self.woken);
         while let Some(key) = self.woken.pop_front() {
             self.queue(key);
         }
@@ -135,7 +134,6 @@ impl Task {
         if self.reading.has_more(&self.shared, !self.queue.is_empty()) {
             cx.waker().wake_by_ref();
         }
-        self.shared.ready.end();
         Poll::Pending
     }
 

@@ -28,6 +28,7 @@ use super::ended::{Broken, Ended};
 use super::frame::{Code, Fault};
 use super::incoming::Cut;
 use super::reading::{Arrived, FAR_TOO_LARGE, Reading, UNREADABLE};
+use super::ready::{Ready, Turn};
 use super::settings::Local;
 use super::shared::Shared;
 use crate::codec::service::gone;
@@ -207,14 +208,27 @@ where
         cx: &mut Context<'_>,
         draining: &impl Fn() -> bool,
     ) -> Poll<Result<(), Ended>> {
-        self.shared.ready.begin(cx);
+        Ready::run(
+            self,
+            |connection| &connection.shared.ready,
+            cx,
+            |connection, cx, turn| connection.turn(cx, turn, draining),
+        )
+    }
+
+    fn turn(
+        &mut self,
+        cx: &mut Context<'_>,
+        turn: &Turn,
+        draining: &impl Fn() -> bool,
+    ) -> Poll<Result<(), Ended>> {
         let callers = &mut self.callers;
         if self.reading.read(cx, self.io, &self.shared, callers)? == Arrived::End {
             return Poll::Ready(Ok(()));
         }
         self.drop_doomed();
         self.start_fresh();
-        self.shared.ready.take(&mut self.woken);
+        self.shared.ready.take(turn, &mut self.woken);
         self.run_woken();
         self.send();
         self.wake_due(cx);
@@ -228,7 +242,6 @@ where
         if has_more {
             cx.waker().wake_by_ref();
         }
-        self.shared.ready.end();
         Poll::Pending
     }
 }
