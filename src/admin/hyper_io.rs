@@ -76,7 +76,6 @@ impl Write for HyperIo {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.io.say_goodbye();
         Poll::Ready(self.io.shutdown_write())
     }
 }

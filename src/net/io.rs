@@ -242,8 +242,9 @@ impl Io {
         matches!(self, Io::Tls(_))
     }
 
-    /// Tells the peer that what it got is all there is, where the stream has a way to say so. Before a connection
-    /// closes on which nothing was cut.
+    /// Tells the peer that what it got is all there is, where the stream has a way to say so. For a connection that is
+    /// dropped now, and on which nothing was cut; [`Io::shutdown_write`] says it too. A debug build panics where
+    /// something is written after it.
     pub fn say_goodbye(&self) {
         if let Io::Tls(stream) = self {
             stream.say_goodbye();

@@ -41,6 +41,8 @@ struct Session {
     grown: bool,
     /// Something came that could not be decrypted, and that was told.
     broken: bool,
+    /// The peer was told that nothing more comes.
+    said_goodbye: bool,
 }
 
 /// How the peer's direction has ended.
@@ -64,6 +66,7 @@ impl Stream {
                 owed: 0,
                 grown: false,
                 broken: false,
+                said_goodbye: false,
             }),
         }
     }
@@ -153,6 +156,7 @@ impl Encrypted for Stream {
     ) -> Poll<io::Result<usize>> {
         let wanted: usize = slices.iter().map(|slice| slice.len()).sum();
         let mut session = self.session();
+        debug_assert!(!session.said_goodbye, "written behind the end");
         ready!(session.poll_flush(&self.io, cx))?;
         if session.owed > 0 {
             let told = session.owed.min(wanted);
@@ -177,6 +181,7 @@ impl Encrypted for Stream {
     /// Encrypts and writes what the kernel takes now; the rest goes with the next write.
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut session = self.session();
+        debug_assert!(!session.said_goodbye, "written behind the end");
         session.try_flush(&self.io)?;
         let taken = session.connection.writer().write(bytes)?;
         match session.try_flush(&self.io) {
@@ -188,6 +193,7 @@ impl Encrypted for Stream {
     /// Tells the peer that nothing more comes.
     fn say_goodbye(&self) {
         let mut session = self.session();
+        session.said_goodbye = true;
         session.connection.send_close_notify();
         // All that was written has left, so that there is room for so little but for bad luck.
         let _ = session.try_flush(&self.io);
@@ -396,5 +402,28 @@ impl Session {
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Session")
+    }
+}
+
+#[cfg(all(test, debug_assertions))]
+mod tests {
+    use rustls::{ClientConfig, ClientConnection, RootCertStore};
+    use tokio::net::UnixStream;
+
+    use super::*;
+
+    #[tokio::test]
+    #[should_panic(expected = "written behind the end")]
+    async fn nothing_is_written_behind_the_end() {
+        let config = ClientConfig::builder_with_provider(crate::tls::provider().clone())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth();
+        let client = ClientConnection::new(config.into(), "localhost".try_into().unwrap()).unwrap();
+        let (io, _peer) = UnixStream::pair().unwrap();
+        let io = Io::Tls(Box::new(Stream::new(Io::Unix(io), client.into())));
+        io.say_goodbye();
+        let _ = io.try_write(b"more");
     }
 }
