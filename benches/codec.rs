@@ -16,10 +16,7 @@ use outrigger::codec::h1::head::{self, Limits};
 use outrigger::codec::h2::hpack::decode::Block;
 use outrigger::codec::h2::hpack::{decode, encode};
 
-const LIMITS: Limits = Limits {
-    bytes: 64 << 10,
-    fields: 100,
-};
+const LIMITS: Limits = Limits::new(64 << 10, 100);
 
 /// As curl asks.
 const SHORT: &str = "GET /orders/42 HTTP/1.1\r\nHost: localhost:15001\r\nUser-Agent: curl/8.14.1\r\nAccept: */*\r\n\r\n";

@@ -12,7 +12,7 @@ pub mod length;
 mod names;
 
 pub use flat::Spans;
-use flat::{Field, Flat};
+use flat::{Field, Flat, MOST};
 pub use names::{Key, MIRRORED, Name, NameSet, Names, REASON, is_name, is_our_word};
 
 /// A field that many messages get, as the line that it will be.
@@ -42,12 +42,16 @@ impl Headers {
         Self::default()
     }
 
-    /// Fields that lie in `received`.
-    ///
-    /// The caller has checked that names are tokens and values are field values; `received` must be
-    /// shorter than 2 GiB, which the head size limit of every listener and upstream guarantees.
+    /// The most bytes that a received head may have. Who limits heads, limits them to no more than that.
+    pub const MOST_RECEIVED: usize = MOST;
+
+    /// Fields that lie in `received`, as their parser has checked them: no name that is not a token, no value that a
+    /// field may not have.
     pub fn from_received(received: Bytes, spans: Spans) -> Self {
-        Headers(Flat::new(received, spans))
+        debug_assert!(received.len() <= Self::MOST_RECEIVED);
+        let headers = Headers(Flat::new(received, spans));
+        debug_assert!(headers.iter().all(is_sound), "{headers:?} was not checked");
+        headers
     }
 
     /// The first value under `name`.
@@ -207,6 +211,13 @@ impl From<HeaderMap> for Headers {
         }
         headers
     }
+}
+
+/// Whether a name is a token, and its value one that a field may have (RFC 9110, sections 5.1 and 5.5).
+fn is_sound((name, value): (&[u8], &[u8])) -> bool {
+    // By parts, as the type takes no name that is as long as a head may be.
+    let is_token = |part| HeaderName::from_bytes(part).is_ok();
+    !name.is_empty() && name.chunks(1 << 10).all(is_token) && HeaderValue::from_bytes(value).is_ok()
 }
 
 /// Shows names only: a value may be a secret.

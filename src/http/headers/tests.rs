@@ -38,6 +38,23 @@ fn names_compare_without_case_and_keep_theirs() {
 }
 
 #[test]
+#[cfg(debug_assertions)]
+fn what_nobody_has_checked_is_noticed() {
+    for (name, value) in [
+        ("x a", "b"),
+        ("", "b"),
+        ("x\r", "b"),
+        ("x", "b\n"),
+        ("x", "\0"),
+    ] {
+        let unchecked = std::panic::catch_unwind(|| flat(&[(name, value)]));
+        assert!(unchecked.is_err(), "{name:?}: {value:?}");
+    }
+    let long = "x".repeat(100 << 10);
+    assert_eq!(flat(&[(&long, "b\t\u{e9}")]).len(), 1);
+}
+
+#[test]
 fn a_length_with_zeros_in_front_is_not_told_on() {
     assert!(flat(&[("content-length", "12")]).tell_length(12));
     assert!(flat(&[("content-length", "0")]).tell_length(0));

@@ -28,10 +28,7 @@ use crate::http::message::{Request, Response};
 use crate::http::semantics::{method, upgrade};
 
 /// Bounds of a response head.
-const HEAD: Limits = Limits {
-    bytes: 256 << 10,
-    fields: 256,
-};
+const HEAD: Limits = Limits::new(256 << 10, 256);
 
 /// Sends a request over a lent connection; the answer's body owns the loan to its end.
 ///
@@ -183,7 +180,7 @@ fn poll_answer(
                 }
                 None => hearing.pace.attempted(reader.buffer.len()),
             }
-        } else if reader.buffer.len() > HEAD.bytes {
+        } else if reader.buffer.len() > HEAD.bytes() {
             return Poll::Ready(Err(head::response_too_large()));
         }
         let started = hearing.interim || !reader.buffer.is_empty();

@@ -183,7 +183,7 @@ pub(super) fn with_room<'b, T>(
     limits: Limits,
     parse: impl FnOnce(&mut [MaybeUninit<httparse::Header<'b>>]) -> T,
 ) -> T {
-    match limits.fields {
+    match limits.fields() {
         few @ ..=FIELDS_ON_STACK => {
             let mut fields = [const { MaybeUninit::uninit() }; FIELDS_ON_STACK];
             parse(&mut fields[..few])

@@ -117,8 +117,8 @@ fn parse_request(buffer: &[u8], limits: Limits) -> Result<Option<RequestScan>, E
     with_room(limits, |room| {
         let mut parsed = httparse::Request::new(&mut []);
         let length = match parsed.parse_with_uninit_headers(buffer, room) {
-            Ok(httparse::Status::Complete(length)) if length <= limits.bytes => length,
-            Ok(httparse::Status::Partial) if buffer.len() <= limits.bytes => return Ok(None),
+            Ok(httparse::Status::Complete(length)) if length <= limits.bytes() => length,
+            Ok(httparse::Status::Partial) if buffer.len() <= limits.bytes() => return Ok(None),
             Ok(_) => return Err(too_large()),
             Err(error) => return Err(malformed_request(error, buffer)),
         };
@@ -209,8 +209,8 @@ fn parse_response(buffer: &[u8], limits: Limits) -> Result<Option<ResponseScan>,
         let mut parsed = httparse::Response::new(&mut []);
         let parser = httparse::ParserConfig::default();
         let length = match parser.parse_response_with_uninit_headers(&mut parsed, buffer, room) {
-            Ok(httparse::Status::Complete(length)) if length <= limits.bytes => length,
-            Ok(httparse::Status::Partial) if buffer.len() <= limits.bytes => return Ok(None),
+            Ok(httparse::Status::Complete(length)) if length <= limits.bytes() => length,
+            Ok(httparse::Status::Partial) if buffer.len() <= limits.bytes() => return Ok(None),
             Ok(_) | Err(httparse::Error::TooManyHeaders) => return Err(response_too_large()),
             Err(error) => return Err(distrust("the response head is malformed").because(error)),
         };

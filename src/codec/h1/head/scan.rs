@@ -86,7 +86,7 @@ fn fields(head: &[u8], start: usize, limits: Limits) -> Option<(usize, Fields)> 
         let (name, rest) = rest.split_at_checked(name_len)?;
         if name.is_empty() {
             let length = line + 2;
-            let whole = rest.starts_with(b"\r\n") && length <= limits.bytes;
+            let whole = rest.starts_with(b"\r\n") && length <= limits.bytes();
             fields.are_lines(start, line);
             return whole.then_some((length, fields));
         }
@@ -96,7 +96,7 @@ fn fields(head: &[u8], start: usize, limits: Limits) -> Option<(usize, Fields)> 
         let ended = text_len(value);
         let (value, rest) = value.split_at_checked(ended)?;
         count += 1;
-        if !rest.starts_with(b"\r\n") || count > limits.fields {
+        if !rest.starts_with(b"\r\n") || count > limits.fields() {
             return None;
         }
         let (name_at, value_at) = (line, line + name_len + 1 + spaces);

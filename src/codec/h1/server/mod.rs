@@ -86,10 +86,7 @@ impl Connection {
         Connection {
             shared: Arc::new(Shared::new(io, early, settings.body_timeout)),
             out: Outgoing::default(),
-            head_limits: Limits {
-                bytes: settings.max_header_bytes as usize,
-                fields: settings.max_headers,
-            },
+            head_limits: Limits::new(settings.max_header_bytes as usize, settings.max_headers),
             settings,
             deadline: Deadline::new(),
             stalled_at: 0,
@@ -172,7 +169,7 @@ impl Connection {
                     Ok(None) => progress.pace.attempted(reader.buffer.len()),
                     Err(error) => return Poll::Ready(Err(error)),
                 }
-            } else if reader.buffer.len() > self.head_limits.bytes {
+            } else if reader.buffer.len() > self.head_limits.bytes() {
                 return Poll::Ready(Err(head::too_large()));
             }
             let started = !reader.buffer.is_empty();

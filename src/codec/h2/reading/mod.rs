@@ -12,6 +12,7 @@ use super::hpack::decode::{Block, Decoder};
 use super::incoming::Cut;
 use super::input::Input;
 use super::shared::{Side, State};
+use crate::http::headers::Headers;
 
 mod blocks;
 mod control;
@@ -74,6 +75,10 @@ pub trait Role {
     fn pong(&mut self);
 }
 
+/// The longest list of fields, whatever is asked for: its lines, and those of a cookie once more where its crumbs are
+/// joined, are no more than [`Headers`] can hold.
+const MAX_LIST: usize = Headers::MOST_RECEIVED / 2;
+
 /// What only the connection's task needs of the incoming side.
 pub struct Reading {
     input: Input,
@@ -105,7 +110,7 @@ impl Reading {
             input: Input::new(early),
             decoder: Decoder::default(),
             block: Block::default(),
-            max_list,
+            max_list: max_list.min(MAX_LIST),
             unfinished: None,
             begun: false,
             idle_talk: Budget::new(IDLE_TALK, IDLE_TALK_PER_SECOND),

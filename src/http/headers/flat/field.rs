@@ -14,6 +14,8 @@ pub(in crate::http::headers) struct Field {
 }
 
 pub(super) const ADDED: u32 = 1 << 31;
+/// The most bytes of a block, so that no place in it looks like one with [`ADDED`].
+pub(in crate::http::headers) const MOST: usize = ADDED as usize - 1;
 
 impl Field {
     pub(super) fn is_added(&self) -> bool {

@@ -9,7 +9,7 @@ mod lists;
 mod spans;
 
 use field::ADDED;
-pub(super) use field::Field;
+pub(super) use field::{Field, MOST};
 use lists::Lists;
 pub use spans::Spans;
 
@@ -118,7 +118,7 @@ impl Flat {
         let Lists { fields, added } = &mut **self.lists.get_or_insert_with(Lists::take);
         let start = added.len();
         line(added);
-        debug_assert!(added.len() < ADDED as usize);
+        debug_assert!(added.len() <= MOST);
         self.keys.add(key);
         fields.push(Field {
             start: start as u32 | ADDED,

@@ -1,7 +1,7 @@
 //! Where the fields of a head lie, gathered while it is parsed.
 
 use super::super::names::{Key, Keys};
-use super::field::{ADDED, Field};
+use super::field::{Field, MOST};
 use super::lists::Lists;
 
 /// Where the fields of a received head lie.
@@ -44,7 +44,7 @@ impl Spans {
         value_len: usize,
         end: usize,
     ) -> Key {
-        debug_assert!(value + value_len < ADDED as usize);
+        debug_assert!(value + value_len <= MOST && end <= MOST);
         let key = Key::of(name);
         self.keys.add(key);
         self.lists.fields.push(Field {

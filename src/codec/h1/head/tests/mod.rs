@@ -8,10 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const LIMITS: Limits = Limits {
-    bytes: 1000,
-    fields: 10,
-};
+const LIMITS: Limits = Limits::new(1000, 10);
 
 fn request(bytes: impl AsRef<[u8]>) -> Result<Option<RequestHead>, Error> {
     take_request(&mut bytes.as_ref().into(), LIMITS)
@@ -45,10 +42,7 @@ fn large_heads_are_refused_whether_they_end_or_not() {
 #[test]
 fn every_allowed_number_of_fields_is_parsed() {
     for fields in [0, 1, 256, 257, 1000] {
-        let limits = Limits {
-            bytes: 1 << 20,
-            fields: fields + 1,
-        };
+        let limits = Limits::new(1 << 20, fields + 1);
         let sent = head("GET / HTTP/1.1", &"X: y\r\n".repeat(fields));
         let head = take_request(&mut sent.as_bytes().into(), limits).unwrap();
         assert_eq!(head.unwrap().headers.len(), fields + 1);
