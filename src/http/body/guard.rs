@@ -27,9 +27,7 @@ pub enum End<'a> {
     Dropped,
 }
 
-pub(super) struct Both<G>(pub G, pub Box<dyn Guard>);
-
-impl<G: Guard> Guard for Both<G> {
+impl<A: Guard, B: Guard> Guard for (A, B) {
     fn end(&mut self, end: End<'_>, passed: u64) {
         self.0.end(end, passed);
         self.1.end(end, passed);
@@ -43,5 +41,19 @@ impl<G: Guard> Guard for Both<G> {
     fn begun(&mut self) {
         self.0.begun();
         self.1.begun();
+    }
+}
+
+impl Guard for Box<dyn Guard> {
+    fn end(&mut self, end: End<'_>, passed: u64) {
+        (**self).end(end, passed);
+    }
+
+    fn trailers(&mut self, grpc_status: Option<&[u8]>) {
+        (**self).trailers(grpc_status);
+    }
+
+    fn begun(&mut self) {
+        (**self).begun();
     }
 }

@@ -16,7 +16,6 @@ mod kept;
 #[cfg(test)]
 mod tests;
 
-use guard::Both;
 pub use guard::{End, Guard};
 pub use kept::Kept;
 
@@ -102,7 +101,7 @@ impl Body {
     pub fn with_guard(mut self, guard: impl Guard + 'static) -> Self {
         self.guard = Some(match self.guard.take() {
             None => boxed(|| guard),
-            Some(inner) => boxed(|| Both(guard, inner)),
+            Some(inner) => boxed(|| (guard, inner)),
         });
         self
     }

@@ -57,6 +57,26 @@ async fn every_guard_learns_the_status_in_the_trailers() {
 }
 
 #[tokio::test]
+async fn a_guard_hears_of_the_first_piece_while_more_may_follow() {
+    struct Begins(Arc<Mutex<u32>>);
+    impl Guard for Begins {
+        fn end(&mut self, _: End<'_>, _: u64) {}
+
+        fn begun(&mut self) {
+            *self.0.lock().unwrap() += 1;
+        }
+    }
+    let begun = Arc::default();
+    let body = pieces(vec![Ok("a"), Ok("b")]).with_guard(Begins(Arc::clone(&begun)));
+    let mut body = body.with_guard(Ends::default());
+    assert_eq!(*begun.lock().unwrap(), 0);
+    body.frame().await.unwrap().unwrap();
+    assert_eq!(*begun.lock().unwrap(), 1);
+    body.collect().await.unwrap();
+    assert_eq!(*begun.lock().unwrap(), 1);
+}
+
+#[tokio::test]
 async fn every_guard_is_told_once() {
     let ends = Ends::default();
     drop(
