@@ -6,6 +6,7 @@ pub mod caller_key;
 pub mod cookie;
 pub mod error;
 pub mod exchange;
+pub mod fault;
 pub mod grpc;
 pub mod handler;
 pub mod headers;

@@ -7,10 +7,8 @@ use http::StatusCode;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::http::error::{
-    CONNECT_FAILED, CONNECT_TIMEOUT, DEADLINE_EXCEEDED, NO_HEALTHY_ENDPOINT, Reason, TLS_FAILED,
-    UPSTREAM_PROTOCOL_ERROR, UPSTREAM_RESET, UPSTREAM_TIMEOUT,
-};
+use crate::http::error::Reason;
+use crate::http::fault::Fault;
 use crate::http::grpc::Status;
 use crate::policy::graphql::GRAPHQL_ERRORS;
 use crate::value::Wrong;
@@ -161,14 +159,11 @@ impl Classes {
     /// Whether the upstream is to blame for what went wrong; None when somebody else is, so that it says nothing
     /// about the upstream.
     pub fn reason(&self, reason: Reason) -> Option<bool> {
-        match reason {
-            CONNECT_FAILED | CONNECT_TIMEOUT | TLS_FAILED | NO_HEALTHY_ENDPOINT => {
-                Some(self.connect)
-            }
-            UPSTREAM_TIMEOUT | DEADLINE_EXCEEDED => Some(self.timeout),
-            UPSTREAM_RESET | UPSTREAM_PROTOCOL_ERROR => Some(self.reset),
-            GRAPHQL_ERRORS => Some(self.graphql),
-            _ => None,
+        match reason.fault() {
+            Some(Fault::NoEndpoint | Fault::Connect) => Some(self.connect),
+            Some(Fault::Timeout) => Some(self.timeout),
+            Some(Fault::Reset) => Some(self.reset),
+            None => (reason == GRAPHQL_ERRORS).then_some(self.graphql),
         }
     }
 }

@@ -7,9 +7,9 @@ use serde::de::{Deserialize, Deserializer, Error as _};
 use serde::{Serialize, Serializer};
 
 use crate::http::error::{
-    CONNECT_FAILED, CONNECT_TIMEOUT, Error, Progress, TLS_FAILED, UPSTREAM_PROTOCOL_ERROR,
-    UPSTREAM_RESET, UPSTREAM_TIMEOUT,
+    Error, Progress, UPSTREAM_PROTOCOL_ERROR, UPSTREAM_RESET, UPSTREAM_TIMEOUT,
 };
+use crate::http::fault::Fault;
 use crate::http::grpc::Status;
 use crate::http::message::Response;
 use crate::value::Wrong;
@@ -118,7 +118,7 @@ impl Class {
         match self {
             // All that goes wrong before a request can be sent. A server may refuse our certificate later than that.
             Class::ConnectFailure => {
-                [CONNECT_FAILED, CONNECT_TIMEOUT, TLS_FAILED].contains(&error.reason())
+                error.reason().fault() == Some(Fault::Connect)
                     && error.progress() == Progress::Unsent
             }
             Class::RefusedStream => reset(Progress::Unsent),
@@ -194,7 +194,7 @@ fn elsewhere(word: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::error::OVERLOADED;
+    use crate::http::error::{CONNECT_FAILED, CONNECT_TIMEOUT, OVERLOADED};
 
     fn class(word: &str) -> Class {
         serde_json::from_value(word.into()).unwrap()
