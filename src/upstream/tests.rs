@@ -83,7 +83,8 @@ fn all_mistakes_are_found_in_their_places() {
 async fn limits_are_new_and_facts_are_old_after_a_reload() {
     let old = next("endpoints = [\"10.0.0.1:80\"]\nmax_in_flight = 2", None);
     let _admitted = old.admit().unwrap();
-    let (endpoint, _load) = old.pick(&request(), None).unwrap();
+    let attempt = old.pick(&request(), None).unwrap();
+    let endpoint = attempt.endpoint();
 
     let new = next(
         "endpoints = [\"10.0.0.1:80\", \"10.0.0.2:80\"]\nmax_in_flight = 1",
@@ -93,7 +94,7 @@ async fn limits_are_new_and_facts_are_old_after_a_reload() {
         new.admit().err().map(|e| e.reason().name),
         Some("overloaded")
     );
-    assert!(Arc::ptr_eq(&endpoint, &endpoints(&new)[0]));
+    assert!(Arc::ptr_eq(endpoint, &endpoints(&new)[0]));
     assert!(old.admit().is_ok());
     assert_eq!(endpoints(&old).len(), 1);
 }
@@ -131,7 +132,8 @@ async fn callers_are_told_apart_by_the_hash_key() {
     let picked = |ip: &str| {
         let mut request = request();
         request.context.client = Some(ip.parse().unwrap());
-        let (endpoint, _) = upstream.pick(&request, None).unwrap();
+        let attempt = upstream.pick(&request, None).unwrap();
+        let endpoint = attempt.endpoint();
         endpoint.address.to_string()
     };
     let first = picked("192.0.2.1");
@@ -146,7 +148,8 @@ async fn it_describes_its_endpoints() {
         None,
     );
     let _admitted = upstream.admit().unwrap();
-    let (endpoint, _load) = upstream.pick(&request(), None).unwrap();
+    let attempt = upstream.pick(&request(), None).unwrap();
+    let endpoint = attempt.endpoint();
     endpoint.standing.eject(Instant::now(), 1);
     assert_eq!(
         upstream.describe(),

@@ -1,27 +1,30 @@
-//! What the end of an attempt says about its endpoint: one table, by which everybody goes who keeps account of endpoints.
+//! What comes of an attempt, and what that says about its endpoint: one table, by which everybody goes who keeps account
+//! of endpoints.
 //!
-//! A circuit breaker has a table of its own, as each route says itself what counts there.
+//! A circuit breaker has a table of its own, as each route says itself what counts there. Whose fault an error is, both
+//! are told by [`fault`](crate::http::fault).
 
 use http::StatusCode;
 
-use crate::http::error::{
-    CONNECT_FAILED, CONNECT_TIMEOUT, Error, OVERLOADED, Progress, Reason, TLS_FAILED,
-    UPSTREAM_PROTOCOL_ERROR, UPSTREAM_RESET,
-};
+use crate::http::error::{Error, OVERLOADED, Progress, Reason, UPSTREAM_RESET};
+use crate::http::fault::Fault;
 use crate::http::grpc::Status;
 use crate::http::message::Response;
 use crate::upstream::metrics::Ended;
 
-/// How an attempt ended, up to the head of its answer.
+/// What came of an attempt. Of one that is answered something comes twice: the head of the answer, and what is behind it.
 #[derive(Clone, Copy)]
-pub enum End<'a> {
+pub enum Outcome<'a> {
+    /// The head of an answer.
     Answered(&'a Response),
+    /// The status behind the messages of a gRPC answer.
+    Status(Status),
     Failed(&'a Error),
     /// The time that the route gives is over.
     TimedOut,
     /// The time that the caller asked for is over, which was shorter.
     CallerTimedOut,
-    /// Nobody waits for an answer any more.
+    /// Nobody waits for the answer any more, or for the rest of it.
     Cancelled,
 }
 
@@ -44,6 +47,8 @@ pub enum Reached {
     Endpoint,
     /// A connection had the request.
     Asked,
+    /// Its answer had begun.
+    Answer,
 }
 
 /// Whether the endpoint is to blame.
@@ -67,19 +72,20 @@ pub enum Latency {
     Nothing,
 }
 
-/// What follows from the end of an attempt.
+/// What follows from the outcome of an attempt.
 pub struct Meaning {
     pub verdict: Verdict,
     pub latency: Latency,
-    /// Nothing is counted of an attempt that had no connection to ask by.
+    /// Nothing is counted of an attempt that had no connection to ask by, and each at its head.
     pub counted: Option<Ended>,
 }
 
-impl End<'_> {
+impl Outcome<'_> {
     #[inline]
     pub fn meaning(self, facts: Facts) -> Meaning {
         match self {
-            End::Answered(response) => Meaning::of_answer(response, facts.grpc),
+            Outcome::Answered(response) => Meaning::of_answer(response, facts.grpc),
+            Outcome::Status(status) => Meaning::behind(Verdict::of_status(status)),
             _ => self.without_answer(facts),
         }
     }
@@ -87,8 +93,13 @@ impl End<'_> {
     #[cold]
     fn without_answer(self, facts: Facts) -> Meaning {
         let (verdict, latency, counted) = match (self, facts.reached) {
-            (End::Answered(response), _) => return Meaning::of_answer(response, facts.grpc),
-            (End::Failed(error), _) => {
+            (Outcome::Answered(response), _) => return Meaning::of_answer(response, facts.grpc),
+            (Outcome::Status(status), _) => return Meaning::behind(Verdict::of_status(status)),
+            (Outcome::Failed(error), Reached::Answer) => {
+                return Meaning::behind(Verdict::of_failure(error));
+            }
+            (_, Reached::Answer) => return Meaning::behind(Verdict::Neither),
+            (Outcome::Failed(error), _) => {
                 let verdict = match error.reason() {
                     UPSTREAM_RESET if facts.stale => Verdict::Neither,
                     _ => Verdict::of_failure(error),
@@ -105,12 +116,12 @@ impl End<'_> {
                 (verdict, latency, counted)
             }
             (_, Reached::Queue) => (Verdict::Neither, Latency::Nothing, None),
-            (End::TimedOut, _) => (Verdict::Failure, Latency::Failed, Some(Ended::TimedOut)),
+            (Outcome::TimedOut, _) => (Verdict::Failure, Latency::Failed, Some(Ended::TimedOut)),
             // Neither says anything about the endpoint, or one caller could have it ejected for all others.
-            (End::CallerTimedOut, reached) => {
+            (Outcome::CallerTimedOut, reached) => {
                 (Verdict::Neither, given_up(reached), Some(Ended::TimedOut))
             }
-            (End::Cancelled, reached) => {
+            (Outcome::Cancelled, reached) => {
                 (Verdict::Neither, given_up(reached), Some(Ended::Cancelled))
             }
         };
@@ -144,19 +155,39 @@ impl Meaning {
             counted: Some(Ended::Answered(response.status)),
         }
     }
+
+    /// How fast it answered, and that it did, is told at the head.
+    #[inline]
+    fn behind(verdict: Verdict) -> Self {
+        Meaning {
+            verdict,
+            latency: Latency::Nothing,
+            counted: None,
+        }
+    }
 }
 
 /// Connecting is not yet the endpoint's time.
 fn given_up(reached: Reached) -> Latency {
     match reached {
         Reached::Asked => Latency::GivenUp,
-        Reached::Endpoint | Reached::Queue => Latency::Nothing,
+        Reached::Endpoint | Reached::Queue | Reached::Answer => Latency::Nothing,
     }
 }
 
 impl Verdict {
-    /// Also of an answer that fails behind its head.
-    pub fn of_failure(error: &Error) -> Self {
+    #[inline]
+    fn of_status(status: Status) -> Self {
+        if status.blames_endpoint() {
+            Verdict::Failure
+        } else {
+            Verdict::Good
+        }
+    }
+
+    /// Also of an answer that fails behind its head. A time limit that passes there is not held against the endpoint: how
+    /// long an answer lasts depends on what was asked for, and on how fast it is read.
+    fn of_failure(error: &Error) -> Self {
         let unsent = error.reason() == UPSTREAM_RESET && error.progress() == Progress::Unsent;
         if is_of_endpoint(error.reason()) && !unsent {
             Verdict::Failure
@@ -168,20 +199,7 @@ impl Verdict {
 
 /// Whether it is between us and the endpoint that something went wrong.
 fn is_of_endpoint(reason: Reason) -> bool {
-    [
-        CONNECT_FAILED,
-        TLS_FAILED,
-        CONNECT_TIMEOUT,
-        UPSTREAM_RESET,
-        UPSTREAM_PROTOCOL_ERROR,
-    ]
-    .contains(&reason)
-}
-
-/// The status behind the messages of a gRPC answer, if it is that of a failure.
-pub fn failed_behind(grpc_status: Option<&[u8]>) -> Option<Status> {
-    let status = grpc_status.and_then(Status::read);
-    status.filter(|status| status.blames_endpoint())
+    matches!(reason.fault(), Some(Fault::Connect | Fault::Reset))
 }
 
 #[cfg(test)]
@@ -190,22 +208,25 @@ mod tests {
 
     use super::*;
     use crate::http::body::Body;
-    use crate::http::error::{OVERLOADED, REQUEST_TIMEOUT};
+    use crate::http::error::{
+        CONNECT_FAILED, CONNECT_TIMEOUT, DEADLINE_EXCEEDED, OVERLOADED, REQUEST_TIMEOUT,
+        UPSTREAM_PROTOCOL_ERROR, UPSTREAM_TIMEOUT,
+    };
     use crate::testing::headers;
 
-    fn verdict(end: End<'_>, stale: bool) -> Verdict {
+    fn verdict(outcome: Outcome<'_>, stale: bool) -> Verdict {
         let facts = Facts {
             stale,
             grpc: true,
             reached: Reached::Asked,
         };
-        end.meaning(facts).verdict
+        outcome.meaning(facts).verdict
     }
 
     fn answered(status: u16, fields: &[(&str, &str)]) -> Verdict {
         let mut response = Response::new(StatusCode::from_u16(status).unwrap(), Body::empty());
         response.headers = headers(fields);
-        verdict(End::Answered(&response), false)
+        verdict(Outcome::Answered(&response), false)
     }
 
     #[test]
@@ -234,7 +255,7 @@ mod tests {
     fn only_what_the_endpoint_did_counts() {
         let failed = |reason, progress, stale| {
             let error = Error::new(reason, "").at(progress);
-            verdict(End::Failed(&error), stale)
+            verdict(Outcome::Failed(&error), stale)
         };
         use Progress::{Answering, Sent, Unsent};
         assert_eq!(failed(CONNECT_FAILED, Unsent, false), Verdict::Failure);
@@ -245,5 +266,33 @@ mod tests {
         assert_eq!(failed(UPSTREAM_RESET, Unsent, false), Verdict::Neither);
         assert_eq!(failed(OVERLOADED, Unsent, false), Verdict::Neither);
         assert_eq!(failed(REQUEST_TIMEOUT, Sent, false), Verdict::Neither);
+    }
+
+    #[test]
+    fn behind_the_head_only_the_verdict_is_still_open() {
+        let behind = |outcome: Outcome<'_>| {
+            let meaning = outcome.meaning(Facts {
+                stale: false,
+                grpc: true,
+                reached: Reached::Answer,
+            });
+            assert_eq!(meaning.latency, Latency::Nothing);
+            assert!(meaning.counted.is_none());
+            meaning.verdict
+        };
+        for (reason, verdict) in [
+            (UPSTREAM_RESET, Verdict::Failure),
+            (UPSTREAM_PROTOCOL_ERROR, Verdict::Failure),
+            (UPSTREAM_TIMEOUT, Verdict::Neither),
+            (DEADLINE_EXCEEDED, Verdict::Neither),
+            (REQUEST_TIMEOUT, Verdict::Neither),
+        ] {
+            let error = Error::new(reason, "").at(Progress::Answering);
+            assert_eq!(behind(Outcome::Failed(&error)), verdict, "{reason:?}");
+        }
+        let status = |code: &[u8]| behind(Outcome::Status(Status::read(code).unwrap()));
+        assert_eq!(status(b"14"), Verdict::Failure);
+        assert_eq!(status(b"4"), Verdict::Good);
+        assert_eq!(behind(Outcome::Cancelled), Verdict::Neither);
     }
 }

@@ -1,4 +1,4 @@
-//! How far an attempt is.
+//! How far an attempt is, from the pick of its endpoint to the end of its answer.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,8 +18,10 @@ const WAITS_FOR_CONNECTION: u8 = 1;
 const WAITS_FOR_STREAM: u8 = 2;
 const CONNECTS: u8 = 3;
 const ASKS: u8 = 4;
-/// It has been judged.
-const OVER: u8 = 5;
+/// Its answer has begun, and is no failure so far.
+const ANSWERED: u8 = 5;
+/// It came to nothing, or to a failure.
+const OVER: u8 = 6;
 
 impl Stage {
     /// It waits for a connection of our own pool that others use or make.
@@ -53,12 +55,24 @@ impl Stage {
         Duration::from_nanos(self.asked.load(Ordering::Relaxed))
     }
 
-    pub(super) fn end(&self) {
+    /// Its answer begins, and is no failure so far.
+    pub(super) fn answers(&self) {
+        self.step.store(ANSWERED, Ordering::Relaxed);
+    }
+
+    /// It comes to nothing, or to a failure.
+    pub(super) fn ends(&self) {
         self.step.store(OVER, Ordering::Relaxed);
     }
 
-    pub(super) fn is_over(&self) -> bool {
-        self.step() == OVER
+    /// Whether an answer has begun that is no failure so far.
+    pub(super) fn is_answered(&self) -> bool {
+        self.step() == ANSWERED
+    }
+
+    /// Whether nobody waits for the head of an answer any more.
+    pub(super) fn is_judged(&self) -> bool {
+        self.step() >= ANSWERED
     }
 
     /// Whether a connection was being made for this attempt, and not only waited for.
@@ -74,6 +88,7 @@ impl Stage {
         match self.step() {
             CONNECTS => Reached::Endpoint,
             ASKS => Reached::Asked,
+            ANSWERED | OVER => Reached::Answer,
             _ => Reached::Queue,
         }
     }

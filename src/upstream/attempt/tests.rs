@@ -1,16 +1,20 @@
 //! What an endpoint is blamed for, and how its time is told from that of others.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::super::fake::{Names, request};
 use super::*;
-use crate::http::body::Body;
-use crate::http::error::{CALLER_GONE, CONNECT_FAILED, CONNECT_TIMEOUT, OVERLOADED};
-use crate::http::exchange::Limits;
-use crate::http::message::Upload;
+use crate::http::body::{Body, End};
+use crate::http::error::{
+    CALLER_GONE, CONNECT_FAILED, CONNECT_TIMEOUT, Error, OVERLOADED, Progress, UPSTREAM_RESET,
+    UPSTREAM_TIMEOUT,
+};
+use crate::http::exchange::{Exchange, Limits, Why};
+use crate::http::message::{Response, Upload};
 use crate::net::resolve::Resolve;
 use crate::testing::exchange;
-use crate::upstream::Checked;
+use crate::upstream::{Checked, Upstream};
 use http::StatusCode;
 
 const MS: Duration = Duration::from_millis(1);
@@ -27,10 +31,23 @@ fn answer(status: u16) -> Response {
     Response::new(StatusCode::from_u16(status).unwrap(), Body::empty())
 }
 
+fn waiting<'a>(
+    attempt: &'a Attempt,
+    upstream: &'a Upstream,
+    exchange: &'a Exchange<'a>,
+) -> Waiting<'a> {
+    Waiting {
+        attempt,
+        upstream,
+        exchange,
+        tried: None,
+    }
+}
+
 /// An attempt that has just begun; whatever `act` does with it, it is over then.
 async fn attempt(
     upstream: &Upstream,
-    act: impl AsyncFnOnce(Attempt<'_>, &Exchange<'_>),
+    act: impl AsyncFnOnce(Waiting<'_>, &Exchange<'_>),
 ) -> Arc<Endpoint> {
     attempt_within(upstream, exchange(), act).await
 }
@@ -38,11 +55,11 @@ async fn attempt(
 async fn attempt_within(
     upstream: &Upstream,
     exchange: &Exchange<'_>,
-    act: impl AsyncFnOnce(Attempt<'_>, &Exchange<'_>),
+    act: impl AsyncFnOnce(Waiting<'_>, &Exchange<'_>),
 ) -> Arc<Endpoint> {
-    let (endpoint, load) = upstream.pick(&request(), None).unwrap();
-    act(Attempt::new(upstream, &load, exchange, None), exchange).await;
-    endpoint
+    let attempt = upstream.pick(&request(), None).unwrap();
+    act(waiting(&attempt, upstream, exchange), exchange).await;
+    attempt.endpoint().clone()
 }
 
 fn latency(endpoint: &Endpoint) -> Option<u128> {
@@ -59,12 +76,12 @@ fn penalty(endpoint: &Endpoint) -> Option<u128> {
 async fn neither_the_wait_for_our_pool_nor_connecting_is_latency() {
     for waits in [Stage::waits, Stage::waits_for_stream, Stage::connects] {
         let upstream = upstream();
-        let endpoint = attempt(&upstream, async |attempt, _| {
-            waits(attempt.stage());
+        let endpoint = attempt(&upstream, async |waiting, _| {
+            waits(waiting.attempt.stage());
             tokio::time::advance(3000 * MS).await;
-            attempt.asks();
+            waiting.attempt.asks();
             tokio::time::advance(20 * MS).await;
-            attempt.end(Ok(&answer(200)), false, false);
+            waiting.end(Ok(&answer(200)), false);
         })
         .await;
         assert_eq!(latency(&endpoint), Some(20));
@@ -78,8 +95,8 @@ async fn a_slow_upload_is_the_caller_s_time() {
         let upload = Upload::new(Instant::now());
         let (limits, whole) = (Limits::default(), exchange());
         let exchange = whole.limited(&limits, Some(&upload));
-        let endpoint = attempt_within(&upstream, &exchange, async |attempt, _| {
-            attempt.asks_at_once();
+        let endpoint = attempt_within(&upstream, &exchange, async |waiting, _| {
+            waiting.attempt.asks_at_once();
             tokio::time::advance(2000 * MS).await;
             upload.note(&std::task::Poll::Ready(()));
             if !ends {
@@ -87,7 +104,7 @@ async fn a_slow_upload_is_the_caller_s_time() {
                 upload.note(&std::task::Poll::<()>::Pending);
             }
             tokio::time::advance(20 * MS).await;
-            attempt.end(Ok(&answer(200)), false, false);
+            waiting.end(Ok(&answer(200)), false);
         })
         .await;
         assert_eq!(latency(&endpoint), Some(20));
@@ -98,12 +115,12 @@ async fn a_slow_upload_is_the_caller_s_time() {
 async fn whoever_waits_no_longer_blames_nobody() {
     for why in [None, Some(Why::Unwanted), Some(Why::Hurried)] {
         let upstream = upstream();
-        let endpoint = attempt(&upstream, async |attempt, exchange| {
-            attempt.asks_at_once();
+        let endpoint = attempt(&upstream, async |waiting, exchange| {
+            waiting.attempt.asks_at_once();
             tokio::time::advance(50 * MS).await;
             match why {
-                None => drop(attempt),
-                Some(why) => drop(exchange.cut(attempt, why)),
+                None => drop(waiting),
+                Some(why) => drop(exchange.cut(waiting, why)),
             }
         })
         .await;
@@ -123,10 +140,10 @@ async fn an_endpoint_is_to_blame_only_for_what_it_was_asked() {
     ] {
         let upstream = upstream();
         let mut place = None;
-        let endpoint = attempt(&upstream, async |attempt, exchange| {
-            waits(attempt.stage());
+        let endpoint = attempt(&upstream, async |waiting, exchange| {
+            waits(waiting.attempt.stage());
             tokio::time::advance(300 * MS).await;
-            place = exchange.cut(attempt, Why::Overdue);
+            place = exchange.cut(waiting, Why::Overdue);
         })
         .await;
         let place = place.unwrap();
@@ -146,8 +163,8 @@ async fn failures_are_no_latency_and_those_of_others_are_nothing() {
     let upstream = upstream();
     let fails = async |reason| {
         let error = Error::new(reason, "what happened");
-        attempt(&upstream, async |attempt, _| {
-            attempt.end(Err(&error), false, false);
+        attempt(&upstream, async |waiting, _| {
+            waiting.end(Err(&error), false);
         })
         .await
     };
@@ -171,10 +188,10 @@ async fn a_quick_refusal_does_not_look_fast() {
     let answers = async |status| {
         let answer = answer(status);
         let takes = if status == 200 { 40 * MS } else { MS };
-        attempt(&upstream, async |attempt, _| {
-            attempt.asks_at_once();
+        attempt(&upstream, async |waiting, _| {
+            waiting.attempt.asks_at_once();
             tokio::time::advance(takes).await;
-            attempt.end(Ok(&answer), false, false);
+            waiting.end(Ok(&answer), false);
         })
         .await
     };
@@ -190,6 +207,38 @@ async fn a_quick_refusal_does_not_look_fast() {
     assert_eq!(latency(&*answers(404).await), Some(15));
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_answer_counts_to_the_end_of_its_body() {
+    let upstream = upstream();
+    let mut call = request();
+    call.method = Method::POST;
+    let answered = |status| {
+        let attempt = upstream.pick(&call, None).unwrap();
+        waiting(&attempt, &upstream, exchange()).end(Ok(&answer(status)), false);
+        attempt
+    };
+    let failed = |reason| Error::new(reason, "cut").at(Progress::Answering);
+    let (reset, late) = (failed(UPSTREAM_RESET), failed(UPSTREAM_TIMEOUT));
+    let endpoint = answered(200).endpoint().clone();
+    for (status, grpc_status, end, failures) in [
+        (200, Some("14"), End::Complete, 1),
+        (200, Some("0"), End::Failed(&reset), 2),
+        (500, None, End::Complete, 3),
+        (200, None, End::Dropped, 3),
+        (200, None, End::Failed(&late), 3),
+        (200, Some("3"), End::Complete, 0),
+    ] {
+        let mut attempt = answered(status);
+        attempt.trailers(grpc_status.map(str::as_bytes));
+        assert_eq!(endpoint.load.in_flight(), 1);
+        attempt.end(end, 0);
+        drop(attempt);
+        assert_eq!(endpoint.load.in_flight(), 0);
+        let found = endpoint.standing.failures();
+        assert_eq!(found, failures, "{status} {grpc_status:?} {end:?}");
+    }
+}
+
 #[test]
 fn every_attempt_that_had_a_connection_ends_as_one_thing() {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -202,21 +251,21 @@ fn every_attempt_that_had_a_connection_ends_as_one_thing() {
         runtime.block_on(async {
             let upstream = upstream();
             for why in [Why::Overdue, Why::Hurried, Why::Unwanted] {
-                attempt(&upstream, async |attempt, exchange| {
-                    attempt.asks_at_once();
-                    exchange.cut(attempt, why);
+                attempt(&upstream, async |waiting, exchange| {
+                    waiting.attempt.asks_at_once();
+                    exchange.cut(waiting, why);
                 })
                 .await;
             }
             for reason in [CONNECT_FAILED, CALLER_GONE, OVERLOADED] {
-                attempt(&upstream, async |attempt, _| {
-                    attempt.end(Err(&Error::new(reason, "")), false, false);
+                attempt(&upstream, async |waiting, _| {
+                    waiting.end(Err(&Error::new(reason, "")), false);
                 })
                 .await;
             }
-            attempt(&upstream, async |attempt, exchange| {
-                attempt.stage().waits();
-                exchange.cut(attempt, Why::Overdue);
+            attempt(&upstream, async |waiting, exchange| {
+                waiting.attempt.stage().waits();
+                exchange.cut(waiting, Why::Overdue);
             })
             .await;
             kept = Some(upstream);

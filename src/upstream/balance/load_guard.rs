@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::http::body::{End, Guard};
 use crate::upstream::endpoints::endpoint::Endpoint;
-use crate::upstream::endpoints::transport::Transport;
 
 /// One request at an endpoint: counts as in flight until it is dropped, which is to be at the end of the body.
 pub struct LoadGuard<T> {
@@ -41,10 +39,6 @@ impl<T> Drop for LoadGuard<T> {
     fn drop(&mut self) {
         self.endpoint.load.end();
     }
-}
-
-impl<T: Transport> Guard for LoadGuard<T> {
-    fn end(&mut self, _: End<'_>, _: u64) {}
 }
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
 //! The endpoint for an HTTP request.
 
-use std::sync::Arc;
-
 use tokio::time::Instant;
 
+use super::attempt::Attempt;
 use super::balance::balancer::BalancerConfig;
 use super::balance::picker::{Availability, Picked};
 use super::{Endpoint, LoadGuard, Upstream};
@@ -13,15 +12,12 @@ use crate::http::rendezvous;
 use crate::net::timer;
 
 impl Upstream {
-    /// Picks the endpoint for `request`, another than those that were `tried`, where there is one, and notes it there.
+    /// Picks the endpoint for `request`, another than those that were `tried`, where there is one, and notes it there. With
+    /// that an attempt begins.
     ///
     /// # Errors
     /// `no_healthy_endpoint` when there is none at all.
-    pub fn pick(
-        &self,
-        request: &Request,
-        tried: Option<&Tried>,
-    ) -> Result<(Arc<Endpoint>, LoadGuard), Error> {
+    pub fn pick(&self, request: &Request, tried: Option<&Tried>) -> Result<Attempt, Error> {
         let now = timer::now();
         let key = match &self.config.balancer {
             BalancerConfig::Hash(key) => key.of(request, rendezvous::hash),
@@ -42,8 +38,8 @@ impl Upstream {
         if let Some(tried) = tried {
             tried.note(endpoint.hash);
         }
-        let guard = LoadGuard::new(endpoint.clone(), now);
-        Ok((endpoint.clone(), guard))
+        let load = LoadGuard::new(endpoint.clone(), now);
+        Ok(Attempt::new(load, request))
     }
 
     /// Whether a request that failed at one endpoint could be sent to another.

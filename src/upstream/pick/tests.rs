@@ -1,5 +1,6 @@
 //! Who is left out, who comes back and how, and what happens when nobody is left.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
@@ -46,8 +47,8 @@ fn picks(upstream: &Upstream, count: usize) -> Vec<usize> {
     let list = upstream.follower.set().load_full();
     let mut picks = vec![0; list.entries().len()];
     for _ in 0..count {
-        let (picked, _load) = upstream.pick(&request(), None).unwrap();
-        let is = |entry: &Listed| Arc::ptr_eq(&entry.endpoint, &picked);
+        let attempt = upstream.pick(&request(), None).unwrap();
+        let is = |entry: &Listed| Arc::ptr_eq(&entry.endpoint, attempt.endpoint());
         picks[list.entries().iter().position(is).unwrap()] += 1;
     }
     picks
@@ -89,9 +90,9 @@ async fn an_ejection_ends_with_a_trial() {
     assert_eq!(picks(&upstream, 2), [0, 2]);
     tokio::time::advance(10 * SECOND).await;
     let under_way = loop {
-        let (picked, load) = upstream.pick(&request(), None).unwrap();
-        if Arc::ptr_eq(&picked, &first) {
-            break load;
+        let attempt = upstream.pick(&request(), None).unwrap();
+        if Arc::ptr_eq(attempt.endpoint(), &first) {
+            break attempt;
         }
     };
     assert_eq!(
@@ -199,8 +200,8 @@ async fn another_endpoint_is_preferred_to_those_a_request_has_been_to() {
     let (request, tried) = (request(), Tried::default());
     let mut seen = std::collections::BTreeSet::new();
     for _ in 0..3 {
-        let (picked, _load) = upstream.pick(&request, Some(&tried)).unwrap();
-        seen.insert(picked.name.to_string());
+        let attempt = upstream.pick(&request, Some(&tried)).unwrap();
+        seen.insert(attempt.endpoint().name.to_string());
     }
     assert_eq!(seen.len(), 3);
     assert!(
@@ -244,7 +245,8 @@ async fn a_caller_moves_to_a_new_endpoint_once() {
         for (caller, place) in places.iter_mut().enumerate() {
             let mut request = request();
             request.context.client = Some([10, 1, 0, caller as u8].into());
-            let (picked, _load) = new.pick(&request, None).unwrap();
+            let attempt = new.pick(&request, None).unwrap();
+            let picked = attempt.endpoint();
             moved[caller] += usize::from(*place != *picked.name);
             *place = picked.name.to_string();
         }
