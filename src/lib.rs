@@ -20,8 +20,9 @@
 //!    A policy that needs a token or keys of another server has [`fetch`] get them, in the background.
 //! 6. The upstream admits the request, picks an endpoint, borrows a connection from its pool, and sends. Its endpoints
 //!    are found by name ([`net::resolve`]), checked, left out while they fail, and balanced, whatever is spoken to
-//!    them: what speaks is their transport. What must last as long as the exchange rides in the answer's body as a
-//!    guard.
+//!    them: what speaks is their transport. The pick begins the record of an attempt, by which everybody goes who keeps
+//!    account of endpoints. It rides in the answer's body as a guard, as all does that must last as long as the
+//!    exchange.
 //! 7. An [`http::error::Error`] on the way becomes an answer in one place, and every request, however it ends, is
 //!    counted and logged by [`telemetry`] when its body has ended.
 //! 8. [`admin`] shows all this to people and their tools; [`net::drain`] ends it without losing a request.
