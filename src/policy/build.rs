@@ -22,13 +22,13 @@ impl Kept {
 }
 
 /// What `GET /routes/{name}` tells of a policy beside its settings: the state of its facts now.
-pub trait Shown: Send + Sync {
+pub trait ShowState: Send + Sync {
     fn state(&self) -> Value;
 }
 
 /// The states of a route's policies, by their keys.
 #[derive(Default)]
-pub struct States(Vec<(&'static str, Arc<dyn Shown>)>);
+pub struct States(Vec<(&'static str, Arc<dyn ShowState>)>);
 
 impl States {
     /// How they are now.
@@ -76,7 +76,7 @@ impl<'a> Build<'a> {
     }
 
     /// Has the admin API show the state of the policy, under its key.
-    pub fn show(&mut self, facts: Arc<dyn Shown>) {
+    pub fn show(&mut self, facts: Arc<dyn ShowState>) {
         self.states.0.push((self.key, facts));
     }
 

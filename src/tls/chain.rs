@@ -9,8 +9,8 @@ use x509_cert::der::Decode;
 use x509_cert::ext::pkix::AuthorityInfoAccessSyntax;
 
 use super::certificate::Certificate;
-use super::pair::{Pair, Shown};
-use super::path::Judge;
+use super::pair::{Pair, Usage};
+use super::path::PathVerifier;
 use super::trust;
 use crate::value::FilePath;
 use crate::value::problem::Problems;
@@ -18,7 +18,7 @@ use crate::value::problem::Problems;
 /// Warns of a chain that nobody could follow to a CA. `known` are the CAs that the same block names.
 pub(super) fn judge(
     pair: &Pair,
-    shown: Shown,
+    usage: Usage,
     known: &[CertificateDer<'static>],
     file: &FilePath,
     at: &[&str],
@@ -35,7 +35,7 @@ pub(super) fn judge(
     if pair.chain.iter().any(|one| !one.is_valid_at(now)) {
         return;
     }
-    let leads_to = |anchors: &[CertificateDer<'static>]| leads_to(&pair.key.cert, shown, anchors);
+    let leads_to = |anchors: &[CertificateDer<'static>]| leads_to(&pair.key.cert, usage, anchors);
     let Some(last_der) = pair.key.cert.last() else {
         return;
     };
@@ -111,7 +111,7 @@ fn says_where_its_issuer_is(leaf: &CertificateDer<'_>) -> bool {
 /// Whether a path from the leaf to one of `anchors` holds now.
 fn leads_to(
     chain: &[CertificateDer<'static>],
-    shown: Shown,
+    usage: Usage,
     anchors: &[CertificateDer<'static>],
 ) -> bool {
     let [leaf, issuers @ ..] = chain else {
@@ -120,13 +120,13 @@ fn leads_to(
     let Ok(leaf) = EndEntityCert::try_from(leaf) else {
         return false;
     };
-    let usage = match shown {
-        Shown::ToCallers => KeyUsage::server_auth(),
-        Shown::ToServers => KeyUsage::client_auth(),
+    let key_usage = match usage {
+        Usage::ServerAuth => KeyUsage::server_auth(),
+        Usage::ClientAuth => KeyUsage::client_auth(),
     };
-    let judge = Judge::of_anchors(anchors);
-    judge
-        .believes(&leaf, issuers, UnixTime::now(), usage)
+    let paths = PathVerifier::of_anchors(anchors);
+    paths
+        .verify(&leaf, issuers, UnixTime::now(), key_usage)
         .is_ok()
 }
 
@@ -183,7 +183,7 @@ mod tests {
         let file = std::path::PathBuf::from("x.pem").into();
         judge(
             &pair,
-            Shown::ToCallers,
+            Usage::ServerAuth,
             &known,
             &file,
             &["cert"],

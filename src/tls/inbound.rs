@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::certificate::Certificate;
 use super::inventory::Opening;
-use super::pair::{self, Pair, Shown};
+use super::pair::{self, Pair, Usage};
 use super::resolver::{ByName, Choice};
 use super::trust::{self, Trust};
 use super::verify::Callers;
@@ -199,9 +199,9 @@ impl Entry<'_> {
             cert: &cert,
             key: &key,
         };
-        let pair = pair::open(self.cert, self.key, Shown::ToCallers, &at, opening)?;
+        let pair = pair::open(self.cert, self.key, Usage::ServerAuth, &at, opening)?;
         let problems = &mut opening.problems;
-        chain::judge(&pair, Shown::ToCallers, known, self.cert, &cert, problems);
+        chain::judge(&pair, Usage::ServerAuth, known, self.cert, &cert, problems);
         match self.ocsp {
             Some(file) => staple::to(pair, file, &below("ocsp"), opening),
             None => Some(pair),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::inventory::Opening;
-use super::pair::{self, Pair, Shown};
+use super::pair::{self, Pair, Usage};
 use super::trust::{self, Trust};
 use super::verify::{Proves, Servers};
 use super::{HTTP1, HTTP2, MinVersion, Opened, chain, lists, provider};
@@ -120,11 +120,11 @@ impl Config {
             cert: &["cert"],
             key: &["key"],
         };
-        let pair = pair::open(cert, key, Shown::ToServers, &at, opening)?;
+        let pair = pair::open(cert, key, Usage::ClientAuth, &at, opening)?;
         let named = trust.filter(|_| self.ca.is_some());
         let known = named.map(|trust| &trust.anchors[..]).unwrap_or_default();
         let problems = &mut opening.problems;
-        chain::judge(&pair, Shown::ToServers, known, cert, at.cert, problems);
+        chain::judge(&pair, Usage::ClientAuth, known, cert, at.cert, problems);
         Some(pair)
     }
 

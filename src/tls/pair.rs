@@ -17,11 +17,11 @@ use crate::value::problem::Problems;
 /// How often a pair is read again whose key does not fit: it may be read in the middle of a swap.
 const ATTEMPTS: usize = 3;
 
-/// Which end of a connection shows the certificate.
+/// Which extended key usage a certificate needs, by the end of a connection that shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shown {
-    ToCallers,
-    ToServers,
+pub(super) enum Usage {
+    ServerAuth,
+    ClientAuth,
 }
 
 /// A certificate with its chain and its key.
@@ -64,7 +64,7 @@ pub(super) struct At<'a> {
 pub(super) fn open(
     cert: &FilePath,
     key: &FilePath,
-    shown: Shown,
+    usage: Usage,
     at: &At<'_>,
     opening: &mut Opening,
 ) -> Option<Pair> {
@@ -101,7 +101,7 @@ pub(super) fn open(
         let item = Item::of(kind, certificate, cert, at.cert);
         opening.inventory.add(item);
     }
-    judge(&pair.chain, cert, shown, at, problems).then_some(pair)
+    judge(&pair.chain, cert, usage, at, problems).then_some(pair)
 }
 
 enum Wrong {
@@ -145,7 +145,7 @@ fn read(cert: &FilePath, key: &FilePath) -> Result<Pair, Wrong> {
 fn judge(
     chain: &[Certificate],
     file: &FilePath,
-    shown: Shown,
+    usage: Usage,
     at: &At<'_>,
     problems: &mut Problems,
 ) -> bool {
@@ -153,26 +153,26 @@ fn judge(
         return false;
     };
     dates::judge(leaf, Role::Leaf, file, at.cert, problems);
-    let may = match shown {
-        Shown::ToCallers => leaf.may_serve(),
-        Shown::ToServers => leaf.may_call(),
+    let may = match usage {
+        Usage::ServerAuth => leaf.may_serve(),
+        Usage::ClientAuth => leaf.may_call(),
     };
     if !may {
-        let usage = match shown {
-            Shown::ToCallers => "servers (serverAuth)",
-            Shown::ToServers => "clients (clientAuth)",
+        let whom = match usage {
+            Usage::ServerAuth => "servers (serverAuth)",
+            Usage::ClientAuth => "clients (clientAuth)",
         };
         problems
             .error(
                 at.cert,
                 format!(
-                    "the certificate in `{file}` is not meant for {usage}: nobody would accept it"
+                    "the certificate in `{file}` is not meant for {whom}: nobody would accept it"
                 ),
             )
             .help("ask for one with that extended key usage");
         return false;
     }
-    if shown == Shown::ToCallers && leaf.has_no_name() {
+    if usage == Usage::ServerAuth && leaf.has_no_name() {
         problems
             .warning(
                 at.cert,
@@ -267,9 +267,9 @@ pub(super) mod tests {
             cert: &["cert"],
             key: &["key"],
         };
-        for (shown, is_told) in [(Shown::ToCallers, true), (Shown::ToServers, false)] {
+        for (usage, is_told) in [(Usage::ServerAuth, true), (Usage::ClientAuth, false)] {
             let mut problems = Problems::default();
-            assert!(judge(&pair.chain, &pair.file, shown, &at, &mut problems));
+            assert!(judge(&pair.chain, &pair.file, usage, &at, &mut problems));
             let said = problems.into_vec();
             let mut messages = said.iter().map(|said| &said.message);
             let told = messages.any(|said| said.contains("no subject alternative name"));

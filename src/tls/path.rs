@@ -18,9 +18,9 @@ use super::provider;
 use super::trust::Trust;
 use super::words::Refused;
 
-/// Whom to believe.
+/// The CAs that are trusted and their revocation lists, by which a path is judged.
 #[derive(Debug)]
-pub(super) struct Judge {
+pub(super) struct PathVerifier {
     anchors: Vec<TrustAnchor<'static>>,
     /// Of the anchor at the same place.
     facts: Vec<AnchorLimits>,
@@ -36,24 +36,24 @@ struct AnchorLimits {
     limits: Limits,
 }
 
-impl Judge {
+impl PathVerifier {
     /// # Errors
     /// A revocation list that cannot be used, which the check reports.
     pub fn new(trust: &Trust) -> Result<Self, String> {
-        let mut judge = Self::of_anchors(&trust.anchors);
+        let mut verifier = Self::of_anchors(&trust.anchors);
         for der in &trust.lists {
             match List::read(der)? {
-                List::Extended(list) => judge.lists.push(list),
-                List::Plain(list) => judge.plain.push(list),
+                List::Extended(list) => verifier.lists.push(list),
+                List::Plain(list) => verifier.plain.push(list),
             }
         }
-        Ok(judge)
+        Ok(verifier)
     }
 
     /// Without revocation lists. What cannot be an anchor, as systems may have some, is passed over.
     pub fn of_anchors(ders: &[CertificateDer<'_>]) -> Self {
         let (anchors, facts) = ders.iter().filter_map(anchor).unzip();
-        Judge {
+        PathVerifier {
             anchors,
             facts,
             lists: Vec::new(),
@@ -73,7 +73,7 @@ impl Judge {
 
     /// # Errors
     /// Why not, in rustls's terms, which decide the alert that the peer is sent.
-    pub fn believes(
+    pub fn verify(
         &self,
         leaf: &EndEntityCert<'_>,
         issuers: &[CertificateDer<'_>],
@@ -94,14 +94,14 @@ impl Judge {
             now,
             usage,
             revocation,
-            Some(&|path: &VerifiedPath<'_>| self.judge(path, now)),
+            Some(&|path: &VerifiedPath<'_>| self.check_path(path, now)),
         );
         verified
             .map(|_| ())
             .map_err(|why| refusal(why, leaf, issuers))
     }
 
-    fn judge(&self, path: &VerifiedPath<'_>, now: UnixTime) -> Result<(), Why> {
+    fn check_path(&self, path: &VerifiedPath<'_>, now: UnixTime) -> Result<(), Why> {
         let is_it = |anchor: &&TrustAnchor<'static>| std::ptr::eq(*anchor, path.anchor());
         let anchors = self.anchors.iter().zip(&self.facts);
         let facts = anchors
@@ -117,11 +117,11 @@ impl Judge {
         if self.plain.is_empty() {
             Ok(())
         } else {
-            self.judge_by_plain_lists(path)
+            self.check_plain_lists(path)
         }
     }
 
-    fn judge_by_plain_lists(&self, path: &VerifiedPath<'_>) -> Result<(), Why> {
+    fn check_plain_lists(&self, path: &VerifiedPath<'_>) -> Result<(), Why> {
         let issuers = path.intermediate_certificates().map(|issuer| {
             let parsed = Certificate::parse(&issuer.der());
             let may_revoke = parsed.is_ok_and(|issuer| issuer.may_revoke);
@@ -130,12 +130,12 @@ impl Judge {
         // Who trusts a CA trusts its lists.
         let anchor = std::iter::once((spki_for_anchor(path.anchor()), true));
         for (certificate, issuer) in certificates(path).zip(issuers.chain(anchor)) {
-            self.judge_by_issuer(certificate, &issuer)?;
+            self.check_issuer(certificate, &issuer)?;
         }
         Ok(())
     }
 
-    fn judge_by_issuer(
+    fn check_issuer(
         &self,
         certificate: &Cert<'_>,
         (key, may_revoke): &(SubjectPublicKeyInfoDer<'_>, bool),
@@ -283,11 +283,11 @@ mod tests {
         let leaf = CertificateParams::new(names).unwrap();
         let leaf = leaf.signed_by(&KeyPair::generate().unwrap(), &issuer);
         let leaf = leaf.unwrap().der().clone();
-        let judge = Judge::of_anchors(std::slice::from_ref(&ca));
+        let verifier = PathVerifier::of_anchors(std::slice::from_ref(&ca));
         let said = |at: u64| {
             let leaf = EndEntityCert::try_from(&leaf).unwrap();
             let now = UnixTime::since_unix_epoch(Duration::from_secs(at));
-            let believed = judge.believes(&leaf, &[], now, KeyUsage::client_auth());
+            let believed = verifier.verify(&leaf, &[], now, KeyUsage::client_auth());
             let why = believed.err().map(std::io::Error::other);
             why.map_or(String::new(), |why| words::of(&why))
         };

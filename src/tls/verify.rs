@@ -8,7 +8,7 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, 
 use webpki::{EndEntityCert, KeyUsage};
 
 use super::certificate::{Certificate, is_spiffe_id};
-use super::path::{Judge, certificate_error};
+use super::path::{PathVerifier, certificate_error};
 use super::provider;
 use super::trust::Trust;
 use super::words::Refused;
@@ -35,15 +35,15 @@ impl Proves {
 /// be for the right name. With a SPIFFE ID the name that was asked for does not count (X.509-SVID, section 5.2).
 #[derive(Debug)]
 pub(super) struct Servers {
-    judge: Judge,
+    paths: PathVerifier,
     proves: Option<Proves>,
 }
 
 impl Servers {
     /// None when a revocation list cannot be used, which the check reports.
     pub fn new(trust: &Trust, proves: Option<Proves>) -> Option<Self> {
-        let judge = Judge::new(trust).ok()?;
-        Some(Servers { judge, proves })
+        let paths = PathVerifier::new(trust).ok()?;
+        Some(Servers { paths, proves })
     }
 }
 
@@ -57,8 +57,8 @@ impl ServerCertVerifier for Servers {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let leaf = EndEntityCert::try_from(der).map_err(certificate_error)?;
-        self.judge
-            .believes(&leaf, issuers, now, KeyUsage::server_auth())?;
+        self.paths
+            .verify(&leaf, issuers, now, KeyUsage::server_auth())?;
         let (fits, wanted) = match &self.proves {
             Some(Proves::Spiffe(id)) => {
                 let certificate =
@@ -109,7 +109,7 @@ const NAMES: usize = 60_000;
 /// Judges callers: their chain must lead to a trust anchor, be valid now, meant for clients and not revoked.
 #[derive(Debug)]
 pub(super) struct Callers {
-    judge: Judge,
+    paths: PathVerifier,
     /// The CAs that callers are told of, so that they can choose a certificate.
     names: Vec<DistinguishedName>,
     is_mandatory: bool,
@@ -119,15 +119,15 @@ impl Callers {
     /// # Errors
     /// A revocation list that cannot be used.
     pub fn new(trust: &Trust, is_mandatory: bool) -> Result<Self, String> {
-        let judge = Judge::new(trust)?;
-        let names = judge
+        let paths = PathVerifier::new(trust)?;
+        let names = paths
             .anchors()
             .iter()
             .map(|anchor| DistinguishedName::in_sequence(anchor.subject.as_ref()));
         let names: Vec<DistinguishedName> = names.collect();
         let length: usize = names.iter().map(|name| 2 + name.as_ref().len()).sum();
         Ok(Callers {
-            judge,
+            paths,
             // They are a hint (RFC 8446, section 4.2.4): a caller who gets none chooses by itself.
             names: if length <= NAMES { names } else { Vec::new() },
             is_mandatory,
@@ -136,7 +136,7 @@ impl Callers {
 
     /// Which of the CAs are valid.
     pub fn valid_at(&self, now: UnixTime) -> Vec<bool> {
-        self.judge.valid_at(now)
+        self.paths.valid_at(now)
     }
 }
 
@@ -156,8 +156,8 @@ impl ClientCertVerifier for Callers {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let leaf = EndEntityCert::try_from(der).map_err(certificate_error)?;
-        self.judge
-            .believes(&leaf, issuers, now, KeyUsage::client_auth())?;
+        self.paths
+            .verify(&leaf, issuers, now, KeyUsage::client_auth())?;
         Ok(ClientCertVerified::assertion())
     }
 
@@ -229,7 +229,7 @@ mod tests {
             };
             let callers = Callers::new(&trust, true).unwrap();
             assert_eq!(callers.root_hint_subjects().len(), told);
-            assert_eq!(callers.judge.anchors().len(), count);
+            assert_eq!(callers.paths.anchors().len(), count);
         }
     }
 }

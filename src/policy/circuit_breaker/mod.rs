@@ -20,7 +20,7 @@ use crate::value::{self, Toggle};
 
 mod breaker;
 mod failures;
-mod judge;
+mod route_breaker;
 mod sample;
 mod state;
 mod sync;
@@ -29,8 +29,8 @@ mod window;
 mod word;
 
 use failures::{Classes, Failure};
-pub use judge::{CIRCUIT_OPEN, Facts};
-use judge::{Judge, STATE, TRANSITIONS, Told, millis};
+pub use route_breaker::{CIRCUIT_OPEN, Facts};
+use route_breaker::{Reporter, RouteBreaker, STATE, TRANSITIONS, millis};
 use sample::{Call, Sample, Waiting};
 pub use state::Forced;
 use thresholds::Thresholds;
@@ -160,7 +160,7 @@ impl Config {
 }
 
 /// Refuses requests while the breaker is open.
-pub(super) struct CircuitBreaker(Arc<Judge>);
+pub(super) struct CircuitBreaker(Arc<RouteBreaker>);
 
 impl FromBlocks for CircuitBreaker {
     fn from_blocks(blocks: &Blocks<'_>, build: &mut Build<'_>) -> Option<Self> {
@@ -171,14 +171,14 @@ impl FromBlocks for CircuitBreaker {
 impl CircuitBreaker {
     fn new(config: &Config, build: &mut Build<'_>) -> Self {
         let facts = build.keep::<Facts>();
-        facts.told.get_or_init(|| Told::new(&build.route));
-        let judge = Arc::new(Judge {
+        facts.reporter.get_or_init(|| Reporter::new(&build.route));
+        let breaker = Arc::new(RouteBreaker {
             facts,
             thresholds: config.thresholds(),
             failures: Classes::new(&config.failures),
         });
-        build.show(judge.clone());
-        CircuitBreaker(judge)
+        build.show(breaker.clone());
+        CircuitBreaker(breaker)
     }
 }
 
@@ -190,8 +190,8 @@ impl Filter for CircuitBreaker {
         request: &mut Request,
         exchange: &'a Exchange<'a>,
     ) -> Result<Waiting<'a>, Error> {
-        let judge = &*self.0;
-        let dialect = if judge.failures.grpc {
+        let breaker = &*self.0;
+        let dialect = if breaker.failures.grpc {
             request.dialect()
         } else {
             Dialect::Http
@@ -201,7 +201,7 @@ impl Filter for CircuitBreaker {
             is_web: dialect.is_web(),
         });
         Ok(Waiting {
-            sample: Sample::new(judge, judge.admit()?),
+            sample: Sample::new(breaker, breaker.admit()?),
             call,
             exchange,
         })

@@ -7,7 +7,7 @@ use http_body::Body as _;
 
 use super::breaker::Permit;
 use super::failures::is_grpc_failure;
-use super::judge::Judge;
+use super::route_breaker::RouteBreaker;
 use crate::http::body::{Body, End, Guard};
 use crate::http::error::Error;
 use crate::http::exchange::Exchange;
@@ -24,24 +24,24 @@ pub struct Call {
 }
 
 /// A request that was let through, and about which the breaker will be told one thing, whatever becomes of it.
-pub struct Sample<J: Borrow<Judge>> {
-    judge: J,
+pub struct Sample<B: Borrow<RouteBreaker>> {
+    breaker: B,
     permit: Permit,
     told: bool,
 }
 
-impl<J: Borrow<Judge>> Sample<J> {
-    pub fn new(judge: J, permit: Permit) -> Self {
+impl<B: Borrow<RouteBreaker>> Sample<B> {
+    pub fn new(breaker: B, permit: Permit) -> Self {
         Sample {
-            judge,
+            breaker,
             permit,
             told: false,
         }
     }
 
     pub fn error(&mut self, error: &Error) {
-        let judge = self.judge.borrow();
-        match judge.failures.reason(error.reason()) {
+        let breaker = self.breaker.borrow();
+        match breaker.failures.reason(error.reason()) {
             Some(failed) => self.tell(failed),
             None => self.abandon(),
         }
@@ -55,14 +55,14 @@ impl<J: Borrow<Judge>> Sample<J> {
         &mut self,
         mut response: Box<Response>,
         call: Option<Call>,
-        judge: &Arc<Judge>,
+        breaker: &Arc<RouteBreaker>,
     ) -> Box<Response> {
         let status = call.and_then(|_| grpc::status_in(&response.headers));
         let call = call.filter(|call| !call.is_web || status.is_some());
         let is_over = !response.body.is_stream()
             || response.body.is_end_stream()
             || response.upgrade.is_some();
-        let failed = judge.failures.status(response.status);
+        let failed = breaker.failures.status(response.status);
         match (call, status) {
             _ if failed => self.tell(true),
             (Some(call), Some(status)) => self.grpc(call, status),
@@ -70,7 +70,7 @@ impl<J: Borrow<Judge>> Sample<J> {
             (Some(_), None) if is_over => self.tell(true),
             (None, _) if is_over || self.permit.is_probe() => self.tell(false),
             _ => {
-                let sample = Sample::new(judge.clone(), self.permit);
+                let sample = Sample::new(breaker.clone(), self.permit);
                 self.told = true;
                 let body = std::mem::replace(&mut response.body, Body::empty());
                 response.body = body.with_guard(Behind { sample, call });
@@ -90,22 +90,22 @@ impl<J: Borrow<Judge>> Sample<J> {
         if std::mem::replace(&mut self.told, true) {
             return;
         }
-        let judge = self.judge.borrow();
+        let breaker = self.breaker.borrow();
         if failed {
-            judge.failed(self.permit)
+            breaker.failed(self.permit)
         } else {
-            judge.succeeded(self.permit)
+            breaker.succeeded(self.permit)
         }
     }
 
     fn abandon(&mut self) {
         if !std::mem::replace(&mut self.told, true) {
-            self.judge.borrow().abandoned(self.permit);
+            self.breaker.borrow().abandoned(self.permit);
         }
     }
 }
 
-impl<J: Borrow<Judge>> Drop for Sample<J> {
+impl<B: Borrow<RouteBreaker>> Drop for Sample<B> {
     fn drop(&mut self) {
         self.abandon();
     }
@@ -113,7 +113,7 @@ impl<J: Borrow<Judge>> Drop for Sample<J> {
 
 /// A request whose answer has not begun. Dropped, it was cut short.
 pub struct Waiting<'a> {
-    pub sample: Sample<&'a Judge>,
+    pub sample: Sample<&'a RouteBreaker>,
     /// When it is to be judged as a call of gRPC.
     pub call: Option<Call>,
     pub exchange: &'a Exchange<'a>,
@@ -122,14 +122,14 @@ pub struct Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         if !self.sample.told && self.exchange.is_overdue() {
-            self.sample.tell(self.sample.judge.failures.timeout);
+            self.sample.tell(self.sample.breaker.failures.timeout);
         }
     }
 }
 
 /// Judges an answer by its body.
 struct Behind {
-    sample: Sample<Arc<Judge>>,
+    sample: Sample<Arc<RouteBreaker>>,
     /// A call of gRPC, whose trailers say how it went.
     call: Option<Call>,
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::build::{Build, Shown};
+use super::build::{Build, ShowState};
 use super::stack::{Filter, Outcome};
 use super::table::{Block, Blocks, FromBlocks};
 use crate::http::body::{Body, End, Guard};
@@ -205,7 +205,7 @@ impl Limit {
     }
 }
 
-impl Shown for Limit {
+impl ShowState for Limit {
     fn state(&self) -> Value {
         let in_flight = self.facts.slots.taken();
         if self.adaptive {

@@ -15,7 +15,7 @@ use crate::http::error::Error;
 use crate::http::grpc::Status;
 use crate::http::message::{Request, Response};
 use crate::http::semantics::{expect, retry_after};
-use crate::policy::build::{Build, Shown};
+use crate::policy::build::{Build, ShowState};
 use crate::policy::fresh::{Fresh, Held, Obtain, Obtained, Unavailable};
 use crate::policy::replay::Replay;
 use crate::policy::stack::Next;
@@ -161,15 +161,15 @@ impl Token {
 
 fn obtain(settings: Arc<Settings>, fetch: Arc<dyn Fetch>, route: &Arc<str>) -> Obtain<Token> {
     let counted = |result| counter!(REFRESHES.name, "route" => route.clone(), "result" => result);
-    let told = Arc::new(Told {
+    let reporter = Arc::new(Reporter {
         route: route.clone(),
         refreshed: counted("refreshed"),
         failed: counted("failed"),
         expiry: gauge!(EXPIRY.name, "route" => route.clone()),
     });
     Box::new(move || {
-        let (settings, fetch, told) = (settings.clone(), fetch.clone(), told.clone());
-        Box::pin(async move { told.tell(fetch_token(&settings, &*fetch).await) })
+        let (settings, fetch, reporter) = (settings.clone(), fetch.clone(), reporter.clone());
+        Box::pin(async move { reporter.report(fetch_token(&settings, &*fetch).await) })
     })
 }
 
@@ -186,16 +186,16 @@ async fn fetch_token(settings: &Settings, fetch: &dyn Fetch) -> Obtained<Token> 
     Ok((token, grant.life / 2))
 }
 
-/// What is told of each fetch.
-struct Told {
+/// Tells metrics and the log of each fetch.
+struct Reporter {
     route: Arc<str>,
     refreshed: Counter,
     failed: Counter,
     expiry: Gauge,
 }
 
-impl Told {
-    fn tell(&self, obtained: Obtained<Token>) -> Obtained<Token> {
+impl Reporter {
+    fn report(&self, obtained: Obtained<Token>) -> Obtained<Token> {
         let route = &*self.route;
         match &obtained {
             Ok((token, _)) => {
@@ -213,7 +213,7 @@ impl Told {
     }
 }
 
-impl Shown for Facts {
+impl ShowState for Facts {
     fn state(&self) -> Value {
         let held = self.fresh.now();
         let token = match &held {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::keys::KeySet;
 use crate::fetch::{Call, Fetch, Fetched, Private, Url};
-use crate::policy::build::{Build, Shown};
+use crate::policy::build::{Build, ShowState};
 use crate::policy::fresh::{Fresh, Obtain, Obtained, Unavailable};
 use crate::tls::Opened;
 use crate::tls::outbound::Client;
@@ -230,10 +230,10 @@ struct KeyServer {
 }
 
 fn obtain(server: KeyServer, route: &Arc<str>) -> Obtain<Arc<KeySet>> {
-    let told = Arc::new(Told::new(route));
+    let reporter = Arc::new(Reporter::new(route));
     Box::new(move || {
-        let (server, told) = (server.clone(), told.clone());
-        Box::pin(async move { told.tell(fetch_keys(server).await) })
+        let (server, reporter) = (server.clone(), reporter.clone());
+        Box::pin(async move { reporter.report(fetch_keys(server).await) })
     })
 }
 
@@ -270,8 +270,8 @@ fn life(answer: &Fetched) -> Duration {
         .clamp(SHORTEST_LIFE, LONGEST_LIFE)
 }
 
-/// What is told of each fetch.
-struct Told {
+/// Tells metrics and the log of each fetch.
+struct Reporter {
     route: Arc<str>,
     refreshed: Counter,
     failed: Counter,
@@ -280,11 +280,11 @@ struct Told {
     fetched: Mutex<Option<Instant>>,
 }
 
-impl Told {
+impl Reporter {
     fn new(route: &Arc<str>) -> Self {
         let counted =
             |result| counter!(REFRESHES.name, "route" => route.clone(), "result" => result);
-        Told {
+        Reporter {
             route: route.clone(),
             refreshed: counted("refreshed"),
             failed: counted("failed"),
@@ -293,7 +293,7 @@ impl Told {
         }
     }
 
-    fn tell(&self, obtained: Obtained<Arc<KeySet>>) -> Obtained<Arc<KeySet>> {
+    fn report(&self, obtained: Obtained<Arc<KeySet>>) -> Obtained<Arc<KeySet>> {
         let route = &*self.route;
         let mut fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
         match &obtained {
@@ -321,13 +321,13 @@ impl Told {
     }
 }
 
-impl Shown for KeySet {
+impl ShowState for KeySet {
     fn state(&self) -> Value {
         json!({ "keys": self.names().collect::<Vec<_>>() })
     }
 }
 
-impl Shown for Facts {
+impl ShowState for Facts {
     fn state(&self) -> Value {
         let held = self.fresh.now();
         let names = held

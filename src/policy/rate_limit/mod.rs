@@ -8,7 +8,7 @@ use metrics::{Counter, counter};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::build::{Build, Shown};
+use super::build::{Build, ShowState};
 use super::jwt;
 use super::stack::{Filter, Outcome};
 use super::table::{Block, Blocks, FromBlocks, Summary};
@@ -264,7 +264,7 @@ impl Filter for RateLimit {
 /// The limits of a route.
 struct Limits(Box<[Spending]>);
 
-impl Shown for Limits {
+impl ShowState for Limits {
     fn state(&self) -> Value {
         self.0.iter().map(Spending::state).collect()
     }

@@ -11,7 +11,7 @@ use metrics::{Counter, counter};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::build::{Build, Shown};
+use super::build::{Build, ShowState};
 use super::replay::Replay;
 use super::stack::{Each, Filter, Outcome, Repeat};
 use super::table::{Block, Blocks, FromBlocks, Summary};
@@ -174,7 +174,7 @@ struct Facts {
     latencies: Latencies,
 }
 
-impl Shown for Facts {
+impl ShowState for Facts {
     fn state(&self) -> serde_json::Value {
         let p95 = self.latencies.p95();
         serde_json::json!({

@@ -20,7 +20,7 @@ mod mark {
     use serde_json::{Value, json};
 
     use super::super::super::authorize;
-    use super::super::super::build::{Build, Shown};
+    use super::super::super::build::{Build, ShowState};
     use super::super::super::stack::Filter;
     use super::super::super::table::{Block, Blocks, FromBlocks, Summary};
     use crate::http::error::Error;
@@ -76,7 +76,7 @@ mod mark {
     #[derive(Default)]
     struct Facts(AtomicU32);
 
-    impl Shown for Facts {
+    impl ShowState for Facts {
         fn state(&self) -> Value {
             json!({ "marked": self.0.load(Ordering::Relaxed) })
         }

@@ -7,7 +7,7 @@ use crate::http::body::Body;
 use crate::http::error::Reason;
 use crate::http::exchange::{Exchange, Limits, Why};
 use crate::http::message::Response;
-use crate::policy::build::{Kept, Shown as _};
+use crate::policy::build::{Kept, ShowState as _};
 use crate::policy::stack::{Answer, Handler, Next, Policy};
 use crate::testing::{exchange, headers, next, request};
 use bytes::Bytes;

@@ -1,4 +1,4 @@
-//! A route's breaker, and what is told of it.
+//! A route's breaker, and what metrics, log and admin API say of it.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::thresholds::Thresholds;
 use crate::http::error::{Error, Reason};
 use crate::http::semantics::retry_after;
 use crate::net::timer;
-use crate::policy::build::Shown;
+use crate::policy::build::ShowState;
 use crate::value::exposition::Metric;
 
 /// The breaker is open.
@@ -31,18 +31,20 @@ pub(super) const TRANSITIONS: Metric = Metric::counter(
 );
 
 /// A route's breaker with the thresholds of one config.
-pub(in crate::policy) struct Judge {
+pub(in crate::policy) struct RouteBreaker {
     pub facts: Arc<Facts>,
     pub thresholds: Thresholds,
     pub failures: Classes,
 }
 
-impl Judge {
+impl RouteBreaker {
     pub fn admit(&self) -> Result<Permit, Error> {
-        let Facts { breaker, told, .. } = &*self.facts;
+        let Facts {
+            breaker, reporter, ..
+        } = &*self.facts;
         breaker
             .admit(self.facts.now(), &self.thresholds, |state| {
-                moved(told, state);
+                moved(reporter, state);
             })
             .map_err(|Refused { wait, forced }| {
                 let detail = if forced {
@@ -58,16 +60,20 @@ impl Judge {
     }
 
     pub fn succeeded(&self, permit: Permit) {
-        let Facts { breaker, told, .. } = &*self.facts;
+        let Facts {
+            breaker, reporter, ..
+        } = &*self.facts;
         breaker.succeeded(permit, self.facts.now(), &self.thresholds, |state| {
-            moved(told, state);
+            moved(reporter, state);
         });
     }
 
     pub fn failed(&self, permit: Permit) {
-        let Facts { breaker, told, .. } = &*self.facts;
+        let Facts {
+            breaker, reporter, ..
+        } = &*self.facts;
         let (now, random) = (self.facts.now(), fastrand::f64());
-        let moved = |state| moved(told, state);
+        let moved = |state| moved(reporter, state);
         breaker.failed(permit, now, &self.thresholds, random, moved);
     }
 
@@ -76,7 +82,7 @@ impl Judge {
     }
 }
 
-impl Shown for Judge {
+impl ShowState for RouteBreaker {
     fn state(&self) -> Value {
         let look = self.facts.breaker.look(self.facts.now(), &self.thresholds);
         json!({
@@ -93,7 +99,7 @@ impl Shown for Judge {
 pub struct Facts {
     breaker: Breaker,
     beginning: Instant,
-    pub(super) told: OnceLock<Told>,
+    pub(super) reporter: OnceLock<Reporter>,
 }
 
 impl Default for Facts {
@@ -101,7 +107,7 @@ impl Default for Facts {
         Facts {
             breaker: Breaker::default(),
             beginning: Instant::now(),
-            told: OnceLock::new(),
+            reporter: OnceLock::new(),
         }
     }
 }
@@ -109,17 +115,17 @@ impl Default for Facts {
 impl Facts {
     /// Holds the breaker open or closed, or lets go of it: then it begins anew, closed.
     pub fn force(&self, forced: Forced) {
-        if let Some(told) = self.told.get() {
+        if let Some(reporter) = self.reporter.get() {
             let order = match forced {
                 Forced::No => "lets go of",
                 Forced::Open => "holds open",
                 Forced::Closed => "holds closed",
             };
-            tracing::warn!(route = %told.route, "an operator {order} a circuit breaker");
+            tracing::warn!(route = %reporter.route, "an operator {order} a circuit breaker");
         }
         self.breaker.force(forced, |state| {
-            if let Some(told) = self.told.get() {
-                told.count(state);
+            if let Some(reporter) = self.reporter.get() {
+                reporter.count(state);
             }
         });
     }
@@ -130,24 +136,24 @@ impl Facts {
     }
 }
 
-/// Those who want to know of a change.
-pub(super) struct Told {
+/// Tells metrics and the log of a change.
+pub(super) struct Reporter {
     route: Arc<str>,
     state: Gauge,
     /// By the new state.
     transitions: [Counter; 3],
 }
 
-impl Told {
+impl Reporter {
     pub fn new(route: &Arc<str>) -> Self {
         let to = |state| counter!(TRANSITIONS.name, "route" => route.clone(), "to" => name(state));
-        let told = Told {
+        let reporter = Reporter {
             route: route.clone(),
             state: gauge!(STATE.name, "route" => route.clone()),
             transitions: [State::Closed, State::HalfOpen, State::Open].map(to),
         };
-        told.state.set(0);
-        told
+        reporter.state.set(0);
+        reporter
     }
 
     fn count(&self, state: State) {
@@ -156,24 +162,24 @@ impl Told {
     }
 }
 
-impl Drop for Told {
+impl Drop for Reporter {
     fn drop(&mut self) {
         // The series outlives the breaker, and must not tell of one that is open.
         self.state.set(0);
     }
 }
 
-fn moved(told: &OnceLock<Told>, state: State) {
-    let Some(told) = told.get() else {
+fn moved(reporter: &OnceLock<Reporter>, state: State) {
+    let Some(reporter) = reporter.get() else {
         return;
     };
-    let route = &*told.route;
+    let route = &*reporter.route;
     match state {
         State::Open => tracing::warn!(route, "a circuit breaker opens: the upstream fails"),
         State::HalfOpen => tracing::info!(route, "a circuit breaker tries the upstream again"),
         State::Closed => tracing::info!(route, "a circuit breaker closes"),
     }
-    told.count(state);
+    reporter.count(state);
 }
 
 fn name(state: State) -> &'static str {
