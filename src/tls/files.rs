@@ -1,29 +1,31 @@
-//! Certificates, keys and revocation lists from PEM files. Every error is a sentence that reads well after the
-//! name of the key.
+//! Certificates, keys and revocation lists from PEM files. The message of every error reads well after the name of the
+//! key.
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
 use super::pem::{self, Section};
-use crate::value::FilePath;
 use crate::value::regular::LARGEST;
+use crate::value::{FilePath, Wrong};
 
 const CERTIFICATE: &str = "CERTIFICATE";
 const LIST: &str = "X509 CRL";
 
 /// Every certificate of a file, at least one.
-pub(super) fn certificates(file: &FilePath) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(super) fn certificates(file: &FilePath) -> Result<Vec<CertificateDer<'static>>, Wrong> {
     // The second name is what openssl wrote long ago, and reads still.
     all(file, "certificate", CERTIFICATE, |label| match label {
         CERTIFICATE | "X509 CERTIFICATE" => Use::Take,
         "TRUSTED CERTIFICATE" => Use::Refuse(
-            "which only openssl reads: write it anew with `openssl x509 -in OLD -out NEW`",
+            "which only openssl reads",
+            Some("write it anew with `openssl x509 -in OLD -out NEW`"),
         ),
         "PKCS7" | "CMS" => Use::Refuse(
-            "which holds certificates in another form: `openssl pkcs7 -in OLD -print_certs -out NEW` writes them in this one",
+            "which holds certificates in another form",
+            Some("`openssl pkcs7 -in OLD -print_certs -out NEW` writes them in this one"),
         ),
         label if label.contains(CERTIFICATE) && !label.contains("REQUEST") => {
-            Use::Refuse("which is no kind of certificate that is read here")
+            Use::Refuse("which is no kind of certificate that is read here", None)
         }
         _ => Use::Pass,
     })
@@ -32,18 +34,19 @@ pub(super) fn certificates(file: &FilePath) -> Result<Vec<CertificateDer<'static
 /// Every revocation list of a file, at least one.
 pub(super) fn revocation_lists(
     file: &FilePath,
-) -> Result<Vec<CertificateRevocationListDer<'static>>, String> {
+) -> Result<Vec<CertificateRevocationListDer<'static>>, Wrong> {
     all(file, "revocation list", LIST, |label| match label {
         LIST => Use::Take,
-        label if label.contains("CRL") => {
-            Use::Refuse("which is no name of a revocation list: that is `X509 CRL`")
-        }
+        label if label.contains("CRL") => Use::Refuse(
+            "which is no name of a revocation list: that is `X509 CRL`",
+            None,
+        ),
         _ => Use::Pass,
     })
 }
 
 /// The private key of a file, the first where it has several.
-pub(super) fn key(file: &FilePath) -> Result<PrivateKeyDer<'static>, String> {
+pub(super) fn key(file: &FilePath) -> Result<PrivateKeyDer<'static>, Wrong> {
     let text = read(file)?;
     let sections = sections(file, &text)?;
     let is_key = |section: &&Section| section.label.ends_with("PRIVATE KEY");
@@ -52,26 +55,26 @@ pub(super) fn key(file: &FilePath) -> Result<PrivateKeyDer<'static>, String> {
     };
     let (label, line) = (&*section.label, section.line);
     if section.is_encrypted() {
-        return Err(format!(
-            "the key in `{file}` is encrypted; write it without a passphrase, readable for nobody else"
-        ));
+        return Err(Wrong::new(format!("the key in `{file}` is encrypted"))
+            .help("write it without a passphrase, readable for nobody else"));
     }
     match label {
-        "PRIVATE KEY" | "RSA PRIVATE KEY" | "EC PRIVATE KEY" => section
-            .decode(label)
-            .map_err(|why| format!("`{file}` {why}")),
-        "OPENSSH PRIVATE KEY" => Err(format!(
-            "`{file}` has in line {line} an `OPENSSH PRIVATE KEY`, which is for SSH: `ssh-keygen -p -m PKCS8 -f FILE` makes it one for TLS"
-        )),
-        _ => Err(format!(
+        "PRIVATE KEY" | "RSA PRIVATE KEY" | "EC PRIVATE KEY" => {
+            section.decode(label).map_err(|wrong| about(file, wrong))
+        }
+        "OPENSSH PRIVATE KEY" => Err(Wrong::new(format!(
+            "`{file}` has in line {line} an `OPENSSH PRIVATE KEY`, which is for SSH"
+        ))
+        .help("`ssh-keygen -p -m PKCS8 -f FILE` makes it one for TLS")),
+        _ => Err(Wrong::new(format!(
             "`{file}` has in line {line} a `{label}`, which is of no kind that serves, which are ECDSA over P-256, P-384 and P-521, Ed25519, and RSA from 2048 bits"
-        )),
+        ))),
     }
 }
 
 /// A file as it is, such as an OCSP response.
-pub(super) fn read(file: &FilePath) -> Result<Vec<u8>, String> {
-    file.read(LARGEST).map_err(|wrong| wrong.to_string())
+pub(super) fn read(file: &FilePath) -> Result<Vec<u8>, Wrong> {
+    file.read(LARGEST)
 }
 
 /// What to do with a section.
@@ -79,8 +82,8 @@ enum Use {
     Take,
     /// It holds something else, which may well stand in the same file.
     Pass,
-    /// It holds what is wanted in a form that is not read.
-    Refuse(&'static str),
+    /// It holds what is wanted in a form that is not read: why, and how to mend it.
+    Refuse(&'static str, Option<&'static str>),
 }
 
 /// Everything that is to be taken from a file, as sections `label`; at least one.
@@ -89,21 +92,20 @@ fn all<T: PemObject>(
     what: &str,
     label: &str,
     decide: impl Fn(&str) -> Use,
-) -> Result<Vec<T>, String> {
+) -> Result<Vec<T>, Wrong> {
     let text = read(file)?;
     let sections = sections(file, &text)?;
     let mut found = Vec::new();
     for section in &sections {
         match decide(&section.label) {
-            Use::Take => found.push(
-                section
-                    .decode(label)
-                    .map_err(|why| format!("`{file}` {why}"))?,
-            ),
+            Use::Take => found.push(section.decode(label).map_err(|wrong| about(file, wrong))?),
             Use::Pass => {}
-            Use::Refuse(why) => {
+            Use::Refuse(why, help) => {
                 let Section { label, line, .. } = section;
-                return Err(format!("`{file}` has in line {line} a `{label}`, {why}"));
+                return Err(Wrong {
+                    message: format!("`{file}` has in line {line} a `{label}`, {why}"),
+                    help: help.map(str::to_owned),
+                });
             }
         }
     }
@@ -114,15 +116,22 @@ fn all<T: PemObject>(
     }
 }
 
-fn sections(file: &FilePath, text: &[u8]) -> Result<Vec<Section>, String> {
-    pem::sections(text).map_err(|why| format!("`{file}` {why}"))
+fn sections(file: &FilePath, text: &[u8]) -> Result<Vec<Section>, Wrong> {
+    pem::sections(text).map_err(|wrong| about(file, wrong))
 }
 
-fn nothing(file: &FilePath, what: &str, sections: &[Section]) -> String {
-    match sections.first() {
+fn about(file: &FilePath, wrong: Wrong) -> Wrong {
+    Wrong {
+        message: format!("`{file}` {}", wrong.message),
+        ..wrong
+    }
+}
+
+fn nothing(file: &FilePath, what: &str, sections: &[Section]) -> Wrong {
+    Wrong::new(match sections.first() {
         Some(first) => format!("`{file}` holds no {what}, but a `{}`", first.label),
         None => format!("`{file}` holds no {what} in PEM form"),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -158,13 +167,14 @@ mod tests {
             ),
         ] {
             let (_keep, file) = file(text);
-            let error = certificates(&file).unwrap_err();
+            let error = certificates(&file).unwrap_err().message;
             assert!(error.contains(part), "{error}");
         }
         let missing = FilePath::from(std::path::PathBuf::from("/nowhere/x.pem"));
         assert!(
             key(&missing)
                 .unwrap_err()
+                .message
                 .contains("cannot read `/nowhere/x.pem`")
         );
     }
@@ -182,7 +192,7 @@ mod tests {
         }
         for label in ["TRUSTED CERTIFICATE", "PKCS7", "ATTRIBUTE CERTIFICATE"] {
             let (_keep, file) = file(&format!("{good}{}", section(label, "AAAA")));
-            let error = certificates(&file).unwrap_err();
+            let error = certificates(&file).unwrap_err().message;
             assert!(error.contains(&format!("line 4 a `{label}`")), "{error}");
         }
         let (_keep, lists) = file(&section(LIST, "AAAA").repeat(2));
@@ -191,6 +201,7 @@ mod tests {
         assert!(
             revocation_lists(&odd)
                 .unwrap_err()
+                .message
                 .contains("line 4 a `CRL`")
         );
     }
@@ -211,7 +222,7 @@ mod tests {
             ),
         ] {
             let (_keep, file) = file(&text);
-            let error = key(&file).unwrap_err();
+            let error = key(&file).unwrap_err().message;
             assert!(error.contains(says), "{says}: {error}");
         }
         let parameters = section("EC PARAMETERS", "AAAA");

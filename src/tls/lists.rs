@@ -232,8 +232,8 @@ pub(super) fn open(
     let problems = &mut opening.problems;
     let lists = match files::revocation_lists(file) {
         Ok(lists) => lists,
-        Err(message) => {
-            problems.error(at, message);
+        Err(wrong) => {
+            problems.wrong(at, wrong);
             return None;
         }
     };

@@ -11,8 +11,8 @@ use super::dates::{self, Role};
 use super::inventory::{Item, Kind, Opening};
 use super::staple::Staple;
 use super::{files, provider, words};
-use crate::value::FilePath;
 use crate::value::problem::Problems;
+use crate::value::{FilePath, Wrong};
 
 /// How often a pair is read again whose key does not fit: it may be read in the middle of a swap.
 const ATTEMPTS: usize = 3;
@@ -71,25 +71,27 @@ pub(super) fn open(
     let problems = &mut opening.problems;
     let mut opened = read(cert, key);
     for _ in 1..ATTEMPTS {
-        if !matches!(opened, Err(Wrong::Mismatch)) {
+        if !matches!(opened, Err(Unusable::Mismatch)) {
             break;
         }
         opened = read(cert, key);
     }
     let pair = match opened {
         Ok(pair) => pair,
-        Err(wrong) => {
-            match wrong {
-                Wrong::Cert(message) => problems.error(at.cert, message),
-                Wrong::Key(message) => problems.error(at.key, message),
-                Wrong::Mismatch => problems
-                    .error(
-                        at.key,
-                        format!("the key in `{key}` does not fit the certificate in `{cert}`"),
-                    )
-                    .help("name the key with which the certificate was requested")
-                    .related(at.cert, "this certificate"),
-            };
+        Err(why) => {
+            match why {
+                Unusable::Cert(wrong) => problems.wrong(at.cert, wrong),
+                Unusable::Key(wrong) => problems.wrong(at.key, wrong),
+                Unusable::Mismatch => {
+                    problems
+                        .error(
+                            at.key,
+                            format!("the key in `{key}` does not fit the certificate in `{cert}`"),
+                        )
+                        .help("name the key with which the certificate was requested")
+                        .related(at.cert, "this certificate");
+                }
+            }
             return None;
         }
     };
@@ -104,25 +106,29 @@ pub(super) fn open(
     judge(&pair.chain, cert, usage, at, problems).then_some(pair)
 }
 
-enum Wrong {
-    Cert(String),
-    Key(String),
+/// Why a pair cannot serve, by what is to be mended.
+enum Unusable {
+    Cert(Wrong),
+    Key(Wrong),
     Mismatch,
 }
 
-fn read(cert: &FilePath, key: &FilePath) -> Result<Pair, Wrong> {
-    let ders = files::certificates(cert).map_err(Wrong::Cert)?;
+fn read(cert: &FilePath, key: &FilePath) -> Result<Pair, Unusable> {
+    let ders = files::certificates(cert).map_err(Unusable::Cert)?;
     let chain = ders
         .iter()
-        .map(|der| Certificate::parse(der).map_err(|e| Wrong::Cert(format!("`{cert}` holds {e}"))))
+        .map(|der| {
+            Certificate::parse(der)
+                .map_err(|e| Unusable::Cert(format!("`{cert}` holds {e}").into()))
+        })
         .collect::<Result<Vec<_>, _>>()?;
     let private = provider()
         .key_provider
-        .load_private_key(files::key(key).map_err(Wrong::Key)?)
+        .load_private_key(files::key(key).map_err(Unusable::Key)?)
         .map_err(|error| {
-            Wrong::Key(format!(
+            Unusable::Key(format!(
                 "the key in `{key}` is of no kind that serves, which are ECDSA over P-256, P-384 and P-521, Ed25519, and RSA from 2048 bits: {error}"
-            ))
+            ).into())
         })?;
     let file = cert.clone();
     let certified = CertifiedKey::new(ders, private);
@@ -133,11 +139,14 @@ fn read(cert: &FilePath, key: &FilePath) -> Result<Pair, Wrong> {
             staple: None,
             chain,
         }),
-        Err(rustls::Error::InconsistentKeys(_)) => Err(Wrong::Mismatch),
-        Err(error) => Err(Wrong::Cert(format!(
-            "the certificate in `{cert}` cannot serve: {}",
-            words::of_own(&error)
-        ))),
+        Err(rustls::Error::InconsistentKeys(_)) => Err(Unusable::Mismatch),
+        Err(error) => Err(Unusable::Cert(
+            format!(
+                "the certificate in `{cert}` cannot serve: {}",
+                words::of_own(&error)
+            )
+            .into(),
+        )),
     }
 }
 

@@ -3,6 +3,8 @@
 
 use rustls::pki_types::pem::{Error, PemObject};
 
+use crate::value::Wrong;
+
 /// What stands between a BEGIN and its END.
 pub(super) struct Section {
     /// Such as `CERTIFICATE`.
@@ -23,15 +25,18 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Every section of a file. What stands between them is for people.
 ///
 /// # Errors
-/// Words that read well behind the name of the file.
-pub(super) fn sections(text: &[u8]) -> Result<Vec<Section>, String> {
+/// A message that reads well behind the name of the file.
+pub(super) fn sections(text: &[u8]) -> Result<Vec<Section>, Wrong> {
     if text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") {
-        return Err("is text in UTF-16; write it in UTF-8".to_owned());
+        return Err(Wrong::new("is text in UTF-16").help("write it in UTF-8"));
     }
     let mut found = Vec::new();
     let mut open: Option<Section> = None;
     for (number, line) in lines(text) {
-        let boundary = boundary(line).map_err(|why| format!("has in line {number} {why}"))?;
+        let boundary = boundary(line).map_err(|wrong| Wrong {
+            message: format!("has in line {number} {}", wrong.message),
+            ..wrong
+        })?;
         match (boundary, open.take()) {
             (Some(Boundary::Begin(label)), None) => open = Some(Section::new(label, number)),
             (Some(Boundary::End(label)), Some(section)) if section.label == label => {
@@ -45,9 +50,9 @@ pub(super) fn sections(text: &[u8]) -> Result<Vec<Section>, String> {
                 return Err(section.is_cut_off(&other));
             }
             (Some(Boundary::End(label)), None) => {
-                return Err(format!(
+                return Err(Wrong::new(format!(
                     "has in line {number} the end of a section `{label}` that has not begun"
-                ));
+                )));
             }
             (None, Some(mut section)) => {
                 section.push(line);
@@ -85,7 +90,7 @@ impl Section {
     }
 
     /// What it holds, taken as a section `label`.
-    pub fn decode<T: PemObject>(&self, label: &str) -> Result<T, String> {
+    pub fn decode<T: PemObject>(&self, label: &str) -> Result<T, Wrong> {
         let begin = format!("-----BEGIN {label}-----\n");
         let end = format!("-----END {label}-----\n");
         let alone = [begin.as_bytes(), &self.body, end.as_bytes()].concat();
@@ -94,13 +99,15 @@ impl Section {
                 Error::Base64Decode(_) => "is not base64".to_owned(),
                 error => format!("cannot be read: {error}"),
             };
-            format!("has a section in line {} that {why}", self.line)
+            Wrong::new(format!("has a section in line {} that {why}", self.line))
         })
     }
 
-    fn is_cut_off(&self, why: &str) -> String {
+    fn is_cut_off(&self, why: &str) -> Wrong {
         let Section { label, line, .. } = self;
-        format!("is cut off in the middle of a section: `{label}` begins in line {line}, and {why}")
+        Wrong::new(format!(
+            "is cut off in the middle of a section: `{label}` begins in line {line}, and {why}"
+        ))
     }
 }
 
@@ -110,7 +117,7 @@ enum Boundary {
 }
 
 /// The boundary that a line is. They are lines of their own (RFC 7468, section 3).
-fn boundary(line: &[u8]) -> Result<Option<Boundary>, &'static str> {
+fn boundary(line: &[u8]) -> Result<Option<Boundary>, Wrong> {
     let label = |begin| {
         let label = line.strip_prefix(begin)?.strip_suffix(DASHES)?;
         let is_label = |b: &u8| b.is_ascii_graphic() && *b != b'-' || *b == b' ';
@@ -124,9 +131,13 @@ fn boundary(line: &[u8]) -> Result<Option<Boundary>, &'static str> {
         return Ok(Some(Boundary::End(label)));
     }
     match (looks_like(line, b"BEGIN "), looks_like(line, b"END ")) {
-        (true, true) => Err("an END and a BEGIN together; put a line break between them"),
-        (true, false) => Err("a BEGIN that is not `-----BEGIN NAME-----` on a line of its own"),
-        (false, true) => Err("an END that is not `-----END NAME-----` on a line of its own"),
+        (true, true) => {
+            Err(Wrong::new("an END and a BEGIN together").help("put a line break between them"))
+        }
+        (true, false) => {
+            Err("a BEGIN that is not `-----BEGIN NAME-----` on a line of its own".into())
+        }
+        (false, true) => Err("an END that is not `-----END NAME-----` on a line of its own".into()),
         (false, false) => Ok(None),
     }
 }
@@ -159,7 +170,7 @@ mod tests {
 
     const A: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----";
 
-    fn labels(text: &str) -> Result<Vec<(String, usize)>, String> {
+    fn labels(text: &str) -> Result<Vec<(String, usize)>, Wrong> {
         let found = sections(text.as_bytes())?;
         Ok(found.into_iter().map(|s| (s.label, s.line)).collect())
     }
@@ -221,10 +232,10 @@ mod tests {
                 "line 3 ends a section `XERTIFICATE`",
             ),
         ] {
-            let said = labels(&text).expect_err(&text);
+            let said = labels(&text).expect_err(&text).message;
             assert!(said.contains(says), "{says}: {said}: {text}");
         }
-        assert!(sections(b"\xff\xfe-\0").is_err_and(|why| why.contains("UTF-16")));
+        assert!(sections(b"\xff\xfe-\0").is_err_and(|why| why.message.contains("UTF-16")));
     }
 
     proptest! {

@@ -10,7 +10,7 @@ use super::files;
 use super::inventory::{Item, Kind, Opening};
 use super::ocsp::{self, Status};
 use super::pair::Pair;
-use crate::value::FilePath;
+use crate::value::{FilePath, Wrong};
 
 /// A key with the response that is shown along with its certificate.
 #[derive(Clone, Debug)]
@@ -35,13 +35,14 @@ pub(super) fn to(pair: Pair, file: &FilePath, at: &[&str], opening: &mut Opening
     let problems = &mut opening.problems;
     let read = files::read(file);
     let parsed = read.and_then(|response| {
-        let statements = ocsp::parse(&response).map_err(|why| format!("`{file}` {why}"))?;
+        let statements =
+            ocsp::parse(&response).map_err(|why| Wrong::new(format!("`{file}` {why}")))?;
         Ok((response, statements))
     });
     let (response, statements) = match parsed {
         Ok(parsed) => parsed,
-        Err(message) => {
-            problems.error(at, message);
+        Err(wrong) => {
+            problems.wrong(at, wrong);
             return None;
         }
     };

@@ -27,8 +27,8 @@ pub(super) fn open_anchors(
     let problems = &mut opening.problems;
     let anchors = match files::certificates(file) {
         Ok(anchors) => anchors,
-        Err(message) => {
-            problems.error(at, message);
+        Err(wrong) => {
+            problems.wrong(at, wrong);
             return None;
         }
     };

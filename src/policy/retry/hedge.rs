@@ -5,7 +5,7 @@ use std::time::Duration as Length;
 
 use serde::{Deserialize, Serialize};
 
-use crate::value::Duration;
+use crate::value::{Duration, Wrong};
 
 /// When the second attempt begins.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
@@ -18,14 +18,17 @@ pub enum HedgeAfter {
 }
 
 impl TryFrom<String> for HedgeAfter {
-    type Error = String;
+    type Error = Wrong;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> Result<Self, Wrong> {
         match text.as_str() {
             "p95" => Ok(HedgeAfter::P95),
             text => match text.parse() {
                 Ok(length) => Ok(HedgeAfter::Length(length)),
-                Err(error) => Err(format!("{error}, or \"p95\"")),
+                Err(Wrong { message, help }) => Err(Wrong {
+                    help: help.map(|help| format!("{help}, or \"p95\"")),
+                    message,
+                }),
             },
         }
     }
@@ -167,7 +170,7 @@ mod tests {
         let length = HedgeAfter::Length(Duration::from_millis(20));
         assert_eq!(parse("20ms"), Ok(length));
         assert_eq!(String::from(length), "20ms");
-        assert!(parse("p99").unwrap_err().contains("p95"));
+        assert!(parse("p99").unwrap_err().to_string().contains("p95"));
     }
 
     proptest! {

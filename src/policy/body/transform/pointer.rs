@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::step::Failure;
+use crate::value::Wrong;
 
 /// `"/customer/name"`, or `"customer"` for the top-level field of that name. In a pointer `~1` stands for `/` and
 /// `~0` for `~`. The document as a whole has no pointer here.
@@ -126,12 +127,12 @@ fn index(key: &str) -> Option<usize> {
 }
 
 impl TryFrom<String> for Pointer {
-    type Error = String;
+    type Error = Wrong;
 
-    fn try_from(written: String) -> Result<Self, String> {
+    fn try_from(written: String) -> Result<Self, Wrong> {
         let Some(path) = written.strip_prefix('/') else {
             return if written.is_empty() {
-                Err("an empty pointer is the whole document: name a field of it".to_owned())
+                Err(Wrong::new("an empty pointer is the whole document").help("name a field of it"))
             } else {
                 Ok(Pointer {
                     last: written.clone(),
@@ -140,9 +141,10 @@ impl TryFrom<String> for Pointer {
                 })
             };
         };
-        let keys: Result<Vec<String>, String> = path.split('/').map(unescape).collect();
-        let mut parents =
-            keys.map_err(|why| format!("`{written}` is not a JSON pointer: {why}"))?;
+        let Some(mut parents) = path.split('/').map(unescape).collect::<Option<Vec<_>>>() else {
+            return Err(Wrong::new(format!("`{written}` is not a JSON pointer"))
+                .help("`~` is written `~0`, and `/` in a name `~1`"));
+        };
         let last = parents.pop().unwrap_or_default();
         Ok(Pointer {
             written,
@@ -158,19 +160,20 @@ impl From<Pointer> for String {
     }
 }
 
-fn unescape(key: &str) -> Result<String, String> {
+/// RFC 6901, section 4.
+fn unescape(key: &str) -> Option<String> {
     let mut parts = key.split('~');
     let mut plain = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let (letter, rest) = match (part.strip_prefix('0'), part.strip_prefix('1')) {
             (Some(rest), _) => ('~', rest),
             (_, Some(rest)) => ('/', rest),
-            _ => return Err("`~` is written `~0`, and `/` in a name `~1`".to_owned()),
+            _ => return None,
         };
         plain.push(letter);
         plain.push_str(rest);
     }
-    Ok(plain)
+    Some(plain)
 }
 
 #[cfg(test)]
@@ -236,10 +239,10 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told() {
+    fn problems_are_told() {
         for (text, part) in [("", "whole document"), ("/a~2", "not a JSON pointer")] {
             let error = Pointer::try_from(text.to_owned()).unwrap_err();
-            assert!(error.contains(part), "{text}: {error}");
+            assert!(error.message.contains(part), "{text}: {error}");
         }
     }
 
