@@ -33,11 +33,11 @@ static FAILED: Kind = Kind {
 
 /// What is spoken on the admin API's address, by the config that serves.
 pub struct Tls {
-    spoken: ArcSwap<Spoken>,
+    protocol: ArcSwap<Protocol>,
     changes: watch::Sender<()>,
 }
 
-enum Spoken {
+enum Protocol {
     Plain,
     Tls(Arc<Server>),
     /// TLS is wanted, and cannot be.
@@ -60,7 +60,7 @@ pub(super) struct Encrypted;
 impl Default for Tls {
     fn default() -> Self {
         Tls {
-            spoken: ArcSwap::from_pointee(Spoken::Plain),
+            protocol: ArcSwap::from_pointee(Protocol::Plain),
             changes: watch::Sender::new(()),
         }
     }
@@ -70,32 +70,32 @@ impl Tls {
     /// Speaks TLS as `checked` says, or none. Where either is TLS, connections that were made before
     /// take no further request: whoever made one might not be let in any more.
     pub fn reconfigure(&self, checked: &Checked) {
-        let old = self.spoken.load_full();
-        let spoken = match (checked.tls(), &*old) {
-            (None, Spoken::Plain) => return,
-            (None, _) => Spoken::Plain,
+        let old = self.protocol.load_full();
+        let protocol = match (checked.tls(), &*old) {
+            (None, Protocol::Plain) => return,
+            (None, _) => Protocol::Plain,
             (Some((config, material)), old) => {
                 let old = match old {
-                    Spoken::Tls(server) => Some(&**server),
-                    Spoken::Plain | Spoken::Nothing => None,
+                    Protocol::Tls(server) => Some(&**server),
+                    Protocol::Plain | Protocol::Nothing => None,
                 };
                 match Server::new(config, material.clone(), vec![tls::HTTP1], old) {
-                    Some(server) => Spoken::Tls(Arc::new(server)),
-                    None => Spoken::Nothing,
+                    Some(server) => Protocol::Tls(Arc::new(server)),
+                    None => Protocol::Nothing,
                 }
             }
         };
-        self.spoken.store(Arc::new(spoken));
+        self.protocol.store(Arc::new(protocol));
         self.changes.send_replace(());
     }
 
     /// Makes a session of a connection; None when the connection is over.
     pub(super) async fn secure(&self, io: Io, peer: Option<SocketAddr>) -> Option<(Io, Session)> {
         let changes = self.changes.subscribe();
-        let server = match &**self.spoken.load() {
-            Spoken::Plain => None,
-            Spoken::Tls(server) => Some(server.clone()),
-            Spoken::Nothing => return None,
+        let server = match &**self.protocol.load() {
+            Protocol::Plain => None,
+            Protocol::Tls(server) => Some(server.clone()),
+            Protocol::Nothing => return None,
         };
         let session = |is_encrypted, valid_until| Session {
             is_encrypted,

@@ -24,7 +24,7 @@ use crate::net::io::Io;
 use crate::net::pipe::Pipe;
 
 /// What the upstream answered, but for the body.
-pub(super) struct Heard {
+pub(super) struct AnswerHead {
     response: Box<Response>,
     framing: Framing,
     keep_alive: bool,
@@ -32,10 +32,10 @@ pub(super) struct Heard {
     protocol: Option<HeaderValue>,
 }
 
-impl Heard {
+impl AnswerHead {
     /// A head is large, so it is put where it is to stay as soon as it is there.
     pub fn new(head: ResponseHead) -> Self {
-        Heard {
+        AnswerHead {
             response: boxed(|| Response {
                 status: head.status,
                 version: head.version,
@@ -66,16 +66,16 @@ impl Heard {
 pub(super) fn answer<L: Loan>(
     mut loan: L,
     mut sending: Sending,
-    heard: Heard,
+    head: AnswerHead,
     request: &Request,
 ) -> Result<Box<Response>, Error> {
-    let switches = heard.switches(request);
-    let Heard {
+    let switches = head.switches(request);
+    let AnswerHead {
         mut response,
         framing,
         mut keep_alive,
         protocol,
-    } = heard;
+    } = head;
     let kept_for = if response.headers.may_have(&KEEP_ALIVE) {
         kept_for(&response.headers)
     } else {

@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 use http::{Method, StatusCode};
 use http_body::Body as _;
 
-use self::answer::Heard;
+use self::answer::AnswerHead;
 use self::sending::Sending;
 use super::framing::Framing;
 use super::head::{self, Limits, ResponseHead};
@@ -40,12 +40,12 @@ const HEAD: Limits = Limits::new(256 << 10, 256);
 pub async fn exchange<L: Loan>(mut loan: L, request: &mut Request) -> Result<Box<Response>, Error> {
     let framing = put_head(&mut loan, request);
     let mut sending = Sending::new(request, framing);
-    let mut hearing = Hearing::default();
-    let heard = poll_fn(|cx| {
+    let mut progress = HeadProgress::default();
+    let head = poll_fn(|cx| {
         let connection = loan.connection();
-        if let Poll::Ready(heard) = poll_answer(cx, connection, &mut sending, &mut hearing, request)
+        if let Poll::Ready(head) = poll_answer(cx, connection, &mut sending, &mut progress, request)
         {
-            return Poll::Ready(heard);
+            return Poll::Ready(head);
         }
         loop {
             ready!(sending.poll_slow(cx, &loan.connection().out));
@@ -55,12 +55,12 @@ pub async fn exchange<L: Loan>(mut loan: L, request: &mut Request) -> Result<Box
         }
     })
     .await;
-    match heard {
-        Ok(heard) => {
-            if heard.switches(request) && !sending.is_over(&loan.connection().out) {
+    match head {
+        Ok(head) => {
+            if head.switches(request) && !sending.is_over(&loan.connection().out) {
                 Box::pin(send_rest(&mut loan, &mut sending)).await?;
             }
-            answer::answer(loan, sending, heard, request)
+            answer::answer(loan, sending, head, request)
         }
         Err(error) => {
             let unsent = loan.connection().out.total() == 0;
@@ -144,7 +144,7 @@ fn put_head<L: Loan>(loan: &mut L, request: &Request) -> Framing {
 
 /// How far the answer's head is.
 #[derive(Default)]
-struct Hearing {
+struct HeadProgress {
     pace: Pace,
     /// An interim answer came: the upstream has seen the request.
     interim: bool,
@@ -154,20 +154,20 @@ fn poll_answer(
     cx: &mut Context<'_>,
     connection: &mut Connection,
     sending: &mut Sending,
-    hearing: &mut Hearing,
+    progress: &mut HeadProgress,
     request: &Request,
-) -> Poll<Result<Heard, Error>> {
+) -> Poll<Result<AnswerHead, Error>> {
     loop {
         // A failure to send is not the end: an upstream that refuses a body answers before it closes.
         let _ = sending.poll_send(cx, connection)?;
         let reader = &mut connection.reader;
-        if hearing.pace.is_worthwhile(&reader.buffer) {
+        if progress.pace.is_worthwhile(&reader.buffer) {
             match head::take_response(&mut reader.buffer, HEAD, &request.method)? {
                 Some(head) if is_final(&head, request)? => {
-                    return Poll::Ready(Ok(Heard::new(head)));
+                    return Poll::Ready(Ok(AnswerHead::new(head)));
                 }
                 Some(interim) => {
-                    *hearing = Hearing {
+                    *progress = HeadProgress {
                         pace: Pace::default(),
                         interim: true,
                     };
@@ -178,12 +178,12 @@ fn poll_answer(
                     }
                     continue;
                 }
-                None => hearing.pace.attempted(reader.buffer.len()),
+                None => progress.pace.attempted(reader.buffer.len()),
             }
         } else if reader.buffer.len() > HEAD.bytes() {
             return Poll::Ready(Err(head::response_too_large()));
         }
-        let started = hearing.interim || !reader.buffer.is_empty();
+        let started = progress.interim || !reader.buffer.is_empty();
         let cause = match ready!(reader.poll_fill(&connection.io, cx)) {
             Ok(0) => {
                 // What arrived may be malformed, though not worth a look while more could come.

@@ -47,7 +47,7 @@ pub(super) struct Task {
     /// Bodies that wait for the connection's window.
     starved: Vec<u32>,
     woken: VecDeque<u32>,
-    pulse: Pulse,
+    keep_alive: KeepAlive,
     stall: SocketStall,
 }
 
@@ -79,7 +79,7 @@ impl Task {
             queue: VecDeque::new(),
             starved: Vec::new(),
             woken: VecDeque::new(),
-            pulse: Pulse::default(),
+            keep_alive: KeepAlive::default(),
             stall: SocketStall::default(),
         }
     }
@@ -119,7 +119,7 @@ impl Task {
         let upstreams = &mut self.upstreams;
         match self.reading.read(cx, &self.io, &self.shared, upstreams)? {
             Arrived::Nothing => {}
-            Arrived::Bytes => self.pulse.heard = true,
+            Arrived::Bytes => self.keep_alive.heard = true,
             Arrived::End => return Poll::Ready(Ok(())),
         }
         self.take_uploads();
@@ -287,10 +287,10 @@ impl Task {
         if over {
             frame::put_goaway(state.out.buffer(), 0, Code::NO_ERROR);
         }
-        match self.pulse.poll(cx, has_streams) {
-            Beat::Steady => {}
-            Beat::Ask => frame::put(state.out.buffer(), frame::PING, 0, 0, &[0; 8]),
-            Beat::Dead => return Err(silent()),
+        match self.keep_alive.poll(cx, has_streams) {
+            Liveness::Alive => {}
+            Liveness::Unsure => frame::put(state.out.buffer(), frame::PING, 0, 0, &[0; 8]),
+            Liveness::Dead => return Err(silent()),
         }
         state.put_window_updates();
         if state.side.waiting > 0 {
@@ -332,38 +332,43 @@ fn wrong_length() -> Error {
 ///
 /// The clock is read once a look: an upstream is asked between one and two times [`QUIET`] after it was heard last.
 #[derive(Default)]
-struct Pulse {
+struct KeepAlive {
     look: Deadline,
     /// Something was heard since the last look.
     heard: bool,
     asked: bool,
 }
 
-enum Beat {
-    Steady,
-    Ask,
+enum Liveness {
+    Alive,
+    /// It is to be asked.
+    Unsure,
     Dead,
 }
 
-impl Pulse {
-    fn poll(&mut self, cx: &mut Context<'_>, has_streams: bool) -> Beat {
+impl KeepAlive {
+    fn poll(&mut self, cx: &mut Context<'_>, has_streams: bool) -> Liveness {
         if has_streams && !self.look.is_set() {
             self.heard = true;
             self.look.set(Instant::now() + QUIET);
         }
         if self.look.poll_passed(cx).is_pending() {
-            return Beat::Steady;
+            return Liveness::Alive;
         }
         let heard = std::mem::take(&mut self.heard);
         let asked = std::mem::replace(&mut self.asked, has_streams && !heard);
         if asked && !heard {
-            return Beat::Dead;
+            return Liveness::Dead;
         }
         if has_streams {
             self.look
                 .set(Instant::now() + if heard { QUIET } else { PONG });
             let _armed = self.look.poll_passed(cx);
         }
-        if self.asked { Beat::Ask } else { Beat::Steady }
+        if self.asked {
+            Liveness::Unsure
+        } else {
+            Liveness::Alive
+        }
     }
 }

@@ -120,14 +120,14 @@ fn gone() -> Error {
 /// Bytes that may wait for a caller when an interim answer comes; then it is dropped, as it is a hint only.
 const MAX_WAITING: usize = 32 << 10;
 
-/// The way of interim answers to one stream.
-pub(super) struct Way {
+/// Sends interim answers on one stream.
+pub(super) struct InterimSender {
     pub shared: Arc<Shared<Server>>,
     pub key: u32,
     pub id: u32,
 }
 
-impl Interim for Way {
+impl Interim for InterimSender {
     fn send(&self, status: StatusCode, headers: &Headers) {
         let mut state = self.shared.state();
         let waiting = state.out.waiting();

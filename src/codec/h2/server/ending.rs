@@ -37,7 +37,7 @@ pub(super) struct Ending {
 enum Phase {
     Serving,
     Warned,
-    Told,
+    GoawaySent,
 }
 
 /// What is to be done now.
@@ -79,11 +79,11 @@ impl Ending {
             }
             Phase::Serving => self.poll_idle(cx, idle_timeout),
             Phase::Warned if ponged || self.alarm.poll_passed(cx).is_ready() => {
-                self.phase = Phase::Told;
+                self.phase = Phase::GoawaySent;
                 Step::Tell
             }
-            Phase::Told if !has_streams => Step::Leave,
-            Phase::Warned | Phase::Told => Step::None,
+            Phase::GoawaySent if !has_streams => Step::Leave,
+            Phase::Warned | Phase::GoawaySent => Step::None,
         }
     }
 

@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use tokio::time::Instant;
 
-use super::body::Way;
+use super::body::InterimSender;
 use super::side::Server;
 use crate::codec::h2::ready::{self, Ready};
 use crate::codec::h2::sending::{Sending, Sent};
@@ -32,7 +32,7 @@ pub(super) struct Slot<A> {
     pub wake_by: Option<Instant>,
     answering: Pin<Box<Option<A>>>,
     ready: ready::Slot,
-    way: Arc<Way>,
+    interim: Arc<InterimSender>,
 }
 
 impl<A> Slots<A> {
@@ -40,32 +40,32 @@ impl<A> Slots<A> {
         Slots(Vec::new())
     }
 
-    /// The slot of a stream that begins, and the way of its interim answers.
+    /// The slot of a stream that begins, and what sends its interim answers.
     pub fn begin(
         &mut self,
         shared: &Arc<Shared<Server>>,
         key: u32,
         id: u32,
-    ) -> (&mut Slot<A>, Arc<Way>) {
+    ) -> (&mut Slot<A>, Arc<InterimSender>) {
         while self.0.len() <= key as usize {
             let key = self.0.len() as u32;
             self.0.push(Slot::new(shared, key));
         }
         let slot = &mut self.0[key as usize];
         slot.id = id;
-        match Arc::get_mut(&mut slot.way) {
-            Some(way) => way.id = id,
+        match Arc::get_mut(&mut slot.interim) {
+            Some(interim) => interim.id = id,
             // Somebody still holds that of an earlier stream.
             None => {
-                slot.way = Arc::new(Way {
+                slot.interim = Arc::new(InterimSender {
                     shared: shared.clone(),
                     key,
                     id,
                 });
             }
         }
-        let way = slot.way.clone();
-        (slot, way)
+        let interim = slot.interim.clone();
+        (slot, interim)
     }
 
     pub fn get(&mut self, key: u32) -> Option<&mut Slot<A>> {
@@ -96,7 +96,7 @@ impl<A> Slot<A> {
             wake_by: None,
             answering: Box::pin(None),
             ready: Ready::slot(&shared.ready, key),
-            way: Arc::new(Way {
+            interim: Arc::new(InterimSender {
                 shared: shared.clone(),
                 key,
                 id: 0,
