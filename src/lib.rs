@@ -3,7 +3,7 @@
 //! # The life of a request, and the room of each step
 //!
 //! 1. [`cli`] reads the command line, [`config`] the files; whatever is wrong with them is a report that shows
-//!    every mistake at its place. [`app`] builds everything once; [`app::reload`] builds the next [`app::snapshot`] when
+//!    every problem at its place. [`app`] builds everything once; [`app::reload`] builds the next [`app::snapshot`] when
 //!    [`watch`] says that a file has changed, or keeps the old one.
 //! 2. Each [`app::worker`] (as many as [`process`] says) is a thread with a runtime, listening sockets and upstream
 //!    connections of its own. A [`listener`] accepts there, and hands the connection, an [`net::io::Io`] and what is

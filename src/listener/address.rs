@@ -117,7 +117,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn mistakes_say_how_to_mend_them() {
+    fn problems_say_how_to_mend_them() {
         for (text, says) in [
             ("127.0.0.1", "write \"127.0.0.1:15001\""),
             (":15001", "write \"0.0.0.0:15001\""),
@@ -166,7 +166,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_an_address_or_a_mistake(text in "\\PC{0,20}|[0-9.:*\\[\\]]{0,20}") {
+        fn any_text_is_an_address_or_a_problem(text in "\\PC{0,20}|[0-9.:*\\[\\]]{0,20}") {
             let _ = text.parse::<ListenAddress>();
         }
     }

@@ -23,7 +23,7 @@
 //!
 //! `cargo test --lib -- KEY policy::tests reference_tests` is enough while it is written.
 //!
-//! The list does the rest: the key of routes and `[defaults]`, what overrides what, each mistake at its place, the help texts
+//! The list does the rest: the key of routes and `[defaults]`, what overrides what, each problem at its place, the help texts
 //! of its metrics, its state in `GET /routes/{name}`, its place in the stack. `policy/tests/added.rs` is such a policy, with
 //! tests of all this. A policy imports no other room than those in the line `policy` of `tests/it/layering.rs`.
 

@@ -256,7 +256,7 @@ listener = "main""#;
     }
 
     #[test]
-    fn mistakes_stand_at_their_place() {
+    fn problems_stand_at_their_place() {
         for (text, part) in [
             ("methods = [\"post\"]", "write \"POST\""),
             ("methods = [\"a b\"]", "not a method"),

@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_in_paths_are_named() {
+    fn problems_in_paths_are_named() {
         for (text, part) in [
             ("", "must begin with `/`"),
             ("a", "must begin with `/`"),

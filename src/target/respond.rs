@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told() {
+    fn problems_are_told() {
         for (text, expected) in [
             ("", 0),
             ("status = 199", 1),

@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_found_at_load() {
+    fn problems_are_found_at_load() {
         for (text, part) in [
             ("a", "must begin"),
             ("/a?b", "the query stays"),

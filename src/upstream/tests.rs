@@ -10,7 +10,7 @@ fn config(text: &str) -> Config {
     toml::from_str(text).unwrap()
 }
 
-fn mistakes(text: &str) -> Vec<String> {
+fn problems(text: &str) -> Vec<String> {
     let mut problems = Problems::default();
     config(text).check(&mut problems);
     let problems = problems.into_vec();
@@ -33,14 +33,14 @@ fn endpoints(upstream: &Upstream) -> Vec<Arc<Endpoint>> {
 }
 
 #[test]
-fn a_good_block_has_no_mistakes() {
+fn a_good_block_has_no_problems() {
     let text = r#"
         endpoints = ["app:80", { address = "10.0.0.1:80", weight = 1000 }, "unix:/run/a.sock"]
         balancer = { hash = "cookie:sid" }
     "#;
-    assert_eq!(mistakes(text), [""; 0]);
+    assert_eq!(problems(text), [""; 0]);
     assert_eq!(
-        mistakes(
+        problems(
             r#"endpoints = ["_http._tcp.app"]
         discovery = "srv""#
         ),
@@ -49,8 +49,8 @@ fn a_good_block_has_no_mistakes() {
 }
 
 #[test]
-fn all_mistakes_are_found_in_their_places() {
-    let found = mistakes(
+fn all_problems_are_found_in_their_places() {
+    let found = problems(
         r#"
         endpoints = ["app", "b:80", { address = "c:80", weight = 0 }, "b:80", { address = "d:80", weight = 1001 }]
         connect_timeout = "0s"
@@ -76,7 +76,7 @@ fn all_mistakes_are_found_in_their_places() {
     for (found, expected) in found.iter().zip(expected) {
         assert!(found.starts_with(expected), "{found}");
     }
-    assert_eq!(mistakes("endpoints = []").len(), 1);
+    assert_eq!(problems("endpoints = []").len(), 1);
 }
 
 #[tokio::test]

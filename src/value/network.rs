@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mistakes_say_how_to_mend_them() {
+    fn problems_say_how_to_mend_them() {
         assert!(network("10.0.0.0/8").is_ok());
         for (text, says) in [
             ("10.0.0.1", "\"10.0.0.1/32\""),

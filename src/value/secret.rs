@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_does_not_show_it_either() {
+    fn a_problem_does_not_show_it_either() {
         for text in [
             "\"s3cret\"",
             "73",

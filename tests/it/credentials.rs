@@ -215,7 +215,7 @@ fn a_revoked_token_is_replaced_and_the_request_sent_again() {
 }
 
 #[test]
-fn mistakes_are_at_their_place_and_show_no_secret() {
+fn problems_are_at_their_place_and_show_no_secret() {
     let origin = Origin::start();
     let mut proxy = Proxy::with(&Setup::to(&origin));
     for (line, says) in [

@@ -228,7 +228,7 @@ fn claims_decide_who_may_call() {
 }
 
 #[test]
-fn mistakes_are_at_their_place() {
+fn problems_are_at_their_place() {
     let origin = Origin::start();
     let issuer = Issuer::new("1");
     let mut proxy = Launch::new(Setup::to(&origin).toml())

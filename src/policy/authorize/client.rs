@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_caller_is_a_mistake() {
+    fn what_names_no_caller_is_a_problem() {
         for text in [
             "",
             "app",

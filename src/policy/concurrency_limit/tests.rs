@@ -133,7 +133,7 @@ async fn an_adaptive_limit_learns_from_good_answers_and_keeps_what_it_learnt() {
 }
 
 #[test]
-fn mistakes_stand_at_their_keys() {
+fn problems_stand_at_their_keys() {
     let places = |config: &str| -> Vec<String> {
         let mut problems = Problems::default();
         toml::from_str::<Config>(config)

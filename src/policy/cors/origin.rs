@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_say_how_to_mend_them() {
+    fn problems_say_how_to_mend_them() {
         for (text, says) in [
             ("app.example", "write it like"),
             ("", "write it like"),

@@ -122,7 +122,7 @@ async fn the_caller_s_own_is_replaced() {
 }
 
 #[test]
-fn mistakes_are_at_their_place() {
+fn problems_are_at_their_place() {
     let places = |text: &str| {
         let mut problems = Problems::default();
         config(text).check(&mut problems);

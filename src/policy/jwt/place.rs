@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn other_places_are_mistakes() {
+    fn other_places_are_problems() {
         for text in [
             "query:token",
             "header:",

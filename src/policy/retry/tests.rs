@@ -337,7 +337,7 @@ async fn what_was_spent_is_spent_after_a_reload() {
 }
 
 #[test]
-fn mistakes_stand_at_their_keys() {
+fn problems_stand_at_their_keys() {
     let config: Config = toml::from_str(
         "attempts = 0\non = []\nper_try_timeout = \"0s\"\nbackoff = \"1s\"\nbudget = 1.5\nmethods = []\nhedge_after = \"0s\"",
     )

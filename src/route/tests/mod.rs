@@ -8,8 +8,8 @@ use crate::http::headers::Headers;
 use crate::http::path::normalise;
 
 mod conditions;
-mod mistakes;
 mod paths;
+mod problems;
 
 /// Routes out of TOML: the keys of `match`.
 fn routes(text: &str) -> BTreeMap<Name, Config> {

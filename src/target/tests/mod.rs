@@ -5,7 +5,7 @@ use crate::value::problem::Problems;
 
 mod added;
 
-/// Where the mistakes of a target stand, on a route whose path names `known`.
+/// Where the problems of a target stand, on a route whose path names `known`.
 fn checked(text: &str, known: &[&str]) -> Vec<String> {
     let config: Config = toml::from_str(text).unwrap();
     let mut problems = Problems::default();
@@ -15,7 +15,7 @@ fn checked(text: &str, known: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn a_target_s_own_mistakes_stand_at_their_key() {
+fn a_target_s_own_problems_stand_at_their_key() {
     for (text, known, places) in [
         ("upstream = \"u\"", &[][..], &[][..]),
         ("", &[], &[""]),

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_say_how_to_mend_them() {
+    fn problems_say_how_to_mend_them() {
         for (text, says) in [
             ("app", "has no port"),
             ("app:0", "not a port"),
@@ -255,7 +255,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_a_destination_or_a_mistake(text in "\\PC{0,40}") {
+        fn any_text_is_a_destination_or_a_problem(text in "\\PC{0,40}") {
             for discovery in [Discovery::Dns, Discovery::Srv, Discovery::Static] {
                 let _ = destination(&text, discovery);
             }

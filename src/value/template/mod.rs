@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_found_at_load() {
+    fn problems_are_found_at_load() {
         for (text, part) in [
             ("${rout}", "unknown variable `${rout}`"),
             ("${route", "not closed"),

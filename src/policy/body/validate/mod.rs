@@ -78,7 +78,7 @@ impl Schema {
 fn compile(schema: &Value, options: &ValidationOptions<'_>) -> Result<Validator, Wrong> {
     options
         .build(schema)
-        .map_err(|first| mistakes::told(schema, &first))
+        .map_err(|first| schema_problems::found(schema, &first))
 }
 
 fn violations(validator: &Validator, document: &Value, values: Values) -> Result<(), Violations> {
@@ -137,7 +137,7 @@ fn shortened(text: &str) -> String {
     }
 }
 
-mod mistakes;
+mod schema_problems;
 #[cfg(test)]
 mod suite_tests;
 
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_of_a_schema_are_told() {
+    fn problems_of_a_schema_are_told() {
         for (text, part) in [
             ("{", "is not JSON"),
             ("[]", "is no JSON Schema"),

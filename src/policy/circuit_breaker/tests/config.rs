@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 
 #[test]
-fn mistakes_stand_at_their_keys() {
+fn problems_stand_at_their_keys() {
     let places = |config: &str| -> Vec<String> {
         let mut problems = Problems::default();
         toml::from_str::<Config>(config)

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn mistakes_are_at_their_place() {
+fn problems_are_at_their_place() {
     let text = "issuer = \"\"\nalgorithms = []\njwks = {}\nforward_claims = { Host = \"sub\" }";
     let config: Config = toml::from_str(text).unwrap();
     let mut problems = Problems::default();

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn mistakes_say_what_to_write() {
+fn problems_say_what_to_write() {
     for (config, says) in [
         ("{ requests = 0 }", "nonzero"),
         ("{ requests = 1, per = \"1us\" }", "at least \"1ms\""),

@@ -129,7 +129,7 @@ fn sources<T: Transport>(
         let destination = entry
             .destination(discovery)
             // A config that was checked has no such entry.
-            .inspect_err(|mistake| tracing::error!(upstream = upstream.as_str(), "{mistake}"))
+            .inspect_err(|error| tracing::error!(upstream = upstream.as_str(), "{error}"))
             .ok()?;
         let fixed = match &destination {
             Destination::Ip(address) => Some(Address::Tcp(*address)),

@@ -76,7 +76,7 @@ fn places(text: &str, protocol: Protocol) -> Vec<String> {
 }
 
 #[test]
-fn mistakes_stand_at_their_keys() {
+fn problems_stand_at_their_keys() {
     for good in [
         "path = \"/healthz?full=1\"\nexpect = [200, 204]",
         "tcp = true",

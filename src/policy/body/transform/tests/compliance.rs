@@ -53,7 +53,7 @@ async fn judge(expression: &str, given: &Value, case: &Value) -> Result<(), Stri
         Ok(config) => sent(&config, given.to_string())
             .await
             .map_err(|e| e.to_string()),
-        Err(mistake) => Err(mistake.to_string()),
+        Err(error) => Err(error.to_string()),
     };
     match (outcome, case.get("result")) {
         (Ok(found), Some(wanted)) => {

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_found_at_load() {
+    fn problems_are_found_at_load() {
         for (expression, part) in [
             ("a[", "at its column 3"),
             ("", "not a JMESPath expression"),

@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_found_at_load() {
+    fn problems_are_found_at_load() {
         for (template, part) in [
             ("{{ body", "not a template"),
             ("[\n{% for x in y %}]", "line 2"),

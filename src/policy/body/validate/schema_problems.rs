@@ -7,11 +7,11 @@ use serde_json::Value;
 use super::shortened;
 use crate::value::Wrong;
 
-/// So many mistakes are told at once.
+/// So many problems are told at once.
 const MOST: usize = 5;
 
-/// Every mistake with its place in the schema. `first` is what compiling it has found.
-pub(super) fn told(schema: &Value, first: &ValidationError<'_>) -> Wrong {
+/// Every problem with its place in the schema. `first` is what compiling it has found.
+pub(super) fn found(schema: &Value, first: &ValidationError<'_>) -> Wrong {
     if let ValidationErrorKind::Referencing(why) = first.kind() {
         return reference(why);
     }
@@ -41,7 +41,7 @@ fn place(why: &ValidationError<'_>) -> String {
 }
 
 /// Where a value may be one thing or another, what is wrong with it as the one that it comes closest to: the one whose
-/// mistake lies deepest, or else one of the right type.
+/// problem lies deepest, or else one of the right type.
 fn innermost<'a>(why: &'a ValidationError<'_>) -> &'a ValidationError<'a> {
     let (ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context }) =
         why.kind()

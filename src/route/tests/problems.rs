@@ -1,4 +1,4 @@
-//! What is said of routes before they serve: mistakes, ties, and routes that no request can reach.
+//! What is said of routes before they serve: problems, ties, and routes that no request can reach.
 
 use super::*;
 use crate::value::problem::{Problem, Severity};
@@ -140,7 +140,7 @@ fn checked(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_route_s_own_mistakes_stand_at_their_key() {
+fn a_route_s_own_problems_stand_at_their_key() {
     for (text, places) in [
         ("", &[][..]),
         ("listener = \"a\"\nmatch.listener = \"b\"", &["listener"]),
