@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::checked::Checked;
 use crate::net::io::Io;
-use crate::telemetry::flood::{self, Kind, Like};
+use crate::telemetry::flood::{self, Group, Kind};
 use crate::tls::inbound::Server;
 use crate::tls::{
     self,
@@ -151,12 +151,12 @@ impl Session {
 }
 
 fn tell(label: &'static str, why: &str, peer: Option<SocketAddr>) {
-    let like = Like {
+    let group = Group {
         reason: Some(label),
         cause: Some(why.into()),
-        ..Like::default()
+        ..Group::default()
     };
-    if flood::passes(&FAILED, like) {
+    if flood::passes(&FAILED, group) {
         let peer = peer.map(tracing::field::display);
         tracing::info!(peer, "{}: {why}", FAILED.message);
     }

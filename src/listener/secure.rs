@@ -8,7 +8,7 @@ use metrics::counter;
 use super::Accepted;
 use crate::http::peer::Peer;
 use crate::net::io::Io;
-use crate::telemetry::flood::{self, Kind, Like};
+use crate::telemetry::flood::{self, Group, Kind};
 use crate::tls::handshake::{self, Refusal};
 use crate::tls::inbound::Server;
 use crate::value::exposition::Metric;
@@ -91,13 +91,13 @@ impl Accepted {
                 server_name,
             }) => {
                 count(&listener.name, label, 1);
-                let like = Like {
+                let group = Group {
                     listener: Some(listener.name.clone()),
                     reason: Some(label),
                     cause: Some(why.to_string().into()),
-                    ..Like::default()
+                    ..Group::default()
                 };
-                if flood::passes(&FAILED, like) {
+                if flood::passes(&FAILED, group) {
                     tracing::info!(
                         listener = %listener.name,
                         peer = %peer.address,

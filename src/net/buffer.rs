@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use bytes::BytesMut;
 
-use crate::net::spare::Fewest;
+use crate::net::spare::LowWaterMark;
 
 /// A fresh buffer's capacity: room for a usual head and a body of 16 KiB in one read. Only the pages that are
 /// read into take memory. It is no multiple of a page, or the beginnings of all buffers would compete for the
@@ -25,9 +25,9 @@ const KEPT: usize = 2 << 20;
 struct Spare {
     /// The oldest first.
     read: VecDeque<BytesMut>,
-    fewest_read: Fewest,
+    low_water_read: LowWaterMark,
     write: Vec<Vec<u8>>,
-    fewest_write: Fewest,
+    low_water_write: LowWaterMark,
     /// Capacity of the buffers to write from.
     written: usize,
 }
@@ -56,7 +56,7 @@ fn with_spare<T>(with: impl FnOnce(&mut Spare) -> T) -> Option<T> {
 pub fn take_read() -> BytesMut {
     let spare = with_spare(|spare| {
         let taken = spare.take_read();
-        spare.fewest_read.left(spare.read.len());
+        spare.low_water_read.left(spare.read.len());
         taken
     });
     spare
@@ -81,7 +81,7 @@ pub fn give_read(buffer: BytesMut) {
 pub fn take_write() -> Vec<u8> {
     let spare = with_spare(|spare| {
         let buffer = spare.write.pop()?;
-        spare.fewest_write.left(spare.write.len());
+        spare.low_water_write.left(spare.write.len());
         spare.written -= buffer.capacity();
         Some(buffer)
     });
@@ -102,9 +102,9 @@ pub fn give_write(mut buffer: Vec<u8>) {
 /// Drops what this worker had no use for since the last time.
 pub fn trim() {
     with_spare(|spare| {
-        let unused = spare.fewest_read.unused(spare.read.len());
+        let unused = spare.low_water_read.unused(spare.read.len());
         spare.read.drain(..unused);
-        let unused = spare.fewest_write.unused(spare.write.len());
+        let unused = spare.low_water_write.unused(spare.write.len());
         let dropped = spare.write.drain(..unused);
         spare.written -= dropped.map(|buffer| buffer.capacity()).sum::<usize>();
     });

@@ -11,7 +11,7 @@ use rustix::pipe::{
     PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with, splice,
 };
 
-use crate::net::spare::Fewest;
+use crate::net::spare::LowWaterMark;
 use crate::process::descriptors;
 
 /// Bytes that one pipe takes: with four times the kernel's default, a body of 1 MiB costs two thirds.
@@ -41,7 +41,7 @@ struct Spare {
     pipes: Vec<Ends>,
     /// Pipes that exist, those in use among them.
     live: usize,
-    fewest: Fewest,
+    low_water: LowWaterMark,
 }
 
 thread_local! {
@@ -120,7 +120,7 @@ impl Drop for Pipe {
 fn take() -> Option<Ends> {
     with_spare(|spare| {
         if let Some(ends) = spare.pipes.pop() {
-            spare.fewest.left(spare.pipes.len());
+            spare.low_water.left(spare.pipes.len());
             return Some(ends);
         }
         if spare.live >= LIVE {
@@ -157,7 +157,7 @@ fn give(ends: Ends) {
 /// Closes what this worker had no use for since the last time.
 pub fn trim() {
     with_spare(|spare| {
-        let unused = spare.fewest.unused(spare.pipes.len());
+        let unused = spare.low_water.unused(spare.pipes.len());
         spare.pipes.truncate(spare.pipes.len() - unused);
         spare.live = spare.live.saturating_sub(unused);
     });

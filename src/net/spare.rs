@@ -2,9 +2,9 @@
 
 /// How many of some spare things there were at the least, so that those which nobody had use for can go.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Fewest(usize);
+pub struct LowWaterMark(usize);
 
-impl Fewest {
+impl LowWaterMark {
     /// One was taken; `left` are still there.
     pub fn left(&mut self, left: usize) {
         self.0 = self.0.min(left);
@@ -24,15 +24,15 @@ mod tests {
 
     #[test]
     fn unused_is_what_was_never_taken_since_the_last_time() {
-        let mut fewest = Fewest::default();
-        assert_eq!(fewest.unused(5), 0, "all came since");
-        fewest.left(4);
-        fewest.left(2);
-        fewest.left(3);
-        assert_eq!(fewest.unused(5), 2);
-        assert_eq!(fewest.unused(3), 3);
-        assert_eq!(fewest.unused(0), 0);
-        assert_eq!(fewest.unused(1), 0, "it came since");
-        assert_eq!(fewest.unused(1), 1);
+        let mut low_water = LowWaterMark::default();
+        assert_eq!(low_water.unused(5), 0, "all came since");
+        low_water.left(4);
+        low_water.left(2);
+        low_water.left(3);
+        assert_eq!(low_water.unused(5), 2);
+        assert_eq!(low_water.unused(3), 3);
+        assert_eq!(low_water.unused(0), 0);
+        assert_eq!(low_water.unused(1), 0, "it came since");
+        assert_eq!(low_water.unused(1), 1);
     }
 }

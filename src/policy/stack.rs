@@ -186,12 +186,12 @@ impl<R: Repeat, G: Filter> Policy for Repeated<R, G> {
 }
 
 /// A policy laid over the handler below it.
-struct With<P> {
+struct Layered<P> {
     policy: P,
     next: Box<dyn Handler>,
 }
 
-impl<P: Policy> Handler for With<P> {
+impl<P: Policy> Handler for Layered<P> {
     fn call<'a>(&'a self, request: Box<Request>, exchange: &'a Exchange<'a>) -> Answer<'a> {
         let next = Next::new(&*self.next, exchange);
         pinned(|| self.policy.apply(request, next))
@@ -270,7 +270,7 @@ impl<F: Filter + Default> Stack<F> {
 
     fn lay<P: Policy>(&mut self, policy: P) {
         self.layers
-            .push(Box::new(|next| Box::new(With { policy, next })));
+            .push(Box::new(|next| Box::new(Layered { policy, next })));
     }
 }
 

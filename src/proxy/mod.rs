@@ -18,7 +18,7 @@ use crate::net::timer;
 use crate::policy::body::transform::envelope;
 use crate::policy::cors;
 use crate::route::{Found, Lookup};
-use crate::telemetry::flood::{self, Kind, Like};
+use crate::telemetry::flood::{self, Group, Kind};
 use crate::telemetry::request_metrics::{NO_ROUTE as NO_ROUTE_LABEL, RouteMetrics};
 
 mod answer;
@@ -233,14 +233,14 @@ fn log_failure(error: &Error, about: &About<'_>) {
         let by = error.served_by();
         let upstream = by.map(|by| &by.upstream);
         let endpoint = by.and_then(|by| by.endpoint.as_ref());
-        let like = Like {
+        let group = Group {
             route: Some(route.into()),
             upstream: upstream.cloned(),
             endpoint: endpoint.cloned(),
             reason: Some(error.reason().name),
-            ..Like::default()
+            ..Group::default()
         };
-        if flood::passes(&FAILED, like) {
+        if flood::passes(&FAILED, group) {
             let (upstream, endpoint) = (upstream.map(|name| &**name), endpoint.map(|name| &**name));
             let attempts = by.map(|by| by.attempts);
             tracing::warn!(

@@ -55,7 +55,7 @@ impl Block for Config {
             .sides()
             .map(|(name, weight)| Some((name, weight, build.upstream(name)?)))
             .collect();
-        Some(Box::new(Several {
+        Some(Box::new(SplitTarget {
             forward: Forward::new(build, options)?,
             split: Split::new(sides?, options.sticky.cloned())?,
         }))
@@ -96,12 +96,12 @@ impl Config {
 }
 
 /// The target of a route with `split`.
-struct Several {
+struct SplitTarget {
     forward: Forward,
     split: Split<Arc<Upstream>>,
 }
 
-impl Handler for Several {
+impl Handler for SplitTarget {
     fn call<'a>(&'a self, request: Box<Request>, exchange: &'a Exchange<'a>) -> Answer<'a> {
         let settled = request.context.upstream.as_ref();
         let mut upstreams = self.split.values();

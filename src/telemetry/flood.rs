@@ -24,9 +24,9 @@ pub struct Kind {
     pub first: u32,
 }
 
-/// By what lines of a kind are like each other.
+/// Lines of a kind with the same of all these are like each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Like {
+pub struct Group {
     pub listener: Option<Arc<str>>,
     pub route: Option<Arc<str>>,
     pub upstream: Option<Arc<str>>,
@@ -37,8 +37,8 @@ pub struct Like {
 }
 
 /// Whether a line may be written. One that may not is counted, and is part of the next sum.
-pub fn passes(kind: &'static Kind, like: Like) -> bool {
-    let (passes, sum) = ALL.admit(kind, like, Instant::now());
+pub fn passes(kind: &'static Kind, group: Group) -> bool {
+    let (passes, sum) = ALL.admit(kind, group, Instant::now());
     if let Some(sum) = sum {
         sum.tell();
     }
@@ -55,7 +55,7 @@ pub fn sum_up_all() {
     ALL.due(Instant::now() + TERM).iter().for_each(Sum::tell);
 }
 
-struct Floods(Mutex<BTreeMap<(&'static str, Like), Flood>>);
+struct Floods(Mutex<BTreeMap<(&'static str, Group), Flood>>);
 
 /// Lines that are like each other, in one term.
 struct Flood {
@@ -69,7 +69,7 @@ struct Flood {
 #[derive(Debug)]
 struct Sum {
     kind: &'static Kind,
-    like: Like,
+    group: Group,
     withheld: u64,
     within: Duration,
 }
@@ -79,11 +79,11 @@ impl Floods {
         Floods(Mutex::new(BTreeMap::new()))
     }
 
-    fn admit(&self, kind: &'static Kind, like: Like, now: Instant) -> (bool, Option<Sum>) {
+    fn admit(&self, kind: &'static Kind, group: Group, now: Instant) -> (bool, Option<Sum>) {
         let mut floods = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut key = (kind.message, like);
+        let mut key = (kind.message, group);
         if floods.len() >= MOST && !floods.contains_key(&key) {
-            key.1 = Like::default();
+            key.1 = Group::default();
         }
         let flood = floods.entry(key.clone()).or_insert_with(|| Flood {
             kind,
@@ -109,11 +109,11 @@ impl Floods {
     fn due(&self, now: Instant) -> Vec<Sum> {
         let mut sums = Vec::new();
         let mut floods = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        floods.retain(|(_, like), flood| {
+        floods.retain(|(_, group), flood| {
             if now.saturating_duration_since(flood.began) < TERM {
                 return true;
             }
-            let sum = flood.next_term(like, now);
+            let sum = flood.next_term(group, now);
             let goes_on = sum.is_some();
             sums.extend(sum);
             goes_on
@@ -123,7 +123,7 @@ impl Floods {
 }
 
 impl Flood {
-    fn next_term(&mut self, like: &Like, now: Instant) -> Option<Sum> {
+    fn next_term(&mut self, group: &Group, now: Instant) -> Option<Sum> {
         let within = now.saturating_duration_since(self.began);
         let withheld = std::mem::take(&mut self.withheld);
         self.began = now;
@@ -134,7 +134,7 @@ impl Flood {
         };
         (withheld > 0).then(|| Sum {
             kind: self.kind,
-            like: like.clone(),
+            group: group.clone(),
             withheld,
             within,
         })
@@ -143,14 +143,14 @@ impl Flood {
 
 impl Sum {
     fn tell(&self) {
-        let Like {
+        let Group {
             listener,
             route,
             upstream,
             endpoint,
             reason,
             cause,
-        } = &self.like;
+        } = &self.group;
         let (listener, route) = (listener.as_deref(), route.as_deref());
         let (upstream, endpoint) = (upstream.as_deref(), endpoint.as_deref());
         let (reason, cause, withheld) = (*reason, cause.as_deref(), self.withheld);
@@ -199,10 +199,10 @@ mod tests {
         first: 3,
     };
 
-    fn of(route: &str) -> Like {
-        Like {
+    fn of(route: &str) -> Group {
+        Group {
             route: Some(route.into()),
-            ..Like::default()
+            ..Group::default()
         }
     }
 
@@ -220,7 +220,7 @@ mod tests {
         let sums = floods.due(start + TERM);
         let texts: Vec<String> = sums.iter().map(Sum::text).collect();
         assert_eq!(texts, ["a request failed: and 48,212 more like it in 1 s"]);
-        assert_eq!(sums[0].like, of("a"));
+        assert_eq!(sums[0].group, of("a"));
     }
 
     #[test]

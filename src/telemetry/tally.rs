@@ -62,9 +62,9 @@ impl<T: Default> Default for PerWorker<T> {
 }
 
 #[derive(Default)]
-struct Whole(AtomicU64);
+struct IntegerCell(AtomicU64);
 
-impl Whole {
+impl IntegerCell {
     #[inline]
     fn add(&self, more: u64, writers: Writers) {
         match writers {
@@ -85,9 +85,9 @@ impl Whole {
 
 /// The bits of an `f64`.
 #[derive(Default)]
-struct Real(AtomicU64);
+struct FloatCell(AtomicU64);
 
-impl Real {
+impl FloatCell {
     #[inline]
     fn add(&self, more: f64, writers: Writers) {
         let sum = |bits| (f64::from_bits(bits) + more).to_bits();
@@ -110,11 +110,11 @@ impl Real {
 
 /// What only grows.
 #[derive(Default)]
-pub struct Counter(PerWorker<Whole>);
+pub struct Counter(PerWorker<IntegerCell>);
 
 impl Counter {
     pub fn get(&self) -> u64 {
-        self.0.all().map(Whole::get).sum()
+        self.0.all().map(IntegerCell::get).sum()
     }
 }
 
@@ -132,11 +132,11 @@ impl CounterFn for Counter {
 
 /// What goes up and down.
 #[derive(Default)]
-pub struct Gauge(PerWorker<Real>);
+pub struct Gauge(PerWorker<FloatCell>);
 
 impl Gauge {
     pub fn get(&self) -> f64 {
-        self.0.all().map(Real::get).sum()
+        self.0.all().map(FloatCell::get).sum()
     }
 }
 
@@ -152,7 +152,7 @@ impl GaugeFn for Gauge {
 
     /// Of a level that nobody counts meanwhile.
     fn set(&self, value: f64) {
-        let counted: f64 = self.0.of_workers().map(Real::get).sum();
+        let counted: f64 = self.0.of_workers().map(FloatCell::get).sum();
         self.0.others.set(value - counted);
     }
 }
@@ -164,8 +164,8 @@ pub struct Histogram(PerWorker<Buckets>);
 #[derive(Default)]
 struct Buckets {
     /// The last is for what is above every bound.
-    counts: [Whole; BUCKETS.len() + 1],
-    sum: Real,
+    counts: [IntegerCell; BUCKETS.len() + 1],
+    sum: FloatCell,
 }
 
 impl Histogram {

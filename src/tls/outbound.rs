@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::inventory::Opening;
 use super::pair::{self, Pair, Usage};
 use super::trust::{self, Trust};
-use super::verify::{Proves, Servers};
+use super::verify::{ExpectedName, Servers};
 use super::{HTTP1, HTTP2, MinVersion, Opened, chain, lists, provider};
 use crate::value::FilePath;
 use crate::value::problem::Problems;
@@ -90,7 +90,7 @@ impl Config {
             );
         }
         if let Some(identity) = &self.identity
-            && Proves::parse(identity).is_none()
+            && ExpectedName::parse(identity).is_none()
         {
             let problem = problems.error(
                 &["identity"],
@@ -156,7 +156,7 @@ pub struct Client {
     http1: Arc<ClientConfig>,
     http2: Arc<ClientConfig>,
     server_name: Option<ServerName<'static>>,
-    believes: Believes,
+    verification: Verification,
     shown: Option<Arc<Pair>>,
     /// When another was first seen in its place.
     replaced: OnceLock<Instant>,
@@ -164,7 +164,7 @@ pub struct Client {
 
 /// What decides whom a server may be.
 #[derive(Debug, PartialEq)]
-struct Believes {
+struct Verification {
     trust: Trust,
     server_name: Option<String>,
     identity: Option<String>,
@@ -191,20 +191,20 @@ impl Client {
         let now = SystemTime::now();
         let shown = material.pair.as_ref();
         let shown = shown.map(|pair| pair.or_before(before().into_iter(), now));
-        let believes = Believes {
+        let verification = Verification {
             trust: material.trust.clone(),
             server_name: config.server_name.clone(),
             identity: config.identity.clone(),
             min_version: config.min_version,
         };
         if let Some(old) = old
-            && old.believes == believes
+            && old.verification == verification
             && old.shows_like(shown.as_ref())
         {
             return Some(old.clone());
         }
-        let proves = config.identity.as_deref().and_then(Proves::parse);
-        let verifier = Servers::new(&material.trust, proves)?;
+        let expected = config.identity.as_deref().and_then(ExpectedName::parse);
+        let verifier = Servers::new(&material.trust, expected)?;
         let builder = ClientConfig::builder_with_provider(provider().clone())
             .with_protocol_versions(config.min_version.versions())
             .ok()?
@@ -226,7 +226,7 @@ impl Client {
             http1: offering(&[HTTP1]),
             http2: offering(&[HTTP2]),
             server_name: server_name.and_then(|name| ServerName::try_from(name.clone()).ok()),
-            believes,
+            verification,
             shown,
             replaced: OnceLock::new(),
         }))
@@ -263,7 +263,7 @@ impl Client {
         match (this, current) {
             (None, None) => false,
             (Some(this), Some(current)) if Arc::ptr_eq(this, current) => false,
-            (Some(this), Some(current)) if this.believes == current.believes => {
+            (Some(this), Some(current)) if this.verification == current.verification => {
                 let replaced = *this.replaced.get_or_init(|| now);
                 now >= replaced + RETIRE.mul_f32(spread)
             }

@@ -15,19 +15,19 @@ use super::words::Refused;
 
 /// The name that a server must prove, whatever name it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Proves {
+pub(super) enum ExpectedName {
     Spiffe(String),
     Dns(ServerName<'static>),
 }
 
-impl Proves {
+impl ExpectedName {
     pub fn parse(text: &str) -> Option<Self> {
         if is_spiffe_id(text) {
-            return Some(Proves::Spiffe(text.to_owned()));
+            return Some(ExpectedName::Spiffe(text.to_owned()));
         }
         let name =
             ServerName::try_from(text.strip_prefix("dns:").unwrap_or(text).to_owned()).ok()?;
-        matches!(name, ServerName::DnsName(_)).then_some(Proves::Dns(name))
+        matches!(name, ServerName::DnsName(_)).then_some(ExpectedName::Dns(name))
     }
 }
 
@@ -36,14 +36,14 @@ impl Proves {
 #[derive(Debug)]
 pub(super) struct Servers {
     paths: PathVerifier,
-    proves: Option<Proves>,
+    expected: Option<ExpectedName>,
 }
 
 impl Servers {
     /// None when a revocation list cannot be used, which the check reports.
-    pub fn new(trust: &Trust, proves: Option<Proves>) -> Option<Self> {
+    pub fn new(trust: &Trust, expected: Option<ExpectedName>) -> Option<Self> {
         let paths = PathVerifier::new(trust).ok()?;
-        Some(Servers { paths, proves })
+        Some(Servers { paths, expected })
     }
 }
 
@@ -59,13 +59,13 @@ impl ServerCertVerifier for Servers {
         let leaf = EndEntityCert::try_from(der).map_err(certificate_error)?;
         self.paths
             .verify(&leaf, issuers, now, KeyUsage::server_auth())?;
-        let (fits, wanted) = match &self.proves {
-            Some(Proves::Spiffe(id)) => {
+        let (fits, wanted) = match &self.expected {
+            Some(ExpectedName::Spiffe(id)) => {
                 let certificate =
                     Certificate::parse(der).map_err(|_| CertificateError::BadEncoding)?;
                 (certificate.spiffe_id() == Some(id), id.clone())
             }
-            Some(Proves::Dns(name)) => is_for(&leaf, name),
+            Some(ExpectedName::Dns(name)) => is_for(&leaf, name),
             None => is_for(&leaf, asked),
         };
         if fits {

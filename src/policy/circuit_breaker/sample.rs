@@ -73,7 +73,7 @@ impl<B: Borrow<RouteBreaker>> Sample<B> {
                 let sample = Sample::new(breaker.clone(), self.permit);
                 self.told = true;
                 let body = std::mem::replace(&mut response.body, Body::empty());
-                response.body = body.with_guard(Behind { sample, call });
+                response.body = body.with_guard(SampleGuard { sample, call });
             }
         }
         response
@@ -128,13 +128,13 @@ impl Drop for Waiting<'_> {
 }
 
 /// Judges an answer by its body.
-struct Behind {
+struct SampleGuard {
     sample: Sample<Arc<RouteBreaker>>,
     /// A call of gRPC, whose trailers say how it went.
     call: Option<Call>,
 }
 
-impl Guard for Behind {
+impl Guard for SampleGuard {
     fn end(&mut self, end: End<'_>, _: u64) {
         match end {
             // Without a status a library of gRPC takes it as UNKNOWN.

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use super::verify::{Believed, Life, Rules};
+use super::verify::{Rules, ValidToken, Validity};
 use crate::http::message::Claims;
 
 /// How much is remembered for a route, in bytes of tokens. A token's claims are about as long as itself.
@@ -22,7 +22,7 @@ pub(super) struct Verified(Cache<Box<str>, Arc<Entry>, Length>);
 struct Entry {
     /// The key set that verified it.
     keys: u64,
-    life: Life,
+    validity: Validity,
     claims: Arc<Claims>,
 }
 
@@ -49,16 +49,16 @@ impl Verified {
         now: SystemTime,
     ) -> Option<Arc<Claims>> {
         let entry = self.0.get(token)?;
-        let holds = entry.keys == keys && rules.check_life(entry.life, now).is_ok();
+        let holds = entry.keys == keys && rules.check_validity(entry.validity, now).is_ok();
         holds.then(|| entry.claims.clone())
     }
 
-    pub fn put(&self, token: &str, keys: u64, believed: Believed) -> Arc<Claims> {
-        let Believed { claims, life } = believed;
+    pub fn put(&self, token: &str, keys: u64, valid: ValidToken) -> Arc<Claims> {
+        let ValidToken { claims, validity } = valid;
         let claims = Arc::new(claims);
         let entry = Entry {
             keys,
-            life,
+            validity,
             claims: claims.clone(),
         };
         self.0.insert(token.into(), Arc::new(entry));

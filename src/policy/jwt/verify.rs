@@ -35,13 +35,13 @@ pub(super) enum Refusal {
 
 /// What a believed token says, and how long that holds, in seconds since 1970.
 #[derive(Debug)]
-pub(super) struct Believed {
+pub(super) struct ValidToken {
     pub claims: Claims,
-    pub life: Life,
+    pub validity: Validity,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Life {
+pub(super) struct Validity {
     from: Option<f64>,
     until: f64,
 }
@@ -66,7 +66,12 @@ impl Refusal {
 impl Rules {
     /// # Errors
     /// Why it is not believed. No claim is looked at before the signature is verified.
-    pub fn verify(&self, token: &str, keys: &KeySet, now: SystemTime) -> Result<Believed, Refusal> {
+    pub fn verify(
+        &self,
+        token: &str,
+        keys: &KeySet,
+        now: SystemTime,
+    ) -> Result<ValidToken, Refusal> {
         let malformed = Refusal::Invalid("the token is not well formed");
         if token.len() > LONGEST {
             return Err(malformed);
@@ -83,26 +88,26 @@ impl Rules {
         }
         self.verify_signature(&header, message, signature, keys)?;
         let claims: Map<String, Value> = decoded(payload).ok_or(malformed)?;
-        let life = self.check_claims(&claims)?;
-        self.check_life(life, now)?;
+        let validity = self.check_claims(&claims)?;
+        self.check_validity(validity, now)?;
         let claims = Claims::new(claims);
-        Ok(Believed { claims, life })
+        Ok(ValidToken { claims, validity })
     }
 
     /// Whether a token that was believed once still holds.
     ///
     /// # Errors
     /// Why not.
-    pub fn check_life(&self, life: Life, now: SystemTime) -> Result<(), Refusal> {
+    pub fn check_validity(&self, validity: Validity, now: SystemTime) -> Result<(), Refusal> {
         let now = now
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default()
             .as_secs_f64();
         let leeway = self.leeway.as_secs_f64();
-        if now >= life.until + leeway {
+        if now >= validity.until + leeway {
             return Err(Refusal::Invalid("the token has expired"));
         }
-        if life.from.is_some_and(|from| now + leeway < from) {
+        if validity.from.is_some_and(|from| now + leeway < from) {
             return Err(Refusal::Invalid("the token is not valid yet"));
         }
         Ok(())
@@ -143,7 +148,7 @@ impl Rules {
         }
     }
 
-    fn check_claims(&self, claims: &Map<String, Value>) -> Result<Life, Refusal> {
+    fn check_claims(&self, claims: &Map<String, Value>) -> Result<Validity, Refusal> {
         let invalid = |why| Err(Refusal::Invalid(why));
         if claims.get("iss").and_then(Value::as_str) != Some(&self.issuer) {
             return invalid("the token is of another issuer");
@@ -171,7 +176,7 @@ impl Rules {
                 None => return invalid("the token does not say from when it is valid"),
             },
         };
-        Ok(Life { from, until })
+        Ok(Validity { from, until })
     }
 }
 
