@@ -71,8 +71,9 @@
 //!      `http_body_util::BodyExt`, and no more of it than the block allows; its `size_hint` tells whether it announces
 //!      itself as too large. Whatever fails in reading it is returned as it is; a refusal of the target's own is an
 //!      [`http::error::Error`] with a `const` [`http::error::Reason`], by whose name callers, logs and metrics know it:
-//!      the name that others have for the same, as `body_too_large`. The future is boxed: what waits for nothing boxes
-//!      `std::future::ready`.
+//!      the name that others have for the same, as `body_too_large`. A reason for which a server behind it is to blame
+//!      says so with its [`http::fault::Fault`], and circuit breakers and retries take it as that. The future is boxed:
+//!      what waits for nothing boxes `std::future::ready`.
 //!    - its unit tests, with `testing::request` and `testing::next`; a body in pieces is a `Body::stream` of a
 //!      `StreamBody`, as in the tests of [`http::body`]. `src/config/problems.txt` takes a case for each message, with
 //!      its place.

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
+use crate::http::fault::Fault;
 use crate::http::message::{Outline, ServedBy};
 
 /// A bounded label for why, with the status that goes with it.
@@ -16,11 +17,26 @@ use crate::http::message::{Outline, ServedBy};
 pub struct Reason {
     pub name: &'static str,
     pub status: u16,
+    /// What the upstream did; None: it is the caller's doing or ours, and says nothing about the upstream.
+    pub fault: Option<Fault>,
 }
 
 impl Reason {
     pub const fn new(name: &'static str, status: u16) -> Self {
-        Reason { name, status }
+        Reason {
+            name,
+            status,
+            fault: None,
+        }
+    }
+
+    /// The upstream is to blame.
+    #[must_use]
+    pub const fn by(self, fault: Fault) -> Self {
+        Reason {
+            fault: Some(fault),
+            ..self
+        }
     }
 }
 
@@ -37,27 +53,29 @@ pub const NO_ROUTE: Reason = Reason::new("no_route", 404);
 /// A route would match but for the method.
 pub const METHOD_NOT_ALLOWED: Reason = Reason::new("method_not_allowed", 405);
 /// No connection to the upstream could be made.
-pub const CONNECT_FAILED: Reason = Reason::new("connect_failed", 502);
+pub const CONNECT_FAILED: Reason = Reason::new("connect_failed", 502).by(Fault::Connect);
 /// The upstream did not prove who it is, or no encrypted connection could be agreed on.
-pub const TLS_FAILED: Reason = Reason::new("tls_failed", 502);
+pub const TLS_FAILED: Reason = Reason::new("tls_failed", 502).by(Fault::Connect);
 /// The upstream closed the connection before its answer was complete.
-pub const UPSTREAM_RESET: Reason = Reason::new("upstream_reset", 502);
+pub const UPSTREAM_RESET: Reason = Reason::new("upstream_reset", 502).by(Fault::Reset);
 /// The upstream's answer is not HTTP, or ambiguous.
-pub const UPSTREAM_PROTOCOL_ERROR: Reason = Reason::new("upstream_protocol_error", 502);
+pub const UPSTREAM_PROTOCOL_ERROR: Reason =
+    Reason::new("upstream_protocol_error", 502).by(Fault::Reset);
 /// The caller wants to change the protocol, and the one spoken to the upstream has no way to.
 pub const UPGRADE_UNSUPPORTED: Reason = Reason::new("upgrade_unsupported", 502);
 /// No endpoint can take the request.
-pub const NO_HEALTHY_ENDPOINT: Reason = Reason::new("no_healthy_endpoint", 503);
+pub const NO_HEALTHY_ENDPOINT: Reason =
+    Reason::new("no_healthy_endpoint", 503).by(Fault::NoEndpoint);
 /// A limit on requests at once is reached.
 pub const OVERLOADED: Reason = Reason::new("overloaded", 503);
 /// The proxy is shutting down.
 pub const DRAINING: Reason = Reason::new("draining", 503);
 /// TCP and TLS together took longer than `connect_timeout`.
-pub const CONNECT_TIMEOUT: Reason = Reason::new("connect_timeout", 504);
+pub const CONNECT_TIMEOUT: Reason = Reason::new("connect_timeout", 504).by(Fault::Connect);
 /// The upstream's response head took longer than the route's `timeout`.
-pub const UPSTREAM_TIMEOUT: Reason = Reason::new("upstream_timeout", 504);
+pub const UPSTREAM_TIMEOUT: Reason = Reason::new("upstream_timeout", 504).by(Fault::Timeout);
 /// The whole exchange took longer than the route's `deadline`.
-pub const DEADLINE_EXCEEDED: Reason = Reason::new("deadline_exceeded", 504);
+pub const DEADLINE_EXCEEDED: Reason = Reason::new("deadline_exceeded", 504).by(Fault::Timeout);
 /// The caller went away. Never sent, as nobody is there to read it; it labels metrics and the log (nginx's 499).
 pub const CALLER_GONE: Reason = Reason::new("caller_gone", 499);
 /// Something that should not happen did: a bug in the proxy.

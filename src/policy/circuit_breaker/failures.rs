@@ -159,7 +159,7 @@ impl Classes {
     /// Whether the upstream is to blame for what went wrong; None when somebody else is, so that it says nothing
     /// about the upstream.
     pub fn reason(&self, reason: Reason) -> Option<bool> {
-        match reason.fault() {
+        match reason.fault {
             Some(Fault::NoEndpoint | Fault::Connect) => Some(self.connect),
             Some(Fault::Timeout) => Some(self.timeout),
             Some(Fault::Reset) => Some(self.reset),

@@ -118,8 +118,7 @@ impl Class {
         match self {
             // All that goes wrong before a request can be sent. A server may refuse our certificate later than that.
             Class::ConnectFailure => {
-                error.reason().fault() == Some(Fault::Connect)
-                    && error.progress() == Progress::Unsent
+                error.reason().fault == Some(Fault::Connect) && error.progress() == Progress::Unsent
             }
             Class::RefusedStream => reset(Progress::Unsent),
             Class::ResetBeforeResponse => reset(Progress::Sent),

@@ -42,9 +42,9 @@ impl Attempt {
         }
     }
 
-    /// The same behind the head, for all but the good end.
+    /// What it has to be blamed for behind the head.
     #[inline]
-    pub(super) fn goes_on(&self, outcome: Outcome<'_>) {
+    pub(super) fn behind_head(&self, outcome: Outcome<'_>) {
         let facts = Facts {
             stale: false,
             grpc: self.grpc,

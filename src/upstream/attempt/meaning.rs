@@ -1,8 +1,8 @@
 //! What comes of an attempt, and what that says about its endpoint: one table, by which everybody goes who keeps account
 //! of endpoints.
 //!
-//! A circuit breaker has a table of its own, as each route says itself what counts there. Whose fault an error is, both
-//! are told by [`fault`](crate::http::fault).
+//! A circuit breaker has a table of its own, as each route says itself what counts there. What an error says about the
+//! upstream, both read off its [`Fault`].
 
 use http::StatusCode;
 
@@ -199,7 +199,7 @@ impl Verdict {
 
 /// Whether it is between us and the endpoint that something went wrong.
 fn is_of_endpoint(reason: Reason) -> bool {
-    matches!(reason.fault(), Some(Fault::Connect | Fault::Reset))
+    matches!(reason.fault, Some(Fault::Connect | Fault::Reset))
 }
 
 #[cfg(test)]

@@ -83,15 +83,15 @@ impl Guard for Attempt {
             && self.stage.is_answered()
             && let Some(status) = grpc_status.and_then(Status::read)
         {
-            self.goes_on(Outcome::Status(status));
+            self.behind_head(Outcome::Status(status));
         }
     }
 
     fn end(&mut self, end: body::End<'_>, _: u64) {
         match end {
             body::End::Complete => self.completes(),
-            body::End::Failed(error) => self.goes_on(Outcome::Failed(error)),
-            body::End::Dropped => self.goes_on(Outcome::Cancelled),
+            body::End::Failed(error) => self.behind_head(Outcome::Failed(error)),
+            body::End::Dropped => self.behind_head(Outcome::Cancelled),
         }
     }
 }

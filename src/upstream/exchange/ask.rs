@@ -168,7 +168,7 @@ impl Upstream {
     }
 
     fn not_connected(&self, error: Error, attempt: &Attempt) -> Asked {
-        let is_refused = error.reason().fault() == Some(Fault::Connect);
+        let is_refused = error.reason().fault == Some(Fault::Connect);
         if is_refused && attempt.stage().has_connected() {
             self.metrics().connected(Err(&error));
         }

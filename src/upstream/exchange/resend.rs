@@ -78,7 +78,7 @@ impl Upstream {
             (UPSTREAM_RESET, Progress::Sent) => whole && reused && is_idempotent(&request.method),
             // Another endpoint may take it; the same one would most likely refuse again.
             (reason, Progress::Unsent) => {
-                reason.fault() == Some(Fault::Connect) && whole && self.has_alternative()
+                reason.fault == Some(Fault::Connect) && whole && self.has_alternative()
             }
             _ => false,
         }
