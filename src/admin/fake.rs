@@ -20,7 +20,10 @@ use crate::telemetry::log::Level;
 
 /// Tells fixed things and remembers what it was asked to change.
 #[derive(Default)]
-pub(super) struct Fake {
+pub(crate) struct Fake {
+    /// What it tells of a route, where a test says so, and of its metrics.
+    route: Option<Value>,
+    metrics: Option<String>,
     calls: Mutex<Vec<String>>,
     unready: Mutex<Option<&'static str>>,
     refusal: Mutex<Option<&'static str>>,
@@ -30,6 +33,14 @@ pub(super) struct Fake {
 }
 
 impl Fake {
+    pub(crate) fn telling(route: Value, metrics: impl Into<String>) -> Self {
+        Fake {
+            route: Some(route),
+            metrics: Some(metrics.into()),
+            ..Fake::default()
+        }
+    }
+
     pub(super) fn calls(&self) -> Vec<String> {
         self.calls.lock().unwrap().clone()
     }
@@ -86,7 +97,8 @@ impl Proxy for Fake {
     }
 
     fn route(&self, name: &str) -> Option<Value> {
-        (name == "pay").then(|| json!({ "what": "pay" }))
+        let told = self.route.clone();
+        told.or_else(|| (name == "pay").then(|| json!({ "what": "pay" })))
     }
 
     fn upstreams(&self) -> Value {
@@ -143,7 +155,8 @@ impl Proxy for Fake {
     }
 
     fn metrics(&self) -> String {
-        "# TYPE up gauge\nup 1\n".to_owned()
+        let told = self.metrics.clone();
+        told.unwrap_or_else(|| "# TYPE up gauge\nup 1\n".to_owned())
     }
 }
 
@@ -175,6 +188,15 @@ impl Served {
 
 pub(super) async fn exchange(served: &Served, head: &str) -> String {
     served.exchange(head, "").await
+}
+
+/// What the admin API of `fake` answers to `GET path`.
+pub(crate) async fn got(fake: Fake, path: &str) -> String {
+    let served = api_over_tcp(fake).await;
+    let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n");
+    let answer = exchange(&served, &head).await;
+    served.end().await;
+    answer
 }
 
 pub(super) async fn api_over_tcp(fake: Fake) -> Served {
@@ -218,7 +240,7 @@ fn any_port() -> ListenAddress {
     ListenAddress::Tcp(([127, 0, 0, 1], 0).into())
 }
 
-pub(super) fn json_of(answer: &str) -> Value {
+pub(crate) fn json_of(answer: &str) -> Value {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.contains("json"), "{head}");
     assert!(body.ends_with('\n'));

@@ -112,19 +112,18 @@ impl admin::Proxy for Control {
             .config
             .routes
             .iter()
-            .map(|(name, route)| describe_route(name, route))
+            .map(|(name, route)| describe_route(name, route, None))
             .collect()
     }
 
     fn route(&self, name: &str) -> Option<Value> {
         let name: Name = name.parse().ok()?;
         let snapshot = self.snapshot.load();
-        let mut described = describe_route(&name, snapshot.config.routes.get(&name)?);
+        let config = snapshot.config.routes.get(&name)?;
         let serving = snapshot.serving.table.values();
-        if let Some(route) = serving.into_iter().find(|r| *r.name == *name.as_str()) {
-            described["state"] = route.states.now();
-        }
-        Some(described)
+        let serving = serving.into_iter().find(|r| *r.name == *name.as_str());
+        let state = serving.map(|route| route.states.now());
+        Some(describe_route(&name, config, state))
     }
 
     fn upstreams(&self) -> Value {
@@ -194,13 +193,19 @@ impl admin::Proxy for Control {
     }
 }
 
-/// A route as `GET /routes` and `GET /routes/NAME` show it: as it is written, without what it does not set.
-pub(crate) fn describe_route<T: Serialize>(name: &Name, route: &RouteConfig<T>) -> Value {
+/// A route as `GET /routes` and `GET /routes/NAME` show it: as it is written, without what it does not set; and the
+/// `state` of its policies.
+pub(crate) fn describe_route<T: Serialize, P: Serialize>(
+    name: &Name,
+    route: &RouteConfig<T, P>,
+    state: Option<Value>,
+) -> Value {
     let mut described = json!({ "name": name });
     if let (Value::Object(into), Ok(Value::Object(keys))) =
         (&mut described, serde_json::to_value(route))
     {
         into.extend(keys.into_iter().filter(|(_, value)| !value.is_null()));
+        into.extend(state.map(|state| ("state".to_owned(), state)));
     }
     described
 }

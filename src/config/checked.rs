@@ -28,14 +28,14 @@ pub struct Config {
 
 /// `[routes.NAME]`, one table for all three.
 #[derive(Clone, Debug, Serialize)]
-pub struct RouteConfig<T = target::Config> {
+pub struct RouteConfig<T = target::Config, P = policy::Checked> {
     #[serde(flatten)]
     pub route: route::Config,
     #[serde(flatten)]
     pub target: T,
     /// What the route asks for, `[defaults]` included.
     #[serde(flatten)]
-    pub policies: policy::Checked,
+    pub policies: P,
 }
 
 impl Config {

@@ -4,6 +4,9 @@ use serde_json::json;
 
 use super::super::build::{Build, Kept};
 use super::super::*;
+use crate::admin::fake::{Fake, got, json_of};
+use crate::app::control::describe_route;
+use crate::config::RouteConfig;
 use crate::http::message::Request;
 use crate::telemetry::metrics::tests::rendered_of;
 use crate::testing::{Echo, next, request};
@@ -212,28 +215,35 @@ async fn a_request_meets_it_in_its_turn() {
     assert_eq!(asked(&below, vec![request("GET", "/")]).await.0, [0]);
 }
 
-#[tokio::test]
-async fn its_state_is_shown_under_its_key() {
-    let (_, states) = asked(
-        &config("mark = { text = \"a\" }\nretry = {}"),
-        vec![request("GET", "/")],
-    )
-    .await;
-    let keys: Vec<_> = states.as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["mark", "retry"]);
-    assert_eq!(states["mark"], json!({ "marked": 1 }));
-}
-
 #[test]
-fn what_it_counts_has_a_help_text() {
-    let text = rendered_of(listed::Config::METRICS, || {
-        let config = config("mark = { text = \"a\" }");
-        let asked = asked(&config, vec![request("GET", "/")]);
-        tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap()
-            .block_on(asked);
+fn the_admin_api_shows_it_and_what_it_counts() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let config = config("mark = { text = \"a\", times = 1 }\nretry = {}");
+    let mut state = json!(null);
+    let metrics = rendered_of(listed::Config::METRICS, || {
+        (_, state) = runtime.block_on(asked(&config, [request("GET", "/")]));
     });
+    let route = RouteConfig {
+        route: toml::from_str("match.path = \"/\"").unwrap(),
+        target: crate::target::Config::default(),
+        policies: config,
+    };
+    let route = describe_route(&"pay".parse().unwrap(), &route, Some(state));
+    let get = |path| {
+        let fake = Fake::telling(route.clone(), metrics.clone());
+        runtime.block_on(got(fake, path))
+    };
+
+    let shown = json_of(&get("/routes/pay"));
+    assert_eq!(shown["mark"], json!({ "text": "a", "times": 1 }));
+    let keys: Vec<_> = shown["state"].as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["mark", "retry"]);
+    assert_eq!(shown["state"]["mark"], json!({ "marked": 1 }));
+
+    let text = get("/metrics");
     for line in [
         "# HELP outrigger_marked_total Requests that got a mark.",
         "# TYPE outrigger_marked_total counter",

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use http::HeaderValue;
 
 use super::super::*;
+use crate::admin::fake::{Fake, got, json_of};
 use crate::app::control::describe_route;
 use crate::config::RouteConfig;
 use crate::http::exchange::Exchange;
@@ -104,8 +105,8 @@ fn it_is_told_as_it_is_written() {
     assert!(toml::from_str::<listed::Config>("count.to = 1").is_err());
 }
 
-#[test]
-fn the_admin_api_shows_it_among_the_routes() {
+#[tokio::test]
+async fn the_admin_api_shows_its_route() {
     let route = RouteConfig {
         route: toml::from_str("match.path = \"/count\"").unwrap(),
         target: config("count.from = 201"),
@@ -116,7 +117,9 @@ fn the_admin_api_shows_it_among_the_routes() {
         )
         .unwrap(),
     };
-    let shown = describe_route(&"r".parse().unwrap(), &route);
+    let described = describe_route(&"r".parse().unwrap(), &route, None);
+    let answer = got(Fake::telling(described, ""), "/routes/r").await;
+    let shown = json_of(&answer);
     assert_eq!(shown["name"], "r");
     assert_eq!(shown["match"]["path"], "/count");
     assert_eq!(shown["count"], serde_json::json!({ "from": 201 }));
