@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::address::AdminAddress;
 use crate::listener::ListenAddress;
-use crate::tls;
+use crate::tls::{self, MaySpeakTls, inbound};
 use crate::value::NotBuilt;
 use crate::value::problem::Problems;
 
@@ -22,11 +22,23 @@ pub struct Config {
     pub allow_remote: bool,
     /// Who uses `listen` speaks TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tls: Option<tls::inbound::Config>,
+    pub tls: Option<inbound::Config>,
     #[serde(skip_serializing)]
     pub writable_dir: Option<NotBuilt>,
     #[serde(skip_serializing)]
     pub state_dir: Option<NotBuilt>,
+}
+
+/// The block of the admin API, and what was opened of it.
+pub type Checked = tls::Checked<Config>;
+
+impl MaySpeakTls for Config {
+    type Tls = inbound::Config;
+    type Material = inbound::Material;
+
+    fn tls(&self) -> Option<&inbound::Config> {
+        self.tls.as_ref()
+    }
 }
 
 impl Config {

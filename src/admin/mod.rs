@@ -6,10 +6,9 @@
 mod address;
 mod answer;
 mod bind;
-mod checked;
 mod config;
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 mod guard;
 mod hyper_io;
 mod orders;
@@ -20,8 +19,7 @@ mod serve;
 
 pub use address::AdminAddress;
 pub use bind::{Bound, bind};
-pub use checked::Checked;
-pub use config::Config;
+pub use config::{Checked, Config};
 pub use proxy::{NoBreaker, Proxy, ReloadOutcome};
 pub use router::{api, probes};
 pub use secure::Tls;

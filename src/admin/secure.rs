@@ -10,7 +10,7 @@ use bytes::BytesMut;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::checked::Checked;
+use super::config::Checked;
 use crate::net::io::Io;
 use crate::telemetry::flood::{self, Group, Kind};
 use crate::tls::inbound::Server;

@@ -1,28 +1,22 @@
 //! A listener's block once it was checked.
 
-use std::sync::Arc;
-
-use serde::Serialize;
-
 use super::config::{Config, Protocol};
-use crate::tls;
-use crate::tls::inbound::{Material, Server};
+use crate::tls::inbound::{self, Server};
+use crate::tls::{self, MaySpeakTls};
 
-/// A listener's block, and what was opened of it. Only this can be put to use. It serializes as it was written.
-#[derive(Clone, Debug, Serialize)]
-#[serde(transparent)]
-pub struct Checked {
-    pub config: Config,
-    #[serde(skip)]
-    tls: Option<Arc<Material>>,
+/// A listener's block, and what was opened of it.
+pub type Checked = tls::Checked<Config>;
+
+impl MaySpeakTls for Config {
+    type Tls = inbound::Config;
+    type Material = inbound::Material;
+
+    fn tls(&self) -> Option<&inbound::Config> {
+        self.tls.as_ref()
+    }
 }
 
 impl Checked {
-    /// `tls` is what was opened of the key of that name; None when that is missing.
-    pub fn new(config: Config, tls: Option<Arc<Material>>) -> Option<Self> {
-        (config.tls.is_some() == tls.is_some()).then_some(Checked { config, tls })
-    }
-
     /// How TLS is to be spoken. What `old` knows is kept where it still holds.
     pub(super) fn server(&self, old: Option<&Server>) -> Option<Server> {
         let alpn = self.config.protocols.iter().map(|protocol| match protocol {
@@ -32,7 +26,7 @@ impl Checked {
         let mut alpn: Vec<_> = alpn.collect();
         // Where both will do, HTTP/2 it is, in whatever order they are written.
         alpn.sort_unstable_by_key(|name| *name != tls::HTTP2);
-        let (tls, material) = (self.config.tls.as_ref()?, self.tls.clone()?);
-        Server::new(tls, material, alpn, old)
+        let (tls, material) = self.tls()?;
+        Server::new(tls, material.clone(), alpn, old)
     }
 }

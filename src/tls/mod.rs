@@ -12,6 +12,7 @@
 pub mod callers;
 pub mod certificate;
 mod chain;
+mod checked;
 mod dates;
 mod der;
 mod files;
@@ -40,6 +41,7 @@ use rustls::SupportedProtocolVersion;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use serde::{Deserialize, Serialize};
 
+pub use checked::{Checked, MaySpeakTls};
 pub use opened::Opened;
 
 /// The oldest version of TLS that is spoken.

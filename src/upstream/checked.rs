@@ -2,29 +2,26 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use super::Config;
-use crate::tls::outbound::{Client, Material};
+use crate::tls::outbound::{self, Client};
+use crate::tls::{self, MaySpeakTls};
 
-/// An upstream's block, and what was opened of it. Only this can be put to use. It serializes as it was written.
-#[derive(Clone, Debug, Serialize)]
-#[serde(transparent)]
-pub struct Checked {
-    pub config: Config,
-    #[serde(skip)]
-    tls: Option<Arc<Material>>,
+/// An upstream's block, and what was opened of it.
+pub type Checked = tls::Checked<Config>;
+
+impl MaySpeakTls for Config {
+    type Tls = outbound::Config;
+    type Material = outbound::Material;
+
+    fn tls(&self) -> Option<&outbound::Config> {
+        self.tls.as_ref()
+    }
 }
 
 impl Checked {
-    /// `tls` is what was opened of the key of that name; None when that is missing.
-    pub fn new(config: Config, tls: Option<Arc<Material>>) -> Option<Self> {
-        (config.tls.is_some() == tls.is_some()).then_some(Checked { config, tls })
-    }
-
     /// How TLS is to be spoken; `old` itself where it is the same.
     pub(super) fn client(&self, old: Option<&Arc<Client>>) -> Option<Arc<Client>> {
-        let (tls, material) = (self.config.tls.as_ref()?, self.tls.as_ref()?);
+        let (tls, material) = self.tls()?;
         Client::next(tls, material, old)
     }
 }
