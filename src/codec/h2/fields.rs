@@ -7,39 +7,11 @@ use super::frame::Fault;
 use super::hpack::decode::Block;
 use super::hpack::encode::Encoder;
 use super::hpack::name::Name;
-use crate::http::headers::{Headers, Names, is_our_word, length};
-use crate::http::semantics::te;
+use crate::http::headers::{Headers, is_our_word, length};
+use crate::http::semantics::{connection, te};
 
 /// Names up to this length are put into lower case without an allocation.
 const SHORT: usize = 64;
-
-/// What speaks of a connection of HTTP/1.1 (RFC 9113, section 8.2.2).
-const CONNECTION: Names = Names::new(&[
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "transfer-encoding",
-    "upgrade",
-]);
-/// The same and the length, which whoever sends the body tells itself.
-const AND_LENGTH: Names = Names::new(&[
-    "connection",
-    "content-length",
-    "keep-alive",
-    "proxy-connection",
-    "transfer-encoding",
-    "upgrade",
-]);
-/// The same and the host, which is `:authority`.
-const AND_HOST: Names = Names::new(&[
-    "connection",
-    "content-length",
-    "host",
-    "keep-alive",
-    "proxy-connection",
-    "transfer-encoding",
-    "upgrade",
-]);
 
 /// Which fields are left out beside those that speak of a connection.
 #[derive(Clone, Copy)]
@@ -52,9 +24,9 @@ pub enum LeaveOut {
 /// Writes the fields of a message.
 pub fn put(encoder: &mut Encoder, out: &mut Vec<u8>, headers: &Headers, leave_out: LeaveOut) {
     let except = match leave_out {
-        LeaveOut::Nothing => &CONNECTION,
-        LeaveOut::Length => &AND_LENGTH,
-        LeaveOut::LengthAndHost => &AND_HOST,
+        LeaveOut::Nothing => &connection::CONNECTION,
+        LeaveOut::Length => &connection::AND_LENGTH,
+        LeaveOut::LengthAndHost => &connection::AND_HOST,
     };
     for (name, value) in headers.iter_except(except) {
         let odd_te = name.eq_ignore_ascii_case(b"te") && !te::is_trailers(value);

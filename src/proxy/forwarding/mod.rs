@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use crate::http::headers::{self, Headers, Name, Names};
 use crate::http::message::{Request, RequestId};
 use crate::http::peer::{Identity, Peer};
+use crate::http::semantics::connection::HOP_BY_HOP;
 use crate::http::semantics::te;
 use crate::listener::{Config, ForwardedHeaders};
 
@@ -17,16 +18,6 @@ static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto"
 static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 pub static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const VIA: HeaderValue = HeaderValue::from_static("1.1 outrigger");
-/// What is meant for one connection only.
-const HOP_BY_HOP: Names = Names::new(&[
-    "connection",
-    "http2-settings",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-]);
 /// What a mirror says of its copies.
 const MIRRORED: Names = Names::new(&[headers::MIRRORED]);
 static MAX_FORWARDS: HeaderName = HeaderName::from_static("max-forwards");

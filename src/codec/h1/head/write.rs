@@ -2,7 +2,8 @@
 
 use http::StatusCode;
 
-use crate::http::headers::{Headers, Names, length};
+use crate::http::headers::{Headers, length};
+use crate::http::semantics::connection;
 
 /// Writes one field line.
 pub fn put_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
@@ -19,23 +20,12 @@ pub fn put_length(out: &mut Vec<u8>, length: u64) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// What the codec makes itself, wherever a message goes: framing and connection options.
-const MADE_HERE: Names = Names::new(&[
-    "connection",
-    "content-length",
-    "keep-alive",
-    "transfer-encoding",
-    "upgrade",
-]);
-const MADE_HERE_BUT_LENGTH: Names =
-    Names::new(&["connection", "keep-alive", "transfer-encoding", "upgrade"]);
-
-/// Writes every field but those that the codec makes itself.
+/// Writes every field but those that the codec makes itself, wherever a message goes: framing and connection options.
 pub fn put_fields(out: &mut Vec<u8>, headers: &Headers, keep_length: bool) {
     let except = if keep_length {
-        &MADE_HERE_BUT_LENGTH
+        &connection::CONNECTION
     } else {
-        &MADE_HERE
+        &connection::AND_LENGTH
     };
     headers.put_lines(out, except);
 }

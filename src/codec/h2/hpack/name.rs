@@ -104,6 +104,16 @@ static IS_VALUE: [bool; 256] = {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::semantics::connection;
+
+    /// Names are told apart by a `match` that no list can be part of.
+    #[test]
+    fn what_speaks_of_a_connection_is_known() {
+        for name in connection::NAMES {
+            let name = Name::of(name.as_bytes());
+            assert_eq!(name, Name::ConnectionSpecific);
+        }
+    }
 
     /// The types of the `http` crate know the same grammar.
     #[test]
