@@ -1,9 +1,10 @@
-//! The reference, `config/outrigger.toml`, tells of every key, and shows the defaults of all but the policies.
+//! The reference, `config/outrigger.toml`, tells of every key, and shows the defaults.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 use super::*;
+use crate::policy;
 
 fn reference() -> (String, Config) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/outrigger.toml");
@@ -37,6 +38,120 @@ fn the_reference_shows_the_defaults() {
     assert_eq!(shown.process, bare.config.process);
     assert_eq!(shown.log, bare.config.log);
     assert_eq!(shown.shutdown, bare.config.shutdown);
+}
+
+/// Keys of policies whose value in the reference is an example: without the key another holds, or none. `max_body` has
+/// its default where something looks at the body, and there only.
+const EXAMPLES: &[&str] = &[
+    "charges.authorize.cidrs",
+    "charges.authorize.claims",
+    "charges.concurrency_limit.max",
+    "charges.cors.allow_headers",
+    "charges.cors.allow_methods",
+    "charges.cors.allow_origins",
+    "charges.credentials.api_key",
+    "charges.jwt.algorithms",
+    "charges.jwt.audiences",
+    "charges.jwt.forward_claims",
+    "charges.jwt.issuer",
+    "charges.jwt.jwks",
+    "charges.rate_limit.0.burst",
+    "charges.rate_limit.0.requests",
+    "charges.request.add_headers",
+    "charges.request.body",
+    "charges.request.max_body",
+    "charges.request.remove_headers",
+    "charges.request.set_headers",
+    "charges.request.validate",
+    "charges.response.add_headers",
+    "charges.response.body",
+    "charges.response.max_body",
+    "charges.response.on_status",
+    "charges.response.remove_headers",
+    "charges.response.set_headers",
+    "charges.response.validate",
+    "charges.retry.hedge_after",
+    "charges.retry.per_try_timeout",
+    "charges.timeout",
+    "graphql.graphql.allowed_operations",
+    "graphql.graphql.max_depth",
+    "split.credentials.oauth2",
+];
+
+#[test]
+fn the_reference_shows_the_defaults_of_policies() {
+    let whole: toml::Table = reference().0.parse().unwrap();
+    let mut tables = whole["routes"].as_table().unwrap().clone();
+    tables.insert("defaults".to_owned(), whole["defaults"].clone());
+    let mut examples = BTreeSet::new();
+    for (place, table) in tables {
+        let toml::Value::Table(mut policies) = table else {
+            panic!("{place} is no table");
+        };
+        policies.retain(|key, block| {
+            let alone = toml::Table::from_iter([(key.to_owned(), block.clone())]);
+            effective(&alone.into()).is_some()
+        });
+        let policies = toml::Value::Table(policies);
+        let shown = effective(&policies).unwrap();
+        for path in policy_keys(&policies) {
+            let mut others = policies.clone();
+            let (key, above) = path.split_last().unwrap();
+            at(&mut others, above).as_table_mut().unwrap().remove(key);
+            let unsaid = effective(&others);
+            let value = |config: &toml::Value| Some(below(config, &path)?.clone());
+            if unsaid.and_then(|unsaid| value(&unsaid)) != value(&shown) {
+                examples.insert(format!("{place}.{}", path.join(".")));
+            }
+        }
+    }
+    let expected = EXAMPLES.iter().map(|path| path.to_string()).collect();
+    assert_eq!(examples, expected);
+}
+
+/// What holds where these policies are asked for; `None` where a key is missing.
+fn effective(policies: &toml::Value) -> Option<toml::Value> {
+    let config: policy::Config = policies.clone().try_into().ok()?;
+    Some(toml::Value::try_from(config.with_defaults()).unwrap())
+}
+
+/// The keys of policies, and those in their blocks; of a list, those of its first block.
+fn policy_keys(policies: &toml::Value) -> Vec<Vec<String>> {
+    let mut keys = Vec::new();
+    for (policy, block) in policies.as_table().unwrap() {
+        let (above, block) = match block {
+            toml::Value::Array(blocks) => (vec![policy.clone(), "0".to_owned()], &blocks[0]),
+            block => (vec![policy.clone()], block),
+        };
+        match block.as_table() {
+            Some(block) => keys.extend(
+                block
+                    .keys()
+                    .map(|key| [&above[..], &[key.clone()]].concat()),
+            ),
+            None => keys.push(above),
+        }
+    }
+    keys
+}
+
+/// What stands at `path`, where a number counts the items of a list.
+fn below<'a>(value: &'a toml::Value, path: &[String]) -> Option<&'a toml::Value> {
+    path.iter()
+        .try_fold(value, |value, key| match key.parse::<usize>() {
+            Ok(index) => value.get(index),
+            Err(_) => value.get(key),
+        })
+}
+
+fn at<'a>(value: &'a mut toml::Value, path: &[String]) -> &'a mut toml::Value {
+    let inner = path
+        .iter()
+        .try_fold(value, |value, key| match key.parse::<usize>() {
+            Ok(index) => value.get_mut(index),
+            Err(_) => value.get_mut(key),
+        });
+    inner.unwrap()
 }
 
 /// The reference with every key in effect that stands there as a comment, unless its table has that key already.
