@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::host::HostPattern;
 use super::pattern::PathPattern;
+use crate::value::FieldName;
 use crate::value::problem::Problems;
-use crate::value::template::FieldName;
 use crate::value::{Name, OneOrMany, REDACTED, Wrong, names_a_secret};
 
 /// `match`: every condition given must hold; one left out always does.

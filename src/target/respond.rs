@@ -12,9 +12,10 @@ use crate::http::exchange::Exchange;
 use crate::http::handler::{Answer, Handler};
 use crate::http::message::{Request, Response};
 use crate::http::semantics::no_body;
+use crate::value::FieldName;
 use crate::value::captures;
 use crate::value::problem::Problems;
-use crate::value::template::{BodyTemplate, FieldName, HeaderTemplate};
+use crate::value::template::{BodyTemplate, HeaderTemplate};
 
 /// `respond`
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]

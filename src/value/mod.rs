@@ -32,5 +32,6 @@ pub use relative::{
 };
 pub use secret::{CREDENTIALS, REDACTED, SECRET, Secret, SecretText, names_a_secret};
 pub use size::ByteSize;
+pub use template::FieldName;
 pub use toggle::Toggle;
 pub use wrong::Wrong;

@@ -22,9 +22,10 @@ use super::material::Material;
 use super::table::{Block, Summary};
 use crate::tls::Opened;
 use crate::value::ByteSize;
+use crate::value::FieldName;
 use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
-use crate::value::template::{self, FieldName, HeaderTemplate};
+use crate::value::template::{self, HeaderTemplate};
 
 pub mod document;
 pub(super) mod headers;

@@ -14,9 +14,9 @@ use super::table::{Block, Blocks, FromBlocks};
 use crate::http::error::Error;
 use crate::http::message::{Request, Response};
 use crate::tls::Opened;
+use crate::value::FieldName;
 use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
-use crate::value::template::FieldName;
 use crate::value::{Secret, SecretText};
 
 mod ends;

@@ -16,9 +16,9 @@ use crate::http::message::{Claims, Request, Response};
 use crate::http::semantics::retry_after;
 use crate::tls::Opened;
 use crate::value::Duration;
+use crate::value::FieldName;
 use crate::value::exposition::Metric;
 use crate::value::problem::Problems;
-use crate::value::template::FieldName;
 
 mod algorithm;
 mod keys;

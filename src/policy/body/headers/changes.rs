@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use http::HeaderName;
 
 use crate::policy::table::Summary;
+use crate::value::FieldName;
 use crate::value::problem::Problems;
-use crate::value::template::{FieldName, HeaderTemplate};
+use crate::value::template::HeaderTemplate;
 
 #[derive(Default)]
 pub struct Changes {

@@ -7,7 +7,8 @@ use http::HeaderName;
 
 use super::changes::Changes;
 use crate::http::headers::{Line, NameSet};
-use crate::value::template::{FieldName, HeaderTemplate};
+use crate::value::FieldName;
+use crate::value::template::HeaderTemplate;
 
 /// The changes in the order in which they are made.
 pub struct Plan {
