@@ -11,7 +11,9 @@ use super::*;
 use crate::http::error::{CONNECT_FAILED, Error, OVERLOADED, Progress, UPSTREAM_RESET};
 use crate::http::exchange::Exchange;
 use crate::http::message::{Response, ServedBy};
+use crate::policy::table::Block;
 use crate::testing::{exchange, headers, next, request};
+use crate::value::problem::Problems;
 
 const MS: Length = Length::from_millis(1);
 
