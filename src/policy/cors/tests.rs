@@ -2,7 +2,9 @@ use super::*;
 use crate::http::error::UPSTREAM_RESET;
 use crate::http::exchange::Exchange;
 use crate::policy::stack::{Answer, Handler};
+use crate::policy::table::Block;
 use crate::testing::{headers, next, request};
+use crate::value::problem::Problems;
 
 fn config(text: &str) -> Config {
     toml::from_str(text).unwrap()
