@@ -3,63 +3,21 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, header};
+use http::HeaderValue;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::value::problem::Problems;
-use crate::value::{REDACTED, Wrong, names_a_secret, read_header_name, unpadded};
+use crate::value::{REDACTED, Wrong, names_a_secret, unpadded};
 
 mod body;
+mod field_name;
 mod variables;
 
 pub use body::BodyTemplate;
+pub use field_name::FieldName;
 pub use variables::{Values, bare, bare_capture};
 
 use variables::{Part, Place};
-
-/// A header name in the config. It compares without case in messages, and is shown as it was written.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct FieldName {
-    written: String,
-    name: HeaderName,
-}
-
-impl FieldName {
-    pub fn name(&self) -> &HeaderName {
-        &self.name
-    }
-
-    /// The name as the config writes it: the key of its entry.
-    pub fn as_str(&self) -> &str {
-        &self.written
-    }
-
-    /// Whether it describes the connection or the framing of the body (RFC 9110, section 7.6.1, and RFC 9112,
-    /// section 6): the protocols write these, and nobody else may.
-    pub fn is_framing(&self) -> bool {
-        const OTHERS: [&str; 2] = ["keep-alive", "proxy-connection"];
-        [
-            header::CONNECTION,
-            header::CONTENT_LENGTH,
-            header::TE,
-            header::TRAILER,
-            header::TRANSFER_ENCODING,
-            header::UPGRADE,
-        ]
-        .contains(&self.name)
-            || OTHERS.contains(&self.name.as_str())
-    }
-}
-
-impl TryFrom<String> for FieldName {
-    type Error = Wrong;
-
-    fn try_from(written: String) -> Result<Self, Wrong> {
-        let name = read_header_name(&written)?;
-        Ok(FieldName { written, name })
-    }
-}
 
 /// Shows headers of a config without the text of those that are likely to hold a credential.
 pub fn shown<S: Serializer>(
@@ -77,25 +35,6 @@ pub fn shown<S: Serializer>(
             },
         )
     }))
-}
-
-impl From<FieldName> for String {
-    fn from(name: FieldName) -> String {
-        name.written
-    }
-}
-
-/// By what was written, so that two spellings of a name are two keys, and neither is lost.
-impl Ord for FieldName {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.written.cmp(&other.written)
-    }
-}
-
-impl PartialOrd for FieldName {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
 }
 
 /// A header value in the config: text with variables, `$${` standing for a plain `${`.
@@ -363,14 +302,6 @@ mod tests {
             let error = HeaderTemplate::try_from(text.to_owned()).unwrap_err();
             assert!(error.to_string().contains(part), "{text}: {error}");
         }
-    }
-
-    #[test]
-    fn two_spellings_of_a_name_are_two_keys_of_one_header() {
-        let [a, b] = ["X-A", "x-a"].map(|n| FieldName::try_from(n.to_owned()).unwrap());
-        assert_ne!(a, b);
-        assert_eq!(a.name(), b.name());
-        assert!(FieldName::try_from("x a".to_owned()).is_err());
     }
 
     proptest! {
