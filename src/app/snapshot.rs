@@ -125,7 +125,7 @@ impl Snapshot {
                 stack,
                 states: build.into_states(),
                 answers_preflights: summary.answers_preflights,
-                envelope: summary.has_envelope,
+                change_failure: summary.change_failure,
                 metrics: Arc::new(RouteMetrics::new(name.as_str())),
             };
             routes.push((name.clone(), &route.route, Arc::new(ready)));

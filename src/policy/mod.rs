@@ -29,6 +29,7 @@
 
 use crate::value::Toggle;
 
+pub mod answered;
 pub mod authorize;
 pub mod body;
 pub mod build;

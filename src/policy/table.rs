@@ -3,6 +3,7 @@
 
 use std::any::Any;
 
+use super::answered::ChangeFailure;
 use super::build::Build;
 use super::material::Material;
 use crate::tls::Opened;
@@ -113,8 +114,8 @@ pub struct Summary {
     pub retries: bool,
     /// A value names the upstream that gets the request, so that it has to be settled first.
     pub names_upstream: bool,
-    /// Answers are put into an envelope, also those that the proxy makes out of a failure.
-    pub has_envelope: bool,
+    /// What is changed about the answer that the proxy makes out of a failure.
+    pub change_failure: Option<ChangeFailure>,
     /// Preflights of CORS are answered here, and not by the upstream.
     pub answers_preflights: bool,
     /// Keys for which it matters who a caller has proven to be, with what happens where nobody can prove it.

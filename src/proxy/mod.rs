@@ -13,10 +13,10 @@ use crate::http::headers::Headers;
 use crate::http::message::{Captures, Context, Request, Response};
 use crate::http::path;
 use crate::http::peer::Peer;
+use crate::http::semantics::preflight;
 use crate::listener;
 use crate::net::timer;
-use crate::policy::body::transform::envelope;
-use crate::policy::cors;
+use crate::policy::answered::Answered;
 use crate::route::{Found, Lookup};
 use crate::telemetry::flood::{self, Group, Kind};
 use crate::telemetry::request_metrics::{NO_ROUTE as NO_ROUTE_LABEL, RouteMetrics};
@@ -108,13 +108,17 @@ impl Proxy {
                 log_failure(&error, &about);
                 finish.failed(&error);
                 let mut response = Box::new(answer::refuse(&error, &about));
-                if let Some(route) = route.filter(|route| route.envelope && !dialect.is_grpc()) {
-                    let about = envelope::About {
+                // gRPC has all in the head: there is no document to change.
+                if let Some(route) = &route
+                    && let Some(change) = route.change_failure
+                    && !dialect.is_grpc()
+                {
+                    let answered = Answered {
                         route: route.name.clone(),
                         request_id: request_id.to_string(),
                         took: received.elapsed(),
                     };
-                    envelope::around_failure(&mut response, about);
+                    change(&mut response, answered);
                 }
                 response
             }
@@ -209,12 +213,12 @@ fn find_preflight(
     request: &Request,
     lookup: &Lookup<'_>,
 ) -> Option<(Arc<Route>, Captures)> {
-    let method = cors::announced_method(request)?;
+    let method = preflight::announced_method(&request.method, &request.headers)?;
     let lookup = Lookup {
         method: &method,
         ..*lookup
     };
-    let announces = |name: &HeaderName| cors::announces_header(&request.headers, name);
+    let announces = |name: &HeaderName| preflight::announces_header(&request.headers, name);
     let (route, captures) = serving.table.find_announced(&lookup, announces)?;
     route.answers_preflights.then(|| (route.clone(), captures))
 }

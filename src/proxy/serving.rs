@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::policy::answered::ChangeFailure;
 use crate::policy::build::States;
 use crate::policy::stack::Handler;
 use crate::route::Table;
@@ -22,7 +23,7 @@ pub struct Route {
     pub answers_preflights: bool,
     /// What the admin API tells of its policies.
     pub states: States,
-    /// Whether every answer is put into one shape.
-    pub envelope: bool,
+    /// What its policies change about the answer to a failure.
+    pub change_failure: Option<ChangeFailure>,
     pub metrics: Arc<RouteMetrics>,
 }

@@ -242,5 +242,12 @@ impl<'a> Iterator for Iter<'a> {
     }
 }
 
+/// Whether a value that is a comma-separated list has this word, in any case.
+pub fn lists(value: &[u8], word: &str) -> bool {
+    value
+        .split(|byte| *byte == b',')
+        .any(|element| element.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
+}
+
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ pub mod connection;
 pub mod expect;
 pub mod method;
 pub mod no_body;
+pub mod preflight;
 pub mod retry_after;
 pub mod te;
 pub mod tunnel;

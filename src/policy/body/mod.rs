@@ -15,6 +15,7 @@ use http::header;
 use serde::{Deserialize, Serialize};
 
 use self::headers::Changes;
+use self::transform::envelope;
 use self::transform::on_status::{self, OnStatus};
 use self::transform::step::{self, Step};
 use self::validate::Schema;
@@ -185,7 +186,9 @@ impl Block for ResponseConfig {
     }
 
     fn tell(&self, summary: &mut Summary) {
-        summary.has_envelope |= self.envelope;
+        if self.envelope {
+            summary.change_failure = Some(envelope::around_failure);
+        }
         self.changes().tell("response", summary);
     }
 }

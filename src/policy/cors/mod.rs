@@ -4,7 +4,7 @@
 //! It keeps nobody out but browsers that ask: a request of an origin that is not allowed is forwarded as any
 //! other, and it is the browser that withholds the answer from the page.
 
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 
 use super::authorize::FORBIDDEN;
 use super::build::Build;
@@ -13,8 +13,9 @@ use super::table::{Blocks, FromBlocks};
 use crate::http::body::Body;
 use crate::http::error::Error;
 use crate::http::grpc::{self, Dialect};
-use crate::http::headers::Headers;
+use crate::http::headers::{Headers, lists};
 use crate::http::message::{Request, Response};
+use crate::http::semantics::preflight;
 
 mod config;
 mod origin;
@@ -22,24 +23,6 @@ mod origin;
 use config::ANY;
 pub use config::{Config, HeaderWord, MethodWord};
 pub use origin::OriginPattern;
-
-/// The method that a preflight announces; None for any other request.
-pub fn announced_method(request: &Request) -> Option<Method> {
-    if request.method != Method::OPTIONS || !request.headers.contains(&header::ORIGIN) {
-        return None;
-    }
-    let method = request
-        .headers
-        .get(&header::ACCESS_CONTROL_REQUEST_METHOD)?;
-    Method::from_bytes(method).ok()
-}
-
-/// Whether a preflight announces that the request will have this header.
-pub fn announces_header(headers: &Headers, name: &HeaderName) -> bool {
-    headers
-        .get_all(&header::ACCESS_CONTROL_REQUEST_HEADERS)
-        .any(|line| lists(line, name.as_str()))
-}
 
 /// Answers preflights, and tells browsers who may read the other answers.
 pub(super) struct Cors {
@@ -223,7 +206,7 @@ impl Cors {
 
 impl Policy for Cors {
     async fn apply(&self, request: Box<Request>, next: Next<'_>) -> Result<Box<Response>, Error> {
-        if let Some(method) = announced_method(&request) {
+        if let Some(method) = preflight::announced_method(&request.method, &request.headers) {
             return self.preflight(&request, &method);
         }
         let origin = self.allowed(&request.headers);
@@ -245,12 +228,6 @@ fn list_unless_any(words: Vec<String>) -> Option<HeaderValue> {
     } else {
         HeaderValue::from_str(&words.join(", ")).ok()
     }
-}
-
-/// Whether a comma-separated line has this word.
-fn lists(line: &[u8], word: &str) -> bool {
-    line.split(|byte| *byte == b',')
-        .any(|element| element.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use crate::policy::stack::{Answer, Handler};
 use crate::policy::table::Block;
 use crate::testing::{headers, next, request};
 use crate::value::problem::Problems;
+use http::HeaderName;
 
 fn config(text: &str) -> Config {
     toml::from_str(text).unwrap()

@@ -13,7 +13,7 @@
 //! the request. `errors` has one entry for a status of 400 or more: the problem document (RFC 9457) that the answer
 //! is, or one made of the status. The status and the headers of the answer itself stay as they are.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -25,6 +25,7 @@ use super::representation::essence;
 use crate::http::body::Body;
 use crate::http::headers::Headers;
 use crate::http::message::Response;
+use crate::policy::answered::Answered;
 
 /// What an envelope tells beside the body.
 pub struct Facts {
@@ -32,26 +33,18 @@ pub struct Facts {
     pub headers: Map<String, Value>,
     /// The content type without its parameters.
     pub kind: String,
-    pub about: About,
-}
-
-/// What it tells of the request.
-#[derive(Clone)]
-pub struct About {
-    pub route: std::sync::Arc<str>,
-    pub request_id: String,
-    /// Since the head of the request.
-    pub took: Duration,
+    /// What it tells of the request.
+    pub answered: Answered,
 }
 
 impl Facts {
-    pub fn of(response: &Response, about: About) -> Self {
+    pub fn of(response: &Response, answered: Answered) -> Self {
         let kind = response.headers.get(&header::CONTENT_TYPE);
         Facts {
             status: response.status,
             headers: shown(&response.headers),
             kind: kind.map(essence).unwrap_or_default(),
-            about,
+            answered,
         }
     }
 
@@ -70,12 +63,12 @@ impl Facts {
             "status_code": self.status.as_u16(),
             "data": data,
             "headers": self.headers,
-            "execution_time": (self.about.took.as_secs_f64() * 1e6).round() / 1e6,
+            "execution_time": (self.answered.took.as_secs_f64() * 1e6).round() / 1e6,
             "errors": errors,
             "metadata": {
-                "route": &*self.about.route,
+                "route": &*self.answered.route,
                 "timestamp": humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
-                "request_id": self.about.request_id,
+                "request_id": self.answered.request_id,
             },
         })
     }
@@ -102,10 +95,10 @@ impl Facts {
 }
 
 /// Puts the envelope around an answer that the proxy made out of a failure: a problem document.
-pub fn around_failure(response: &mut Response, about: About) {
+pub fn around_failure(response: &mut Response, answered: Answered) {
     let problem = response.body.take_full().unwrap_or_default();
     let problem: Value = serde_json::from_slice(&problem).unwrap_or_default();
-    let mut envelope = Facts::of(response, about).around(problem);
+    let mut envelope = Facts::of(response, answered).around(problem);
     // The caller asked for data, and there is none.
     envelope["data"] = Value::Null;
     let mut text = envelope.to_string();

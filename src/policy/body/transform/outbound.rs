@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{Method, StatusCode, header};
 use tokio::time::Instant;
 
-use super::envelope::{self, About, Facts};
+use super::envelope::{self, Facts};
 use super::on_status::{self, OnStatus};
 use super::range::{Whole, is_part_of_document};
 use super::refusal::{Direction, Refused};
@@ -15,6 +15,7 @@ use super::work::{Given, Work};
 use crate::http::error::Error;
 use crate::http::message::{Request, RequestId, Response, is_framed};
 use crate::http::semantics::no_body;
+use crate::policy::answered::Answered;
 use crate::policy::body::validate::Values;
 use crate::policy::body::{ResponseConfig, ResponseSchema};
 use crate::policy::build::Build;
@@ -133,7 +134,7 @@ impl Outbound {
         if status == StatusCode::PARTIAL_CONTENT {
             return Err(self.side.refuse(&Refused::Partial));
         }
-        let facts = self.envelope.then(|| Facts::of(response, asked.about()));
+        let facts = self.envelope.then(|| Facts::of(response, asked.answered()));
         let given = |content| Given {
             content,
             is_json: json,
@@ -160,8 +161,8 @@ impl Outbound {
 }
 
 impl Asked {
-    fn about(&self) -> About {
-        About {
+    fn answered(&self) -> Answered {
+        Answered {
             route: self.route.clone(),
             request_id: self.request_id.to_string(),
             took: self.received.elapsed(),
