@@ -13,9 +13,9 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
-use super::{AdminAddress, NoBreaker, Proxy, ReloadOutcome, api, bind, probes, serve};
+use super::{AdminAddress, NotCarriedOut, Proxy, ReloadOutcome, api, bind, probes, serve};
 use crate::listener::ListenAddress;
-use crate::policy::circuit_breaker::Forced;
+use crate::policy::orders::Order;
 use crate::telemetry::log::Level;
 
 /// Tells fixed things and remembers what it was asked to change.
@@ -109,11 +109,11 @@ impl Proxy for Fake {
         (name == "payments").then(|| json!({ "what": "payments" }))
     }
 
-    fn set_breaker(&self, route: &str, order: Forced) -> Result<(), NoBreaker> {
+    fn order_policy(&self, route: &str, order: &dyn Order) -> Result<(), NotCarriedOut> {
         match route {
-            "pay" => self.called(format!("breaker {order:?}")),
-            "ship" => return Err(NoBreaker::NotAsked),
-            _ => return Err(NoBreaker::NoRoute),
+            "pay" => self.called(format!("{order:?}")),
+            "ship" => return Err(NotCarriedOut::NoPolicy),
+            _ => return Err(NotCarriedOut::NoRoute),
         }
         Ok(())
     }

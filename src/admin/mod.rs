@@ -20,7 +20,7 @@ mod serve;
 pub use address::AdminAddress;
 pub use bind::{Bound, bind};
 pub use config::{Checked, Config};
-pub use proxy::{NoBreaker, Proxy, ReloadOutcome};
+pub use proxy::{NotCarriedOut, Proxy, ReloadOutcome};
 pub use router::{api, probes};
 pub use secure::Tls;
 pub use serve::serve;

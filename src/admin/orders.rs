@@ -10,10 +10,10 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::NoBreaker;
+use super::NotCarriedOut;
 use super::answer::{self, found, problem, text};
 use super::router::ProxyState;
-use crate::policy::circuit_breaker::Forced;
+use crate::policy::orders::OrderKind;
 use crate::telemetry::log::Level;
 use crate::value::Wrong;
 
@@ -28,50 +28,31 @@ pub(super) async fn reload(State(proxy): ProxyState) -> Response {
     }
 }
 
-pub(super) async fn breaker(
+/// An order of this kind to a policy of the route `name`.
+pub(super) async fn to_policy(
+    kind: &'static OrderKind,
     State(proxy): ProxyState,
     Path(name): Path<String>,
     body: Body,
 ) -> Response {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Wanted {
-        state: Order,
-    }
-
-    #[derive(Deserialize)]
-    #[serde(rename_all = "lowercase")]
-    enum Order {
-        Open,
-        Closed,
-        Auto,
-    }
-
     let body = match whole(body).await {
         Ok(body) => body,
         Err(answer) => return answer,
     };
-    let wanted: Wanted = match serde_json::from_slice(&body) {
-        Ok(wanted) => wanted,
+    let order = match (kind.read)(&body) {
+        Ok(order) => order,
         Err(error) => {
-            let how = "write the state as {\"state\": \"open\"}, \"closed\" or \"auto\"";
-            return problem(StatusCode::BAD_REQUEST, &format!("{how}: {error}"));
+            let detail = format!("{}: {error}", kind.usage);
+            return problem(StatusCode::BAD_REQUEST, &detail);
         }
     };
-    let order = match wanted.state {
-        Order::Open => Forced::Open,
-        Order::Closed => Forced::Closed,
-        Order::Auto => Forced::No,
-    };
-    match proxy.set_breaker(&name, order) {
+    match proxy.order_policy(&name, &*order) {
         Ok(()) => found("route", &name, proxy.route(&name)),
-        Err(NoBreaker::NoRoute) => found("route", &name, None),
-        Err(NoBreaker::NotAsked) => problem(
-            StatusCode::CONFLICT,
-            &format!(
-                "the route `{name}` has no circuit breaker: set `circuit_breaker` in its config"
-            ),
-        ),
+        Err(NotCarriedOut::NoRoute) => found("route", &name, None),
+        Err(NotCarriedOut::NoPolicy) => {
+            let detail = format!("the route `{name}` has {}", kind.lacking);
+            problem(StatusCode::CONFLICT, &detail)
+        }
     }
 }
 
@@ -193,7 +174,7 @@ mod tests {
         }
         assert_eq!(
             served.proxy.calls(),
-            ["breaker Open", "breaker Closed", "breaker No"]
+            ["Open", "Closed", "No"].map(|state| format!("Wanted {{ state: {state} }}"))
         );
         for body in [
             "",

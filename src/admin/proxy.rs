@@ -4,7 +4,7 @@ use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::policy::circuit_breaker::Forced;
+use crate::policy::orders::Order;
 use crate::telemetry::log::Level;
 
 /// The proxy, as the admin API sees it. Every method but `reload` answers at once.
@@ -24,11 +24,11 @@ pub trait Proxy: Send + Sync + 'static {
     fn upstreams(&self) -> Value;
     /// One upstream by name; None when there is none.
     fn upstream(&self, name: &str) -> Option<Value>;
-    /// Sets the circuit breaker of a route.
+    /// Carries out an order to a policy of a route.
     ///
     /// # Errors
     /// Why it cannot.
-    fn set_breaker(&self, route: &str, order: Forced) -> Result<(), NoBreaker>;
+    fn order_policy(&self, route: &str, order: &dyn Order) -> Result<(), NotCarriedOut>;
     /// Reads the config again and puts it to use, or refuses it whole and says why, as `outrigger check` would.
     /// The caller may go away meanwhile: dropping the future must not leave half a reload.
     fn reload(&self) -> BoxFuture<'static, Result<ReloadOutcome, String>>;
@@ -43,12 +43,12 @@ pub trait Proxy: Send + Sync + 'static {
     fn metrics(&self) -> String;
 }
 
-/// Why a circuit breaker cannot be set.
+/// Why an order to a policy is not carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoBreaker {
+pub enum NotCarriedOut {
     NoRoute,
-    /// The route is there, and has none.
-    NotAsked,
+    /// The route is there, and has no such policy.
+    NoPolicy,
 }
 
 /// What a reload that was not refused did.

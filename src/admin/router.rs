@@ -14,10 +14,20 @@ use super::answer::{self, PROMETHEUS_TEXT, found, problem, text};
 use super::guard::{self, Guard};
 use super::{Proxy, orders};
 use crate::listener::ListenAddress;
+use crate::policy;
+use crate::policy::orders::OrderKind;
 
 pub(super) type ProxyState = State<Arc<dyn Proxy>>;
 
-const INDEX: &str = "\
+/// What there is, for people.
+fn index() -> String {
+    let orders = order_kinds().map(|kind| {
+        let path = order_path(kind);
+        format!("PUT  {path}   {}\n", kind.body)
+    });
+    let orders: String = orders.collect();
+    format!(
+        "\
 outrigger's admin API
 
 GET  /livez             is the process up?
@@ -27,21 +37,22 @@ GET  /config            the effective configuration
 GET  /certs             every certificate that is used, what expires next first
 GET  /listeners         where callers connect
 GET  /routes            what is matched, and where it goes
-GET  /routes/{name}
-PUT  /routes/{name}/breaker   a JSON object whose state is open, closed or auto
-GET  /upstreams         who answers, and how they do
-GET  /upstreams/{name}
+GET  /routes/{{name}}
+{orders}GET  /upstreams         who answers, and how they do
+GET  /upstreams/{{name}}
 POST /reload            read the configuration again
 GET  /log-level         the level of the log that holds now
 PUT  /log-level         off, error, warn, info or debug
 POST /drain             fail readiness and let requests finish
 POST /quit              drain, then end
-";
+"
+    )
+}
 
 /// The whole API, for those who may steer the proxy; `address` is the one that it is served on.
 pub fn api(proxy: Arc<dyn Proxy>, address: &ListenAddress) -> Router {
     probe_routes()
-        .route("/", get(async || text(StatusCode::OK, INDEX)))
+        .route("/", get(async || text(StatusCode::OK, index())))
         .route("/config", get(config))
         .route("/certs", get(certificates))
         .route("/listeners", get(listeners))
@@ -49,7 +60,7 @@ pub fn api(proxy: Arc<dyn Proxy>, address: &ListenAddress) -> Router {
         .route("/routes/{name}", get(route))
         .route("/routes/{name}/health", get(not_built))
         .route("/routes/{name}/stats", get(not_built))
-        .route("/routes/{name}/breaker", put(orders::breaker))
+        .merge(policy_orders())
         .route("/upstreams", get(upstreams))
         .route("/upstreams/{name}", get(upstream))
         .route("/explain", post(not_built))
@@ -69,6 +80,22 @@ pub fn probes(proxy: Arc<dyn Proxy>) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(proxy)
+}
+
+/// What operators order of the policies of a route.
+fn policy_orders() -> Router<Arc<dyn Proxy>> {
+    order_kinds().fold(Router::new(), |router, kind| {
+        let handler = move |state, name, body| orders::to_policy(kind, state, name, body);
+        router.route(&order_path(kind), put(handler))
+    })
+}
+
+fn order_kinds() -> impl Iterator<Item = &'static OrderKind> {
+    policy::Config::ORDERS.iter().copied().flatten()
+}
+
+fn order_path(kind: &OrderKind) -> String {
+    format!("/routes/{{name}}/{}", kind.word)
 }
 
 fn probe_routes() -> Router<Arc<dyn Proxy>> {

@@ -11,11 +11,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::admin::{self, NoBreaker, ReloadOutcome};
+use crate::admin::{self, NotCarriedOut, ReloadOutcome};
 use crate::app::reload::{Answer, Status};
 use crate::app::snapshot::Snapshot;
 use crate::config::RouteConfig;
-use crate::policy::circuit_breaker::{self, Forced};
+use crate::policy::orders;
 use crate::telemetry::Telemetry;
 use crate::telemetry::log::Level;
 use crate::tls::inventory;
@@ -144,15 +144,17 @@ impl admin::Proxy for Control {
             .map(|upstream| json!(upstream.describe()))
     }
 
-    fn set_breaker(&self, route: &str, order: Forced) -> Result<(), NoBreaker> {
+    fn order_policy(&self, route: &str, order: &dyn orders::Order) -> Result<(), NotCarriedOut> {
         let snapshot = self.snapshot.load();
-        let name: Name = route.parse().map_err(|_| NoBreaker::NoRoute)?;
+        let name: Name = route.parse().map_err(|_| NotCarriedOut::NoRoute)?;
         if !snapshot.config.routes.contains_key(&name) {
-            return Err(NoBreaker::NoRoute);
+            return Err(NotCarriedOut::NoRoute);
         }
-        let facts = snapshot.kept.of::<circuit_breaker::Facts>(name.shared());
-        facts.ok_or(NoBreaker::NotAsked)?.force(order);
-        Ok(())
+        if order.carry_out(name.shared(), &snapshot.kept) {
+            Ok(())
+        } else {
+            Err(NotCarriedOut::NoPolicy)
+        }
     }
 
     fn reload(&self) -> BoxFuture<'static, Result<ReloadOutcome, String>> {

@@ -5,8 +5,9 @@
 //! 1. Write it, in a file `policy/KEY/mod.rs`, or `policy/KEY.rs` while it is short:
 //!    - `Config`, what stands under its key, is read by serde, denies unknown fields and takes its types from
 //!      [`crate::value`]: what a type refuses while it is read is shown at its place. It implements [`table::Block`], all
-//!      of which has a default: implement what the policy needs of `METRICS`, `by_default` (it is there where nobody asks
-//!      for it), `with_defaults` (what holds depends on the rest of the block; a constant is `#[serde(default = "...")]`),
+//!      of which has a default: implement what the policy needs of `METRICS`, `ORDERS` (what operators may order of it by
+//!      `PUT /routes/{name}/WORD`), `by_default` (it is there where nobody asks for it), `with_defaults` (what holds depends
+//!      on the rest of the block; a constant is `#[serde(default = "...")]`),
 //!      `check` (`problems.error(&["name"], "what is wrong").help("how to mend it")`), `check_beside`.
 //!    - The policy is what is made of it for a route, by [`table::FromBlocks`], whose `blocks.on::<Config>()?` is the block.
 //!      [`build::Build`] keeps facts over reloads for it (`keep`) and has the admin API show them (`show`).
@@ -14,10 +15,11 @@
 //!      `interim_responses.rs` is a filter to begin with, `cors` a policy that waits.
 //!    - Its unit tests: `testing::request`; `testing::exchange()` for `on_request`, or `testing::next` over
 //!      `testing::Echo` for all of it; `#[tokio::test(start_paused = true)]` and `tokio::time::Instant` where time matters.
-//! 2. Name the file here, and give it a line in the list below: mostly `KEY: Toggle<KEY::Config> => filter KEY::Made;`,
-//!    where `Toggle` lets `false` turn it off; [`table`] tells the other forms. What stands above another line refuses
-//!    before that one, and sees the answer behind it: a header that is set above `response` cannot be removed by it, and
-//!    what stands above `timeout` and `retry` sees a request once, with all its attempts.
+//! 2. Name the file here, by `mod KEY;`, and give it a line in the list below: mostly
+//!    `KEY: Toggle<KEY::Config> => filter KEY::Made;`, where `Toggle` lets `false` turn it off; [`table`] tells the other
+//!    forms. What stands above another line refuses before that one, and sees the answer behind it: a header that is set
+//!    above `response` cannot be removed by it, and what stands above `timeout` and `retry` sees a request once, with all
+//!    its attempts.
 //! 3. Describe its keys in `config/outrigger.toml`, each with its default, or with `Example` in the comment; a test names
 //!    those that are missing. A policy of a new kind gets a few words in the row *Policies* of `README.md`.
 //!
@@ -43,6 +45,7 @@ pub mod graphql;
 pub mod interim_responses;
 pub mod jwt;
 mod material;
+pub mod orders;
 pub mod rate_limit;
 mod replay;
 pub mod retry;

@@ -6,6 +6,7 @@ use std::any::Any;
 use super::answered::ChangeFailure;
 use super::build::Build;
 use super::material::Material;
+use super::orders::OrderKind;
 use crate::tls::Opened;
 use crate::value::Toggle;
 use crate::value::exposition::Metric;
@@ -16,6 +17,9 @@ use crate::value::template::HeaderTemplate;
 pub trait Block: Sized {
     /// What the policy counts.
     const METRICS: &[Metric] = &[];
+
+    /// What operators may order of it.
+    const ORDERS: &[OrderKind] = &[];
 
     /// What holds where nobody says anything: by default, that there is no such policy.
     fn by_default() -> Option<Self> {
@@ -45,6 +49,7 @@ pub trait Block: Sized {
 
 impl<T: Block> Block for Toggle<T> {
     const METRICS: &[Metric] = T::METRICS;
+    const ORDERS: &[OrderKind] = T::ORDERS;
 
     fn by_default() -> Option<Self> {
         T::by_default().map(Toggle::On)
@@ -154,6 +159,10 @@ macro_rules! policies {
             /// What the policies count.
             pub const METRICS: &[&[$crate::value::exposition::Metric]] =
                 &[$($(<$block as $crate::policy::table::Block>::METRICS,)?)*];
+
+            /// What operators may order of them.
+            pub const ORDERS: &[&[$crate::policy::orders::OrderKind]] =
+                &[$($(<$block as $crate::policy::table::Block>::ORDERS,)?)*];
 
             /// These policies, and the defaults for what is not set here. `false` counts as set.
             pub fn or(self, defaults: &Config) -> Config {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::build::Build;
 use super::graphql;
+use super::orders::OrderKind;
 use super::stack::{Filter, Outcome};
 use super::table::{Block, Blocks, FromBlocks};
 use crate::http::error::Error;
@@ -20,6 +21,7 @@ use crate::value::{self, Toggle};
 
 mod breaker;
 mod failures;
+mod order;
 mod route_breaker;
 mod sample;
 mod state;
@@ -29,10 +31,8 @@ mod window;
 mod word;
 
 use failures::{Classes, Failure};
-pub use route_breaker::{CIRCUIT_OPEN, Facts};
-use route_breaker::{Reporter, RouteBreaker, STATE, TRANSITIONS, millis};
+use route_breaker::{Facts, Reporter, RouteBreaker, STATE, TRANSITIONS, millis};
 use sample::{Call, Sample, Waiting};
-pub use state::Forced;
 use thresholds::Thresholds;
 
 /// `circuit_breaker = { consecutive_failures = 5, failure_ratio = 0.5, recovery_timeout = "30s" }`
@@ -87,6 +87,7 @@ impl Default for Config {
 
 impl Block for Config {
     const METRICS: &[Metric] = &[STATE, TRANSITIONS];
+    const ORDERS: &[OrderKind] = &[order::BREAKER];
 
     fn check(&self, problems: &mut Problems) {
         if let Toggle::On(ratio) = self.failure_ratio

@@ -1,5 +1,7 @@
 //! What a breaker tells of itself, and what an operator may order.
 
+use serde::Deserialize;
+
 use super::window::Counts;
 
 /// Where a breaker stands.
@@ -14,14 +16,16 @@ pub enum State {
 }
 
 /// What an operator has ordered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
 pub enum Forced {
-    #[default]
-    No,
     /// Refuses all, whatever is seen.
     Open,
     /// Lets all pass, whatever is seen.
     Closed,
+    #[default]
+    #[serde(rename = "auto")]
+    No,
 }
 
 /// What a person wants to know of a breaker.

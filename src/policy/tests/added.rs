@@ -23,7 +23,8 @@ mod mark {
     use serde_json::{Value, json};
 
     use super::super::super::authorize;
-    use super::super::super::build::{Build, ShowState};
+    use super::super::super::build::{Build, Kept, ShowState};
+    use super::super::super::orders::{Order, OrderKind};
     use super::super::super::stack::Filter;
     use super::super::super::table::{Block, Blocks, FromBlocks, Summary};
     use crate::http::error::Error;
@@ -45,6 +46,7 @@ mod mark {
 
     impl Block for Config {
         const METRICS: &[Metric] = &[MARKED];
+        const ORDERS: &[OrderKind] = &[MARKS];
 
         fn with_defaults(&mut self) {
             self.times.get_or_insert(2);
@@ -82,6 +84,27 @@ mod mark {
     impl ShowState for Facts {
         fn state(&self) -> Value {
             json!({ "marked": self.0.load(Ordering::Relaxed) })
+        }
+    }
+
+    const MARKS: OrderKind = OrderKind {
+        word: "marks",
+        body: "how many marks there were",
+        usage: "write a number",
+        lacking: "no marks: set `mark` in its config",
+        read: |body| Ok(Box::new(serde_json::from_slice::<Count>(body)?)),
+    };
+
+    #[derive(Debug, Deserialize)]
+    struct Count(u32);
+
+    impl Order for Count {
+        fn carry_out(&self, route: Arc<str>, kept: &Kept) -> bool {
+            let facts = kept.of::<Facts>(route);
+            if let Some(facts) = &facts {
+                facts.0.store(self.0, Ordering::Relaxed);
+            }
+            facts.is_some()
         }
     }
 
@@ -213,6 +236,22 @@ async fn a_request_meets_it_in_its_turn() {
     );
     let below = config("mark = { text = \"a\" }\nrequest = { remove_headers = [\"mark\"] }");
     assert_eq!(asked(&below, vec![request("GET", "/")]).await.0, [0]);
+}
+
+#[test]
+fn it_takes_orders() {
+    let (old, mut kept) = (Kept::default(), Kept::default());
+    let mut build = Build::new("pay".into(), &old, &mut kept);
+    let target = Box::new(Echo);
+    let _stack = config("mark = { text = \"a\" }").stack(&[], &mut build, target);
+    let states = build.into_states();
+    let mut kinds = listed::Config::ORDERS.iter().copied().flatten();
+    let kind = kinds.find(|kind| kind.word == "marks").unwrap();
+    assert!((kind.read)(b"many").is_err());
+    let order = (kind.read)(b"3").unwrap();
+    assert!(order.carry_out("pay".into(), &kept));
+    assert_eq!(states.now()["mark"], json!({ "marked": 3 }));
+    assert!(!order.carry_out("ship".into(), &kept));
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The policy as a route has it, over an upstream that answers as the test says.
 
 use super::breaker::Breaker;
-use super::state::State;
+use super::route_breaker::CIRCUIT_OPEN;
+use super::state::{Forced, State};
 use super::*;
 use crate::http::body::Body;
 use crate::http::error::Reason;
