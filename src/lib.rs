@@ -37,6 +37,7 @@
 //!   Nor do files: `tests/it/circles.rs` lets two of one room need each other, and no three.
 //! - No room but `cli` and `app` imports `config`: each owns its TOML block.
 //! - A policy knows request, response, error, peer and its own block; no route, upstream, listener or snapshot.
+//! - No other room names a single policy: what one has to know of them is told by [`policy::table::Summary`].
 //! - `listener`, `policy` and `upstream` do not know each other.
 //! - A target looks up no names when it serves: it holds its upstreams. A route only chooses.
 //! - No lock and no snapshot is held across an `.await`, and every task that is spawned has an owner that ends it.

@@ -8,7 +8,8 @@
 //!      of which has a default: implement what the policy needs of `METRICS`, `ORDERS` (what operators may order of it by
 //!      `PUT /routes/{name}/WORD`), `by_default` (it is there where nobody asks for it), `with_defaults` (what holds depends
 //!      on the rest of the block; a constant is `#[serde(default = "...")]`),
-//!      `check` (`problems.error(&["name"], "what is wrong").help("how to mend it")`), `check_beside`.
+//!      `check` (`problems.error(&["name"], "what is wrong").help("how to mend it")`), `check_beside`, and `tell`: by a
+//!      [`table::Summary`] other rooms learn what they have to know of it, as none of them names a single policy.
 //!    - The policy is what is made of it for a route, by [`table::FromBlocks`], whose `blocks.on::<Config>()?` is the block.
 //!      [`build::Build`] keeps facts over reloads for it (`keep`) and has the admin API show them (`show`).
 //!    - It is a [`stack::Filter`] if it waits for nothing, on the way in and on the way back, else a [`stack::Policy`].
@@ -32,26 +33,27 @@
 use crate::value::Toggle;
 
 pub mod answered;
-pub mod authorize;
+mod authorize;
+// A benchmark measures its steps.
 pub mod body;
 pub mod build;
 mod checked;
-pub mod circuit_breaker;
-pub mod concurrency_limit;
-pub mod cors;
-pub mod credentials;
+mod circuit_breaker;
+mod concurrency_limit;
+mod cors;
+mod credentials;
 mod fresh;
-pub mod graphql;
-pub mod interim_responses;
-pub mod jwt;
+mod graphql;
+mod interim_responses;
+mod jwt;
 mod material;
 pub mod orders;
-pub mod rate_limit;
+mod rate_limit;
 mod replay;
-pub mod retry;
+mod retry;
 pub mod stack;
 pub mod table;
-pub mod timeout;
+mod timeout;
 
 pub use checked::Checked;
 pub use material::Opened;

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::support::sources::{SourceFile, rust_files};
+use crate::support::imports::dependences;
+use crate::support::sources::{SourceFile, root, rust_files};
+use crate::support::tokens::tokens;
 
 /// What each room below `src` imports of others, in what its program is made of. Whatever is named here stands below the
 /// room, so that the house has no circle.
@@ -165,6 +167,36 @@ fn no_room_reaches_what_it_must_not_know_by_way_of_another() {
             assert!(!reached.contains(other), "{room} reaches {other}");
         }
     }
+}
+
+#[test]
+fn no_other_room_names_a_single_policy() {
+    let policies = listed_policies();
+    assert!(policies.contains("cors") && policies.contains("body"));
+    for (module, used) in dependences() {
+        let mut used = used.iter().filter(|used| used[0] == "policy");
+        let policy = used.find(|used| used.get(1).is_some_and(|name| policies.contains(name)));
+        assert!(
+            policy.is_none() || module[0] == "policy",
+            "{} uses {}",
+            module.join("::"),
+            policy.map(|policy| policy.join("::")).unwrap_or_default()
+        );
+    }
+}
+
+/// The modules of the policies, by the list of them.
+fn listed_policies() -> BTreeSet<String> {
+    let text = std::fs::read_to_string(root().join("src/policy/mod.rs"));
+    let text = text.expect("a text file");
+    let (_, list) = text
+        .split_once("policies! {")
+        .expect("the list of policies");
+    let tokens = tokens(list);
+    let paths = tokens
+        .windows(3)
+        .filter(|three| three[2] == "::" && three[0] != "::");
+    paths.map(|three| three[1].to_owned()).collect()
 }
 
 #[test]

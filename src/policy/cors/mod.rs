@@ -21,7 +21,7 @@ mod config;
 mod origin;
 
 use config::ANY;
-pub use config::{Config, HeaderWord, MethodWord};
+pub use config::Config;
 pub use origin::OriginPattern;
 
 /// Answers preflights, and tells browsers who may read the other answers.

@@ -24,8 +24,6 @@ pub mod oauth2;
 mod refusal;
 mod token;
 
-pub use refusal::CREDENTIALS_UNAVAILABLE;
-
 /// `credentials`: one of its keys. What the caller sent under the same header is replaced.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]

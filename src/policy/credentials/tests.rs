@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use http::{HeaderMap, StatusCode};
 
 use super::oauth2::granted;
+use super::refusal::CREDENTIALS_UNAVAILABLE;
 use super::*;
 use crate::fetch::{Call, Fetch, Fetched};
 use crate::http::body::Body;

@@ -26,7 +26,7 @@ mod request;
 mod tests;
 
 pub use config::Config;
-pub use refusal::{GRAPHQL_ERRORS, GRAPHQL_REFUSED};
+pub use refusal::GRAPHQL_ERRORS;
 
 /// Judges queries and answers.
 pub(super) struct GraphQl {

@@ -4,6 +4,7 @@ use http_body_util::BodyExt;
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::refusal::GRAPHQL_REFUSED;
 use super::*;
 use crate::http::body::Body;
 use crate::policy::table::Block as _;
