@@ -127,7 +127,7 @@ fn policy_keys(policies: &toml::Value) -> Vec<Vec<String>> {
             Some(block) => keys.extend(
                 block
                     .keys()
-                    .map(|key| [&above[..], &[key.clone()]].concat()),
+                    .map(|key| [&above[..], std::slice::from_ref(key)].concat()),
             ),
             None => keys.push(above),
         }
