@@ -95,6 +95,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod broker;
 pub mod cli;
 pub mod codec;
 pub mod config;
@@ -106,6 +107,7 @@ pub mod policy;
 pub mod process;
 pub mod proxy;
 pub mod route;
+pub mod subscription;
 pub mod target;
 pub mod telemetry;
 #[cfg(test)]

@@ -13,7 +13,9 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
-use super::{AdminAddress, NotCarriedOut, Proxy, ReloadOutcome, api, bind, probes, serve};
+use super::{
+    AdminAddress, NotCarriedOut, Proxy, ReloadOutcome, Subscription, api, bind, probes, serve,
+};
 use crate::listener::ListenAddress;
 use crate::policy::orders::Order;
 use crate::telemetry::log::Level;
@@ -24,7 +26,7 @@ pub(crate) struct Fake {
     /// What it tells of a route, where a test says so, and of its metrics.
     route: Option<Value>,
     metrics: Option<String>,
-    calls: Mutex<Vec<String>>,
+    calls: Arc<Mutex<Vec<String>>>,
     unready: Mutex<Option<&'static str>>,
     refusal: Mutex<Option<&'static str>>,
     /// A reload waits here while there is one.
@@ -118,6 +120,18 @@ impl Proxy for Fake {
         Ok(())
     }
 
+    fn brokers(&self) -> Value {
+        json!({ "what": "brokers" })
+    }
+
+    fn subscriptions(&self) -> Value {
+        json!({ "what": "subscriptions" })
+    }
+
+    fn subscription(&self, name: &str) -> Option<Arc<dyn Subscription>> {
+        (name == "orders").then(|| Arc::new(Orders(self.calls.clone())) as _)
+    }
+
     fn reload(&self) -> BoxFuture<'static, Result<ReloadOutcome, String>> {
         let refusal = *self.refusal.lock().unwrap();
         let held = self.held.lock().unwrap().clone();
@@ -157,6 +171,41 @@ impl Proxy for Fake {
     fn metrics(&self) -> String {
         let told = self.metrics.clone();
         told.unwrap_or_else(|| "# TYPE up gauge\nup 1\n".to_owned())
+    }
+}
+
+/// A subscription with one dead letter.
+struct Orders(Arc<Mutex<Vec<String>>>);
+
+impl Orders {
+    fn called(&self, what: impl Into<String>) {
+        self.0.lock().unwrap().push(what.into());
+    }
+}
+
+impl Subscription for Orders {
+    fn describe(&self) -> Value {
+        json!({ "what": "orders" })
+    }
+
+    fn pause(&self) {
+        self.called("pause");
+    }
+
+    fn resume(&self) {
+        self.called("resume");
+    }
+
+    fn dead_letters(&self, limit: usize, bytes: usize) -> BoxFuture<'_, Result<Value, String>> {
+        async move { Ok(json!([{ "limit": limit, "bytes": bytes }])) }.boxed()
+    }
+
+    fn replay(&self, limit: usize) -> BoxFuture<'_, Result<usize, String>> {
+        async move { Ok(limit.min(1)) }.boxed()
+    }
+
+    fn discard(&self, _: usize) -> BoxFuture<'_, Result<usize, String>> {
+        async { Err("the broker is not there".to_owned()) }.boxed()
     }
 }
 

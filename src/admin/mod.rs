@@ -16,11 +16,12 @@ mod proxy;
 mod router;
 mod secure;
 mod serve;
+mod subscriptions;
 
 pub use address::AdminAddress;
 pub use bind::{Bound, bind};
 pub use config::{Checked, Config};
-pub use proxy::{NotCarriedOut, Proxy, ReloadOutcome};
+pub use proxy::{NotCarriedOut, Proxy, ReloadOutcome, Subscription};
 pub use router::{api, probes};
 pub use secure::Tls;
 pub use serve::serve;

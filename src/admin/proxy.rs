@@ -1,5 +1,7 @@
 //! What the admin API tells and changes.
 
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde_json::Value;
@@ -24,6 +26,11 @@ pub trait Proxy: Send + Sync + 'static {
     fn upstreams(&self) -> Value;
     /// One upstream by name; None when there is none.
     fn upstream(&self, name: &str) -> Option<Value>;
+    /// Each broker, and how its connection is.
+    fn brokers(&self) -> Value;
+    fn subscriptions(&self) -> Value;
+    /// One subscription by name; None when there is none.
+    fn subscription(&self, name: &str) -> Option<Arc<dyn Subscription>>;
     /// Carries out an order to a policy of a route.
     ///
     /// # Errors
@@ -41,6 +48,20 @@ pub trait Proxy: Send + Sync + 'static {
     fn set_log_level(&self, level: Level);
     /// In Prometheus's text format 0.0.4.
     fn metrics(&self) -> String;
+}
+
+/// A subscription, as the admin API sees it. What takes time ends when the broker has answered, or with why not.
+pub trait Subscription: Send + Sync {
+    fn describe(&self) -> Value;
+    /// Takes no more messages until it is resumed.
+    fn pause(&self);
+    fn resume(&self);
+    /// The first `limit` dead letters, with `bytes` of each body.
+    fn dead_letters(&self, limit: usize, bytes: usize) -> BoxFuture<'_, Result<Value, String>>;
+    /// Has the first `limit` dead letters delivered anew, and says how many.
+    fn replay(&self, limit: usize) -> BoxFuture<'_, Result<usize, String>>;
+    /// Deletes the first `limit` dead letters, and says how many.
+    fn discard(&self, limit: usize) -> BoxFuture<'_, Result<usize, String>>;
 }
 
 /// Why an order to a policy is not carried out.

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::answer::{self, PROMETHEUS_TEXT, found, problem, text};
 use super::guard::{self, Guard};
-use super::{Proxy, orders};
+use super::{Proxy, orders, subscriptions};
 use crate::listener::ListenAddress;
 use crate::policy;
 use crate::policy::orders::OrderKind;
@@ -40,6 +40,13 @@ GET  /routes            what is matched, and where it goes
 GET  /routes/{{name}}
 {orders}GET  /upstreams         who answers, and how they do
 GET  /upstreams/{{name}}
+GET  /brokers           what carries messages, and whether it is there
+GET  /subscriptions     who takes messages, and what became of them
+GET  /subscriptions/{{name}}
+POST /subscriptions/{{name}}/pause    take no more messages; /resume takes them again
+GET  /subscriptions/{{name}}/dead-letters?limit=10&bytes=0   what could not be delivered
+POST /subscriptions/{{name}}/dead-letters/replay?limit=10    deliver it anew
+DELETE /subscriptions/{{name}}/dead-letters?limit=10         delete it
 POST /reload            read the configuration again
 GET  /log-level         the level of the log that holds now
 PUT  /log-level         off, error, warn, info or debug
@@ -63,6 +70,19 @@ pub fn api(proxy: Arc<dyn Proxy>, address: &ListenAddress) -> Router {
         .merge(policy_orders())
         .route("/upstreams", get(upstreams))
         .route("/upstreams/{name}", get(upstream))
+        .route("/brokers", get(brokers))
+        .route("/subscriptions", get(subscriptions::all))
+        .route("/subscriptions/{name}", get(subscriptions::one))
+        .route("/subscriptions/{name}/pause", post(subscriptions::pause))
+        .route("/subscriptions/{name}/resume", post(subscriptions::resume))
+        .route(
+            "/subscriptions/{name}/dead-letters",
+            get(subscriptions::dead_letters).delete(subscriptions::discard),
+        )
+        .route(
+            "/subscriptions/{name}/dead-letters/replay",
+            post(subscriptions::replay),
+        )
         .route("/explain", post(not_built))
         .route("/reload", post(orders::reload))
         .route("/log-level", get(log_level).put(orders::log_level))
@@ -122,6 +142,10 @@ async fn config(State(proxy): ProxyState) -> Response {
 
 async fn certificates(State(proxy): ProxyState) -> Response {
     answer::json(&proxy.certificates())
+}
+
+async fn brokers(State(proxy): ProxyState) -> Response {
+    answer::json(&proxy.brokers())
 }
 
 async fn listeners(State(proxy): ProxyState) -> Response {

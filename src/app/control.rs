@@ -14,6 +14,8 @@ use tokio::sync::{mpsc, oneshot};
 use crate::admin::{self, NotCarriedOut, ReloadOutcome};
 use crate::app::reload::{Answer, Status};
 use crate::app::snapshot::Snapshot;
+use crate::app::subscriptions::Subscriptions;
+use crate::broker;
 use crate::config::RouteConfig;
 use crate::policy::orders;
 use crate::telemetry::Telemetry;
@@ -33,6 +35,7 @@ pub enum Order {
 pub struct Control {
     snapshot: Arc<ArcSwap<Snapshot>>,
     status: Arc<Status>,
+    subscriptions: Arc<Subscriptions>,
     draining: Arc<AtomicBool>,
     orders: mpsc::Sender<Order>,
     telemetry: Arc<Telemetry>,
@@ -42,6 +45,7 @@ impl Control {
     pub fn new(
         snapshot: Arc<ArcSwap<Snapshot>>,
         status: Arc<Status>,
+        subscriptions: Arc<Subscriptions>,
         draining: Arc<AtomicBool>,
         orders: mpsc::Sender<Order>,
         telemetry: Arc<Telemetry>,
@@ -49,6 +53,7 @@ impl Control {
         Control {
             snapshot,
             status,
+            subscriptions,
             draining,
             orders,
             telemetry,
@@ -157,6 +162,32 @@ impl admin::Proxy for Control {
         }
     }
 
+    fn brokers(&self) -> Value {
+        let snapshot = self.snapshot.load();
+        let described = snapshot.brokers.iter().map(|(name, client)| {
+            let kind = snapshot
+                .config
+                .brokers
+                .get(name)
+                .map(|broker| broker.kind().name());
+            client
+                .state()
+                .describe(name.as_str(), kind.unwrap_or_default())
+        });
+        described.collect()
+    }
+
+    fn subscriptions(&self) -> Value {
+        let all = self.subscriptions.all();
+        all.iter()
+            .map(|subscription| subscription.describe())
+            .collect()
+    }
+
+    fn subscription(&self, name: &str) -> Option<Arc<dyn admin::Subscription>> {
+        Some(self.subscriptions.named(name)?)
+    }
+
     fn reload(&self) -> BoxFuture<'static, Result<ReloadOutcome, String>> {
         let (answer, answered) = oneshot::channel();
         self.order(Order::Reload(answer));
@@ -190,6 +221,9 @@ impl admin::Proxy for Control {
         }
         let mut text = self.telemetry.render();
         render_health(snapshot.upstreams.values(), &mut text);
+        let brokers = snapshot.brokers.iter();
+        let brokers = brokers.map(|(name, client)| (name.as_str(), client.state()));
+        broker::render_metrics(brokers, &mut text);
         snapshot.config.certificates().render_metrics(&mut text);
         text
     }

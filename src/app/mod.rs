@@ -6,30 +6,37 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+use futures_util::future::join_all;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::admin;
+use crate::broker;
 use crate::config::Loaded;
 use crate::fetch;
 use crate::listener::{self, Listener};
 use crate::net::resolve::SystemResolver;
 use crate::policy;
 use crate::process::{self, descriptors, load, load::Load, pages::Program};
+use crate::subscription;
 use crate::target;
 use crate::telemetry::{self, Telemetry, flood};
 use crate::upstream;
 use crate::value::exposition::Metric;
 
+mod bridge;
 pub(crate) mod control;
 pub mod reload;
 pub mod snapshot;
+mod subscriptions;
 mod watching;
 pub mod worker;
 
+use bridge::Bridge;
 use control::{Control, Order};
 use reload::{Readings, Reloader, Source, Status, Warnings};
 use snapshot::{Snapshot, Tools};
+use subscriptions::Subscriptions;
 use watching::Watching;
 use worker::Workers;
 
@@ -77,6 +84,8 @@ pub(crate) fn every_metric() -> Vec<&'static [Metric]> {
         listener::METRICS,
         upstream::METRICS,
         target::METRICS,
+        subscription::METRICS,
+        broker::METRICS,
         reload::METRICS,
     ];
     [&rooms[..], telemetry::METRICS, policy::Config::METRICS].concat()
@@ -101,7 +110,9 @@ async fn serve(
     let mut readings = Readings::new(&source);
     let log = telemetry.clone();
     let resolver = Arc::new(SystemResolver::new());
+    let bridge = Arc::new(Bridge::default());
     let tools = Tools {
+        bridge: bridge.clone(),
         fetch: Arc::new(fetch::Pooled::new(resolver.clone())),
         resolver,
         access_writer: Box::new(move || log.log().access_writer().ok()),
@@ -110,6 +121,7 @@ async fn serve(
         .map_err(|problems| io::Error::other(format!("{:?}", problems.into_vec())))?;
     let snapshot = Arc::new(ArcSwap::from_pointee(first));
     let workers = Workers::start(&snapshot)?;
+    let subscriptions = Arc::new(Subscriptions::new(&workers));
     let api_tls = Arc::new(admin::Tls::default());
     let mut reloader = Reloader::start(
         tools,
@@ -117,6 +129,7 @@ async fn serve(
         snapshot.clone(),
         taken,
         api_tls.clone(),
+        subscriptions.clone(),
         warnings,
     );
     let status = reloader.status();
@@ -129,6 +142,7 @@ async fn serve(
     let control: Arc<dyn admin::Proxy> = Arc::new(Control::new(
         snapshot.clone(),
         status.clone(),
+        subscriptions.clone(),
         draining.clone(),
         orders,
         telemetry.clone(),
@@ -172,7 +186,7 @@ async fn serve(
                 }
                 Some(Order::Drain) => {
                     if !draining.swap(true, Ordering::SeqCst) {
-                        tokio::spawn(drain(snapshot.clone(), status.clone()));
+                        tokio::spawn(drain(snapshot.clone(), status.clone(), subscriptions.clone()));
                     }
                     continue;
                 }
@@ -195,9 +209,9 @@ async fn serve(
     }
     let drained = async {
         if draining.swap(true, Ordering::SeqCst) {
-            wait_for_end(&snapshot, &status).await;
+            wait_for_end(&snapshot, &status, &subscriptions).await;
         } else {
-            drain(snapshot.clone(), status.clone()).await;
+            drain(snapshot.clone(), status.clone(), subscriptions.clone()).await;
         }
     };
     let end = tokio::select! {
@@ -271,25 +285,38 @@ async fn sum_up_floods() {
     }
 }
 
-/// Readiness fails already; serves on for `delay`, then lets everything under way finish.
-async fn drain(snapshot: Arc<ArcSwap<Snapshot>>, status: Arc<Status>) {
+/// Readiness fails already; no more messages are taken. Serves on for `delay`, then lets everything under way finish.
+async fn drain(
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    status: Arc<Status>,
+    subscriptions: Arc<Subscriptions>,
+) {
     let config = snapshot.load().config.shutdown.clone();
     tracing::info!(delay = %config.delay, limit = %config.drain_timeout, "draining");
+    subscriptions.stop();
     tokio::time::sleep(config.delay.0).await;
     for listener in status.listeners() {
         listener.drain.start();
     }
-    wait_for_end(&snapshot, &status).await;
+    wait_for_end(&snapshot, &status, &subscriptions).await;
 }
 
-async fn wait_for_end(snapshot: &ArcSwap<Snapshot>, status: &Status) {
+async fn wait_for_end(
+    snapshot: &ArcSwap<Snapshot>,
+    status: &Status,
+    subscriptions: &Subscriptions,
+) {
     let limit = snapshot.load().config.shutdown.drain_timeout.0;
     let listeners = status.all_listeners();
+    let brokers: Vec<_> = snapshot.load().brokers.values().cloned().collect();
     let ended = async {
+        subscriptions.end().await;
         for listener in &listeners {
             listener.drain.started().await;
             listener.drain.ended().await;
         }
+        // Whoever publishes has its answer by now.
+        join_all(brokers.iter().map(|broker| broker.close())).await;
     };
     if tokio::time::timeout(limit, ended).await.is_err() {
         let left: usize = listeners.iter().map(|listener| listener.drain.live()).sum();

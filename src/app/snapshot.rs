@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::app::bridge::{self, Bridge};
+use crate::broker::Client;
 use crate::config::{Config, Content, Loaded};
 use crate::fetch::Fetch;
 use crate::net::resolve::Resolve;
@@ -32,12 +34,15 @@ pub struct Snapshot {
     pub config: Config,
     pub serving: Arc<Serving>,
     pub upstreams: BTreeMap<Name, Arc<Upstream>>,
+    pub brokers: BTreeMap<Name, Arc<dyn Client>>,
     /// What the policies know, by route.
     pub kept: Kept,
 }
 
 /// What a snapshot is made with, beside its config.
 pub struct Tools {
+    /// Where brokers are spoken to.
+    pub bridge: Arc<Bridge>,
     pub resolver: Arc<dyn Resolve>,
     /// Asks other servers for tokens and keys.
     pub fetch: Arc<dyn Fetch>,
@@ -90,11 +95,21 @@ impl Snapshot {
             })
             .collect();
 
+        let mut problems = Problems::default();
+        let before = old.map(|old| (&old.config.brokers, &old.brokers));
+        let brokers =
+            bridge::clients(&config.brokers, before, &tools.bridge).unwrap_or_else(|error| {
+                problems.error(
+                    &["brokers"],
+                    format!("no thread can be had for them: {error}"),
+                );
+                BTreeMap::new()
+            });
         let nothing = Kept::default();
         let old_kept = old.map_or(&nothing, |old| &old.kept);
         let mut kept = Kept::default();
         let mut routes = Vec::with_capacity(config.routes.len());
-        let mut problems = Problems::default();
+        let mut named = BTreeMap::new();
         for (name, route) in &config.routes {
             let summary = route.policies.config.summary();
             let resend = match (!summary.never_resends, summary.retries) {
@@ -105,6 +120,7 @@ impl Snapshot {
             let site = target::Build {
                 route: name,
                 upstreams: &upstreams,
+                brokers: &brokers,
                 resend,
                 allow: route.route.allow(),
             };
@@ -128,7 +144,9 @@ impl Snapshot {
                 change_failure: summary.change_failure,
                 metrics: Arc::new(RouteMetrics::new(name.as_str())),
             };
-            routes.push((name.clone(), &route.route, Arc::new(ready)));
+            let ready = Arc::new(ready);
+            named.insert(ready.name.clone(), ready.clone());
+            routes.push((name.clone(), &route.route, ready));
         }
         if problems.has_errors() {
             return Err(problems);
@@ -146,8 +164,13 @@ impl Snapshot {
             content,
             loaded_at: SystemTime::now(),
             turns_at: config.certificates().next_change(SystemTime::now()),
-            serving: Arc::new(Serving { table, access_log }),
+            serving: Arc::new(Serving {
+                table,
+                named,
+                access_log,
+            }),
             upstreams,
+            brokers,
             config,
             kept,
         })

@@ -1,12 +1,15 @@
 //! One thread with its own runtime, listening sockets and upstream connections.
 
+use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 use crate::app::snapshot::Snapshot;
 use crate::listener::{self, ListenSocket, Listener};
@@ -35,9 +38,21 @@ struct Worker {
     thread: Option<JoinHandle<()>>,
 }
 
+/// Something to do.
+pub type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A way to have workers do what is no request of a caller, one after the other.
+#[derive(Clone)]
+pub struct Hands {
+    orders: Vec<mpsc::WeakSender<Order>>,
+    next: Arc<AtomicUsize>,
+}
+
 enum Order {
     /// The hold keeps the listener's drain from ending before its socket was ever accepted from.
     Listen(Arc<Listener>, Hold, ListenSocket),
+    /// What is to be done on a worker, with its connections to upstreams.
+    Run(Job),
 }
 
 impl Workers {
@@ -75,6 +90,22 @@ impl Workers {
         self.proxy.switch_to(next);
     }
 
+    /// What has the workers do something.
+    pub fn hands(&self) -> Hands {
+        let senders = self
+            .threads
+            .iter()
+            .filter_map(|worker| worker.orders.as_ref());
+        Hands {
+            orders: senders.map(mpsc::Sender::downgrade).collect(),
+            next: Arc::default(),
+        }
+    }
+
+    pub fn proxy(&self) -> &Arc<Proxy> {
+        &self.proxy
+    }
+
     /// Has every worker accept from its socket, until the listener drains.
     pub fn listen(&self, listener: &Arc<Listener>, sockets: Vec<ListenSocket>) {
         for (worker, socket) in self.threads.iter().zip(sockets) {
@@ -85,6 +116,27 @@ impl Workers {
                     listener.drain.hold(),
                     socket,
                 ));
+            }
+        }
+    }
+}
+
+impl Hands {
+    /// Has a worker do `job`, unless all are so far behind that they are stuck, or the process ends.
+    pub fn run(&self, job: Job) {
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut job = Some(job);
+        for place in 0..self.orders.len() {
+            let orders = self.orders[(first + place) % self.orders.len()].upgrade();
+            let (Some(orders), Some(wanted)) = (orders, job.take()) else {
+                return;
+            };
+            match orders.try_send(Order::Run(wanted)) {
+                Ok(()) => return,
+                Err(
+                    TrySendError::Full(Order::Run(back)) | TrySendError::Closed(Order::Run(back)),
+                ) => job = Some(back),
+                Err(_) => return,
             }
         }
     }
@@ -123,6 +175,8 @@ async fn work(
                         tokio::spawn(timer::timed(serving));
                     }));
                 }
+                // It ends with this runtime at the latest.
+                Some(Order::Run(job)) => drop(tokio::spawn(timer::timed(job))),
                 None => return,
             },
             _ = sweep.tick() => {

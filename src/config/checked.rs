@@ -10,7 +10,10 @@ use super::read::{Blocks, Route};
 use crate::target::Targets as _;
 use crate::tls::inventory::Inventory;
 use crate::value::Name;
-use crate::{admin, listener, net::drain, policy, process, route, target, telemetry, upstream};
+use crate::{
+    admin, broker, listener, net::drain, policy, process, route, subscription, target, telemetry,
+    upstream,
+};
 
 /// A config that is fit to serve: defaults filled in, files opened. It serializes as the operator would write it.
 #[derive(Clone, Debug, Serialize)]
@@ -21,7 +24,9 @@ pub struct Config {
     pub shutdown: drain::Config,
     pub listeners: BTreeMap<Name, listener::Checked>,
     pub upstreams: BTreeMap<Name, upstream::Checked>,
+    pub brokers: BTreeMap<Name, broker::Checked>,
     pub routes: BTreeMap<Name, RouteConfig>,
+    pub subscriptions: BTreeMap<Name, subscription::Config>,
     #[serde(skip)]
     certificates: Arc<Inventory>,
 }
@@ -86,6 +91,13 @@ impl Blocks {
             });
             add(&mut upstreams, name, upstream::Checked::new(config, tls));
         }
+        let mut brokers = Some(BTreeMap::new());
+        for (name, config) in self.brokers {
+            let (broker, found) = opened.brokers.remove(&name).unwrap_or_default();
+            certificates.append(&["brokers", name.as_str()], &found);
+            let checked = broker.map(|opened| broker::Checked::new(config, opened));
+            add(&mut brokers, name, checked);
+        }
         let mut routes = Some(BTreeMap::new());
         for (
             name,
@@ -119,7 +131,9 @@ impl Blocks {
             shutdown,
             listeners: listeners?,
             upstreams: upstreams?,
+            brokers: brokers?,
             routes: routes?,
+            subscriptions: self.subscriptions,
             certificates: Arc::default(),
         })
     }

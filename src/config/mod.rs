@@ -12,6 +12,7 @@ use crate::process;
 use crate::tls::inventory::Inventory;
 use crate::value::problem::Problems;
 
+mod bridge;
 mod check;
 mod checked;
 mod de;
@@ -137,6 +138,7 @@ fn read_all(name: &str, files: &Files, problems: &mut Vec<Problem>) -> (Blocks, 
         let mut found = Problems::default();
         check::check(&blocks, &mut found);
         opened = opened::open(&blocks, &mut found);
+        bridge::check(&blocks, &opened, &mut found);
         if !found.has_errors() && !reader.has_problems() {
             check::check_use(&blocks, &mut found);
             // Text that stands in no file says the same on every machine.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::read::Blocks;
+use crate::broker;
 use crate::policy;
+use crate::tls::inventory::Inventory;
 use crate::tls::{self, inbound, outbound};
 use crate::value::Name;
 use crate::value::problem::Problems;
@@ -14,6 +16,7 @@ pub(super) struct Opened {
     pub admin: Option<tls::Opened<inbound::Material>>,
     pub listeners: BTreeMap<Name, tls::Opened<inbound::Material>>,
     pub upstreams: BTreeMap<Name, tls::Opened<outbound::Material>>,
+    pub brokers: BTreeMap<Name, (Option<broker::Opened>, Inventory)>,
     pub routes: BTreeMap<Name, policy::Opened>,
     pub defaults: policy::Opened,
 }
@@ -33,6 +36,11 @@ pub(super) fn open(blocks: &Blocks, problems: &mut Problems) -> Opened {
             let tls = problems.within(&at, |problems| tls.open(problems));
             opened.upstreams.insert(name.clone(), tls);
         }
+    }
+    for (name, broker) in &blocks.brokers {
+        let at = ["brokers", name.as_str()];
+        let broker = problems.within(&at, |problems| broker.open(problems));
+        opened.brokers.insert(name.clone(), broker);
     }
     for (name, route) in &blocks.routes {
         let at = ["routes", name.as_str()];

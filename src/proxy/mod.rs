@@ -24,6 +24,7 @@ use crate::telemetry::request_metrics::{NO_ROUTE as NO_ROUTE_LABEL, RouteMetrics
 mod answer;
 mod connection;
 mod date;
+mod delivery;
 mod finish;
 mod forwarding;
 pub mod serving;
@@ -31,6 +32,7 @@ mod upgrade;
 
 use answer::About;
 pub use connection::serve;
+pub use delivery::Delivered;
 use finish::{Finish, RefusedHead};
 use serving::{Route, Serving};
 

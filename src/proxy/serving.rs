@@ -1,5 +1,6 @@
 //! What serves requests now: the routes, ready to be called.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::policy::answered::ChangeFailure;
@@ -12,6 +13,8 @@ use crate::telemetry::request_metrics::RouteMetrics;
 /// What a request finds when it arrives. It takes its route from here, and keeps it to the end of its body.
 pub struct Serving {
     pub table: Table<Arc<Route>>,
+    /// The same routes by their names.
+    pub named: BTreeMap<Arc<str>, Arc<Route>>,
     pub access_log: Option<Arc<AccessLog>>,
 }
 

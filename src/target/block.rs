@@ -8,13 +8,14 @@ use http::HeaderValue;
 use super::mirror::MirrorConfig;
 use super::rewrite::RewriteConfig;
 use super::settle::ChooseUpstream;
+use crate::broker::{Client, Kind};
 use crate::http::caller_key::CallerKey;
 use crate::http::handler::Handler;
 use crate::upstream::{Resend, Upstream};
 use crate::value::Name;
 use crate::value::problem::Problems;
 
-/// The name of an upstream, and the keys under which it stands.
+/// The name of an upstream or a broker, and the keys under which it stands.
 pub type Named<'c> = (&'c str, Vec<String>);
 
 /// The block of a kind of target.
@@ -39,6 +40,14 @@ pub trait Block {
     fn upstreams(&self) -> Vec<Named<'_>> {
         Vec::new()
     }
+
+    /// The brokers that it names, each with the keys below its own.
+    fn brokers(&self) -> Vec<Named<'_>> {
+        Vec::new()
+    }
+
+    /// What can be told once it is known what kind of broker the one is that it names.
+    fn check_broker(&self, _: Kind, _: &mut Problems) {}
 
     /// How to tell which upstream gets a request before its policies see it.
     fn settled_by(&self, _: Options<'_>) -> Option<Box<dyn ChooseUpstream>> {
@@ -76,6 +85,7 @@ impl Options<'_> {
 pub struct Build<'a> {
     pub route: &'a Name,
     pub upstreams: &'a BTreeMap<Name, Arc<Upstream>>,
+    pub brokers: &'a BTreeMap<Name, Arc<dyn Client>>,
     /// What is sent once more at once.
     pub resend: Resend,
     /// What `Allow` says of the route.
@@ -86,5 +96,10 @@ impl Build<'_> {
     /// The upstream of that name.
     pub fn upstream(&self, name: &str) -> Option<Arc<Upstream>> {
         self.upstreams.get(&name.parse::<Name>().ok()?).cloned()
+    }
+
+    /// The broker of that name.
+    pub fn broker(&self, name: &str) -> Option<Arc<dyn Client>> {
+        self.brokers.get(&name.parse::<Name>().ok()?).cloned()
     }
 }

@@ -2,6 +2,7 @@
 
 use super::block::{Block, Build, Named, Options};
 use super::settle::ChooseUpstream;
+use crate::broker::Kind;
 use crate::http::handler::Handler;
 use crate::value::captures;
 use crate::value::problem::Problems;
@@ -87,6 +88,28 @@ pub trait Targets {
             named.push((mirror.upstream.as_str(), keys.to_vec()));
         }
         named
+    }
+
+    /// The brokers that are named, and under which keys.
+    fn brokers(&self) -> Vec<Named<'_>> {
+        let mut named = Vec::new();
+        for (key, block) in self.blocks() {
+            for (name, keys) in block.brokers() {
+                named.push((name, [&[key.to_owned()][..], &keys].concat()));
+            }
+        }
+        named
+    }
+
+    /// What can be told once the kinds of the brokers are known.
+    fn check_brokers(&self, kind_of: &dyn Fn(&str) -> Option<Kind>, problems: &mut Problems) {
+        for (key, block) in self.blocks() {
+            for (name, _) in block.brokers() {
+                if let Some(kind) = kind_of(name) {
+                    problems.within(&[key], |problems| block.check_broker(kind, problems));
+                }
+            }
+        }
     }
 
     /// What deserializing alone cannot see, except whether the upstreams exist. `known` are the names that the

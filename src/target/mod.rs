@@ -12,6 +12,7 @@ mod block;
 mod forward;
 mod list;
 mod mirror;
+mod publish;
 mod recipient;
 mod redirect;
 mod respond;
@@ -27,10 +28,10 @@ pub use list::Targets;
 pub use settle::SettleUpstream;
 
 /// What is counted of targets.
-pub const METRICS: &[Metric] = &[mirror::MIRRORED];
+pub const METRICS: &[Metric] = &[mirror::MIRRORED, publish::PUBLISHED, publish::DURATION];
 
 list::targets! {
-    not built: publish, sql, files;
+    not built: sql, files;
     /// Forward to this upstream.
     upstream: upstream::Config,
     /// Forward to one of several upstreams, by weight.
@@ -39,4 +40,6 @@ list::targets! {
     respond: respond::Config,
     /// Send the caller elsewhere.
     redirect: redirect::Config,
+    /// Make the request a message for a broker.
+    publish: publish::Config,
 }

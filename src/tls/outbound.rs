@@ -240,8 +240,20 @@ impl Client {
         }
     }
 
+    /// For a protocol that is no HTTP: nothing is offered.
+    pub fn offering_nothing(&self) -> Arc<ClientConfig> {
+        let mut rustls = ClientConfig::clone(&self.http1);
+        rustls.alpn_protocols.clear();
+        Arc::new(rustls)
+    }
+
+    /// Whether it believes the same servers, and shows them the same.
+    pub fn is_like(&self, other: &Client) -> bool {
+        self.verification == other.verification && self.shows_like(other.shown.as_ref())
+    }
+
     /// The name to ask a server for that was configured as `endpoint`, `host:port`.
-    pub(super) fn name_of(&self, endpoint: &str) -> Result<ServerName<'static>, String> {
+    pub fn name_of(&self, endpoint: &str) -> Result<ServerName<'static>, String> {
         if let Some(name) = &self.server_name {
             return Ok(name.clone());
         }

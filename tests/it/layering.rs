@@ -9,7 +9,7 @@ use crate::support::tokens::tokens;
 
 /// What each room below `src` imports of others, in what its program is made of. Whatever is named here stands below the
 /// room, so that the house has no circle.
-const ROOMS: [(&str, &[&str]); 19] = [
+const ROOMS: [(&str, &[&str]); 21] = [
     ("value", &[]),
     ("process", &["value"]),
     ("watch", &[]),
@@ -23,7 +23,12 @@ const ROOMS: [(&str, &[&str]); 19] = [
         &["codec", "http", "net", "process", "tls", "value"],
     ),
     ("fetch", &["net", "tls", "value"]),
-    ("target", &["http", "upstream", "value"]),
+    ("broker", &["tls", "value"]),
+    ("target", &["broker", "http", "upstream", "value"]),
+    (
+        "subscription",
+        &["broker", "http", "net", "telemetry", "value"],
+    ),
     ("route", &["http", "value"]),
     ("policy", &["fetch", "http", "net", "tls", "value"]),
     (
@@ -51,11 +56,13 @@ const ROOMS: [(&str, &[&str]); 19] = [
         "config",
         &[
             "admin",
+            "broker",
             "listener",
             "net",
             "policy",
             "process",
             "route",
+            "subscription",
             "target",
             "telemetry",
             "tls",
@@ -68,14 +75,17 @@ const ROOMS: [(&str, &[&str]); 19] = [
         "app",
         &[
             "admin",
+            "broker",
             "config",
             "fetch",
+            "http",
             "listener",
             "net",
             "policy",
             "process",
             "proxy",
             "route",
+            "subscription",
             "target",
             "telemetry",
             "tls",
@@ -230,7 +240,8 @@ fn imports(text: &str) -> BTreeSet<String> {
         match after.strip_prefix('{') {
             None => rooms.insert(word(after)),
             Some(group) => {
-                rooms.extend(top_level(group).map(word));
+                let items = top_level(group).filter(|item| !item.is_empty());
+                rooms.extend(items.map(word));
                 true
             }
         };

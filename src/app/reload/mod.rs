@@ -13,8 +13,9 @@ use metrics::counter;
 
 use crate::admin::{self, ReloadOutcome};
 use crate::app::snapshot::{Snapshot, Tools};
+use crate::app::subscriptions::Subscriptions;
 use crate::app::worker::Workers;
-use crate::config::{Config, Content, Loaded, Problem};
+use crate::config::{Content, Loaded, Problem};
 use crate::listener::Taken;
 use crate::value::Name;
 
@@ -49,6 +50,7 @@ pub struct Reloader {
     status: Arc<Status>,
     /// That of the admin API.
     api_tls: Arc<admin::Tls>,
+    subscriptions: Arc<Subscriptions>,
     gauges: Gauges,
     warnings: Warnings,
     /// The refusal that was told last, until a config serves.
@@ -73,6 +75,7 @@ impl Reloader {
         snapshot: Arc<ArcSwap<Snapshot>>,
         taken: BTreeMap<Name, Taken>,
         api_tls: Arc<admin::Tls>,
+        subscriptions: Arc<Subscriptions>,
         warnings: Warnings,
     ) -> Self {
         let reloader = Reloader {
@@ -81,12 +84,13 @@ impl Reloader {
             snapshot,
             status: Arc::default(),
             api_tls,
+            subscriptions,
             gauges: Gauges::new(),
             warnings,
             told: None,
         };
         let first = reloader.snapshot.load_full();
-        reloader.open(&first.config, taken);
+        reloader.open(&first, taken);
         reloader.gauges.note(true, first.generation);
         reloader
     }
@@ -190,7 +194,7 @@ impl Reloader {
         self.workers.switch_to(&next.serving);
         self.snapshot.store(next.clone());
         old.superseded_by(&next);
-        self.open(&next.config, taken);
+        self.open(&next, taken);
         listeners::close_removed(&next.config, &self.status);
         self.gauges.note(true, generation);
         counter!(RELOADS.name, "result" => "applied").increment(1);
@@ -213,7 +217,7 @@ impl Reloader {
         self.workers.switch_to(&next.serving);
         self.snapshot.store(next.clone());
         old.superseded_by(&next);
-        self.open(&next.config, BTreeMap::new());
+        self.open(&next, BTreeMap::new());
         let now = SystemTime::now();
         let certificates = next.config.certificates();
         let ended = old.turns_at.map(|from| certificates.ended(from, now));
@@ -252,7 +256,9 @@ impl Reloader {
     }
 
     /// Starts what was bound, and tells the other listeners and the admin API what the config says of them now.
-    fn open(&self, config: &Config, taken: BTreeMap<Name, Taken>) {
+    fn open(&self, snapshot: &Snapshot, taken: BTreeMap<Name, Taken>) {
+        self.subscriptions.follow(snapshot, &self.tools.bridge);
+        let config = &snapshot.config;
         self.api_tls.reconfigure(&config.admin);
         listeners::open(config, taken, &self.workers, &self.status);
     }

@@ -19,6 +19,7 @@ const ORIGINAL_DESTINATION: &str = "original-destination";
 pub(super) fn check(blocks: &Blocks, problems: &mut Problems) {
     blocks_alone(blocks, problems);
     names(blocks, problems);
+    names_of_subscriptions(blocks, problems);
     addresses::check_sockets(blocks, problems);
     addresses::check_endpoints(blocks, problems);
     if blocks.listener_names.is_empty() {
@@ -48,6 +49,20 @@ pub(super) fn check_use(blocks: &Blocks, problems: &mut Problems) {
     for name in blocks.upstreams.keys() {
         if !used.contains(name.as_str()) {
             problems.warning(&["upstreams", name.as_str()], "no route uses this upstream");
+        }
+    }
+    let published = routes().flat_map(|read| read.target.brokers());
+    let mut used: BTreeSet<&str> = published.map(|(name, _)| name).collect();
+    used.extend(
+        blocks
+            .subscriptions
+            .values()
+            .map(|subscription| subscription.broker.as_str()),
+    );
+    for name in blocks.brokers.keys() {
+        if !used.contains(name.as_str()) {
+            let what = "no route publishes to this broker, and no subscription takes from it";
+            problems.warning(&["brokers", name.as_str()], what);
         }
     }
     for name in blocks.listeners.keys() {
@@ -98,6 +113,12 @@ fn blocks_alone(blocks: &Blocks, problems: &mut Problems) {
     }
     for (name, upstream) in &blocks.upstreams {
         problems.within(&["upstreams", name.as_str()], |p| upstream.check(p));
+    }
+    for (name, broker) in &blocks.brokers {
+        problems.within(&["brokers", name.as_str()], |p| broker.check(p));
+    }
+    for (name, subscription) in &blocks.subscriptions {
+        problems.within(&["subscriptions", name.as_str()], |p| subscription.check(p));
     }
     for (name, read) in &blocks.routes {
         let Route {
@@ -152,6 +173,9 @@ fn names(blocks: &Blocks, problems: &mut Problems) {
         for (upstream, keys) in read.target.upstreams() {
             upstream_exists(upstream, &at(&keys), &blocks.upstream_names, problems);
         }
+        for (broker, keys) in read.target.brokers() {
+            exists("broker", broker, &at(&keys), &blocks.broker_names, problems);
+        }
         for (listener, keys) in listeners(&read.route) {
             exists(
                 "listener",
@@ -160,6 +184,19 @@ fn names(blocks: &Blocks, problems: &mut Problems) {
                 &blocks.listener_names,
                 problems,
             );
+        }
+    }
+}
+
+/// The brokers and routes that subscriptions name.
+fn names_of_subscriptions(blocks: &Blocks, problems: &mut Problems) {
+    for (name, subscription) in &blocks.subscriptions {
+        for (what, named, known) in [
+            ("broker", &subscription.broker, &blocks.broker_names),
+            ("route", &subscription.route, &blocks.route_names),
+        ] {
+            let at = ["subscriptions", name.as_str(), what].map(str::to_owned);
+            exists(what, named.as_str(), &at, known, problems);
         }
     }
 }

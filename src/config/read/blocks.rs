@@ -9,7 +9,10 @@ use super::{Reader, keys_of};
 use crate::config::de::{self, Kind};
 use crate::config::tree::{Entry, Value};
 use crate::value::{Name, Wrong};
-use crate::{admin, listener, net::drain, policy, process, route, target, telemetry, upstream};
+use crate::{
+    admin, broker, listener, net::drain, policy, process, route, subscription, target, telemetry,
+    upstream,
+};
 
 /// The root keys that this version knows.
 const BLOCKS: &[&str] = &[
@@ -19,7 +22,9 @@ const BLOCKS: &[&str] = &[
     "shutdown",
     "listeners",
     "upstreams",
+    "brokers",
     "routes",
+    "subscriptions",
     "defaults",
 ];
 
@@ -43,10 +48,14 @@ pub(in crate::config) struct Blocks {
     pub defaults: Option<policy::Config>,
     pub listeners: BTreeMap<Name, listener::Config>,
     pub upstreams: BTreeMap<Name, upstream::Config>,
+    pub brokers: BTreeMap<Name, broker::Config>,
     pub routes: BTreeMap<Name, Route>,
+    pub subscriptions: BTreeMap<Name, subscription::Config>,
     /// Every name that is in use, also of blocks that could not be read.
     pub listener_names: BTreeSet<String>,
     pub upstream_names: BTreeSet<String>,
+    pub broker_names: BTreeSet<String>,
+    pub route_names: BTreeSet<String>,
 }
 
 impl Reader<'_> {
@@ -62,7 +71,9 @@ impl Reader<'_> {
         };
         blocks.listeners = self.named("listeners", Self::whole, &mut blocks.listener_names);
         blocks.upstreams = self.named("upstreams", Self::whole, &mut blocks.upstream_names);
-        blocks.routes = self.named("routes", Self::route, &mut BTreeSet::new());
+        blocks.brokers = self.named("brokers", Self::whole, &mut blocks.broker_names);
+        blocks.routes = self.named("routes", Self::route, &mut blocks.route_names);
+        blocks.subscriptions = self.named("subscriptions", Self::whole, &mut BTreeSet::new());
         blocks
     }
 

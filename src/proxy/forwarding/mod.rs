@@ -136,6 +136,12 @@ pub fn receive(request: &mut Request, listener: &Config) {
     agree_on_host(request);
 }
 
+/// Makes a request of our own ready for the policies: it has an id.
+pub fn introduce(request: &mut Request) {
+    let id = request.context.request_id.as_bytes();
+    request.headers.insert_text(&REQUEST_ID, id);
+}
+
 /// RFC 9110, section 7.6.2: TRACE and OPTIONS say how often they may be forwarded. What is no number says nothing.
 fn count_hop(request: &mut Request) {
     if !matches!(request.method, Method::TRACE | Method::OPTIONS) {

@@ -73,6 +73,7 @@ fn config(text: &str) -> listed::Config {
 #[tokio::test]
 async fn it_serves() {
     let target = config("count.from = 201").build(&Build {
+        brokers: &BTreeMap::new(),
         route: &"r".parse().unwrap(),
         upstreams: &BTreeMap::new(),
         resend: Resend::Nothing,

@@ -1,0 +1,95 @@
+//! The bridge to message brokers: the thread on which they are spoken to.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use crate::broker::{self, Client};
+use crate::value::Name;
+
+/// A thread with a runtime of its own, which is there once a broker is configured.
+#[derive(Default)]
+pub struct Bridge(OnceLock<Thread>);
+
+struct Thread {
+    runtime: Handle,
+    /// The thread ends when this drops.
+    until: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Bridge {
+    /// Where brokers are spoken to.
+    ///
+    /// # Errors
+    /// When the kernel gives no thread or no event queue.
+    pub fn runtime(&self) -> io::Result<&Handle> {
+        if let Some(thread) = self.0.get() {
+            return Ok(&thread.runtime);
+        }
+        let started = Thread::start()?;
+        Ok(&self.0.get_or_init(|| started).runtime)
+    }
+}
+
+impl Thread {
+    fn start() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let handle = runtime.handle().clone();
+        let (until, ended) = oneshot::channel::<()>();
+        let thread = std::thread::Builder::new()
+            .name("bridge".to_owned())
+            .spawn(move || {
+                let _dropped = runtime.block_on(ended);
+            })?;
+        Ok(Thread {
+            runtime: handle,
+            until: Some(until),
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        self.until = None;
+        if let Some(thread) = self.thread.take() {
+            let _panicked = thread.join();
+        }
+    }
+}
+
+/// The clients of a config: those of `old` that would be the same, and new ones.
+///
+/// # Errors
+/// When the kernel gives no thread for them.
+pub fn clients(
+    config: &BTreeMap<Name, broker::Checked>,
+    old: Option<(
+        &BTreeMap<Name, broker::Checked>,
+        &BTreeMap<Name, Arc<dyn Client>>,
+    )>,
+    bridge: &Bridge,
+) -> io::Result<BTreeMap<Name, Arc<dyn Client>>> {
+    let mut clients = BTreeMap::new();
+    for (name, checked) in config {
+        let kept = old.and_then(|(config, clients)| {
+            let before = config.get(name)?;
+            before
+                .is_like(checked)
+                .then(|| clients.get(name).cloned())?
+        });
+        let client = match kept {
+            Some(client) => Some(client),
+            None => broker::connect(name.as_str(), checked, bridge.runtime()?),
+        };
+        clients.extend(client.map(|client| (name.clone(), client)));
+    }
+    Ok(clients)
+}

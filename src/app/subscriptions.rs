@@ -1,0 +1,177 @@
+//! The subscriptions that deliver, by way of the workers.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::BytesMut;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, join_all};
+use http_body_util::BodyExt;
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use crate::admin;
+use crate::app::bridge::Bridge;
+use crate::app::snapshot::Snapshot;
+use crate::app::worker::{Hands, Workers};
+use crate::http::message::Request;
+use crate::http::semantics::retry_after;
+use crate::proxy::Proxy;
+use crate::subscription::{self, Deliver, Outcome, Start, Subscription};
+use crate::value::Name;
+
+/// The subscriptions that deliver now.
+pub struct Subscriptions {
+    deliver: Arc<dyn Deliver>,
+    running: Mutex<BTreeMap<Name, Arc<Subscription>>>,
+}
+
+impl Subscriptions {
+    pub fn new(workers: &Workers) -> Self {
+        Subscriptions {
+            deliver: Arc::new(ByWorkers {
+                proxy: workers.proxy().clone(),
+                hands: workers.hands(),
+            }),
+            running: Mutex::default(),
+        }
+    }
+
+    /// Has those of `snapshot` deliver, and no others. What is under way with one that is gone ends by itself.
+    pub fn follow(&self, snapshot: &Snapshot, bridge: &Bridge) {
+        let mut running = self.running();
+        let mut before = std::mem::take(&mut *running);
+        for (name, config) in &snapshot.config.subscriptions {
+            let Some(client) = snapshot.brokers.get(&config.broker) else {
+                continue;
+            };
+            if let Some(kept) = before.remove(name) {
+                if kept.is_like(config, client) {
+                    running.insert(name.clone(), kept);
+                    continue;
+                }
+                kept.stop();
+            }
+            let started = bridge.runtime().ok().and_then(|runtime| {
+                let start = Start {
+                    name,
+                    client,
+                    deliver: &self.deliver,
+                    runtime,
+                };
+                Subscription::start(config, &start)
+            });
+            running.extend(started.map(|started| (name.clone(), Arc::new(started))));
+        }
+        for gone in before.values() {
+            gone.stop();
+        }
+    }
+
+    pub fn all(&self) -> Vec<Arc<Subscription>> {
+        self.running().values().cloned().collect()
+    }
+
+    pub fn named(&self, name: &str) -> Option<Arc<Subscription>> {
+        self.running().get(&name.parse::<Name>().ok()?).cloned()
+    }
+
+    /// Has none of them take more messages.
+    pub fn stop(&self) {
+        for subscription in self.all() {
+            subscription.stop();
+        }
+    }
+
+    /// Ends all of them, and completes when what was under way has ended.
+    pub async fn end(&self) {
+        let all = self.all();
+        join_all(all.iter().map(|subscription| subscription.end())).await;
+    }
+
+    fn running(&self) -> MutexGuard<'_, BTreeMap<Name, Arc<Subscription>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Has workers deliver, whose connections to upstreams are their own.
+struct ByWorkers {
+    proxy: Arc<Proxy>,
+    hands: Hands,
+}
+
+impl Deliver for ByWorkers {
+    fn deliver(&self, route: &Arc<str>, request: Box<Request>) -> BoxFuture<'static, Outcome> {
+        let (proxy, route) = (self.proxy.clone(), route.clone());
+        let (mut tell, told) = oneshot::channel();
+        self.hands.run(Box::pin(async move {
+            tokio::select! {
+                outcome = deliver(&proxy, &route, request) => {
+                    let _nobody_waits = tell.send(outcome);
+                }
+                () = tell.closed() => {}
+            }
+        }));
+        told.map(|outcome| outcome.unwrap_or_else(|_| Outcome::not_taken()))
+            .boxed()
+    }
+}
+
+async fn deliver(proxy: &Proxy, route: &str, request: Box<Request>) -> Outcome {
+    let delivered = proxy.deliver(route, request).await;
+    let mut response = delivered.response;
+    let mut outcome = Outcome {
+        status: response.status.as_u16(),
+        refused: response.refused.map(|reason| reason.name),
+        unsent: delivered.unsent,
+        retry_after: retry_after::read(&response.headers),
+        body: Default::default(),
+    };
+    let mut first = BytesMut::new();
+    while let Some(frame) = response.body.frame().await {
+        match frame {
+            Ok(frame) => {
+                if let Ok(data) = frame.into_data() {
+                    let room = subscription::MOST_OF_ANSWER - first.len();
+                    first.extend_from_slice(&data[..room.min(data.len())]);
+                }
+            }
+            // The application was cut off in the middle of its word.
+            Err(error) => {
+                return Outcome {
+                    status: error.status().as_u16(),
+                    refused: Some(error.reason().name),
+                    ..outcome
+                };
+            }
+        }
+    }
+    outcome.body = first.freeze();
+    outcome
+}
+
+impl admin::Subscription for Subscription {
+    fn describe(&self) -> Value {
+        Subscription::describe(self)
+    }
+
+    fn pause(&self) {
+        Subscription::pause(self);
+    }
+
+    fn resume(&self) {
+        Subscription::resume(self);
+    }
+
+    fn dead_letters(&self, limit: usize, bytes: usize) -> BoxFuture<'_, Result<Value, String>> {
+        Subscription::dead_letters(self, limit, bytes).boxed()
+    }
+
+    fn replay(&self, limit: usize) -> BoxFuture<'_, Result<usize, String>> {
+        Subscription::replay(self, limit).boxed()
+    }
+
+    fn discard(&self, limit: usize) -> BoxFuture<'_, Result<usize, String>> {
+        Subscription::discard(self, limit).boxed()
+    }
+}

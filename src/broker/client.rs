@@ -1,0 +1,85 @@
+//! What publishes to a broker and consumes from it.
+
+use futures_util::future::BoxFuture;
+
+use super::{Consumer, DeadLetter, Destination, Ladder, Message, Source, State};
+
+/// One broker. It connects by itself, and again for as long as it lives, and declares what the config names each time.
+/// All of it may be called from any thread.
+pub trait Client: Send + Sync {
+    /// Publishes, and completes when the broker has said what became of it: at once where there is no connection. Whoever
+    /// calls bounds the time; a future that is dropped leaves it open whether the message was stored.
+    ///
+    /// # Errors
+    /// Why it is not known to be stored.
+    fn publish(
+        &self,
+        to: Destination,
+        message: Message,
+    ) -> BoxFuture<'_, Result<Confirmed, Refusal>>;
+
+    /// Begins to consume: at most `prefetch` messages are taken and not yet settled.
+    fn consume(&self, from: &Source, prefetch: u16) -> Box<dyn Consumer>;
+
+    /// The steps on which the messages of `from` wait after a failed attempt.
+    fn ladder(&self, from: &Source) -> Ladder;
+
+    /// Whether messages of `from` that cannot be delivered are kept as dead letters.
+    fn keeps_dead_letters(&self, from: &Source) -> bool;
+
+    /// How many messages wait to be delivered, those on the ladder's steps not counted. None where that is not known.
+    fn waiting(&self, from: &Source) -> BoxFuture<'_, Option<u64>>;
+
+    /// The first `limit` of the dead letters of `from`, which stay where they are.
+    ///
+    /// # Errors
+    /// Why they cannot be read, in a sentence.
+    fn dead_letters(
+        &self,
+        from: &Source,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<DeadLetter>, String>>;
+
+    /// Puts the first `limit` dead letters back to where they were to be delivered from, as if they were new, and says how
+    /// many. None is lost if that is cut short; one may be there twice.
+    ///
+    /// # Errors
+    /// Why that cannot be, in a sentence.
+    fn replay(&self, from: &Source, limit: usize) -> BoxFuture<'_, Result<usize, String>>;
+
+    /// Deletes the first `limit` dead letters, and says how many.
+    ///
+    /// # Errors
+    /// Why that cannot be, in a sentence.
+    fn discard(&self, from: &Source, limit: usize) -> BoxFuture<'_, Result<usize, String>>;
+
+    /// How it is now.
+    fn state(&self) -> State;
+
+    /// Waits until all that was published is confirmed or given up, and ends the connections. Nothing works afterwards.
+    fn close(&self) -> BoxFuture<'_, ()>;
+}
+
+/// What the broker said of a message that it has stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Confirmed {
+    /// It says that it had a message of this id before, which proves that it had, and not that it still has.
+    pub duplicate: bool,
+}
+
+/// Why a message is not known to be stored. The sentence is safe to show to a caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It leads to no queue, stream or topic.
+    Unroutable(String),
+    /// A queue or stream refused it: it is full, or has other rules.
+    Rejected(String),
+    /// The message itself cannot be sent: it is too large for the broker, or a name in it is none.
+    Unfit(String),
+    /// The broker takes no messages now: an alarm.
+    Blocked(String),
+    /// There is no connection, and the message was not sent.
+    Unavailable(String),
+    /// It was sent, and the answer did not come: it may be stored.
+    Unknown(String),
+}

@@ -1,0 +1,5 @@
+//! Kafka.
+
+mod config;
+
+pub use config::TopicConfig;

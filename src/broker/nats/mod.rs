@@ -1,0 +1,5 @@
+//! NATS, with JetStream.
+
+mod config;
+
+pub use config::StreamConfig;

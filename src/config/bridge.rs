@@ -1,0 +1,73 @@
+//! What is told of routes and subscriptions once it is known what kind of broker each is that they name.
+
+use super::opened::Opened;
+use super::read::Blocks;
+use crate::broker::{self, Kind, Source};
+use crate::subscription;
+use crate::target::Targets as _;
+use crate::value::Name;
+use crate::value::problem::Problems;
+
+/// Everything that makes the config unfit to serve.
+pub(super) fn check(blocks: &Blocks, opened: &Opened, problems: &mut Problems) {
+    let kind_of = |name: &str| -> Option<Kind> {
+        let (broker, _) = opened.brokers.get(&name.parse::<Name>().ok()?)?;
+        Some(broker.as_ref()?.kind)
+    };
+    for (name, read) in &blocks.routes {
+        problems.within(&["routes", name.as_str()], |problems| {
+            read.target.check_brokers(&kind_of, problems);
+        });
+    }
+    for (name, subscription) in &blocks.subscriptions {
+        let Some(kind) = kind_of(subscription.broker.as_str()) else {
+            continue;
+        };
+        problems.within(&["subscriptions", name.as_str()], |problems| {
+            subscription.check_kind(kind, problems);
+            if let Some(broker) = blocks.brokers.get(&subscription.broker) {
+                check_source(name, subscription, broker, problems);
+            }
+        });
+    }
+}
+
+/// Doubts about what a subscription consumes.
+fn check_source(
+    name: &Name,
+    subscription: &subscription::Config,
+    broker: &broker::Config,
+    problems: &mut Problems,
+) {
+    let Some(source) = subscription.source(name.as_str()) else {
+        return;
+    };
+    let (key, keys) = match &source {
+        Source::Queue { .. } => ("queue", "queues"),
+        Source::Stream { .. } => ("stream", "streams"),
+        Source::Topic { .. } => ("topic", "topics"),
+    };
+    match broker.keeps_dead_letters(source.name()) {
+        Some(true) => {}
+        Some(false) => {
+            problems
+                .warning(
+                    &[key],
+                    "a message that cannot be delivered holds up all behind it, as its dead letters are not kept",
+                )
+                .help(format!("set `dead_letter = true` in `[brokers.{}.{keys}.{}]`", subscription.broker, source.name()));
+        }
+        None => {
+            problems
+                .warning(
+                    &[key],
+                    format!(
+                        "`{}` is not declared here, so nothing is known of its retries and dead letters: a message that \
+                         cannot be delivered holds up all behind it",
+                        source.name()
+                    ),
+                )
+                .help(format!("add a table `[brokers.{}.{keys}.{}]`", subscription.broker, source.name()));
+        }
+    }
+}

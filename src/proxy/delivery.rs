@@ -1,0 +1,66 @@
+//! Requests that the proxy makes itself, for a route that it knows by name.
+
+use crate::http::body::Body;
+use crate::http::error::{Error, NO_ROUTE, Progress};
+use crate::http::exchange::{Exchange, LastSeen};
+use crate::http::message::{Request, Response};
+use crate::proxy::answer::{self, About};
+use crate::proxy::finish::Finish;
+use crate::proxy::{Proxy, forwarding, log_failure};
+use crate::telemetry::request_metrics::NO_ROUTE as NO_ROUTE_LABEL;
+
+/// The answer to a request of our own.
+pub struct Delivered {
+    pub response: Box<Response>,
+    /// Nobody but the proxy has seen the request.
+    pub unsent: bool,
+}
+
+impl Proxy {
+    /// Has the route of that name answer `request`, with all its policies. It is counted and logged like any other.
+    /// Dropping the future ends what is under way for it.
+    pub async fn deliver(&self, route: &str, mut request: Box<Request>) -> Delivered {
+        forwarding::introduce(&mut request);
+        let dialect = request.dialect();
+        let request_id = request.context.request_id.clone();
+        let (mut finish, route) = {
+            // The guard of what serves must not live across an await.
+            let serving = self.serving.load();
+            let finish = Finish::new(&mut request, dialect, &self.unrouted, &serving);
+            (finish, serving.named.get(route).cloned())
+        };
+        let outcome = match &route {
+            Some(route) => {
+                finish.routed(route);
+                request.context.route = route.name.clone();
+                let last_seen = LastSeen::default();
+                let exchange = Exchange::new(&last_seen);
+                let answer = route.stack.call(request, &exchange);
+                finish.watch(answer, &exchange).await
+            }
+            None => Err(Error::new(
+                NO_ROUTE,
+                "there is no route of this name any more",
+            )),
+        };
+        let mut unsent = false;
+        let mut response = match outcome {
+            Ok(response) => response,
+            Err(error) => {
+                unsent = error.progress() == Progress::Unsent;
+                let about = About {
+                    route: route.as_ref().map_or(NO_ROUTE_LABEL, |route| &*route.name),
+                    request_id: request_id.as_str(),
+                    dialect,
+                };
+                log_failure(&error, &about);
+                finish.failed(&error);
+                Box::new(answer::refuse(&error, &about))
+            }
+        };
+        finish.answered(&response);
+        let body = std::mem::replace(&mut response.body, Body::empty());
+        response.body = body.with_guard(finish);
+        Delivered { response, unsent }
+    }
+}

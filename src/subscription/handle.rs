@@ -1,0 +1,178 @@
+//! A subscription as the rest of the program holds it.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use super::account::Account;
+use super::attempt::Attempt;
+use super::request::Requests;
+use super::runner::{Held, Runner, Wanted};
+use super::verdict::Rules;
+use super::{Config, Deliver};
+use crate::broker::{Client, DeadLetter, Source};
+use crate::value::Name;
+
+/// What a subscription is started with, beside its block.
+pub struct Start<'a> {
+    pub name: &'a Name,
+    pub client: &'a Arc<dyn Client>,
+    pub deliver: &'a Arc<dyn Deliver>,
+    /// Where its task runs.
+    pub runtime: &'a Handle,
+}
+
+/// A subscription that delivers, until this is dropped or [`Subscription::end`] is asked for.
+pub struct Subscription {
+    name: Arc<str>,
+    config: Config,
+    source: Source,
+    client: Arc<dyn Client>,
+    account: Arc<Account>,
+    wanted: watch::Sender<Wanted>,
+}
+
+impl Subscription {
+    /// Starts one. None where its block does not say where the messages come from, which a check reports.
+    pub fn start(config: &Config, with: &Start<'_>) -> Option<Self> {
+        let source = config.source(with.name.as_str())?;
+        let name = with.name.shared();
+        let ladder = with.client.ladder(&source);
+        let account = Arc::new(Account::new(&name, ladder.delays.len()));
+        let attempt = Attempt {
+            name: name.clone(),
+            route: config.route.shared(),
+            requests: Requests::new(&name, &config.path),
+            rules: Rules {
+                ladder,
+                keeps_dead_letters: with.client.keeps_dead_letters(&source),
+                answer: config.answer,
+            },
+            limit: config.timeout.0,
+            account: account.clone(),
+        };
+        let (wanted, wants) = watch::channel(Wanted::Delivering);
+        let runner = Runner {
+            name: name.clone(),
+            config: config.clone(),
+            source: source.clone(),
+            client: with.client.clone(),
+            deliver: with.deliver.clone(),
+            attempt: Arc::new(attempt),
+            account: account.clone(),
+            wanted: wants,
+            held: Held::default(),
+        };
+        // It ends when `wanted` drops, and has handed back by then what it had.
+        with.runtime.spawn(runner.run());
+        Some(Subscription {
+            name,
+            config: config.clone(),
+            source,
+            client: with.client.clone(),
+            account,
+            wanted,
+        })
+    }
+
+    /// Whether one of `config` with `client` would be the same.
+    pub fn is_like(&self, config: &Config, client: &Arc<dyn Client>) -> bool {
+        self.config == *config && Arc::ptr_eq(&self.client, client)
+    }
+
+    /// Takes no more messages, and hands back what nobody has seen, until it is told to go on.
+    pub fn pause(&self) {
+        self.want(Wanted::Paused);
+    }
+
+    pub fn resume(&self) {
+        self.want(Wanted::Delivering);
+    }
+
+    /// Takes no more messages; what is under way ends by itself.
+    pub fn stop(&self) {
+        self.wanted.send_replace(Wanted::Ended);
+    }
+
+    /// Takes no more messages, and completes when what was under way has ended.
+    pub async fn end(&self) {
+        self.stop();
+        self.wanted.closed().await;
+    }
+
+    /// As `GET /subscriptions/{name}` shows it.
+    pub fn describe(&self) -> Value {
+        let mut described = json!({
+            "name": &*self.name,
+            "broker": self.config.broker,
+            "route": self.config.route,
+            "source": self.source.name(),
+        });
+        if let (Value::Object(into), Value::Object(known)) =
+            (&mut described, json!(self.account.describe()))
+        {
+            into.extend(known);
+        }
+        described
+    }
+
+    /// The first `limit` dead letters, with `bytes` of each body.
+    ///
+    /// # Errors
+    /// Why they cannot be read.
+    pub async fn dead_letters(&self, limit: usize, bytes: usize) -> Result<Value, String> {
+        let letters = self.client.dead_letters(&self.source, limit).await?;
+        Ok(letters.iter().map(|letter| shown(letter, bytes)).collect())
+    }
+
+    /// Has the first `limit` dead letters delivered anew, and says how many.
+    ///
+    /// # Errors
+    /// Why that cannot be.
+    pub async fn replay(&self, limit: usize) -> Result<usize, String> {
+        self.client.replay(&self.source, limit).await
+    }
+
+    /// Deletes the first `limit` dead letters, and says how many.
+    ///
+    /// # Errors
+    /// Why that cannot be.
+    pub async fn discard(&self, limit: usize) -> Result<usize, String> {
+        self.client.discard(&self.source, limit).await
+    }
+
+    fn want(&self, wanted: Wanted) {
+        self.wanted.send_if_modified(|now| {
+            let changes = *now != Wanted::Ended && *now != wanted;
+            if changes {
+                *now = wanted;
+            }
+            changes
+        });
+    }
+}
+
+fn shown(letter: &DeadLetter, bytes: usize) -> Value {
+    let DeadLetter {
+        message,
+        reason,
+        attempts,
+        since,
+    } = letter;
+    let mut shown = json!({
+        "message_id": message.id,
+        "reason": reason,
+        "attempts": attempts,
+        "since": since.map(|since| humantime::format_rfc3339_millis(since).to_string()),
+        "content_type": message.content_type,
+        "headers": message.headers,
+        "size": message.body.len(),
+    });
+    if bytes > 0 {
+        let first = &message.body[..bytes.min(message.body.len())];
+        shown["body"] = String::from_utf8_lossy(first).into();
+    }
+    shown
+}

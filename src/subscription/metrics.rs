@@ -1,0 +1,62 @@
+//! What is counted of deliveries.
+
+use metrics::{Gauge, Histogram, counter, gauge, histogram};
+
+use crate::value::exposition::Metric;
+
+pub const DELIVERED: Metric = Metric::counter(
+    "outrigger_delivered_total",
+    "Deliveries of messages that have ended, by what became of them.",
+);
+pub const ATTEMPTS: Metric = Metric::histogram(
+    "outrigger_delivery_attempts",
+    "How often messages were tried until they were delivered or given up.",
+);
+pub const DEAD_LETTERED: Metric = Metric::counter(
+    "outrigger_dead_lettered_total",
+    "Messages that were put among the dead letters, by why.",
+);
+pub const IN_FLIGHT: Metric = Metric::gauge(
+    "outrigger_subscription_in_flight",
+    "Messages that were taken and not settled.",
+);
+pub const LAG: Metric = Metric::gauge(
+    "outrigger_subscription_lag",
+    "Messages that wait at the broker to be delivered.",
+);
+
+/// Of one subscription.
+pub(super) struct Metrics {
+    name: String,
+    attempts: Histogram,
+    pub in_flight: Gauge,
+    pub lag: Gauge,
+}
+
+impl Metrics {
+    pub fn new(name: &str) -> Self {
+        let label = || name.to_owned();
+        Metrics {
+            name: label(),
+            attempts: histogram!(ATTEMPTS.name, "subscription" => label()),
+            in_flight: gauge!(IN_FLIGHT.name, "subscription" => label()),
+            lag: gauge!(LAG.name, "subscription" => label()),
+        }
+    }
+
+    /// A delivery has ended.
+    pub fn delivered(&self, result: &'static str) {
+        let name = self.name.clone();
+        counter!(DELIVERED.name, "subscription" => name, "result" => result).increment(1);
+    }
+
+    /// No more is tried with a message.
+    pub fn is_over(&self, attempts: u32) {
+        self.attempts.record(f64::from(attempts));
+    }
+
+    pub fn dead_lettered(&self, reason: &str) {
+        let (name, reason) = (self.name.clone(), reason.to_owned());
+        counter!(DEAD_LETTERED.name, "subscription" => name, "reason" => reason).increment(1);
+    }
+}

@@ -1,0 +1,443 @@
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use http_body_util::BodyExt;
+use serde_json::json;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep};
+
+use super::*;
+use crate::broker::fake::Fake;
+use crate::broker::{Client, Kind, Verdict};
+use crate::http::message::Request;
+use crate::value::Name;
+use crate::value::problem::Problems;
+
+/// An application that says what a test tells it to, and 200 when there is nothing.
+#[derive(Default)]
+struct App {
+    says: Mutex<VecDeque<Outcome>>,
+    seen: Mutex<Vec<(String, String)>>,
+    /// Answers only when there are permits, where there is one.
+    gate: Option<Semaphore>,
+    at_once: Mutex<(usize, usize)>,
+}
+
+impl App {
+    fn say(&self, outcomes: impl IntoIterator<Item = Outcome>) {
+        self.says.lock().unwrap().extend(outcomes);
+    }
+
+    fn seen(&self) -> Vec<String> {
+        self.seen
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(id, _)| id.clone())
+            .collect()
+    }
+}
+
+struct ToApp(Arc<App>);
+
+impl Deliver for ToApp {
+    fn deliver(&self, route: &Arc<str>, request: Box<Request>) -> BoxFuture<'static, Outcome> {
+        assert_eq!(&**route, "handler");
+        let app = self.0.clone();
+        async move {
+            let id = "outrigger-message-id".parse().unwrap();
+            let id = request.headers.get_str(&id).unwrap().to_owned();
+            let body = request.body.collect().await.unwrap().to_bytes();
+            let body = String::from_utf8(body.to_vec()).unwrap();
+            app.seen.lock().unwrap().push((id, body));
+            {
+                let mut at_once = app.at_once.lock().unwrap();
+                at_once.0 += 1;
+                at_once.1 = at_once.1.max(at_once.0);
+            }
+            if let Some(gate) = &app.gate {
+                gate.acquire().await.unwrap().forget();
+            }
+            app.at_once.lock().unwrap().0 -= 1;
+            app.says.lock().unwrap().pop_front().unwrap_or(status(200))
+        }
+        .boxed()
+    }
+}
+
+fn status(status: u16) -> Outcome {
+    Outcome {
+        status,
+        refused: None,
+        unsent: false,
+        retry_after: None,
+        body: Bytes::new(),
+    }
+}
+
+fn not_there() -> Outcome {
+    Outcome {
+        refused: Some("connect_failed"),
+        unsent: true,
+        ..status(502)
+    }
+}
+
+fn config(more: &str) -> Config {
+    let text = format!("broker = \"events\"\nqueue = \"work\"\nroute = \"handler\"\n{more}");
+    toml::from_str(&text).unwrap()
+}
+
+fn start(fake: &Arc<Fake>, app: &Arc<App>, more: &str) -> Subscription {
+    let name: Name = "orders".parse().unwrap();
+    let client: Arc<dyn Client> = fake.clone();
+    let deliver: Arc<dyn Deliver> = Arc::new(ToApp(app.clone()));
+    let start = Start {
+        name: &name,
+        client: &client,
+        deliver: &deliver,
+        runtime: &Handle::current(),
+    };
+    Subscription::start(&config(more), &start).unwrap()
+}
+
+/// Waits, by the paused clock, until `holds`.
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..10_000 {
+        if holds() {
+            return;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    panic!("not in 100 s: {what}");
+}
+
+fn done(id: &str) -> (String, Verdict) {
+    (id.to_owned(), Verdict::Done)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_delivered_is_acknowledged() {
+    let (fake, app) = (Arc::new(Fake::with_ladder(&[])), Arc::new(App::default()));
+    fake.put("a", 1, None);
+    let subscription = start(&fake, &app, "");
+    until("it is settled", || fake.settled().len() == 1).await;
+    assert_eq!(fake.settled(), [done("a")]);
+    let seen = app.seen.lock().unwrap().clone();
+    assert_eq!(seen, [("a".to_owned(), "body of a".to_owned())]);
+    let described = subscription.describe();
+    assert_eq!(described["state"], "delivering");
+    assert_eq!(described["acked"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_decides_what_becomes_of_a_message() {
+    let retry = |step| Verdict::Retry { step };
+    let dead = |reason: &str| Verdict::DeadLetter {
+        reason: reason.to_owned(),
+    };
+    let later = Outcome {
+        retry_after: Some(Duration::from_secs(50)),
+        ..status(503)
+    };
+    let reset = Outcome {
+        refused: Some("upstream_reset"),
+        ..status(502)
+    };
+    for (says, attempt, expected) in [
+        (status(204), 1, Verdict::Done),
+        (status(500), 1, retry(0)),
+        (status(429), 2, retry(1)),
+        (status(408), 3, retry(2)),
+        (status(500), 4, dead("status_500")),
+        (later.clone(), 1, retry(1)),
+        (later, 4, dead("status_503")),
+        (reset.clone(), 2, retry(1)),
+        (reset, 9, dead("upstream_reset")),
+        (status(404), 1, dead("status_404")),
+        (status(422), 2, dead("status_422")),
+        (status(302), 1, dead("status_302")),
+    ] {
+        let fake = Arc::new(Fake::with_ladder(&[5, 60, 600]));
+        let app = Arc::new(App::default());
+        let told = format!("{says:?}, attempt {attempt}");
+        app.say([says]);
+        fake.put("a", attempt, None);
+        let _subscription = start(&fake, &app, "");
+        until(&told, || !fake.settled().is_empty()).await;
+        assert_eq!(fake.settled(), [("a".to_owned(), expected)], "{told}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_application_of_dapr_answers_in_its_own_words() {
+    let answer = |status_word: &str| Outcome {
+        body: Bytes::from(json!({ "status": status_word }).to_string()),
+        ..status(200)
+    };
+    for (word, expected) in [
+        ("SUCCESS", Verdict::Done),
+        ("RETRY", Verdict::Retry { step: 0 }),
+        ("DROP", Verdict::Done),
+        ("other", Verdict::Done),
+    ] {
+        let fake = Arc::new(Fake::with_ladder(&[5]));
+        let app = Arc::new(App::default());
+        app.say([answer(word)]);
+        fake.put("a", 1, None);
+        let subscription = start(&fake, &app, "answer = \"dapr\"");
+        until(word, || !fake.settled().is_empty()).await;
+        assert_eq!(fake.settled(), [("a".to_owned(), expected)], "{word}");
+        let dropped = u64::from(word == "DROP");
+        until(word, || subscription.describe()["in_flight"] == 0).await;
+        assert_eq!(subscription.describe()["dropped"], dropped);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_application_that_is_not_there_costs_no_attempt() {
+    let (fake, app) = (Arc::new(Fake::with_ladder(&[5])), Arc::new(App::default()));
+    app.say((0..6).map(|_| not_there()));
+    for id in ["a", "b", "c"] {
+        fake.put(id, 1, None);
+    }
+    let subscription = start(&fake, &app, "prefetch = 2");
+    until("it says so", || {
+        subscription.describe()["state"] == "waiting"
+    })
+    .await;
+    let described = subscription.describe();
+    assert!(
+        described["why"]
+            .as_str()
+            .unwrap()
+            .contains("connect_failed"),
+        "{described}"
+    );
+    assert!(fake.settled().is_empty());
+    until("all are delivered", || fake.settled().len() == 3).await;
+    let mut settled = fake.settled();
+    settled.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(settled, [done("a"), done("b"), done("c")]);
+    assert_eq!(subscription.describe()["state"], "delivering");
+    assert_eq!(fake.consumers.lock().unwrap().0, 1, "nothing went back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_takes_for_long_goes_back() {
+    let (fake, app) = (Arc::new(Fake::with_ladder(&[5])), Arc::new(App::default()));
+    app.say((0..1000).map(|_| not_there()));
+    fake.put("a", 1, None);
+    let began = Instant::now();
+    let _subscription = start(&fake, &app, "");
+    while fake.settled().is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(700));
+        sleep(Duration::from_secs(1)).await;
+    }
+    assert!(began.elapsed() >= Duration::from_secs(600));
+    assert_eq!(fake.settled(), [("a".to_owned(), Verdict::Return)]);
+    until("it consumes anew", || fake.consumers.lock().unwrap().0 == 2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_nowhere_to_go_is_kept() {
+    let (fake, app) = (Arc::new(Fake::default()), Arc::new(App::default()));
+    app.say([status(400), status(500)]);
+    fake.put("a", 1, None);
+    let subscription = start(&fake, &app, "");
+    until("it says so", || {
+        subscription.describe()["state"] == "waiting"
+    })
+    .await;
+    until("it is delivered", || fake.settled() == [done("a")]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_of_one_key_come_one_after_the_other() {
+    let fake = Arc::new(Fake::with_ladder(&[]));
+    let app = Arc::new(App {
+        gate: Some(Semaphore::new(0)),
+        ..App::default()
+    });
+    for (id, key) in [
+        ("a1", "a"),
+        ("a2", "a"),
+        ("b1", "b"),
+        ("a3", "a"),
+        ("b2", "b"),
+    ] {
+        fake.put(id, 1, Some(key));
+    }
+    let _subscription = start(&fake, &app, "ordered_by = \"key\"");
+    until("one of each key", || app.seen().len() == 2).await;
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(app.seen(), ["a1", "b1"]);
+    app.gate.as_ref().unwrap().add_permits(100);
+    until("all", || fake.settled().len() == 5).await;
+    let seen = app.seen();
+    let of = |key: char| {
+        seen.iter()
+            .filter(|id| id.starts_with(key))
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of('a'), ["a1", "a2", "a3"]);
+    assert_eq!(of('b'), ["b1", "b2"]);
+    assert_eq!(app.at_once.lock().unwrap().1, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_are_taken_than_prefetch_says() {
+    let fake = Arc::new(Fake::with_ladder(&[]));
+    let app = Arc::new(App {
+        gate: Some(Semaphore::new(0)),
+        ..App::default()
+    });
+    for place in 0..10 {
+        fake.put(&place.to_string(), 1, None);
+    }
+    let subscription = start(&fake, &app, "prefetch = 3");
+    until("three", || app.seen().len() == 3).await;
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(
+        (
+            app.seen().len(),
+            subscription.describe()["in_flight"].as_u64()
+        ),
+        (3, Some(3))
+    );
+    app.gate.as_ref().unwrap().add_permits(100);
+    until("all", || fake.settled().len() == 10).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_takes_too_long_is_tried_again() {
+    let fake = Arc::new(Fake::with_ladder(&[5]));
+    let app = Arc::new(App {
+        gate: Some(Semaphore::new(0)),
+        ..App::default()
+    });
+    fake.put("a", 1, None);
+    let began = Instant::now();
+    let subscription = start(&fake, &app, "timeout = \"3s\"");
+    until("it is given up", || !fake.settled().is_empty()).await;
+    assert_eq!(
+        fake.settled(),
+        [("a".to_owned(), Verdict::Retry { step: 0 })]
+    );
+    assert!(began.elapsed() >= Duration::from_secs(3) && began.elapsed() < Duration::from_secs(4));
+    until("it is told", || {
+        subscription.describe()["last_failures"][0]["reason"] == "timeout"
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn paused_it_takes_nothing_and_ended_it_finishes() {
+    let fake = Arc::new(Fake::with_ladder(&[]));
+    let app = Arc::new(App {
+        gate: Some(Semaphore::new(0)),
+        ..App::default()
+    });
+    let subscription = start(&fake, &app, "");
+    fake.put("a", 1, None);
+    until("it is under way", || app.seen().len() == 1).await;
+    subscription.pause();
+    until("it is paused", || {
+        subscription.describe()["state"] == "paused"
+    })
+    .await;
+    fake.put("b", 1, None);
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(app.seen(), ["a"]);
+    assert_eq!(*fake.consumers.lock().unwrap(), (1, 1));
+    subscription.resume();
+    until("it goes on", || app.seen().len() == 2).await;
+    let ending = subscription.end();
+    tokio::pin!(ending);
+    assert!(ending.as_mut().now_or_never().is_none());
+    sleep(Duration::from_secs(5)).await;
+    assert!(
+        ending.as_mut().now_or_never().is_none(),
+        "two are under way"
+    );
+    app.gate.as_ref().unwrap().add_permits(2);
+    ending.await;
+    assert_eq!(fake.settled().len(), 2);
+    assert_eq!(*fake.consumers.lock().unwrap(), (2, 2));
+}
+
+#[tokio::test]
+async fn a_message_brings_no_order_to_the_connection() {
+    let mut message = crate::broker::fake::message("a");
+    for name in [
+        "Host",
+        "transfer-encoding",
+        "outrigger-attempt",
+        "X-Forwarded-For",
+        "bad name",
+        "x-tenant",
+    ] {
+        message.headers.push((name.to_owned(), "v".to_owned()));
+    }
+    let (fake, _) = (Fake::default(), ());
+    fake.put("a", 3, None);
+    let mut delivery = fake
+        .consume(&config("").source("").unwrap(), 1)
+        .next()
+        .await;
+    delivery.message = message;
+    let request = request::Requests::new("orders", "/events").of(&delivery);
+    let field = |name: &str| {
+        request
+            .headers
+            .get_str(&name.parse().unwrap())
+            .map(str::to_owned)
+    };
+    assert_eq!(request.target.path(), "/events");
+    assert_eq!(field("outrigger-attempt").as_deref(), Some("3"));
+    assert_eq!(field("outrigger-redelivered").as_deref(), Some("false"));
+    assert_eq!(field("content-type").as_deref(), Some("text/plain"));
+    assert_eq!(field("ce-type").as_deref(), Some("made"));
+    assert_eq!(field("x-tenant").as_deref(), Some("v"));
+    assert_eq!(field("host").as_deref(), Some("localhost"));
+    assert_eq!(
+        (field("transfer-encoding"), field("x-forwarded-for")),
+        (None, None)
+    );
+}
+
+#[test]
+fn problems_are_told() {
+    for (text, kind, expected) in [
+        ("queue = \"work\"", Kind::RabbitMq, 0),
+        ("stream = \"S\"\nsubject = \"a.>\"", Kind::Nats, 0),
+        ("topic = \"t\"", Kind::Kafka, 0),
+        ("", Kind::Kafka, 1),
+        ("subject = \"a\"", Kind::Nats, 1),
+        ("group = \"a\"", Kind::Kafka, 1),
+        ("queue = \"work\"", Kind::Nats, 1),
+        ("queue = \"work\"\ntopic = \"t\"", Kind::RabbitMq, 2),
+        (
+            "queue = \"work\"\npath = \"events\"\nprefetch = 0\ntimeout = \"0s\"",
+            Kind::RabbitMq,
+            3,
+        ),
+    ] {
+        let config = format!("broker = \"events\"\nroute = \"handler\"\n{text}");
+        let config: Config = toml::from_str(&config).unwrap();
+        let mut problems = Problems::default();
+        config.check(&mut problems);
+        config.check_kind(kind, &mut problems);
+        assert_eq!(problems.into_vec().len(), expected, "{text}");
+    }
+    let unordered = toml::from_str::<Config>(
+        "broker = \"events\"\nroute = \"handler\"\nqueue = \"work\"\nordered_by = \"color\"",
+    );
+    assert!(unordered.is_err());
+}

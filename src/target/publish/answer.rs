@@ -1,0 +1,123 @@
+//! What the caller is told of its message.
+
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
+
+use super::message::MESSAGE_UNFIT;
+use crate::broker::{Confirmed, Refusal};
+use crate::http::body::Body;
+use crate::http::error::{Error, Progress, Reason};
+use crate::http::fault::Fault;
+use crate::http::message::Response;
+
+/// A message that leads to no queue, stream or topic.
+const MESSAGE_UNROUTABLE: Reason = Reason::new("message_unroutable", 502);
+/// A queue or stream that takes no more, or not this.
+const MESSAGE_REJECTED: Reason = Reason::new("message_rejected", 503);
+/// A broker that takes no messages for now.
+const BROKER_BLOCKED: Reason = Reason::new("broker_blocked", 503);
+/// No connection to the broker.
+const BROKER_UNAVAILABLE: Reason = Reason::new("broker_unavailable", 503).by(Fault::Connect);
+/// It was sent, and whether it is stored is not known.
+const CONFIRM_UNKNOWN: Reason = Reason::new("confirm_unknown", 504).by(Fault::Timeout);
+
+/// By what a caller finds its message again.
+static MESSAGE_ID: HeaderName = HeaderName::from_static("outrigger-message-id");
+
+/// A message of a batch, and what became of it.
+pub(super) struct Sent {
+    pub id: String,
+    pub result: Result<Confirmed, Refusal>,
+}
+
+/// The answer for a message that the broker has.
+pub(super) fn confirmed(broker: &str, id: &str, confirmed: Confirmed) -> Response {
+    let mut response = json(StatusCode::ACCEPTED, &told(broker, id, confirmed));
+    if let Ok(id) = HeaderValue::from_str(id) {
+        response.headers.insert(&MESSAGE_ID, &id);
+    }
+    response
+}
+
+/// The failure of a message that the broker is not known to have.
+pub(super) fn refused(refusal: Refusal, id: &str) -> Error {
+    let (reason, detail) = meaning(&refusal, id);
+    let mut error = Error::new(reason, detail);
+    if let Refusal::Unknown(_) = refusal {
+        error = error.at(Progress::Sent);
+    }
+    match HeaderValue::from_str(id) {
+        Ok(id) => error.with_header(MESSAGE_ID.clone(), id),
+        Err(_) => error,
+    }
+}
+
+/// The answer for a batch: 202 when all of it is confirmed, else 207 with what became of each.
+pub(super) fn of_batch(broker: &str, sent: &[Sent]) -> Response {
+    let all = sent.iter().all(|sent| sent.result.is_ok());
+    let one = |sent: &Sent| match &sent.result {
+        Ok(confirmed) => told(broker, &sent.id, *confirmed),
+        Err(refusal) => {
+            let (reason, detail) = meaning(refusal, &sent.id);
+            json!({
+                "message_id": sent.id,
+                "broker": broker,
+                "confirmed": false,
+                "status": reason.status,
+                "reason": reason.name,
+                "detail": detail,
+            })
+        }
+    };
+    let results: Vec<Value> = sent.iter().map(one).collect();
+    let status = if all {
+        StatusCode::ACCEPTED
+    } else {
+        StatusCode::MULTI_STATUS
+    };
+    json(status, &json!({ "confirmed": all, "results": results }))
+}
+
+fn told(broker: &str, id: &str, confirmed: Confirmed) -> Value {
+    let mut told = json!({ "message_id": id, "broker": broker, "confirmed": true });
+    if confirmed.duplicate {
+        told["duplicate"] = true.into();
+    }
+    told
+}
+
+fn meaning(refusal: &Refusal, id: &str) -> (Reason, String) {
+    match refusal {
+        Refusal::Unroutable(why) => (MESSAGE_UNROUTABLE, why.clone()),
+        Refusal::Rejected(why) => (MESSAGE_REJECTED, why.clone()),
+        Refusal::Unfit(why) => (MESSAGE_UNFIT, why.clone()),
+        Refusal::Blocked(why) => (BROKER_BLOCKED, why.clone()),
+        Refusal::Unavailable(why) => (BROKER_UNAVAILABLE, why.clone()),
+        Refusal::Unknown(why) => (
+            CONFIRM_UNKNOWN,
+            format!(
+                "{why}: whether message `{id}` is stored is not known; to send it again under the same \
+                 `Idempotency-Key` is safe for consumers that look at the id"
+            ),
+        ),
+    }
+}
+
+/// How a result is called in metrics.
+pub(super) fn label(result: &Result<Confirmed, Refusal>) -> &'static str {
+    match result {
+        Ok(Confirmed { duplicate: false }) => "confirmed",
+        Ok(Confirmed { duplicate: true }) => "duplicate",
+        Err(refusal) => meaning(refusal, "").0.name,
+    }
+}
+
+fn json(status: StatusCode, value: &Value) -> Response {
+    let mut text = value.to_string().into_bytes();
+    // Whoever reads it does so in a terminal.
+    text.push(b'\n');
+    let mut response = Response::new(status, Body::full(text));
+    let kind = HeaderValue::from_static("application/json");
+    response.headers.insert(&header::CONTENT_TYPE, &kind);
+    response
+}

@@ -1,0 +1,253 @@
+//! What of a request goes into its message.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::{HeaderName, header};
+use http_body::Body as _;
+use http_body_util::{BodyExt, Limited};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use crate::broker::Message;
+use crate::http::body::Body;
+use crate::http::error::{Error, Reason};
+use crate::http::message::Request;
+use crate::value::captures;
+use crate::value::problem::Problems;
+use crate::value::template::{FieldName, HeaderTemplate};
+
+/// A body that is larger than the route takes.
+const BODY_TOO_LARGE: Reason = Reason::new("body_too_large", 413);
+/// A request of which no message can be made.
+pub(super) const MESSAGE_UNFIT: Reason = Reason::new("message_unfit", 400);
+
+/// The longest id: AMQP 0-9-1 has no longer short strings.
+const LONGEST_ID: usize = 255;
+/// The most events in one batch.
+const MOST_IN_BATCH: usize = 1000;
+
+const STRUCTURED: &str = "application/cloudevents+json";
+const BATCH: &str = "application/cloudevents-batch+json";
+
+static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+static EVENT_ID: HeaderName = HeaderName::from_static("ce-id");
+/// Whoever follows a trace follows it through the broker (W3C Trace Context).
+const TRACE: [&str; 2] = ["traceparent", "tracestate"];
+
+/// Names that a broker takes orders or facts from, in lower case, or what such names begin with.
+const TAKEN: [&str; 12] = [
+    "bcc",
+    "cc",
+    "content-type",
+    "nats-",
+    "outrigger-",
+    "x-death",
+    "x-delay",
+    "x-delivery-",
+    "x-first-death-",
+    "x-last-death-",
+    "x-opt-",
+    "x-stream-",
+];
+
+/// Reports names that no message may have from a config.
+pub(super) fn check_headers(
+    headers: &BTreeMap<FieldName, HeaderTemplate>,
+    known: &[&str],
+    problems: &mut Problems,
+) {
+    for (name, value) in headers {
+        let place = ["headers", name.as_str()];
+        value.check(&place, problems);
+        captures::check(known, &place, value.captures(), value.as_str(), problems);
+        let lower = name.name().as_str();
+        if let Some(taken) = TAKEN.iter().find(|taken| is_taken(lower, taken)) {
+            problems
+                .error(
+                    &place,
+                    format!(
+                        "`{}` means something to brokers or to this proxy",
+                        name.as_str()
+                    ),
+                )
+                .help(match *taken {
+                    "content-type" => "the message has the content type of the request",
+                    _ => "give it another name",
+                });
+        }
+    }
+}
+
+fn is_taken(name: &str, taken: &str) -> bool {
+    if taken.ends_with('-') {
+        name.starts_with(taken)
+    } else {
+        name == taken
+    }
+}
+
+/// The whole body of a request, if it is not larger than `most` bytes.
+pub(super) async fn read(request: &mut Request, most: usize) -> Result<Bytes, Error> {
+    let too_large = || {
+        Error::new(
+            BODY_TOO_LARGE,
+            format!(
+                "the body is larger than the {most} bytes that a message of this route may have"
+            ),
+        )
+    };
+    let mut body = std::mem::replace(&mut request.body, Body::empty());
+    if let Some(whole) = body.take_full() {
+        return if whole.len() > most {
+            Err(too_large())
+        } else {
+            Ok(whole)
+        };
+    }
+    if body.size_hint().lower() > most as u64 {
+        return Err(too_large());
+    }
+    match Limited::new(body, most).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) => Err(match error.downcast::<Error>() {
+            Ok(error) => *error,
+            Err(_) => too_large(),
+        }),
+    }
+}
+
+/// Whether the body is a list of events (CloudEvents 1.0, JSON batch format).
+pub(super) fn is_batch(request: &Request) -> bool {
+    is(request, BATCH)
+}
+
+fn is(request: &Request, kind: &str) -> bool {
+    let value = request.headers.get_str(&header::CONTENT_TYPE);
+    value.is_some_and(|value| {
+        let essence = value.split(';').next().unwrap_or_default().trim();
+        essence.eq_ignore_ascii_case(kind)
+    })
+}
+
+/// The message that a request is.
+pub(super) fn of(
+    request: &Request,
+    body: Bytes,
+    headers: &BTreeMap<FieldName, HeaderTemplate>,
+) -> Result<Message, Error> {
+    let id = match named_id(request)? {
+        Some(id) => id,
+        // The event itself knows its name, and passes as it is.
+        None if is(request, STRUCTURED) => id_of_event(&body)?,
+        None => Uuid::now_v7().to_string(),
+    };
+    let content_type = request.headers.get_str(&header::CONTENT_TYPE);
+    Ok(Message {
+        id,
+        content_type: content_type.map(str::to_owned),
+        headers: headers_of(request, headers, true),
+        body,
+    })
+}
+
+/// The messages that a request with a list of events is: each in structured mode.
+pub(super) fn batch(
+    request: &Request,
+    body: &Bytes,
+    headers: &BTreeMap<FieldName, HeaderTemplate>,
+) -> Result<Vec<Message>, Error> {
+    let events: Vec<&RawValue> = serde_json::from_slice(body)
+        .map_err(|error| unfit(format!("the body is no list of events in JSON: {error}")))?;
+    if events.len() > MOST_IN_BATCH {
+        return Err(unfit(format!(
+            "a batch of {} events is larger than {MOST_IN_BATCH}",
+            events.len()
+        )));
+    }
+    let headers = headers_of(request, headers, false);
+    let message = |(place, event): (usize, &&RawValue)| {
+        let event = Bytes::copy_from_slice(event.get().as_bytes());
+        let id = id_of_event(&event);
+        let id = id.map_err(|error| unfit(format!("event {place}: {}", error.detail())))?;
+        Ok(Message {
+            id,
+            content_type: Some(STRUCTURED.to_owned()),
+            headers: headers.clone(),
+            body: event,
+        })
+    };
+    events.iter().enumerate().map(message).collect()
+}
+
+/// The id that the caller gives.
+fn named_id(request: &Request) -> Result<Option<String>, Error> {
+    for name in [&IDEMPOTENCY_KEY, &EVENT_ID] {
+        if let Some(value) = request.headers.get(name) {
+            let text = std::str::from_utf8(value).unwrap_or_default().trim();
+            // A string of structured fields stands in quotes (RFC 9651, section 3.3.3).
+            let bare = text
+                .strip_prefix('"')
+                .and_then(|text| text.strip_suffix('"'));
+            return checked_id(bare.unwrap_or(text))
+                .map(Some)
+                .map_err(|why| unfit(format!("`{name}` {why}")));
+        }
+    }
+    Ok(None)
+}
+
+fn id_of_event(event: &[u8]) -> Result<String, Error> {
+    #[derive(Deserialize)]
+    struct Event {
+        id: String,
+    }
+    let Event { id } = serde_json::from_slice(event)
+        .map_err(|error| unfit(format!("the body is no event in JSON: {error}")))?;
+    checked_id(&id).map_err(|why| unfit(format!("the event's `id` {why}")))
+}
+
+fn checked_id(id: &str) -> Result<String, String> {
+    if id.is_empty() || id.chars().any(char::is_control) {
+        return Err("is empty, or has control characters in it".to_owned());
+    }
+    if id.len() > LONGEST_ID {
+        return Err(format!("is longer than {LONGEST_ID} bytes"));
+    }
+    Ok(id.to_owned())
+}
+
+/// What the message has for headers: the event's attributes where it is in binary mode, the trace, and what the config
+/// names. Nothing else that the caller sent.
+fn headers_of(
+    request: &Request,
+    configured: &BTreeMap<FieldName, HeaderTemplate>,
+    binary: bool,
+) -> Vec<(String, String)> {
+    let mut headers: Vec<(String, String)> = Vec::new();
+    for (name, value) in request.headers.iter() {
+        let Ok(name) = std::str::from_utf8(name).map(str::to_ascii_lowercase) else {
+            continue;
+        };
+        let goes_along = binary && name.starts_with("ce-") || TRACE.contains(&name.as_str());
+        if goes_along && let Ok(value) = std::str::from_utf8(value) {
+            headers.push((name, value.to_owned()));
+        }
+    }
+    for (name, template) in configured {
+        let name = name.name().as_str();
+        let value = template.render(request);
+        headers.retain(|(other, _)| other != name);
+        if let Ok(value) = std::str::from_utf8(value.as_bytes())
+            && !value.is_empty()
+        {
+            headers.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    headers
+}
+
+fn unfit(detail: String) -> Error {
+    Error::new(MESSAGE_UNFIT, detail)
+}

@@ -1,0 +1,171 @@
+//! `publish`: the request becomes a message, and its answer says whether the broker has it.
+//!
+//! What of a request goes into its message is in [`message`], where it goes in [`address`], and what its caller is told in
+//! [`answer`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::block::{Block, Build, Named, Options};
+use crate::broker::{Client, Confirmed, Kind, Message, Refusal};
+use crate::http::boxed::pinned;
+use crate::http::error::Error;
+use crate::http::exchange::Exchange;
+use crate::http::handler::{Answer, Handler};
+use crate::http::message::{Request, Response};
+use crate::value::problem::Problems;
+use crate::value::template::{FieldName, HeaderTemplate};
+use crate::value::{self, ByteSize};
+
+mod address;
+mod answer;
+mod message;
+mod metrics;
+#[cfg(test)]
+mod tests;
+
+pub use metrics::{DURATION, PUBLISHED};
+
+use address::Address;
+use answer::Sent;
+use metrics::RouteMetrics;
+
+/// How many messages of one batch are published at once.
+const AT_ONCE: usize = 64;
+
+/// `publish`
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The name of the broker.
+    pub broker: String,
+    /// RabbitMQ: the exchange; empty is the one that leads to the queue named by `routing_key`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<HeaderTemplate>,
+    /// RabbitMQ: by what the exchange chooses among its queues.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub routing_key: Option<HeaderTemplate>,
+    /// NATS: the subject, which a stream must keep.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<HeaderTemplate>,
+    /// Kafka: the topic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic: Option<HeaderTemplate>,
+    /// Kafka: messages with one key stay in order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<HeaderTemplate>,
+    /// How long the broker may take to confirm.
+    #[serde(default = "confirm_timeout")]
+    pub confirm_timeout: value::Duration,
+    /// Headers of the message, beside what it has of its own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<FieldName, HeaderTemplate>,
+    /// The largest body of a request.
+    #[serde(default = "max_body")]
+    pub max_body: ByteSize,
+}
+
+impl Block for Config {
+    fn check(&self, known: &[&str], problems: &mut Problems) {
+        address::check(self, known, problems);
+        message::check_headers(&self.headers, known, problems);
+        if self.confirm_timeout.0.is_zero() {
+            problems.error(&["confirm_timeout"], "no broker confirms in no time");
+        }
+    }
+
+    fn build(&self, build: &Build<'_>, _: Options<'_>) -> Option<Box<dyn Handler>> {
+        Some(Box::new(Publish {
+            client: build.broker(&self.broker)?,
+            broker: self.broker.as_str().into(),
+            address: Address::of(self)?,
+            headers: self.headers.clone(),
+            confirm_timeout: self.confirm_timeout.0,
+            max_body: usize::try_from(self.max_body.0).unwrap_or(usize::MAX),
+            metrics: RouteMetrics::new(build.route.as_str()),
+        }))
+    }
+
+    fn brokers(&self) -> Vec<Named<'_>> {
+        vec![(&self.broker, vec!["broker".to_owned()])]
+    }
+
+    fn check_broker(&self, kind: Kind, problems: &mut Problems) {
+        address::check_kind(self, kind, problems);
+    }
+}
+
+/// The target of a route with `publish`.
+struct Publish {
+    client: Arc<dyn Client>,
+    broker: Arc<str>,
+    address: Address,
+    headers: BTreeMap<FieldName, HeaderTemplate>,
+    confirm_timeout: Duration,
+    max_body: usize,
+    metrics: RouteMetrics,
+}
+
+impl Handler for Publish {
+    fn call<'a>(&'a self, request: Box<Request>, _: &'a Exchange<'a>) -> Answer<'a> {
+        pinned(|| self.publish(request))
+    }
+}
+
+impl Publish {
+    async fn publish(&self, mut request: Box<Request>) -> Result<Box<Response>, Error> {
+        let body = message::read(&mut request, self.max_body).await?;
+        if message::is_batch(&request) {
+            let messages = message::batch(&request, &body, &self.headers)?;
+            return Ok(Box::new(self.publish_all(&request, messages).await));
+        }
+        let message = message::of(&request, body, &self.headers)?;
+        let id = message.id.clone();
+        match self.send(&request, message).await {
+            Ok(confirmed) => Ok(Box::new(answer::confirmed(&self.broker, &id, confirmed))),
+            Err(refusal) => Err(answer::refused(refusal, &id)),
+        }
+    }
+
+    /// Publishes each, and answers for each, in their order.
+    async fn publish_all(&self, request: &Request, messages: Vec<Message>) -> Response {
+        use futures_util::{StreamExt, stream};
+        let results = stream::iter(messages).map(|message| async {
+            let id = message.id.clone();
+            let result = self.send(request, message).await;
+            Sent { id, result }
+        });
+        let results: Vec<Sent> = results.buffered(AT_ONCE).collect().await;
+        answer::of_batch(&self.broker, &results)
+    }
+
+    async fn send(&self, request: &Request, message: Message) -> Result<Confirmed, Refusal> {
+        let timer = self.metrics.start();
+        let result = match self.address.render(request) {
+            Err(refusal) => Err(refusal),
+            Ok(to) => {
+                let sent = self.client.publish(to, message);
+                match tokio::time::timeout(self.confirm_timeout, sent).await {
+                    Ok(result) => result,
+                    Err(_) => Err(Refusal::Unknown(format!(
+                        "the broker has not confirmed it within {:?}",
+                        self.confirm_timeout
+                    ))),
+                }
+            }
+        };
+        self.metrics.end(timer, &result);
+        result
+    }
+}
+
+fn confirm_timeout() -> value::Duration {
+    value::Duration(Duration::from_secs(5))
+}
+
+fn max_body() -> ByteSize {
+    ByteSize(1 << 20)
+}
