@@ -21,10 +21,12 @@ pub enum Destination {
 pub enum Source {
     /// RabbitMQ.
     Queue { queue: String },
-    /// NATS: what `subject` matches in a stream; all of it without one.
+    /// NATS: what `subject` matches in a stream; all of it without one. Those who name one consumer share its messages, and
+    /// each consumer gets all of them.
     Stream {
         stream: String,
         subject: Option<String>,
+        consumer: String,
     },
     /// Kafka: one consumer group's share of a topic.
     Topic { topic: String, group: String },

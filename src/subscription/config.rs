@@ -25,6 +25,10 @@ pub struct Config {
     /// NATS: what of the stream; all of it by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+    /// NATS: the durable consumer, which is the subscription's name by default. Subscriptions with one name share its
+    /// messages, wherever they run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consumer: Option<String>,
     /// Kafka: the topic.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub topic: Option<String>,
@@ -93,7 +97,7 @@ impl Config {
                     problems.error(
                         &[],
                         match kind {
-                            Kind::Nats => "`subject` needs a `stream`",
+                            Kind::Nats => "`subject` and `consumer` need a `stream`",
                             _ => "`group` needs a `topic`",
                         },
                     );
@@ -131,7 +135,7 @@ impl Config {
                 )
                 .help(match kind {
                     Kind::RabbitMq => "write `queue`",
-                    Kind::Nats => "write `stream`, and perhaps `subject`",
+                    Kind::Nats => "write `stream`, and perhaps `subject` and `consumer`",
                     Kind::Kafka => "write `topic`, and perhaps `group`",
                 });
         }
@@ -147,6 +151,7 @@ impl Config {
             return Some(Source::Stream {
                 stream: stream.clone(),
                 subject: self.subject.clone(),
+                consumer: self.consumer.clone().unwrap_or_else(|| name.to_owned()),
             });
         }
         Some(Source::Topic {
@@ -161,6 +166,7 @@ impl Config {
             ("queue", &self.queue, Kind::RabbitMq),
             ("stream", &self.stream, Kind::Nats),
             ("subject", &self.subject, Kind::Nats),
+            ("consumer", &self.consumer, Kind::Nats),
             ("topic", &self.topic, Kind::Kafka),
             ("group", &self.group, Kind::Kafka),
         ]

@@ -203,7 +203,9 @@ impl Client {
         {
             return Some(old.clone());
         }
-        let expected = config.identity.as_deref().and_then(ExpectedName::parse);
+        // A name that is given is the one to prove, whatever is asked for by a library that knows addresses only.
+        let expected = config.identity.as_ref().or(config.server_name.as_ref());
+        let expected = expected.and_then(|name| ExpectedName::parse(name));
         let verifier = Servers::new(&material.trust, expected)?;
         let builder = ClientConfig::builder_with_provider(provider().clone())
             .with_protocol_versions(config.min_version.versions())

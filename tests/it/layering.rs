@@ -23,7 +23,7 @@ const ROOMS: [(&str, &[&str]); 21] = [
         &["codec", "http", "net", "process", "tls", "value"],
     ),
     ("fetch", &["net", "tls", "value"]),
-    ("broker", &["tls", "value"]),
+    ("broker", &["net", "tls", "value"]),
     ("target", &["broker", "http", "upstream", "value"]),
     (
         "subscription",

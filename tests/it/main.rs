@@ -49,6 +49,8 @@ mod layering;
 mod long_bodies;
 mod manifests;
 mod mirroring;
+#[cfg(feature = "nats")]
+mod nats;
 mod own_words;
 mod pools;
 mod ranges;

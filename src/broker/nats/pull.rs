@@ -1,0 +1,309 @@
+//! Messages are pulled from one stream by a durable consumer, as many as there is room for.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_nats::{Message, Subscriber};
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::api::{self, Failure};
+use super::declare::difference;
+use super::link::Link;
+use super::session::Session;
+use super::taken::{Room, Taken};
+use super::unsettled::Unsettled;
+
+/// How long the server waits to hear of a message before it gives it out again.
+pub(super) const ACK_WAIT: Duration = Duration::from_secs(30);
+/// The same of a copy. A server that was started anew has forgotten for how long it was not to give it out, and waits so
+/// long instead: a step may be late by this.
+pub(super) const ACK_WAIT_OF_COPIES: Duration = Duration::from_secs(10);
+/// The shortest that can be kept up with.
+const LEAST_ACK_WAIT: Duration = Duration::from_secs(3);
+/// How long the server keeps a pull that it has nothing for.
+const EXPIRES: Duration = Duration::from_secs(60);
+/// How often it says meanwhile that it still does.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// So long after what cannot be, it is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// So long at most for what was sent before the end to arrive.
+const REST: Duration = Duration::from_secs(1);
+
+/// What pulls from one stream.
+pub(super) struct Puller {
+    pub link: Arc<Link>,
+    pub unsettled: Arc<Unsettled>,
+    pub stream: String,
+    pub consumer: String,
+    /// What to get of the stream. Default: all.
+    pub subject: Option<String>,
+    /// How long the server waits to hear of a message, where the consumer is made here.
+    pub ack_wait: Duration,
+    pub room: Arc<Room>,
+    pub out: mpsc::UnboundedSender<Taken>,
+    pub trouble: Arc<Trouble>,
+    /// Set when no more is to be pulled.
+    pub ending: watch::Receiver<bool>,
+}
+
+/// Why no messages can come now.
+#[derive(Default)]
+pub(super) struct Trouble(Mutex<Option<String>>);
+
+impl Trouble {
+    pub fn new(why: &str) -> Arc<Self> {
+        let trouble = Trouble::default();
+        trouble.set(Some(why.to_owned()));
+        Arc::new(trouble)
+    }
+
+    pub fn get(&self) -> Option<String> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub fn set(&self, why: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+}
+
+impl Puller {
+    /// Attaches, and again whenever that was lost, until it is to end.
+    pub async fn run(mut self) {
+        while !*self.ending.borrow() {
+            let mut ending = self.ending.clone();
+            let session = tokio::select! {
+                session = self.link.wait_for_session() => session,
+                _ending = ending.wait_for(|ending| *ending) => return,
+            };
+            let why = match self.attach(&session).await {
+                Ok(progress) => {
+                    self.trouble.set(None);
+                    self.pull(&session, progress).await
+                }
+                Err(why) => why,
+            };
+            self.trouble.set(Some(why));
+            tokio::select! {
+                () = tokio::time::sleep(AGAIN) => {}
+                _ending = ending.wait_for(|ending| *ending) => return,
+            }
+        }
+    }
+
+    /// Creates the consumer where there is none, and looks at how it is. How often it has to be told of what is in
+    /// progress.
+    ///
+    /// # Errors
+    /// Why nothing can be pulled, in a sentence.
+    async fn attach(&self, session: &Session) -> Result<Duration, String> {
+        let (stream, consumer) = (&self.stream, &self.consumer);
+        let at = format!("consumers.{stream}.{consumer}");
+        let what = format!("stream `{stream}`");
+        let info = format!("CONSUMER.INFO.{stream}.{consumer}");
+        let found = match api::ask(session, &info, &Value::Null).await {
+            Err(Failure::Missing) => {
+                let create = format!("CONSUMER.DURABLE.CREATE.{stream}.{consumer}");
+                api::ask(session, &create, &self.creation()).await
+            }
+            found => found,
+        };
+        let found = found.map_err(|failure| failure.sentence(&what))?;
+        let found = &found["config"];
+        let ack_wait = found["ack_wait"].as_u64().unwrap_or_default();
+        let ack_wait = Duration::from_nanos(ack_wait);
+        let mut difference = difference(&self.wanted(), found);
+        if difference.is_none() && ack_wait < LEAST_ACK_WAIT {
+            difference = Some("`ack_wait` is shorter than 3 s there".to_owned());
+        }
+        self.link.note(&at, difference.clone());
+        match difference {
+            None => Ok(ack_wait / 3),
+            Some(why) => Err(format!("the consumer `{consumer}` is otherwise: {why}")),
+        }
+    }
+
+    /// What a consumer must be, whoever has made it: one that hides messages, or is pushed to, is none for us.
+    fn wanted(&self) -> Value {
+        json!({
+            "ack_policy": "explicit",
+            "max_deliver": -1,
+            "backoff": null,
+            "deliver_subject": null,
+            "filter_subjects": null,
+            "filter_subject": self.subject,
+        })
+    }
+
+    fn creation(&self) -> Value {
+        let mut config = json!({
+            "durable_name": self.consumer,
+            "deliver_policy": "all",
+            "replay_policy": "instant",
+            "ack_policy": "explicit",
+            "ack_wait": self.ack_wait.as_nanos() as u64,
+            "max_deliver": -1,
+            // It is for all who share the consumer: each pulls no more than it has room for.
+            "max_ack_pending": -1,
+        });
+        if let Some(subject) = &self.subject {
+            config["filter_subject"] = json!(subject);
+        }
+        json!({ "stream_name": self.stream, "config": config })
+    }
+
+    /// Pulls until the connection or the consumer is gone, or it is to end, and says why.
+    async fn pull(&mut self, session: &Session, progress: Duration) -> String {
+        let lost = || "the connection was lost".to_owned();
+        let Some((inbox, mut arriving)) = session.inbox().await else {
+            return lost();
+        };
+        // Where the next message comes from, and how many are still to come of the last pull.
+        let (mut number, mut coming) = (0_u64, 0);
+        let mut heard = Instant::now();
+        let mut ending = self.ending.clone();
+        loop {
+            let free = self.room.free();
+            if coming == 0 && free > 0 {
+                number += 1;
+                if self
+                    .ask(session, &format!("{inbox}.{number}"), free)
+                    .await
+                    .is_none()
+                {
+                    return lost();
+                }
+                (coming, heard) = (free, Instant::now());
+            }
+            let received = tokio::select! {
+                biased;
+                () = session.lost() => return lost(),
+                _ending = ending.wait_for(|ending| *ending) => break,
+                received = arriving.next() => received,
+                () = self.room.freed(), if coming == 0 => continue,
+                () = tokio::time::sleep_until(heard + 3 * HEARTBEAT), if coming > 0 => {
+                    // The server has forgotten the pull.
+                    coming = 0;
+                    continue;
+                }
+            };
+            let Some(received) = received else {
+                return lost();
+            };
+            heard = Instant::now();
+            match End::of(&received) {
+                None => {
+                    coming = coming.saturating_sub(1);
+                    self.take(session, received, progress).await;
+                }
+                // Of a pull before: what came of it was counted.
+                Some(_) if !received.subject.ends_with(&format!(".{number}")) => {}
+                Some(End::NotYet) => {}
+                Some(End::Expired) => coming = 0,
+                Some(End::Interrupted) => {
+                    coming = 0;
+                    tokio::time::sleep(AGAIN / 4).await;
+                }
+                Some(End::Gone(why)) => return why,
+            }
+        }
+        self.take_rest(session, arriving, progress).await;
+        "it was closed".to_owned()
+    }
+
+    async fn ask(&self, session: &Session, reply: &str, batch: usize) -> Option<()> {
+        let subject = format!(
+            "$JS.API.CONSUMER.MSG.NEXT.{}.{}",
+            self.stream, self.consumer
+        );
+        let pull = json!({
+            "batch": batch,
+            "expires": EXPIRES.as_nanos() as u64,
+            "idle_heartbeat": HEARTBEAT.as_nanos() as u64,
+        });
+        let sent = session.send(
+            subject.into(),
+            Some(reply.into()),
+            None,
+            pull.to_string().into(),
+        );
+        sent.await.ok()
+    }
+
+    /// Hands on what has arrived, or lets the server keep it until it is due.
+    async fn take(&self, session: &Session, received: Message, progress: Duration) {
+        let taken = Taken::new(
+            received,
+            &self.stream,
+            &self.unsettled,
+            progress,
+            &self.room,
+        );
+        let Some(mut taken) = taken else {
+            return;
+        };
+        match taken.wait() {
+            Some(wait) => {
+                taken.hold.end();
+                let later = format!("-NAK {{\"delay\":{}}}", wait.as_nanos());
+                // Unsent, it comes again as what the server hears nothing of.
+                let _sent = session
+                    .send(taken.hold.ack.clone(), None, None, later.into())
+                    .await;
+            }
+            None => {
+                // Whoever closed it does not listen: dropped, the message goes back.
+                let _closed = self.out.send(taken);
+            }
+        }
+    }
+
+    /// What was on its way when it ended goes back.
+    async fn take_rest(&self, session: &Session, mut arriving: Subscriber, progress: Duration) {
+        let rest = async {
+            if arriving.drain().await.is_ok() {
+                while let Some(received) = arriving.next().await {
+                    self.take(session, received, progress).await;
+                }
+            }
+        };
+        let _late = tokio::time::timeout(REST, rest).await;
+    }
+}
+
+/// What the server says instead of sending a message.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    /// The pull waits.
+    NotYet,
+    /// Its time is over.
+    Expired,
+    /// It ended early, and another can be made.
+    Interrupted,
+    /// There is no such consumer, or nobody to ask.
+    Gone(String),
+}
+
+impl End {
+    /// None for a message.
+    fn of(received: &Message) -> Option<Self> {
+        let status = received.status?.as_u16();
+        let description = received.description.as_deref().unwrap_or_default();
+        Some(match status {
+            100 => End::NotYet,
+            404 | 408 => End::Expired,
+            409 if !description.contains("Deleted") && !description.contains("Push") => {
+                End::Interrupted
+            }
+            503 => End::Gone("there is no such consumer".to_owned()),
+            _ => End::Gone(format!(
+                "the consumer does not give anything: {description}"
+            )),
+        })
+    }
+}

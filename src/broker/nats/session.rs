@@ -1,0 +1,295 @@
+//! One connection to a server, from its login to its end.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_nats::{
+    AuthError, Client, ConnectErrorKind, ConnectOptions, Event, HeaderMap, Message,
+    PublishErrorKind, ServerAddr, Subject, Subscriber,
+};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use rustls::ClientConfig;
+use tokio::sync::{oneshot, watch};
+use tokio::task::AbortHandle;
+
+use super::url::Login;
+
+/// What may wait in the library to be written: callers wait behind it.
+const COMMANDS: usize = 128;
+/// Messages that may wait to be read from one subscription. Nobody asks for so many at once.
+const UNREAD: usize = 64 << 10;
+
+/// How to log in.
+#[derive(Clone)]
+pub(super) struct Terms {
+    pub name: String,
+    pub login: Login,
+    pub tls: Option<Arc<ClientConfig>>,
+    pub connect_timeout: Duration,
+    pub heartbeat: Duration,
+}
+
+/// A connection. It never comes back once it is lost: whatever is under way is told at once, and nothing that was meant for it
+/// is sent over another.
+pub(super) struct Session {
+    client: Client,
+    replies: Replies,
+    lost: watch::Receiver<bool>,
+}
+
+/// Why there was no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unanswered {
+    /// It is larger than the server takes.
+    TooLarge,
+    /// Nothing was sent.
+    Unsent,
+    /// It was sent, or may have been, and the connection was lost.
+    Lost,
+}
+
+impl Session {
+    /// Connects, and logs in.
+    ///
+    /// # Errors
+    /// Why not, in a sentence without the URL.
+    pub async fn open(server: &ServerAddr, terms: &Terms) -> Result<Session, String> {
+        let (lost_sender, lost) = watch::channel(false);
+        let client = tokio::time::timeout(
+            terms.connect_timeout,
+            options(terms, lost_sender).connect(server.clone()),
+        )
+        .await
+        .map_err(|_| slow(terms.connect_timeout))?
+        .map_err(|error| match error.kind() {
+            ConnectErrorKind::AuthorizationViolation => {
+                "the server refuses this user or password".to_owned()
+            }
+            ConnectErrorKind::TimedOut => slow(terms.connect_timeout),
+            ConnectErrorKind::ServerParse => "the address of the server is none".to_owned(),
+            _ => error.to_string(),
+        })?;
+        let replies = Replies::start(&client)
+            .await
+            .ok_or("the connection was lost at once")?;
+        Ok(Session {
+            client,
+            replies,
+            lost,
+        })
+    }
+
+    pub fn is_lost(&self) -> bool {
+        *self.lost.borrow() || self.lost.has_changed().is_err()
+    }
+
+    /// Waits until it is lost.
+    pub async fn lost(&self) {
+        let mut lost = self.lost.clone();
+        // An error means that the library has ended, which is the same.
+        let _ended = lost.wait_for(|lost| *lost).await;
+    }
+
+    /// The most bytes that the server takes, those of the headers among them.
+    pub fn max_payload(&self) -> usize {
+        self.client.max_payload()
+    }
+
+    /// Sends a message and waits for what is sent back. Nobody being there to answer is an answer, of the status 503.
+    ///
+    /// # Errors
+    /// When there is no answer, as the connection is lost.
+    pub async fn request(
+        &self,
+        subject: Subject,
+        headers: Option<HeaderMap>,
+        payload: Bytes,
+    ) -> Result<Message, Unanswered> {
+        let (reply, answer) = self.replies.expect();
+        self.send(subject, Some(reply.subject.clone()), headers, payload)
+            .await?;
+        tokio::select! {
+            biased;
+            answer = answer => answer.map_err(|_| Unanswered::Lost),
+            () = self.lost() => Err(Unanswered::Lost),
+        }
+    }
+
+    /// Sends a message. That it was taken to be sent is all that is known afterwards.
+    ///
+    /// # Errors
+    /// When it was not.
+    pub async fn send(
+        &self,
+        subject: Subject,
+        reply: Option<Subject>,
+        headers: Option<HeaderMap>,
+        payload: Bytes,
+    ) -> Result<(), Unanswered> {
+        let client = &self.client;
+        let send = async {
+            match (reply, headers) {
+                (Some(reply), Some(headers)) => {
+                    client
+                        .publish_with_reply_and_headers(subject, reply, headers, payload)
+                        .await
+                }
+                (Some(reply), None) => client.publish_with_reply(subject, reply, payload).await,
+                (None, Some(headers)) => {
+                    client.publish_with_headers(subject, headers, payload).await
+                }
+                (None, None) => client.publish(subject, payload).await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.lost() => Err(Unanswered::Unsent),
+            sent = send => sent.map_err(|error| match error.kind() {
+                PublishErrorKind::MaxPayloadExceeded => Unanswered::TooLarge,
+                _ => Unanswered::Unsent,
+            }),
+        }
+    }
+
+    /// Takes all that is sent to a new inbox, and to what is below it. None when the connection is lost.
+    pub async fn inbox(&self) -> Option<(String, Subscriber)> {
+        let inbox = self.client.new_inbox();
+        let subscribe = self.client.subscribe(format!("{inbox}.*"));
+        tokio::select! {
+            biased;
+            () = self.lost() => None,
+            subscriber = subscribe => Some((inbox, subscriber.ok()?)),
+        }
+    }
+
+    /// Waits until all that was taken to be sent is on its way.
+    pub async fn flush(&self) {
+        tokio::select! {
+            biased;
+            () = self.lost() => {}
+            _flushed = self.client.flush() => {}
+        }
+    }
+}
+
+fn slow(limit: Duration) -> String {
+    format!(
+        "there was no answer within {}",
+        crate::value::Duration(limit)
+    )
+}
+
+fn options(terms: &Terms, lost: watch::Sender<bool>) -> ConnectOptions {
+    let (login, used) = (terms.login.clone(), Arc::new(AtomicBool::new(false)));
+    // The library connects again by itself, and then sends what has waited. It may try once, and is refused the login: a
+    // session ends with its connection.
+    let mut options = ConnectOptions::with_auth_callback(move |_| {
+        let auth = if used.swap(true, Ordering::Relaxed) {
+            Err(AuthError::new("a session logs in once"))
+        } else {
+            Ok(login.auth())
+        };
+        std::future::ready(auth)
+    })
+    .max_reconnects(1)
+    .reconnect_delay_callback(|_| Duration::ZERO)
+    // What the config names is who gets the password.
+    .ignore_discovered_servers()
+    .name(&terms.name)
+    .connection_timeout(terms.connect_timeout)
+    .ping_interval(terms.heartbeat)
+    .client_capacity(COMMANDS)
+    .subscription_capacity(UNREAD)
+    .event_callback(move |event| {
+        match event {
+            Event::Disconnected | Event::Closed => {
+                lost.send_replace(true);
+            }
+            Event::ServerError(error) => tracing::warn!("NATS says: {error}"),
+            _ => {}
+        }
+        std::future::ready(())
+    });
+    if let Some(tls) = &terms.tls {
+        options = options
+            .require_tls(true)
+            .tls_client_config(ClientConfig::clone(tls));
+    }
+    options
+}
+
+type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<Message>>>>;
+
+/// Tells the answers to requests apart. The library has the same, and keeps what is never answered for as long as the
+/// connection lasts.
+struct Replies {
+    inbox: String,
+    waiting: Waiting,
+    next: AtomicU64,
+    task: AbortHandle,
+}
+
+/// An answer that is waited for, until this is dropped.
+struct Expected {
+    subject: Subject,
+    number: u64,
+    waiting: Waiting,
+}
+
+impl Replies {
+    async fn start(client: &Client) -> Option<Self> {
+        let inbox = client.new_inbox();
+        let subscriber = client.subscribe(format!("{inbox}.*")).await.ok()?;
+        let waiting = Waiting::default();
+        let hand_out = hand_out(subscriber, inbox.len() + 1, waiting.clone());
+        Some(Replies {
+            inbox,
+            waiting,
+            next: AtomicU64::new(0),
+            task: tokio::spawn(hand_out).abort_handle(),
+        })
+    }
+
+    fn expect(&self) -> (Expected, oneshot::Receiver<Message>) {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = oneshot::channel();
+        locked(&self.waiting).insert(number, sender);
+        let expected = Expected {
+            subject: format!("{}.{number}", self.inbox).into(),
+            number,
+            waiting: self.waiting.clone(),
+        };
+        (expected, receiver)
+    }
+}
+
+impl Drop for Replies {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Drop for Expected {
+    fn drop(&mut self) {
+        locked(&self.waiting).remove(&self.number);
+    }
+}
+
+async fn hand_out(mut subscriber: Subscriber, prefix: usize, waiting: Waiting) {
+    while let Some(message) = subscriber.next().await {
+        let number = message.subject.get(prefix..).and_then(|n| n.parse().ok());
+        let sender = number.and_then(|number: u64| locked(&waiting).remove(&number));
+        if let Some(sender) = sender {
+            // Whoever waited may have gone.
+            let _unwanted = sender.send(message);
+        }
+    }
+    locked(&waiting).clear();
+}
+
+fn locked(waiting: &Waiting) -> std::sync::MutexGuard<'_, HashMap<u64, oneshot::Sender<Message>>> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+}

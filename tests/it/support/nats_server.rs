@@ -1,0 +1,99 @@
+//! A NATS server with JetStream, as a process.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::process::Command;
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use super::process::Process;
+use super::wait::{LIMIT, eventually};
+
+/// A server with an address of its own, which it keeps when it is started again. Killed when dropped.
+pub struct NatsServer {
+    process: Option<Process>,
+    home: TempDir,
+    address: Ipv4Addr,
+}
+
+const PORT: u16 = 4222;
+const CONFIG: &str = "server.conf";
+
+impl NatsServer {
+    pub fn start() -> NatsServer {
+        NatsServer::with("")
+    }
+
+    /// With more of its config: `authorization { token: t }`.
+    pub fn with(config: &str) -> NatsServer {
+        // No connection of anybody else's begins at such an address: its port stays free while the server is down.
+        let [_, a, b, c] = fastrand::u32(..).to_be_bytes();
+        let mut server = NatsServer {
+            process: None,
+            home: tempfile::tempdir().unwrap(),
+            address: Ipv4Addr::new(127, a.clamp(1, 254), b, c.clamp(1, 254)),
+        };
+        server.configure(config);
+        server.again();
+        server
+    }
+
+    /// `nats://127.1.2.3:4222`
+    pub fn url(&self) -> String {
+        format!("nats://{}", self.host())
+    }
+
+    /// `127.1.2.3:4222`
+    pub fn host(&self) -> String {
+        format!("{}:{PORT}", self.address)
+    }
+
+    /// What the config has beside addresses and folders, from the next start on.
+    pub fn configure(&self, config: &str) {
+        let store = self.home.path().join("data");
+        let whole = format!(
+            "listen: \"{}\"\njetstream {{ store_dir: {store:?} }}\n{config}\n",
+            self.host()
+        );
+        fs::write(self.home.path().join(CONFIG), whole).unwrap();
+    }
+
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.signal(Signal::KILL);
+            process.wait_exit(LIMIT);
+        }
+    }
+
+    /// Starts it where it was, with what it has stored.
+    pub fn again(&mut self) {
+        self.kill();
+        let program = std::env::var("OUTRIGGER_TEST_NATS").expect(
+            "OUTRIGGER_TEST_NATS says where the NATS server is: `tests/run` fetches it and sets that",
+        );
+        let mut command = Command::new(program);
+        command.arg("--config").arg(self.home.path().join(CONFIG));
+        self.process = Some(Process::spawn(&mut command));
+        eventually(LIMIT, "the NATS server is up", || self.is_up());
+    }
+
+    /// Lets it stand still, and go on.
+    pub fn freeze(&self, frozen: bool) {
+        let process = self.process.as_ref().expect("it runs");
+        process.signal(if frozen { Signal::STOP } else { Signal::CONT });
+    }
+
+    /// Whether JetStream answers, as far as whoever does not log in can tell.
+    fn is_up(&self) -> bool {
+        let Ok(stream) = TcpStream::connect((self.address, PORT)) else {
+            return false;
+        };
+        let mut line = String::new();
+        let mut writer = stream.try_clone().unwrap();
+        let read = BufReader::new(stream).read_line(&mut line);
+        let _gone = writer.flush();
+        read.is_ok() && line.starts_with("INFO") && line.contains("\"jetstream\":true")
+    }
+}
