@@ -58,7 +58,7 @@ impl From<Refused> for Error {
 }
 
 /// The reason behind an error of reading or writing.
-pub(super) fn of(error: &io::Error) -> String {
+pub fn of(error: &io::Error) -> String {
     match tls(error) {
         Some(error) => of_tls(error),
         None if error.kind() == io::ErrorKind::UnexpectedEof => {

@@ -53,6 +53,8 @@ mod mirroring;
 mod nats;
 mod own_words;
 mod pools;
+#[cfg(feature = "rabbitmq")]
+mod rabbitmq;
 mod ranges;
 mod rate_limit;
 mod refusals;

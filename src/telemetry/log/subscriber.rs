@@ -62,6 +62,8 @@ fn targets(level: Level) -> Targets {
     Targets::new()
         .with_target(env!("CARGO_CRATE_NAME"), level)
         .with_default(level.min(Level::Warn))
+        // It would write down whole messages, and what matters of the rest we say ourselves.
+        .with_target("lapin", Level::Off)
 }
 
 /// The two formats, switched while running.
