@@ -86,11 +86,15 @@ impl Config {
                     .help("set `queue` for RabbitMQ, `stream` for NATS, `topic` for Kafka");
             }
             Some((first, kind)) => {
-                if let Some((other, _)) = set.iter().find(|(_, other)| other != kind) {
+                if let Some((other, of)) = set.iter().find(|(_, other)| other != kind) {
                     problems
                         .error(
                             &[other],
-                            format!("`{first}` is of {}, and this is not", kind.name()),
+                            format!(
+                                "`{first}` is of {}, and `{other}` of {}",
+                                kind.name(),
+                                of.name()
+                            ),
                         )
                         .help("keep the keys of one kind of broker");
                 } else if self.source("").is_none() {

@@ -16,6 +16,7 @@ mod admin;
 mod admin_tls;
 mod answer_statuses;
 mod attempts;
+mod bridge;
 mod cancellation;
 mod cases;
 mod certificates;

@@ -60,11 +60,15 @@ pub(super) fn check(config: &Config, known: &[&str], problems: &mut Problems) {
             ));
         return;
     };
-    if let Some((other, _, _)) = set.iter().find(|(_, _, other)| other != kind) {
+    if let Some((other, _, of)) = set.iter().find(|(_, _, other)| other != kind) {
         problems
             .error(
                 &[other],
-                format!("`{first}` is of {}, and this is not", kind.name()),
+                format!(
+                    "`{first}` is of {}, and `{other}` of {}",
+                    kind.name(),
+                    of.name()
+                ),
             )
             .help("keep the keys of one kind of broker");
     } else if *kind == Kind::Kafka && config.topic.is_none() {
