@@ -6,7 +6,8 @@ use async_nats::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::session::{Session, Unanswered};
+use super::replies::Unanswered;
+use super::session::Session;
 
 /// The longest that an answer may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -66,6 +67,9 @@ pub(super) async fn ask(session: &Session, what: &str, body: &Value) -> Result<V
         .map_err(|_| unanswered("JetStream does not answer"))?
         .map_err(|why| match why {
             Unanswered::TooLarge => Failure::Refused("the request is too large".to_owned()),
+            Unanswered::Forbidden => {
+                Failure::Refused("NATS does not permit to ask JetStream for this".to_owned())
+            }
             Unanswered::Unsent | Unanswered::Lost => unanswered("the connection was lost"),
         })?;
     if answer.status == Some(StatusCode::NO_RESPONDERS) {

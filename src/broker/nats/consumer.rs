@@ -53,6 +53,7 @@ pub(super) fn begin(
     let ladder = block.map(|block| block.retry.clone()).unwrap_or_default();
     let keeps_dead_letters = block.is_some_and(|block| block.dead_letter);
     let most = usize::from(prefetch.max(1));
+    let dead_letters = keeps_dead_letters.then(|| (place.dead_stream(), place.dead_letters()));
     let ending = watch::Sender::new(false);
     let mut pullers = JoinSet::new();
     let mut troubles = Vec::new();
@@ -67,6 +68,7 @@ pub(super) fn begin(
             consumer: place.consumer.clone(),
             subject,
             ack_wait,
+            dead_letters: dead_letters.clone(),
             room: Room::new(most),
             out,
             trouble,

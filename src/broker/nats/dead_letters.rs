@@ -3,10 +3,6 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_nats::HeaderValue;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use serde::Deserialize;
 use serde_json::json;
 
 use super::api::{self, Failure};
@@ -14,28 +10,18 @@ use super::headers::{self, DEDUPLICATED, EXPECTED_STREAM, Notes};
 use super::names::Place;
 use super::publish;
 use super::session::Session;
-use crate::broker::{DeadLetter, Message, Refusal};
+use super::stored;
+use crate::broker::{DeadLetter, Message};
 
 /// The longest that putting one back may take.
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// A dead letter, as it is stored.
-struct Stored {
+struct Buried {
     sequence: u64,
     since: Option<SystemTime>,
     message: Message,
     notes: Notes,
-}
-
-#[derive(Deserialize)]
-struct Found {
-    seq: u64,
-    #[serde(default)]
-    hdrs: String,
-    #[serde(default)]
-    data: String,
-    #[serde(default)]
-    time: String,
 }
 
 /// The first `limit` of them.
@@ -47,14 +33,14 @@ pub(super) async fn first(
     let mut letters = Vec::new();
     let mut from = 1;
     while letters.len() < limit
-        && let Some(stored) = next(session, place, from).await?
+        && let Some(buried) = next(session, place, from).await?
     {
-        from = stored.sequence + 1;
+        from = buried.sequence + 1;
         letters.push(DeadLetter {
-            message: stored.message,
-            reason: stored.notes.reason.unwrap_or_default(),
-            attempts: stored.notes.attempts.unwrap_or_default(),
-            since: stored.since,
+            message: buried.message,
+            reason: buried.notes.reason.unwrap_or_default(),
+            attempts: buried.notes.attempts.unwrap_or_default(),
+            since: buried.since,
         });
     }
     Ok(letters)
@@ -69,11 +55,11 @@ pub(super) async fn replay(
     let mut replayed = 0;
     let mut from = 1;
     while replayed < limit
-        && let Some(stored) = next(session, place, from).await?
+        && let Some(buried) = next(session, place, from).await?
     {
-        from = stored.sequence + 1;
-        put_back(session, place, &stored).await?;
-        if delete(session, place, stored.sequence).await? {
+        from = buried.sequence + 1;
+        put_back(session, place, &buried).await?;
+        if delete(session, place, buried.sequence).await? {
             replayed += 1;
         }
     }
@@ -89,10 +75,10 @@ pub(super) async fn discard(
     let mut deleted = 0;
     let mut from = 1;
     while deleted < limit
-        && let Some(stored) = next(session, place, from).await?
+        && let Some(buried) = next(session, place, from).await?
     {
-        from = stored.sequence + 1;
-        if delete(session, place, stored.sequence).await? {
+        from = buried.sequence + 1;
+        if delete(session, place, buried.sequence).await? {
             deleted += 1;
         }
     }
@@ -100,33 +86,26 @@ pub(super) async fn discard(
 }
 
 /// The first one whose number is at least `from`.
-async fn next(session: &Session, place: &Place, from: u64) -> Result<Option<Stored>, String> {
+async fn next(session: &Session, place: &Place, from: u64) -> Result<Option<Buried>, String> {
     let stream = place.dead_stream();
-    let get = json!({ "seq": from, "next_by_subj": place.dead_letters() });
-    let found = match api::ask(session, &format!("STREAM.MSG.GET.{stream}"), &get).await {
-        Ok(mut found) => found["message"].take(),
-        Err(Failure::Missing) => return Ok(None),
-        Err(failure) => return Err(failure.sentence(&format!("stream `{stream}`"))),
-    };
-    let unreadable = |_| format!("what stands in the stream `{stream}` cannot be read");
-    let found: Found = serde_json::from_value(found).map_err(unreadable)?;
-    let bytes = |text: &str| STANDARD.decode(text).unwrap_or_default();
-    let lines = headers::lines(&bytes(&found.hdrs));
-    let unnamed = || format!("{stream}:{}", found.seq);
-    let (message, notes) = headers::read(lines, Bytes::from(bytes(&found.data)), unnamed);
-    Ok(Some(Stored {
-        sequence: found.seq,
-        since: humantime::parse_rfc3339_weak(&found.time).ok(),
-        message,
-        notes,
+    let found = stored::next(session, &stream, &place.dead_letters(), from).await?;
+    Ok(found.map(|found| {
+        let unnamed = || format!("{stream}:{}", found.sequence);
+        let (message, notes) = headers::read(headers::lines(&found.headers), found.body, unnamed);
+        Buried {
+            sequence: found.sequence,
+            since: humantime::parse_rfc3339_weak(&found.time).ok(),
+            message,
+            notes,
+        }
     }))
 }
 
 /// To where only this consumer sees it, as if it were new.
-async fn put_back(session: &Session, place: &Place, stored: &Stored) -> Result<(), String> {
-    let mut headers = headers::of(&stored.message)?;
+async fn put_back(session: &Session, place: &Place, buried: &Buried) -> Result<(), String> {
+    let mut headers = headers::of(&buried.message)?;
     let notes = Notes {
-        subject: stored.notes.subject.clone(),
+        subject: buried.notes.subject.clone(),
         attempt: Some(1),
         ..Notes::default()
     };
@@ -134,24 +113,16 @@ async fn put_back(session: &Session, place: &Place, stored: &Stored) -> Result<(
     // It is never the same message for the server, however often it is replayed.
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.unwrap_or_default().as_nanos();
-    let id = format!("replay {} {now}", stored.sequence);
+    let id = format!("replay {} {now}", buried.sequence);
     for (name, value) in [(DEDUPLICATED, id), (EXPECTED_STREAM, place.retry_stream())] {
         if let Ok(value) = value.parse::<HeaderValue>() {
             headers.insert(name, value);
         }
     }
-    let body = stored.message.body.clone();
+    let body = buried.message.body.clone();
     let store = publish::store(session, place.replayed().into(), headers, body);
     match tokio::time::timeout(LIMIT, store).await {
-        Ok(Ok(_stored)) => Ok(()),
-        Ok(Err(
-            Refusal::Unroutable(why)
-            | Refusal::Rejected(why)
-            | Refusal::Unfit(why)
-            | Refusal::Blocked(why)
-            | Refusal::Unavailable(why)
-            | Refusal::Unknown(why),
-        )) => Err(why),
+        Ok(stored) => stored.map(drop).map_err(publish::sentence),
         Err(_) => Err("NATS does not answer".to_owned()),
     }
 }

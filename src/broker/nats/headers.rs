@@ -119,6 +119,30 @@ pub(super) fn lines(bytes: &[u8]) -> Vec<(String, String)> {
         .collect()
 }
 
+/// Whether the library can read these headers when it gets them. It ends the connection where it cannot, or panics.
+pub(super) fn can_be_received(bytes: &[u8]) -> bool {
+    if bytes.is_empty() {
+        return true;
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return false;
+    };
+    let mut lines = text.lines();
+    let is_version = lines
+        .next()
+        .is_some_and(|line| line.starts_with("NATS/1.0"));
+    let mut before = false;
+    is_version
+        && lines.filter(|line| !line.is_empty()).all(|line| {
+            // A line that begins with a blank goes on with the one before.
+            let goes_on = before && line.starts_with(char::is_whitespace);
+            before = true;
+            let name = line.split_once(':').map(|(name, _)| name);
+            let is_named = name.is_some_and(|name| name.parse::<HeaderName>().is_ok());
+            (goes_on || is_named) && !line.contains('\r')
+        })
+}
+
 /// Headers as the library has read them.
 pub(super) fn pairs(headers: Option<&HeaderMap>) -> Vec<(String, String)> {
     let headers = headers.into_iter().flat_map(HeaderMap::iter);
@@ -214,6 +238,26 @@ mod tests {
             assert!(of(&message(&[(name, "x")])).is_err(), "{name}");
         }
         assert!(of(&message(&[("x-a", "b\r\nNats-Rollup: all")])).is_err());
+    }
+
+    #[test]
+    fn what_would_end_the_connection_is_known() {
+        for good in [
+            "",
+            "NATS/1.0\r\n\r\n",
+            "NATS/1.0\r\nA: b\r\n  c\r\nD:\r\n\r\n",
+        ] {
+            assert!(can_be_received(good.as_bytes()), "{good:?}");
+        }
+        for bad in [
+            "HTTP/1.1\r\n\r\n",
+            "NATS/1.0\r\nA b: c\r\n\r\n",
+            "NATS/1.0\r\nA\r\n\r\n",
+            "NATS/1.0\r\nA: b\rc\r\n\r\n",
+        ] {
+            assert!(!can_be_received(bad.as_bytes()), "{bad:?}");
+        }
+        assert!(!can_be_received(b"NATS/1.0\r\nA: \xff\r\n\r\n"));
     }
 
     #[test]

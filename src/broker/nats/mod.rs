@@ -30,12 +30,18 @@ mod publish;
 #[cfg(feature = "nats")]
 mod pull;
 #[cfg(feature = "nats")]
+mod replies;
+#[cfg(feature = "nats")]
 mod session;
 #[cfg(feature = "nats")]
 mod settle;
+#[cfg(feature = "nats")]
+mod stored;
 mod subject;
 #[cfg(feature = "nats")]
 mod taken;
+#[cfg(feature = "nats")]
+mod unreadable;
 #[cfg(feature = "nats")]
 mod unsettled;
 #[cfg(feature = "nats")]

@@ -6,7 +6,8 @@ use serde::Deserialize;
 
 use super::api::ApiError;
 use super::headers::{self, DEDUPLICATED};
-use super::session::{Session, Unanswered};
+use super::replies::Unanswered;
+use super::session::Session;
 use super::subject::OURS;
 use crate::broker::{Confirmed, Message, Refusal};
 
@@ -111,6 +112,9 @@ pub(super) async fn store(
             Unanswered::TooLarge => {
                 Refusal::Unfit("the message is larger than NATS takes".to_owned())
             }
+            Unanswered::Forbidden => {
+                Refusal::Rejected(format!("NATS does not permit to publish to `{subject}`"))
+            }
             Unanswered::Unsent => {
                 Refusal::Unavailable("the connection to NATS was lost".to_owned())
             }
@@ -138,6 +142,18 @@ pub(super) async fn store(
             ..
         } => Ok(Confirmed { duplicate }),
         _ => Err(unknown()),
+    }
+}
+
+/// Why a message is not known to be stored.
+pub(super) fn sentence(refusal: Refusal) -> String {
+    match refusal {
+        Refusal::Unroutable(why)
+        | Refusal::Rejected(why)
+        | Refusal::Unfit(why)
+        | Refusal::Blocked(why)
+        | Refusal::Unavailable(why)
+        | Refusal::Unknown(why) => why,
     }
 }
 

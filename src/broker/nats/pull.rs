@@ -14,6 +14,7 @@ use super::declare::difference;
 use super::link::Link;
 use super::session::Session;
 use super::taken::{Room, Taken};
+use super::unreadable::{self, Given};
 use super::unsettled::Unsettled;
 
 /// How long the server waits to hear of a message before it gives it out again.
@@ -29,6 +30,8 @@ const EXPIRES: Duration = Duration::from_secs(60);
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// So long after what cannot be, it is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// Where the server says what is left of a pull. Where it does not, the next heartbeat that is missing tells.
+const REST_OF_PULL: &str = "Nats-Pending-Messages";
 /// So long at most for what was sent before the end to arrive.
 const REST: Duration = Duration::from_secs(1);
 
@@ -42,6 +45,8 @@ pub(super) struct Puller {
     pub subject: Option<String>,
     /// How long the server waits to hear of a message, where the consumer is made here.
     pub ack_wait: Duration,
+    /// Stream and subject where what cannot be read is moved.
+    pub dead_letters: Option<(String, String)>,
     pub room: Arc<Room>,
     pub out: mpsc::UnboundedSender<Taken>,
     pub trouble: Arc<Trouble>,
@@ -75,16 +80,26 @@ impl Trouble {
 impl Puller {
     /// Attaches, and again whenever that was lost, until it is to end.
     pub async fn run(mut self) {
+        let mut was_lost = false;
         while !*self.ending.borrow() {
             let mut ending = self.ending.clone();
             let session = tokio::select! {
                 session = self.link.wait_for_session() => session,
                 _ending = ending.wait_for(|ending| *ending) => return,
             };
-            let why = match self.attach(&session).await {
+            let attached = async {
+                // What cannot be read ends the connection.
+                if was_lost {
+                    self.remove_unreadable(&session).await?;
+                }
+                self.attach(&session).await
+            };
+            let why = match attached.await {
                 Ok(progress) => {
                     self.trouble.set(None);
-                    self.pull(&session, progress).await
+                    let why = self.pull(&session, progress).await;
+                    was_lost = session.is_lost();
+                    why
                 }
                 Err(why) => why,
             };
@@ -94,6 +109,16 @@ impl Puller {
                 _ending = ending.wait_for(|ending| *ending) => return,
             }
         }
+    }
+
+    async fn remove_unreadable(&self, session: &Session) -> Result<(), String> {
+        let given = Given {
+            stream: &self.stream,
+            consumer: &self.consumer,
+            subject: self.subject.as_deref(),
+            dead_letters: self.dead_letters.clone(),
+        };
+        unreadable::remove(session, &given).await
     }
 
     /// Creates the consumer where there is none, and looks at how it is. How often it has to be told of what is in
@@ -163,19 +188,17 @@ impl Puller {
         let Some((inbox, mut arriving)) = session.inbox().await else {
             return lost();
         };
-        // Where the next message comes from, and how many are still to come of the last pull.
+        // Which pull was the last, and how many messages are still to come of all.
         let (mut number, mut coming) = (0_u64, 0);
         let mut heard = Instant::now();
         let mut ending = self.ending.clone();
         loop {
             let free = self.room.free();
-            if coming == 0 && free > 0 {
+            if self.is_worth_pulling(free, coming) {
+                let batch = free - coming;
                 number += 1;
-                if self
-                    .ask(session, &format!("{inbox}.{number}"), free)
-                    .await
-                    .is_none()
-                {
+                let reply = format!("{inbox}.{number}");
+                if self.ask(session, &reply, batch).await.is_none() {
                     return lost();
                 }
                 (coming, heard) = (free, Instant::now());
@@ -185,9 +208,9 @@ impl Puller {
                 () = session.lost() => return lost(),
                 _ending = ending.wait_for(|ending| *ending) => break,
                 received = arriving.next() => received,
-                () = self.room.freed(), if coming == 0 => continue,
+                () = self.room.freed() => continue,
                 () = tokio::time::sleep_until(heard + 3 * HEARTBEAT), if coming > 0 => {
-                    // The server has forgotten the pull.
+                    // The server has forgotten what was pulled.
                     coming = 0;
                     continue;
                 }
@@ -196,24 +219,29 @@ impl Puller {
                 return lost();
             };
             heard = Instant::now();
-            match End::of(&received) {
+            match End::of(&received, &inbox) {
                 None => {
                     coming = coming.saturating_sub(1);
                     self.take(session, received, progress).await;
                 }
-                // Of a pull before: what came of it was counted.
-                Some(_) if !received.subject.ends_with(&format!(".{number}")) => {}
                 Some(End::NotYet) => {}
-                Some(End::Expired) => coming = 0,
-                Some(End::Interrupted) => {
-                    coming = 0;
-                    tokio::time::sleep(AGAIN / 4).await;
+                Some(End::Over { rest, is_early }) => {
+                    coming = coming.saturating_sub(rest);
+                    if is_early {
+                        tokio::time::sleep(AGAIN / 4).await;
+                    }
                 }
                 Some(End::Gone(why)) => return why,
             }
         }
         self.take_rest(session, arriving, progress).await;
         "it was closed".to_owned()
+    }
+
+    /// A pull for each place that becomes free would cost as much as the messages, and one at a time would wait for its
+    /// last message before the next.
+    fn is_worth_pulling(&self, free: usize, coming: usize) -> bool {
+        free > coming && (coming == 0 || free - coming >= self.room.most().div_ceil(4))
     }
 
     async fn ask(&self, session: &Session, reply: &str, batch: usize) -> Option<()> {
@@ -281,29 +309,45 @@ impl Puller {
 enum End {
     /// The pull waits.
     NotYet,
-    /// Its time is over.
-    Expired,
-    /// It ended early, and another can be made.
-    Interrupted,
+    /// It ends, with so many messages that it has not got: as its time is over, or early.
+    Over { rest: usize, is_early: bool },
     /// There is no such consumer, or nobody to ask.
     Gone(String),
 }
 
 impl End {
-    /// None for a message.
-    fn of(received: &Message) -> Option<Self> {
+    /// None for a message, which has a subject of its own, whatever status its publisher has given it.
+    fn of(received: &Message, inbox: &str) -> Option<Self> {
+        if !received.subject.starts_with(inbox) {
+            return None;
+        }
         let status = received.status?.as_u16();
         let description = received.description.as_deref().unwrap_or_default();
+        let is_gone = || {
+            ["Deleted", "Push"]
+                .iter()
+                .any(|word| description.contains(word))
+        };
+        let over = |is_early| End::Over {
+            rest: rest(received),
+            is_early,
+        };
         Some(match status {
             100 => End::NotYet,
-            404 | 408 => End::Expired,
-            409 if !description.contains("Deleted") && !description.contains("Push") => {
-                End::Interrupted
-            }
+            404 | 408 => over(false),
+            409 if !is_gone() => over(!description.contains("Batch Completed")),
             503 => End::Gone("there is no such consumer".to_owned()),
             _ => End::Gone(format!(
                 "the consumer does not give anything: {description}"
             )),
         })
     }
+}
+
+/// How many messages a pull that has ended has not got.
+fn rest(received: &Message) -> usize {
+    let headers = received.headers.as_ref();
+    let rest = headers.and_then(|headers| headers.get(REST_OF_PULL));
+    rest.and_then(|rest| rest.as_str().parse().ok())
+        .unwrap_or(0)
 }

@@ -1,20 +1,18 @@
 //! One connection to a server, from its login to its end.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::{
     AuthError, Client, ConnectErrorKind, ConnectOptions, Event, HeaderMap, Message,
-    PublishErrorKind, ServerAddr, Subject, Subscriber,
+    PublishErrorKind, ServerAddr, ServerError, Subject, Subscriber,
 };
 use bytes::Bytes;
-use futures_util::StreamExt;
 use rustls::ClientConfig;
-use tokio::sync::{oneshot, watch};
-use tokio::task::AbortHandle;
+use tokio::sync::watch;
 
+use super::replies::{Replies, Unanswered, Waiting};
 use super::url::Login;
 
 /// What may wait in the library to be written: callers wait behind it.
@@ -40,17 +38,6 @@ pub(super) struct Session {
     lost: watch::Receiver<bool>,
 }
 
-/// Why there was no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unanswered {
-    /// It is larger than the server takes.
-    TooLarge,
-    /// Nothing was sent.
-    Unsent,
-    /// It was sent, or may have been, and the connection was lost.
-    Lost,
-}
-
 impl Session {
     /// Connects, and logs in.
     ///
@@ -58,9 +45,10 @@ impl Session {
     /// Why not, in a sentence without the URL.
     pub async fn open(server: &ServerAddr, terms: &Terms) -> Result<Session, String> {
         let (lost_sender, lost) = watch::channel(false);
+        let waiting = Waiting::default();
         let client = tokio::time::timeout(
             terms.connect_timeout,
-            options(terms, lost_sender).connect(server.clone()),
+            options(terms, lost_sender, waiting.clone()).connect(server.clone()),
         )
         .await
         .map_err(|_| slow(terms.connect_timeout))?
@@ -72,7 +60,7 @@ impl Session {
             ConnectErrorKind::ServerParse => "the address of the server is none".to_owned(),
             _ => error.to_string(),
         })?;
-        let replies = Replies::start(&client)
+        let replies = Replies::start(&client, waiting)
             .await
             .ok_or("the connection was lost at once")?;
         Ok(Session {
@@ -108,12 +96,12 @@ impl Session {
         headers: Option<HeaderMap>,
         payload: Bytes,
     ) -> Result<Message, Unanswered> {
-        let (reply, answer) = self.replies.expect();
-        self.send(subject, Some(reply.subject.clone()), headers, payload)
+        let (expected, answer) = self.replies.expect(subject.clone());
+        self.send(subject, Some(expected.reply.clone()), headers, payload)
             .await?;
         tokio::select! {
             biased;
-            answer = answer => answer.map_err(|_| Unanswered::Lost),
+            answer = answer => answer.unwrap_or(Err(Unanswered::Lost)),
             () = self.lost() => Err(Unanswered::Lost),
         }
     }
@@ -182,7 +170,7 @@ fn slow(limit: Duration) -> String {
     )
 }
 
-fn options(terms: &Terms, lost: watch::Sender<bool>) -> ConnectOptions {
+fn options(terms: &Terms, lost: watch::Sender<bool>, waiting: Waiting) -> ConnectOptions {
     let (login, used) = (terms.login.clone(), Arc::new(AtomicBool::new(false)));
     // The library connects again by itself, and then sends what has waited. It may try once, and is refused the login: a
     // session ends with its connection.
@@ -208,7 +196,12 @@ fn options(terms: &Terms, lost: watch::Sender<bool>) -> ConnectOptions {
             Event::Disconnected | Event::Closed => {
                 lost.send_replace(true);
             }
-            Event::ServerError(error) => tracing::warn!("NATS says: {error}"),
+            Event::ServerError(ServerError::Other(error)) => {
+                tracing::warn!("NATS says: {error}");
+                if let Some(subject) = forbidden(&error) {
+                    waiting.forbid(subject);
+                }
+            }
             _ => {}
         }
         std::future::ready(())
@@ -221,75 +214,8 @@ fn options(terms: &Terms, lost: watch::Sender<bool>) -> ConnectOptions {
     options
 }
 
-type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<Message>>>>;
-
-/// Tells the answers to requests apart. The library has the same, and keeps what is never answered for as long as the
-/// connection lasts.
-struct Replies {
-    inbox: String,
-    waiting: Waiting,
-    next: AtomicU64,
-    task: AbortHandle,
-}
-
-/// An answer that is waited for, until this is dropped.
-struct Expected {
-    subject: Subject,
-    number: u64,
-    waiting: Waiting,
-}
-
-impl Replies {
-    async fn start(client: &Client) -> Option<Self> {
-        let inbox = client.new_inbox();
-        let subscriber = client.subscribe(format!("{inbox}.*")).await.ok()?;
-        let waiting = Waiting::default();
-        let hand_out = hand_out(subscriber, inbox.len() + 1, waiting.clone());
-        Some(Replies {
-            inbox,
-            waiting,
-            next: AtomicU64::new(0),
-            task: tokio::spawn(hand_out).abort_handle(),
-        })
-    }
-
-    fn expect(&self) -> (Expected, oneshot::Receiver<Message>) {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let (sender, receiver) = oneshot::channel();
-        locked(&self.waiting).insert(number, sender);
-        let expected = Expected {
-            subject: format!("{}.{number}", self.inbox).into(),
-            number,
-            waiting: self.waiting.clone(),
-        };
-        (expected, receiver)
-    }
-}
-
-impl Drop for Replies {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Drop for Expected {
-    fn drop(&mut self) {
-        locked(&self.waiting).remove(&self.number);
-    }
-}
-
-async fn hand_out(mut subscriber: Subscriber, prefix: usize, waiting: Waiting) {
-    while let Some(message) = subscriber.next().await {
-        let number = message.subject.get(prefix..).and_then(|n| n.parse().ok());
-        let sender = number.and_then(|number: u64| locked(&waiting).remove(&number));
-        if let Some(sender) = sender {
-            // Whoever waited may have gone.
-            let _unwanted = sender.send(message);
-        }
-    }
-    locked(&waiting).clear();
-}
-
-fn locked(waiting: &Waiting) -> std::sync::MutexGuard<'_, HashMap<u64, oneshot::Sender<Message>>> {
-    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+/// The subject in `Permissions Violation for Publish to "orders.new"`.
+fn forbidden(error: &str) -> Option<&str> {
+    let (_, quoted) = error.split_once("Permissions Violation for Publish to \"")?;
+    quoted.split_once('"').map(|(subject, _)| subject)
 }

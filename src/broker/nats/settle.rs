@@ -15,6 +15,7 @@ use super::headers::{self, DEDUPLICATED, EXPECTED_STREAM, Notes};
 use super::link::Link;
 use super::names::Place;
 use super::publish;
+use super::replies::Unanswered;
 use super::taken::Taken;
 use super::unsettled::BACK;
 use crate::broker::{Ladder, Lost, Refusal, Settle, Verdict};
@@ -118,10 +119,11 @@ impl Settling {
         let mut headers = headers::of(&self.taken.message).map_err(Lost)?;
         notes.add_to(&mut headers);
         let delivery = &self.taken.delivery;
-        // A stream that was deleted and made anew has the same numbers again, at another time.
+        // On whichever step: one that fails again because it was not acknowledged may be put on another. A stream that was
+        // deleted and made anew has the same numbers again, at another time.
         let id = format!(
-            "{subject} {} {} {}",
-            delivery.sequence, delivery.stored, self.taken.subject
+            "{} {} {} {}",
+            self.place.consumer, delivery.sequence, delivery.stored, self.taken.subject
         );
         for (name, value) in [(DEDUPLICATED, id.as_str()), (EXPECTED_STREAM, stream)] {
             let value: HeaderValue = value
@@ -159,6 +161,7 @@ impl Settling {
                     "there is no such consumer any more"
                 }
                 Ok(Ok(_taken)) => return Ok(()),
+                Ok(Err(Unanswered::Forbidden)) => "NATS does not permit to acknowledge it",
                 Ok(Err(_)) => "the connection was lost",
                 Err(_) => "NATS does not answer",
             };

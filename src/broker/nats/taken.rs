@@ -30,6 +30,10 @@ impl Room {
         })
     }
 
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
     pub fn free(&self) -> usize {
         self.most.saturating_sub(self.taken.load(Ordering::Acquire))
     }

@@ -1,9 +1,11 @@
 //! Logging in, and what is told when that fails.
 
 use outrigger::broker::{Link, Refusal};
+use tempfile::TempDir;
 
 use super::{client, publish, soon, until};
 use crate::support::NatsServer;
+use crate::support::pki::{Ask, Authority, put};
 
 const ORDERS: &str = "streams.orders.subjects = [\"orders.>\"]";
 
@@ -46,5 +48,54 @@ async fn of_several_servers_one_that_answers_is_taken() {
         let client = client(&url, ORDERS);
         until("it is connected", || client.state().is_connected()).await;
         soon(client.close()).await;
+    }
+}
+
+/// A server with a certificate for `name`, which asks for one of the same CA, and the files.
+fn over_tls(name: &str) -> (NatsServer, TempDir) {
+    let files = tempfile::tempdir().unwrap();
+    let ca = Authority::new("ca");
+    put(&files.path().join("ca.pem"), ca.pem());
+    ca.issue(Ask::of(&[name]).only_for_servers())
+        .write(files.path(), "server");
+    ca.issue(Ask::of(&["proxy"]).only_for_clients())
+        .write(files.path(), "proxy");
+    let file = |name: &str| files.path().join(name);
+    let server = NatsServer::with(&format!(
+        "tls {{ cert_file: {:?}, key_file: {:?}, ca_file: {:?}, verify: true }}",
+        file("server.crt"),
+        file("server.key"),
+        file("ca.pem"),
+    ));
+    (server, files)
+}
+
+#[tokio::test]
+async fn over_tls_both_sides_show_who_they_are() {
+    let (server, files) = over_tls("broker.internal");
+    let file = |name: &str| files.path().join(name);
+    let url = format!("natss://{}", server.host());
+    let shown = format!(
+        "tls.cert = {:?}\ntls.key = {:?}",
+        file("proxy.crt"),
+        file("proxy.key")
+    );
+    let ca = format!("tls.ca = {:?}", file("ca.pem"));
+    let name = "tls.server_name = \"broker.internal\"";
+    let good = client(&url, &format!("{ca}\n{shown}\n{name}\n{ORDERS}"));
+    until("it is connected", || good.state().is_connected()).await;
+    soon(publish(&good, "orders.new", "1")).await.unwrap();
+    for (config, wanted) in [
+        (format!("{ca}\n{name}"), "certificaterequired"),
+        (format!("{ca}\n{shown}"), "certificate"),
+        (format!("{shown}\n{name}"), "certificate"),
+    ] {
+        let client = client(&url, &config);
+        let told = || match client.state().link {
+            Link::Down { error, .. } => error.unwrap_or_default(),
+            Link::Connected { .. } => panic!("it is connected"),
+        };
+        until("it is refused", || !told().is_empty()).await;
+        assert!(told().to_lowercase().contains(wanted), "{}", told());
     }
 }

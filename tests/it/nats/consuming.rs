@@ -260,3 +260,35 @@ async fn each_consumer_gets_its_share_and_what_fails_in_one_stays_there() {
     soon(again.settle.settle(Verdict::Done)).await.unwrap();
     assert!(nothing_comes(&mut all).await);
 }
+
+/// The library ends the connection at such a message: it would at each delivery.
+#[tokio::test]
+async fn a_message_with_headers_that_cannot_be_read_is_buried_and_others_come() {
+    let server = NatsServer::start();
+    let client = connected(&server, ORDERS).await;
+    let raw: [&[u8]; 3] = [
+        b"NATS/1.0\r\nName: M\xfcller\r\n\r\n",
+        b"NATS/1.0\r\nName: a\rb\r\n\r\n",
+        b"NATS/1.0\r\nSome name: a\r\n\r\n",
+    ];
+    for headers in raw {
+        server.send_raw("orders.new", headers, b"body");
+    }
+    server.send_raw("orders.new", b"NATS/1.0\r\nce-id: fine\r\n\r\n", b"body");
+    assert_eq!(stored(&server, "orders").await, 4);
+    let short = json!({ "ack_wait": 3_000_000_000_u64, "max_deliver": -1 });
+    make_consumer(&server, "orders", "handler", short).await;
+    let mut consumer = client.consume(&source("orders"), 16);
+    let delivery = next(&mut consumer).await;
+    assert_eq!(delivery.message.id, "fine");
+    soon(delivery.settle.settle(Verdict::Done)).await.unwrap();
+    let letters = soon(client.dead_letters(&source("orders"), 9))
+        .await
+        .unwrap();
+    let told: Vec<(&str, &[u8])> = letters
+        .iter()
+        .map(|letter| (&*letter.reason, &*letter.message.body))
+        .collect();
+    assert_eq!(told, [("unreadable_headers", &b"body"[..]); 3]);
+    assert_eq!(stored(&server, "orders").await, 0);
+}

@@ -118,6 +118,21 @@ async fn each_refusal_has_its_reason_and_others_go_on() {
 }
 
 #[tokio::test]
+async fn what_the_login_does_not_permit_is_refused_at_once() {
+    let server = NatsServer::with(
+        "authorization { users: [
+            { user: me, password: pw, permissions: { publish: { deny: \"orders.secret\" } } } ] }",
+    );
+    let client = client(&format!("nats://me:pw@{}", server.host()), ORDERS);
+    until("it is connected", || client.state().is_connected()).await;
+    let refusal = soon(publish(&client, "orders.secret", "1"))
+        .await
+        .unwrap_err();
+    assert!(matches!(refusal, Refusal::Rejected(_)), "{refusal:?}");
+    soon(publish(&client, "orders.new", "2")).await.unwrap();
+}
+
+#[tokio::test]
 async fn without_a_connection_a_message_is_refused_at_once() {
     let mut server = NatsServer::start();
     let client = connected(&server, ORDERS).await;

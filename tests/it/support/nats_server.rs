@@ -85,15 +85,27 @@ impl NatsServer {
         process.signal(if frozen { Signal::STOP } else { Signal::CONT });
     }
 
+    /// Publishes headers as they are, `NATS/1.0` in front, which no library would send.
+    pub fn send_raw(&self, subject: &str, headers: &[u8], body: &[u8]) {
+        let mut stream = TcpStream::connect((self.address, PORT)).unwrap();
+        let (head, whole) = (headers.len(), headers.len() + body.len());
+        let connect = "CONNECT {\"verbose\":false,\"headers\":true}";
+        write!(stream, "{connect}\r\nHPUB {subject} {head} {whole}\r\n").unwrap();
+        stream
+            .write_all(&[headers, body, b"\r\nPING\r\n"].concat())
+            .unwrap();
+        let mut lines = BufReader::new(stream).lines();
+        let done = lines.any(|line| line.unwrap().starts_with("PONG"));
+        assert!(done, "the server has taken it");
+    }
+
     /// Whether JetStream answers, as far as whoever does not log in can tell.
     fn is_up(&self) -> bool {
         let Ok(stream) = TcpStream::connect((self.address, PORT)) else {
             return false;
         };
         let mut line = String::new();
-        let mut writer = stream.try_clone().unwrap();
         let read = BufReader::new(stream).read_line(&mut line);
-        let _gone = writer.flush();
         read.is_ok() && line.starts_with("INFO") && line.contains("\"jetstream\":true")
     }
 }
