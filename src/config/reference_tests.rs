@@ -190,6 +190,13 @@ fn key_paths(value: &toml::Value, above: &str, found: &mut BTreeSet<String>) {
 
 /// Keys that exclude what stands in their place in the reference, each with the comment there that shows it.
 const ALTERNATIVES: &[(&str, &str)] = &[
+    ("brokers.NAME.url.env", "{ env = \"NAME\" }"),
+    ("brokers.NAME.url.value", "{ value = \"...\" }"),
+    ("brokers.NAME.topics", "Kafka"),
+    ("routes.NAME.publish.topic", "Kafka `topic` and `key`"),
+    ("routes.NAME.publish.key", "Kafka `topic` and `key`"),
+    ("subscriptions.NAME.topic", "Kafka `topic` and `group`"),
+    ("subscriptions.NAME.group", "Kafka `topic` and `group`"),
     ("routes.NAME.match.listener", "`listener` under `match`"),
     (
         "routes.NAME.credentials.api_key.value.env",
@@ -246,8 +253,20 @@ fn the_reference_has_every_key_in_its_table() {
 fn of_any(path: &str) -> String {
     let keys = path.split('.').filter(|key| key.parse::<usize>().is_err());
     let mut keys: Vec<&str> = keys.collect();
-    if keys.len() > 1 && ["listeners", "upstreams", "routes"].contains(&keys[0]) {
+    let named = [
+        "brokers",
+        "listeners",
+        "routes",
+        "subscriptions",
+        "upstreams",
+    ];
+    if keys.len() > 1 && named.contains(&keys[0]) {
         keys[1] = "NAME";
+    }
+    // So is one queue.
+    let declared = ["exchanges", "queues", "streams", "topics"];
+    if keys.len() > 3 && keys[0] == "brokers" && declared.contains(&keys[2]) {
+        keys[3] = "NAME";
     }
     // The policies of a route are those of `[defaults]`.
     match keys.as_slice() {
