@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use super::cloud_event::CloudEventConfig;
 use crate::broker::Message;
 use crate::http::body::Body;
 use crate::http::error::{Error, Reason};
@@ -179,6 +180,18 @@ pub(super) fn batch(
         })
     };
     events.iter().enumerate().map(message).collect()
+}
+
+/// Whether the request is an event itself, in either mode.
+pub(super) fn is_event(request: &Request) -> bool {
+    is(request, STRUCTURED) || request.headers.contains(&EVENT_ID)
+}
+
+/// Makes a message the data of an event.
+pub(super) fn wrap(message: &mut Message, event: &CloudEventConfig, request: &Request) {
+    let content_type = message.content_type.as_deref();
+    message.body = event.around(request, &message.id, content_type, &message.body);
+    message.content_type = Some(STRUCTURED.to_owned());
 }
 
 /// The id that the caller gives.

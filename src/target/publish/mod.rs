@@ -22,6 +22,7 @@ use crate::value::{self, ByteSize};
 
 mod address;
 mod answer;
+mod cloud_event;
 mod message;
 mod metrics;
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub use metrics::{DURATION, PUBLISHED};
 
 use address::Address;
 use answer::Sent;
+use cloud_event::CloudEventConfig;
 use metrics::RouteMetrics;
 
 /// How many messages of one batch are published at once.
@@ -63,6 +65,9 @@ pub struct Config {
     /// Headers of the message, beside what it has of its own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<FieldName, HeaderTemplate>,
+    /// Makes a request that is no event itself one (CloudEvents).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cloud_event: Option<CloudEventConfig>,
     /// The largest body of a request.
     #[serde(default = "max_body")]
     pub max_body: ByteSize,
@@ -72,6 +77,9 @@ impl Block for Config {
     fn check(&self, known: &[&str], problems: &mut Problems) {
         address::check(self, known, problems);
         message::check_headers(&self.headers, known, problems);
+        if let Some(event) = &self.cloud_event {
+            problems.within(&["cloud_event"], |problems| event.check(known, problems));
+        }
         if self.confirm_timeout.0.is_zero() {
             problems.error(&["confirm_timeout"], "no broker confirms in no time");
         }
@@ -83,6 +91,7 @@ impl Block for Config {
             broker: self.broker.as_str().into(),
             address: Address::of(self)?,
             headers: self.headers.clone(),
+            cloud_event: self.cloud_event.clone(),
             confirm_timeout: self.confirm_timeout.0,
             max_body: usize::try_from(self.max_body.0).unwrap_or(usize::MAX),
             metrics: RouteMetrics::new(build.route.as_str()),
@@ -104,6 +113,7 @@ struct Publish {
     broker: Arc<str>,
     address: Address,
     headers: BTreeMap<FieldName, HeaderTemplate>,
+    cloud_event: Option<CloudEventConfig>,
     confirm_timeout: Duration,
     max_body: usize,
     metrics: RouteMetrics,
@@ -122,7 +132,14 @@ impl Publish {
             let messages = message::batch(&request, &body, &self.headers)?;
             return Ok(Box::new(self.publish_all(&request, messages).await));
         }
-        let message = message::of(&request, body, &self.headers)?;
+        let mut message = message::of(&request, body, &self.headers)?;
+        if let Some(event) = self
+            .cloud_event
+            .as_ref()
+            .filter(|_| !message::is_event(&request))
+        {
+            message::wrap(&mut message, event, &request);
+        }
         let id = message.id.clone();
         match self.send(&request, message).await {
             Ok(confirmed) => Ok(Box::new(answer::confirmed(&self.broker, &id, confirmed))),

@@ -21,6 +21,7 @@ fn published(text: &str, fake: &Arc<Fake>) -> Publish {
         broker: "events".into(),
         address: Address::of(&config).unwrap(),
         headers: config.headers.clone(),
+        cloud_event: config.cloud_event.clone(),
         confirm_timeout: config.confirm_timeout.0,
         max_body: config.max_body.0 as usize,
         metrics: RouteMetrics::new("publish"),
@@ -212,6 +213,60 @@ async fn a_batch_is_answered_one_by_one() {
         Some("application/cloudevents+json")
     );
     assert!(second.headers.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_no_event_becomes_one_where_that_is_wanted() {
+    let event = "cloud_event = { type = \"order.${path.kind}\", source = \"shop\" }";
+    for (fields, body, expected) in [
+        (
+            &[("content-type", "application/json")][..],
+            "{\"a\":1.0}",
+            json!({ "data": { "a": 1.0 } }),
+        ),
+        (
+            &[("content-type", "text/plain")],
+            "hi",
+            json!({ "data": "hi" }),
+        ),
+        (
+            &[("content-type", "image/png")],
+            "hi",
+            json!({ "data_base64": "aGk=" }),
+        ),
+        (
+            &[("content-type", "application/json")],
+            "{",
+            json!({ "data_base64": "ew==" }),
+        ),
+        (&[], "[1]", json!({ "data": [1] })),
+        (&[], "", json!({})),
+    ] {
+        let fake = Arc::new(Fake::default());
+        let target = published(&format!("{ORDERS}\n{event}"), &fake);
+        let (_, told) = told(&target, order(fields, body)).await;
+        let (_, message) = the_only(&fake);
+        assert_eq!(
+            message.content_type.as_deref(),
+            Some("application/cloudevents+json")
+        );
+        let mut made: Value = serde_json::from_slice(&message.body).unwrap();
+        let made = made.as_object_mut().unwrap();
+        assert!(made.remove("time").is_some());
+        let mut whole = json!({
+            "specversion": "1.0", "id": told["message_id"], "source": "shop", "type": "order.new",
+        });
+        let whole = whole.as_object_mut().unwrap();
+        whole.extend(expected.as_object().unwrap().clone());
+        if let [(_, kind)] = fields {
+            whole.insert("datacontenttype".to_owned(), json!(kind));
+        }
+        assert_eq!(made, whole);
+    }
+    let fake = Arc::new(Fake::default());
+    let target = published(&format!("{ORDERS}\n{event}"), &fake);
+    told(&target, order(&[("ce-id", "7")], "as it is")).await;
+    assert_eq!(&the_only(&fake).1.body[..], b"as it is");
 }
 
 #[tokio::test]
