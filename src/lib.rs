@@ -16,7 +16,7 @@
 //! 4. Its path is normalised and a [`route`] chosen among those that serve now ([`proxy::serving`], which the snapshot
 //!    has made). The route stays with the request to the end of its body, whatever is reloaded meanwhile.
 //! 5. The route's [`policy`] stack takes the request down and the answer up. At its bottom stands the [`target`]:
-//!    an answer made here, or an [`upstream`].
+//!    an answer made here, an [`upstream`], or a [`broker`] that is given the request as a message.
 //!    A policy that needs a token or keys of another server has [`fetch`] get them, in the background.
 //! 6. The upstream admits the request, picks an endpoint, borrows a connection from its pool, and sends. Its endpoints
 //!    are found by name ([`net::resolve`]), checked, left out while they fail, and balanced, whatever is spoken to
@@ -25,7 +25,12 @@
 //!    exchange.
 //! 7. An [`http::error::Error`] on the way becomes an answer in one place, and every request, however it ends, is
 //!    counted and logged by [`telemetry`] when its body has ended.
-//! 8. [`admin`] shows all this to people and their tools; [`net::drain`] ends it without losing a request.
+//!
+//! Messages go the other way round. A [`subscription`] takes them from a [`broker`], has each enter a route as a request,
+//! on a worker and past the listeners, and by the answer tells the broker what becomes of it. Brokers are spoken to on a thread of
+//! their own, which is there once one is configured.
+//!
+//! [`admin`] shows all this to people and their tools; [`net::drain`] ends it without losing a request.
 //!
 //! [`value`] is what config blocks are written with and how their checks speak,
 //! [`net::timer`] holds time limits that cost nothing until they matter; by an [`http::exchange::Exchange`] whoever ends
@@ -39,6 +44,7 @@
 //! - A policy knows request, response, error, peer and its own block; no route, upstream, listener or snapshot.
 //! - No other room names a single policy: what one has to know of them is told by [`policy::table::Summary`].
 //! - `listener`, `policy` and `upstream` do not know each other.
+//! - What is confirmed to a publisher is stored, and what is taken from a broker is there until its delivery was settled.
 //! - A target looks up no names when it serves: it holds its upstreams. A route only chooses.
 //! - No lock and no snapshot is held across an `.await`, and every task that is spawned has an owner that ends it.
 //! - A guard ends with the body, not with the head.
@@ -87,6 +93,12 @@
 //! needs endpoints of its own, as a database or a broker does, has an implementation of
 //! `upstream::endpoints::transport::Transport`, with which discovery, health checks and
 //! `upstream::balance::picker::Picker` work as they are: `upstream/endpoints/tests.rs` shows it.
+//!
+//! ## A new kind of broker
+//!
+//! A folder `broker/KIND/` with an implementation of [`broker::Client`], its blocks (`config.rs`), and its lines in
+//! `broker/{config,connect,kind,place,url}.rs`; the words of its keys in `target/publish/address.rs` and
+//! `subscription/config.rs`; a cargo feature. `tests/it/nats` shows what one has to prove against a real server.
 //!
 //! ## A new policy
 //!

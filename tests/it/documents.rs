@@ -170,6 +170,10 @@ fn replay(session: &str) -> Vec<(String, String, String)> {
         .args([SESSION_LIMIT, "bash", "-c", &format!("exec 2>&1\n{script}")])
         .current_dir(root())
         .env("PATH", format!("{}:{path}", program.display()))
+        .env(
+            "BROKER",
+            std::env::var("OUTRIGGER_TEST_RABBITMQ").unwrap_or_default(),
+        )
         .stdin(Stdio::null())
         .output()
         .expect("timeout and bash");
