@@ -216,10 +216,11 @@ impl admin::Proxy for Control {
 
     fn metrics(&self) -> String {
         let snapshot = self.snapshot.load();
-        for upstream in snapshot.upstreams.values() {
-            upstream.set_gauges();
-        }
-        let mut text = self.telemetry.render();
+        let mut text = self.telemetry.render(|| {
+            for upstream in snapshot.upstreams.values() {
+                upstream.set_gauges();
+            }
+        });
         render_health(snapshot.upstreams.values(), &mut text);
         let brokers = snapshot.brokers.iter();
         let brokers = brokers.map(|(name, client)| (name.as_str(), client.state()));

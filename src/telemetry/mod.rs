@@ -53,8 +53,9 @@ impl Telemetry {
         &self.log
     }
 
-    /// Everything measured, in Prometheus's text format 0.0.4.
-    pub fn render(&self) -> String {
+    /// Everything measured, in Prometheus's text format 0.0.4. `measure` sets the gauges that are read off when somebody asks.
+    pub fn render(&self, measure: impl FnOnce()) -> String {
+        measure();
         self.log.publish_dropped_lines();
         self.metrics.render()
     }
