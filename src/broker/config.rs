@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::kafka::TopicConfig;
+use super::kafka::{self, TopicConfig};
 use super::nats::StreamConfig;
 use super::rabbitmq::{ExchangeConfig, QueueConfig};
 use super::{Kind, Ladder};
@@ -72,6 +72,9 @@ impl Config {
 
     /// Reports what belongs to another kind than `kind`.
     pub(super) fn check_kind(&self, kind: Kind, problems: &mut Problems) {
+        if let (Kind::Kafka, Some(tls)) = (kind, &self.tls) {
+            problems.within(&["tls"], |problems| kafka::check_tls(tls, problems));
+        }
         for (key, is_there, of) in [
             ("exchanges", !self.exchanges.is_empty(), Kind::RabbitMq),
             ("queues", !self.queues.is_empty(), Kind::RabbitMq),

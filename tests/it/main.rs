@@ -46,6 +46,8 @@ mod http2_limits;
 mod http2_refused;
 mod identity;
 mod jwt;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod layering;
 mod long_bodies;
 mod manifests;

@@ -61,6 +61,8 @@ where
 fn targets(level: Level) -> Targets {
     Targets::new()
         .with_target(env!("CARGO_CRATE_NAME"), level)
+        // Whatever it warns of is told by the state of the broker, and it does so with each try to connect.
+        .with_target("krafka", level.min(Level::Error))
         .with_default(level.min(Level::Warn))
         // It would write down whole messages, and what matters of the rest we say ourselves.
         .with_target("lapin", Level::Off)

@@ -10,6 +10,8 @@ mod h2_client;
 mod h2_origin;
 pub mod imports;
 mod issuer;
+#[cfg(feature = "kafka")]
+mod kafka_cluster;
 mod launch;
 mod metrics;
 mod nats_server;
@@ -34,6 +36,8 @@ pub use config::Setup;
 pub use h2_client::H2Client;
 pub use h2_origin::{H2Origin, LARGE};
 pub use issuer::{Issuer, key_set, now};
+#[cfg(feature = "kafka")]
+pub use kafka_cluster::KafkaCluster;
 pub use launch::Launch;
 pub use metrics::Metrics;
 pub use nats_server::NatsServer;

@@ -1,0 +1,186 @@
+//! Gives out what was taken, and settles it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use krafka::Record;
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use super::link::Link;
+use super::names;
+use super::publish::publish;
+use super::record::{self, Notes};
+use super::taken::{Held, Taken};
+use crate::broker::{Consumer, Delivery, Lost, Refusal, Settle, Verdict};
+
+/// The longest that settling waits for what was settled to be committed.
+const COMMIT: Duration = Duration::from_secs(10);
+
+/// A member of a group.
+pub(super) struct Member {
+    pub out: Arc<Out>,
+}
+
+/// What the deliveries of a member have in common.
+pub(super) struct Out {
+    pub link: Arc<Link>,
+    pub taken: Arc<Taken>,
+    pub topic: String,
+    pub group: String,
+    pub runtime: Handle,
+}
+
+impl Consumer for Member {
+    fn next(&mut self) -> BoxFuture<'_, Delivery> {
+        let next = async {
+            loop {
+                let ready = self.out.taken.ready.notified();
+                if let Some(held) = self.out.taken.give() {
+                    return delivery(held, self.out.clone());
+                }
+                ready.await;
+            }
+        };
+        next.boxed()
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.out.taken.trouble()
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
+        // The member leaves its group when what is out was settled, so that this can be committed.
+        drop(self);
+        std::future::ready(()).boxed()
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.out.taken.close();
+    }
+}
+
+fn delivery(held: Held, out: Arc<Out>) -> Delivery {
+    Delivery {
+        message: record::message(&held.record),
+        attempt: held.attempt,
+        redelivered: held.again,
+        key: record::key(&held.record),
+        settle: Box::new(Settling {
+            held: Some(held),
+            out,
+        }),
+    }
+}
+
+/// A record that is out. It is taken back when this drops.
+struct Settling {
+    held: Option<Held>,
+    out: Arc<Out>,
+}
+
+impl Settle for Settling {
+    fn settle(self: Box<Self>, verdict: Verdict) -> BoxFuture<'static, Result<(), Lost>> {
+        let runtime = self.out.runtime.clone();
+        let settled = runtime.spawn(self.become_of(verdict));
+        let settled = async {
+            let ended = settled.await;
+            ended.unwrap_or_else(|_| Err(Lost("the program ends: it comes again".to_owned())))
+        };
+        settled.boxed()
+    }
+}
+
+impl Settling {
+    async fn become_of(mut self: Box<Self>, verdict: Verdict) -> Result<(), Lost> {
+        let Some(held) = &self.held else {
+            return Ok(());
+        };
+        let copy = match verdict {
+            Verdict::Done => None,
+            Verdict::Return => return Ok(()),
+            Verdict::Retry { step } => Some(self.out.waiting(held, step)?),
+            Verdict::DeadLetter { reason } => self.out.dead(held, reason),
+        };
+        if let Some(copy) = copy {
+            // Whoever has the partition now decides what becomes of it.
+            if !self.out.taken.is_ours(held) {
+                return Err(Lost("the group has taken its partition away".to_owned()));
+            }
+            let stored = publish(&self.out.link, copy).await;
+            stored.map_err(|refusal| Lost(why(refusal)))?;
+        }
+        let Some(held) = self.held.take() else {
+            return Ok(());
+        };
+        let Some(committed) = self.out.taken.settle(&held)? else {
+            // Kafka commits in order: it is, once those before it are settled.
+            return Ok(());
+        };
+        match timeout(COMMIT, committed).await {
+            Ok(Ok(committed)) => committed,
+            Ok(Err(_)) | Err(_) => Err(Lost("it could not be committed in time".to_owned())),
+        }
+    }
+}
+
+impl Drop for Settling {
+    fn drop(&mut self) {
+        if let Some(held) = self.held.take() {
+            self.out.taken.take_back(held);
+        }
+    }
+}
+
+impl Out {
+    /// The copy that waits on a step.
+    fn waiting(&self, held: &Held, step: usize) -> Result<Record, Lost> {
+        let config = self.link.topics.get(&self.topic);
+        let delay = config.and_then(|config| config.retry.delay(step));
+        let delay = delay.ok_or_else(|| Lost(format!("there is no step {}", step + 1)))?;
+        let notes = Notes {
+            group: Some(self.group.clone()),
+            attempt: Some(held.attempt.saturating_add(1)),
+            not_before: Some(SystemTime::now() + delay),
+            ..Notes::default()
+        };
+        Ok(record::copy(
+            &held.record,
+            &names::retry(&self.topic, step),
+            &notes,
+        ))
+    }
+
+    /// The copy among the dead letters. None when there are none: the message is gone then, as the config has it.
+    fn dead(&self, held: &Held, reason: String) -> Option<Record> {
+        let config = self.link.topics.get(&self.topic);
+        config.filter(|config| config.dead_letter)?;
+        let notes = Notes {
+            group: Some(self.group.clone()),
+            reason: Some(reason),
+            attempts: Some(held.attempt),
+            since: Some(SystemTime::now()),
+            origin: Some(record::place(&held.record)),
+            ..Notes::default()
+        };
+        Some(record::copy(
+            &held.record,
+            &names::dead(&self.topic),
+            &notes,
+        ))
+    }
+}
+
+fn why(refusal: Refusal) -> String {
+    let (Refusal::Unroutable(why)
+    | Refusal::Rejected(why)
+    | Refusal::Unfit(why)
+    | Refusal::Blocked(why)
+    | Refusal::Unavailable(why)
+    | Refusal::Unknown(why)) = refusal;
+    format!("its copy could not be stored: {why}")
+}
