@@ -6,7 +6,7 @@
 //! anew instead, where it begins with none.
 //!
 //! `basic.nack` puts a message of a quorum queue at the end, and one of a classic queue where it was. The end of a channel
-//! puts them all where they were.
+//! puts all where they were that had come over it; those that were on their way, a quorum queue puts at its end as well.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -168,7 +168,9 @@ impl Held {
 
     async fn put_anew(&self) -> Result<(), Refusal> {
         let copy = self.copied(&[(ATTEMPT, self.attempt.to_string())]);
-        let put = self.shared.publish("", &self.queue, &copy, &self.body);
+        let put = self
+            .shared
+            .publish("", &self.queue, copy, self.body.clone());
         let late = || Refusal::Unknown(String::new());
         timeout(ANSWER, put).await.unwrap_or_else(|_| Err(late()))
     }
@@ -196,9 +198,9 @@ impl Held {
         let copy = self.copied(more);
         let deadline = Instant::now() + REFUSED;
         loop {
-            let publishing = self
-                .shared
-                .publish(exchange, routing_key, &copy, &self.body);
+            let publishing =
+                self.shared
+                    .publish(exchange, routing_key, copy.clone(), self.body.clone());
             let published = timeout(COPY, publishing).await;
             let late = || Refusal::Unknown(format!("the broker did not confirm within {COPY:?}"));
             match published.unwrap_or_else(|_| Err(late())) {
