@@ -53,9 +53,10 @@ pub(super) fn of(message: &Message) -> Result<HeaderMap, String> {
         if is_reserved(name) {
             return Err(format!("the header `{name}` is not for publishers to set"));
         }
-        let known: HeaderName = name
-            .parse()
-            .map_err(|_| format!("`{name}` is no name for a header"))?;
+        // The library takes a name of no length.
+        let known = Some(name).filter(|name| !name.is_empty());
+        let known: Option<HeaderName> = known.and_then(|name| name.parse().ok());
+        let known = known.ok_or_else(|| format!("`{name}` is no name for a header"))?;
         headers.append(known, value(name, text)?);
     }
     Ok(headers)

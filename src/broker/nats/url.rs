@@ -95,8 +95,9 @@ fn parse_login(text: &str) -> Result<Login, Wrong> {
 
 fn parse_host(host: &str) -> Result<ServerAddr, Wrong> {
     let wrong = || {
-        Wrong::new("the URL of this broker has something else than a host and a port in it")
-            .help("write it like \"nats://user:password@host:4222\"")
+        Wrong::new("the URL of this broker has something else than a host and a port in it").help(
+            "write it like \"nats://host:4222\", with a user and a password in front of the host",
+        )
     };
     if host.is_empty() || host.contains(['/', '?', '#', '@']) {
         return Err(wrong());

@@ -86,7 +86,7 @@ async fn over_tls_both_sides_show_who_they_are() {
     until("it is connected", || good.state().is_connected()).await;
     soon(publish(&good, "orders.new", "1")).await.unwrap();
     for (config, wanted) in [
-        (format!("{ca}\n{name}"), "certificaterequired"),
+        (format!("{ca}\n{name}"), "certificate"),
         (format!("{ca}\n{shown}"), "certificate"),
         (format!("{shown}\n{name}"), "certificate"),
     ] {
