@@ -72,6 +72,7 @@ pub(super) fn begin(
             room: Room::new(most),
             out,
             trouble,
+            held: JoinSet::new(),
             ending: ending.subscribe(),
         };
         pullers.spawn(puller.run());

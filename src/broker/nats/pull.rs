@@ -7,6 +7,7 @@ use async_nats::{Message, Subscriber};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::api::{self, Failure};
@@ -32,6 +33,8 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(1);
 /// Where the server says what is left of a pull. Where it does not, the next heartbeat that is missing tells.
 const REST_OF_PULL: &str = "Nats-Pending-Messages";
+/// Copies are taken so long before they are due, and held: the server gives them out up to 100 ms later than it was told.
+const EARLY: Duration = Duration::from_millis(300);
 /// So long at most for what was sent before the end to arrive.
 const REST: Duration = Duration::from_secs(1);
 
@@ -50,6 +53,8 @@ pub(super) struct Puller {
     pub room: Arc<Room>,
     pub out: mpsc::UnboundedSender<Taken>,
     pub trouble: Arc<Trouble>,
+    /// What waits for the last moment before it is due.
+    pub held: JoinSet<()>,
     /// Set when no more is to be pulled.
     pub ending: watch::Receiver<bool>,
 }
@@ -264,7 +269,7 @@ impl Puller {
     }
 
     /// Hands on what has arrived, or lets the server keep it until it is due.
-    async fn take(&self, session: &Session, received: Message, progress: Duration) {
+    async fn take(&mut self, session: &Session, received: Message, progress: Duration) {
         let taken = Taken::new(
             received,
             &self.stream,
@@ -275,24 +280,32 @@ impl Puller {
         let Some(mut taken) = taken else {
             return;
         };
-        match taken.wait() {
-            Some(wait) => {
+        let wait = taken.wait();
+        let out = self.out.clone();
+        match wait {
+            Some(wait) if wait > 2 * EARLY => {
                 taken.hold.end();
-                let later = format!("-NAK {{\"delay\":{}}}", wait.as_nanos());
+                let later = format!("-NAK {{\"delay\":{}}}", (wait - EARLY).as_nanos());
+                let ack = taken.hold.ack.clone();
                 // Unsent, it comes again as what the server hears nothing of.
-                let _sent = session
-                    .send(taken.hold.ack.clone(), None, None, later.into())
-                    .await;
+                let _sent = session.send(ack, None, None, later.into()).await;
+            }
+            Some(wait) => {
+                while self.held.try_join_next().is_some() {}
+                self.held.spawn(async move {
+                    tokio::time::sleep(wait).await;
+                    let _closed = out.send(taken);
+                });
             }
             None => {
                 // Whoever closed it does not listen: dropped, the message goes back.
-                let _closed = self.out.send(taken);
+                let _closed = out.send(taken);
             }
         }
     }
 
     /// What was on its way when it ended goes back.
-    async fn take_rest(&self, session: &Session, mut arriving: Subscriber, progress: Duration) {
+    async fn take_rest(&mut self, session: &Session, mut arriving: Subscriber, progress: Duration) {
         let rest = async {
             if arriving.drain().await.is_ok() {
                 while let Some(received) = arriving.next().await {

@@ -20,7 +20,7 @@ const ORDERS: &str = "
 #[tokio::test]
 async fn a_poison_message_climbs_the_ladder_in_its_time_and_is_buried() {
     let server = NatsServer::start();
-    let config = ORDERS.replace("[\"1s\", \"3s\"]", "[\"3s\", \"5s\"]");
+    let config = ORDERS.replace("[\"1s\", \"3s\"]", "[\"4s\", \"6s\"]");
     let client = connected(&server, &config).await;
     let mut consumer = client.consume(&source("orders"), 4);
     soon(publish(&client, "orders.new", "poison"))
@@ -32,10 +32,10 @@ async fn a_poison_message_climbs_the_ladder_in_its_time_and_is_buried() {
         .await
         .unwrap();
     for (attempt, wait, verdict) in [
-        (2, 3.0, Verdict::Retry { step: 1 }),
+        (2, 4.0, Verdict::Retry { step: 1 }),
         (
             3,
-            5.0,
+            6.0,
             Verdict::DeadLetter {
                 reason: "status_500".to_owned(),
             },
