@@ -84,7 +84,12 @@ class Proxy:
         self.config.mkdir()
         (write or self.write)(self.config, self.preamble + config)
         self.log = open(self.directory / "log", "w+")
-        self.process = subprocess.Popen([binary, "run", "--config", self.config], stdin=subprocess.DEVNULL,
+        self.binary = binary
+        self.start()
+
+    def start(self):
+        """Starts it, also anew once it has ended: on its ports, with its config."""
+        self.process = subprocess.Popen([self.binary, "run", "--config", self.config], stdin=subprocess.DEVNULL,
                                         stdout=self.log, stderr=self.log)
         eventually("the proxy is ready", self.is_ready)
 
@@ -121,6 +126,11 @@ class Proxy:
         body = answer.read().decode()
         connection.close()
         return answer.status, body
+
+    def kill(self):
+        """Ends it as a power cut would."""
+        self.process.kill()
+        self.process.wait()
 
     def status(self):
         return json.loads(self.admin("GET", "/config")[1])
