@@ -5,6 +5,7 @@ mod dead_letters;
 mod declaring;
 mod outages;
 mod publishing;
+mod tls;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;

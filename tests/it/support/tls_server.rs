@@ -105,7 +105,7 @@ impl TlsServer {
         Ok((Socket::Tls(Box::new(stream), socket), shown))
     }
 
-    pub(super) fn acceptor(&self) -> TlsAcceptor {
+    pub fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(self.0.clone())
     }
 }
