@@ -132,14 +132,6 @@ impl StreamConfig {
             }
         }
     }
-
-    /// What gives way when it is full.
-    pub(super) fn discard(&self) -> Discard {
-        self.discard.unwrap_or(match self.retention {
-            Retention::Limits => Discard::Old,
-            Retention::WorkQueue | Retention::Interest => Discard::New,
-        })
-    }
 }
 
 fn one() -> NonZeroU8 {

@@ -56,9 +56,9 @@ fn main(config: &StreamConfig) -> Value {
             Retention::WorkQueue => "workqueue",
             Retention::Interest => "interest",
         },
-        "discard": match config.discard() {
-            Discard::Old => "old",
-            Discard::New => "new",
+        "discard": match (config.discard, config.retention) {
+            (Some(Discard::Old), _) | (None, Retention::Limits) => "old",
+            (Some(Discard::New), _) | (None, _) => "new",
         },
         "num_replicas": config.replicas,
     });

@@ -92,14 +92,18 @@ impl Puller {
                 session = self.link.wait_for_session() => session,
                 _ending = ending.wait_for(|ending| *ending) => return,
             };
-            let attached = async {
+            let attach = async {
                 // What cannot be read ends the connection.
                 if was_lost {
                     self.remove_unreadable(&session).await?;
                 }
                 self.attach(&session).await
             };
-            let why = match attached.await {
+            let attached = tokio::select! {
+                attached = attach => attached,
+                _ending = ending.wait_for(|ending| *ending) => return,
+            };
+            let why = match attached {
                 Ok(progress) => {
                     self.trouble.set(None);
                     let why = self.pull(&session, progress).await;
