@@ -205,41 +205,62 @@ impl Response {
 pub enum RequestId {
     /// Text of 36 bytes, made by us.
     Made([u8; 36]),
-    /// As the caller sent it: visible ASCII.
-    Kept(Box<str>),
+    /// As the caller sent it: visible ASCII. Other requests may have the same, so there is what tells this one apart.
+    Kept(Box<str>, [u8; 16]),
 }
 
 impl RequestId {
     /// A new one: time-ordered, its random part not fit for secrets.
     pub fn new() -> Self {
-        let now = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
-        let millis = now.as_secs() * 1000 + u64::from(now.subsec_millis());
-        RequestId::Made(uuid_v7(millis, fastrand::u128(..)))
+        RequestId::Made(text_of(uuid_v7_of_now()))
+    }
+
+    /// The caller's: visible ASCII.
+    pub fn kept(text: &str) -> Self {
+        RequestId::Kept(text.into(), uuid_v7_of_now().to_be_bytes())
     }
 
     pub fn as_bytes(&self) -> &[u8] {
         match self {
             RequestId::Made(text) => text,
-            RequestId::Kept(text) => text.as_bytes(),
+            RequestId::Kept(text, _) => text.as_bytes(),
         }
+    }
+
+    /// A UUIDv7 that no other request has, whatever its caller says, and that is the same whenever it is sent again.
+    pub fn unique(&self) -> String {
+        let text = match self {
+            RequestId::Made(text) => *text,
+            RequestId::Kept(_, uuid) => text_of(u128::from_be_bytes(*uuid)),
+        };
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     pub fn as_str(&self) -> &str {
         match self {
             RequestId::Made(text) => std::str::from_utf8(text).unwrap_or_default(),
-            RequestId::Kept(text) => text,
+            RequestId::Kept(text, _) => text,
         }
     }
 }
 
+fn uuid_v7_of_now() -> u128 {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    let millis = now.as_secs() * 1000 + u64::from(now.subsec_millis());
+    uuid_v7(millis, fastrand::u128(..))
+}
+
 /// 48 bits of time, the version, 12 random bits, the variant, 62 random bits.
-fn uuid_v7(millis: u64, random: u128) -> [u8; 36] {
+fn uuid_v7(millis: u64, random: u128) -> u128 {
     const RANDOM: u128 = 0xfff << 64 | u128::MAX >> 66;
+    u128::from(millis) << 80 | 7 << 76 | 2 << 62 | random & RANDOM
+}
+
+fn text_of(id: u128) -> [u8; 36] {
     /// Where the digits of each byte stand, between the hyphens.
     const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
-    let id = u128::from(millis) << 80 | 7 << 76 | 2 << 62 | random & RANDOM;
     let mut text = [b'-'; 36];
     for (byte, place) in id.to_be_bytes().into_iter().zip(PLACES) {
         let [high, low] = DIGITS[usize::from(byte)];
@@ -287,10 +308,22 @@ mod tests {
     fn a_made_id_is_a_uuid_of_version_7() {
         // The example of RFC 9562, appendix A.6.
         let random = 0xcc3 << 64 | 0x18c4_dc0c_0c07_398f;
-        let text = uuid_v7(0x017f_22e2_79b0, random);
+        let text = text_of(uuid_v7(0x017f_22e2_79b0, random));
         assert_eq!(&text, b"017f22e2-79b0-7cc3-98c4-dc0c0c07398f");
         let ids = [RequestId::new(), RequestId::new()];
         assert_ne!(ids[0].as_str(), ids[1].as_str());
-        assert_eq!(uuid_v7(u64::MAX >> 16, u128::MAX)[14..15], *b"7");
+        let last = text_of(uuid_v7(u64::MAX >> 16, u128::MAX));
+        assert_eq!(last[14..15], *b"7");
+    }
+
+    #[test]
+    fn a_request_is_told_apart_from_others_that_callers_name_alike() {
+        let (made, kept) = (RequestId::new(), RequestId::kept("a"));
+        assert_eq!(made.unique(), made.as_str());
+        assert_eq!(kept.unique(), kept.clone().unique());
+        assert_ne!(kept.unique(), RequestId::kept("a").unique());
+        assert_eq!(kept.unique().as_bytes()[14], b'7');
+        assert_eq!(kept.as_str(), "a");
+        assert!(size_of::<RequestId>() <= 40);
     }
 }

@@ -38,7 +38,7 @@ pub fn request_id(headers: &Headers) -> RequestId {
             if (1..=MAX_REQUEST_ID).contains(&id.len())
                 && id.bytes().all(|b| b.is_ascii_graphic()) =>
         {
-            RequestId::Kept(id.into())
+            RequestId::kept(id)
         }
         _ => RequestId::new(),
     }

@@ -23,7 +23,7 @@ fn received(from: &str, listener: &Config, headers: &[(&str, &str)]) -> Box<Requ
     let mut request = testing::request("GET", "/");
     request.context.peer = peer(from);
     request.context.client = request.context.peer.address.ip();
-    request.context.request_id = RequestId::Kept("known".into());
+    request.context.request_id = RequestId::kept("known");
     for (name, value) in headers {
         request
             .headers
@@ -155,7 +155,7 @@ fn a_request_id_is_kept_when_it_is_fit_for_a_log_line() {
         let mut headers = Headers::new();
         let value = HeaderValue::from_bytes(value).unwrap();
         headers.append(&REQUEST_ID, &value);
-        matches!(request_id(&headers), RequestId::Kept(_))
+        matches!(request_id(&headers), RequestId::Kept(..))
     };
     assert!(id(b"a") && id(&[b'a'; MAX_REQUEST_ID]));
     assert!(!id(&[b'a'; MAX_REQUEST_ID + 1]));

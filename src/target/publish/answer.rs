@@ -1,12 +1,12 @@
 //! What the caller is told of its message.
 
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::message::MESSAGE_UNFIT;
 use crate::broker::{Confirmed, Refusal};
 use crate::http::body::Body;
-use crate::http::error::{Error, Progress, Reason};
+use crate::http::error::{Error, METHOD_NOT_ALLOWED, Progress, Reason};
 use crate::http::fault::Fault;
 use crate::http::message::Response;
 
@@ -37,6 +37,13 @@ pub(super) fn confirmed(broker: &str, id: &str, confirmed: Confirmed) -> Respons
         response.headers.insert(&MESSAGE_ID, &id);
     }
     response
+}
+
+/// The failure of a request by a method that shall change nothing: a browser asks by OPTIONS before it posts.
+pub(super) fn not_allowed(method: &Method) -> Error {
+    let detail = format!("{method} changes nothing, so it publishes nothing");
+    let error = Error::new(METHOD_NOT_ALLOWED, detail);
+    error.with_header(header::ALLOW, HeaderValue::from_static("POST"))
 }
 
 /// The failure of a message that the broker is not known to have.

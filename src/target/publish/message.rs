@@ -8,7 +8,6 @@ use http_body::Body as _;
 use http_body_util::{BodyExt, Limited};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use uuid::Uuid;
 
 use super::cloud_event::CloudEventConfig;
 use crate::broker::Message;
@@ -142,13 +141,14 @@ pub(super) fn of(
         Some(id) => id,
         // The event itself knows its name, and passes as it is.
         None if is(request, STRUCTURED) => id_of_event(&body)?,
-        None => Uuid::now_v7().to_string(),
+        // Whoever sends the request again sends the same message.
+        None => request.context.request_id.unique(),
     };
     let content_type = request.headers.get_str(&header::CONTENT_TYPE);
     Ok(Message {
         id,
         content_type: content_type.map(str::to_owned),
-        headers: headers_of(request, headers, true),
+        headers: headers_of(request, headers, true)?,
         body,
     })
 }
@@ -167,7 +167,7 @@ pub(super) fn batch(
             events.len()
         )));
     }
-    let headers = headers_of(request, headers, false);
+    let headers = headers_of(request, headers, false)?;
     let message = |(place, event): (usize, &&RawValue)| {
         let event = Bytes::copy_from_slice(event.get().as_bytes());
         let id = id_of_event(&event);
@@ -237,28 +237,39 @@ fn headers_of(
     request: &Request,
     configured: &BTreeMap<FieldName, HeaderTemplate>,
     binary: bool,
-) -> Vec<(String, String)> {
+) -> Result<Vec<(String, String)>, Error> {
     let mut headers: Vec<(String, String)> = Vec::new();
     for (name, value) in request.headers.iter() {
         let Ok(name) = std::str::from_utf8(name).map(str::to_ascii_lowercase) else {
             continue;
         };
         let goes_along = binary && name.starts_with("ce-") || TRACE.contains(&name.as_str());
-        if goes_along && let Ok(value) = std::str::from_utf8(value) {
-            headers.push((name, value.to_owned()));
+        if goes_along {
+            let value = text(&name, value)?;
+            headers.push((name, value));
         }
     }
     for (name, template) in configured {
         let name = name.name().as_str();
         let value = template.render(request);
         headers.retain(|(other, _)| other != name);
-        if let Ok(value) = std::str::from_utf8(value.as_bytes())
-            && !value.is_empty()
-        {
-            headers.push((name.to_owned(), value.to_owned()));
+        if !value.is_empty() {
+            headers.push((name.to_owned(), text(name, value.as_bytes())?));
         }
     }
-    headers
+    Ok(headers)
+}
+
+/// Brokers have text in their headers. What is none is refused rather than left out.
+fn text(name: &str, value: &[u8]) -> Result<String, Error> {
+    let text = std::str::from_utf8(value);
+    let text = text.map_err(|_| unfit(format!("`{name}` is not text in UTF-8")))?;
+    Ok(text.to_owned())
+}
+
+/// The failure of a call: its caller would take any answer for a broken one, and call again.
+pub(super) fn of_grpc() -> Error {
+    unfit("a call of gRPC is no message".to_owned())
 }
 
 fn unfit(detail: String) -> Error {

@@ -127,6 +127,12 @@ impl Handler for Publish {
 
 impl Publish {
     async fn publish(&self, mut request: Box<Request>) -> Result<Box<Response>, Error> {
+        if request.method.is_safe() {
+            return Err(answer::not_allowed(&request.method));
+        }
+        if request.dialect().is_grpc() {
+            return Err(message::of_grpc());
+        }
         let body = message::read(&mut request, self.max_body).await?;
         if message::is_batch(&request) {
             let messages = message::batch(&request, &body, &self.headers)?;

@@ -4,10 +4,9 @@ use http::header;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::broker::Destination;
 use crate::broker::fake::Fake;
 use crate::http::body::Body;
-use crate::http::message::Request;
+use crate::http::message::{Request, RequestId};
 use crate::testing::{headers, next, request};
 
 fn config(text: &str) -> Config {
@@ -122,9 +121,44 @@ async fn the_id_is_the_callers_or_a_new_one() {
         let id = told["message_id"].as_str().unwrap();
         match expected {
             Some(expected) => assert_eq!(id, expected),
-            None => assert_eq!(uuid::Uuid::parse_str(id).unwrap().get_version_num(), 7),
+            None => assert_eq!((id.len(), id.as_bytes()[14]), (36, b'7')),
         }
         assert_eq!(the_only(&fake).1.id, id);
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_sent_again_is_the_same_message() {
+    for callers in [None, Some("a")] {
+        let fake = Arc::new(Fake::default());
+        let target = published(ORDERS, &fake);
+        let mut first = order(&[], "");
+        if let Some(callers) = callers {
+            first.context.request_id = RequestId::kept(callers);
+        }
+        let again = first.without_body();
+        let mut other = order(&[], "");
+        other.context.request_id = RequestId::kept("a");
+        for request in [first, again, other] {
+            assert_eq!(told(&target, request).await.0, 202);
+        }
+        let published = fake.published.lock().unwrap();
+        let id = |nth: usize| &published[nth].1.id;
+        assert_eq!(id(0), id(1));
+        assert_ne!(id(0), id(2));
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_shall_change_nothing_publishes_nothing() {
+    for method in ["GET", "HEAD", "OPTIONS", "TRACE"] {
+        let fake = Arc::new(Fake::default());
+        let target = published(ORDERS, &fake);
+        let mut request = order(&[], "");
+        request.method = method.parse().unwrap();
+        let error = next(&target).call(request).await.unwrap_err();
+        assert_eq!(error.reason().name, "method_not_allowed", "{method}");
+        assert!(fake.published.lock().unwrap().is_empty());
     }
 }
 
@@ -143,6 +177,7 @@ async fn an_id_that_is_none_is_refused_before_anything_is_sent() {
             &[("content-type", "application/cloudevents-batch+json")],
             "[{}]",
         ),
+        (&[("content-type", "application/grpc")], ""),
     ] {
         let fake = Arc::new(Fake::default());
         let target = published(ORDERS, &fake);
@@ -150,6 +185,41 @@ async fn an_id_that_is_none_is_refused_before_anything_is_sent() {
         assert_eq!(error.reason().name, "message_unfit", "{fields:?}");
         assert!(fake.published.lock().unwrap().is_empty());
     }
+}
+
+#[tokio::test]
+async fn no_header_of_a_message_is_left_out_for_what_it_says() {
+    for name in ["ce-type", "x-user"] {
+        let fake = Arc::new(Fake::default());
+        let target = published(
+            &format!("{ORDERS}\nheaders.x-tenant = \"${{header.x-user}}\""),
+            &fake,
+        );
+        let mut request = order(&[], "");
+        let value = http::HeaderValue::from_bytes(b"caf\xe9").unwrap();
+        request.headers.append(&name.parse().unwrap(), &value);
+        let error = next(&target).call(request).await.unwrap_err();
+        assert_eq!(error.reason().name, "message_unfit", "{name}");
+        assert!(fake.published.lock().unwrap().is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_is_new_is_waited_for() {
+    let begin = || {
+        let mut fake = Fake::default();
+        fake.connects_at = Some(Instant::now() + Duration::from_secs(2));
+        Arc::new(fake)
+    };
+    let (fake, began) = (begin(), Instant::now());
+    let target = published(ORDERS, &fake);
+    assert_eq!(told(&target, order(&[], "")).await.0, 202);
+    assert!(began.elapsed() >= Duration::from_secs(2) && began.elapsed() < Duration::from_secs(3));
+    let fake = begin();
+    let target = published(&format!("{ORDERS}\nconfirm_timeout = \"1s\""), &fake);
+    let error = next(&target).call(order(&[], "")).await.unwrap_err();
+    assert_eq!(error.reason().name, "broker_unavailable");
+    assert!(fake.published.lock().unwrap().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
