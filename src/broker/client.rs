@@ -1,8 +1,14 @@
 //! What publishes to a broker and consumes from it.
 
+use std::time::Duration;
+
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::{Consumer, DeadLetter, Destination, Ladder, Message, Source, State};
+
+/// How often is looked whether a client has tried to connect.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// One broker. It connects by itself, and again for as long as it lives, and declares what the config names each time.
 /// All of it may be called from any thread.
@@ -55,6 +61,17 @@ pub trait Client: Send + Sync {
 
     /// How it is now.
     fn state(&self) -> State;
+
+    /// Completes when the first try to connect has ended, well or badly; at once when that is long ago. Whoever calls
+    /// bounds the time.
+    fn tried(&self) -> BoxFuture<'_, ()> {
+        async {
+            while self.state().is_new() {
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+        .boxed()
+    }
 
     /// Waits until all that was published is confirmed or given up, and ends the connections. Nothing works afterwards.
     fn close(&self) -> BoxFuture<'_, ()>;

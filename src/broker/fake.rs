@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::{
     Client, Confirmed, Consumer, DeadLetter, Delivery, Destination, Ladder, Link, Lost, Message,
@@ -24,6 +25,8 @@ pub(crate) struct Fake {
     pub settled: Arc<Mutex<Vec<(String, Verdict)>>>,
     pub ladder: Ladder,
     pub keeps_dead_letters: bool,
+    /// When its first try to connect ends.
+    pub connects_at: Option<Instant>,
     waiting: Arc<Waiting>,
     /// Consumers that were begun, and that were ended.
     pub consumers: Arc<Mutex<(usize, usize)>>,
@@ -126,9 +129,11 @@ impl Client for Fake {
     }
 
     fn state(&self) -> State {
+        let since = SystemTime::UNIX_EPOCH;
         State {
-            link: Link::Connected {
-                since: SystemTime::UNIX_EPOCH,
+            link: match self.connects_at {
+                Some(at) if Instant::now() < at => Link::Down { since, error: None },
+                _ => Link::Connected { since },
             },
             blocked: None,
             mismatches: Vec::new(),

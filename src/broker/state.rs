@@ -47,6 +47,11 @@ impl State {
         matches!(self.link, Link::Connected { .. })
     }
 
+    /// Whether the first try to connect is under way.
+    pub fn is_new(&self) -> bool {
+        matches!(self.link, Link::Down { error: None, .. })
+    }
+
     /// As `GET /brokers` shows it.
     pub fn describe(&self, name: &str, kind: &str) -> Value {
         let text = |time| humantime::format_rfc3339_millis(time).to_string();

@@ -129,7 +129,10 @@ impl Link {
     /// Ends the connection. [`keep_open`] is to be ended before.
     pub fn close(&self) {
         self.session.send_replace(None);
-        self.set_down(None);
+        self.told().link = state::Link::Down {
+            since: SystemTime::now(),
+            error: Some("this client was closed".to_owned()),
+        };
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {

@@ -5,12 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, timeout_at};
 
 use super::block::{Block, Build, Named, Options};
-use crate::broker::{Client, Confirmed, Kind, Message, Refusal};
+use crate::broker::{Client, Confirmed, Destination, Kind, Message, Refusal};
 use crate::http::boxed::pinned;
 use crate::http::error::Error;
 use crate::http::exchange::Exchange;
@@ -94,6 +96,7 @@ impl Block for Config {
             cloud_event: self.cloud_event.clone(),
             confirm_timeout: self.confirm_timeout.0,
             max_body: usize::try_from(self.max_body.0).unwrap_or(usize::MAX),
+            was_tried: AtomicBool::new(false),
             metrics: RouteMetrics::new(build.route.as_str()),
         }))
     }
@@ -116,6 +119,8 @@ struct Publish {
     cloud_event: Option<CloudEventConfig>,
     confirm_timeout: Duration,
     max_body: usize,
+    /// The first try to connect has ended.
+    was_tried: AtomicBool,
     metrics: RouteMetrics,
 }
 
@@ -169,19 +174,29 @@ impl Publish {
         let timer = self.metrics.start();
         let result = match self.address.render(request) {
             Err(refusal) => Err(refusal),
-            Ok(to) => {
-                let sent = self.client.publish(to, message);
-                match tokio::time::timeout(self.confirm_timeout, sent).await {
-                    Ok(result) => result,
-                    Err(_) => Err(Refusal::Unknown(format!(
-                        "the broker has not confirmed it within {:?}",
-                        self.confirm_timeout
-                    ))),
-                }
-            }
+            Ok(to) => self.send_to(to, message).await,
         };
         self.metrics.end(timer, &result);
         result
+    }
+
+    async fn send_to(&self, to: Destination, message: Message) -> Result<Confirmed, Refusal> {
+        let until = Instant::now() + self.confirm_timeout;
+        if !self.was_tried.load(Ordering::Relaxed) {
+            // Behind a start, or a broker that is new in the config.
+            if timeout_at(until, self.client.tried()).await.is_err() {
+                let why = "there is no connection yet".to_owned();
+                return Err(Refusal::Unavailable(why));
+            }
+            self.was_tried.store(true, Ordering::Relaxed);
+        }
+        let sent = self.client.publish(to, message);
+        timeout_at(until, sent).await.unwrap_or_else(|_| {
+            Err(Refusal::Unknown(format!(
+                "the broker has not confirmed it within {:?}",
+                self.confirm_timeout
+            )))
+        })
     }
 }
 

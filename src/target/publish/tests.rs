@@ -23,6 +23,7 @@ fn published(text: &str, fake: &Arc<Fake>) -> Publish {
         cloud_event: config.cloud_event.clone(),
         confirm_timeout: config.confirm_timeout.0,
         max_body: config.max_body.0 as usize,
+        was_tried: AtomicBool::new(false),
         metrics: RouteMetrics::new("publish"),
     }
 }
