@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::super::replay::Replay;
 use super::super::stack::{Each, Filter, Outcome};
-use super::{HedgeAfter, Kind, Length, Retry, again};
+use super::{HedgeAfter, Kind, Length, Retry, again, is_unsent};
 use crate::http::body::Body;
 use crate::http::error::{Error, Progress, UPSTREAM_TIMEOUT};
 use crate::http::exchange::{Back, Why};
@@ -25,8 +25,7 @@ impl Attempted {
     fn new(outcome: Outcome, back: Back<'_>) -> Self {
         let mut back = back.into_request();
         if let Some(back) = &mut back {
-            let unsent = |error: &Error| error.progress() == Progress::Unsent;
-            if !outcome.as_ref().is_err_and(unsent) {
+            if !is_unsent(&outcome) {
                 back.body = Body::empty();
             }
         }

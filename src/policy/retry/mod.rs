@@ -16,6 +16,7 @@ use super::stack::{Each, Filter, Outcome, Repeat};
 use super::table::{Blocks, FromBlocks};
 use super::timeout;
 use crate::http::body::Body;
+use crate::http::error::Progress;
 use crate::http::exchange::Limits;
 use crate::http::message::Request;
 use crate::http::semantics::retry_after;
@@ -163,6 +164,7 @@ impl Retry {
             replay,
             until,
         } = failed;
+        let mut seen = false;
         for nth in 0..self.config.attempts {
             let Some(counter) = self.class_of(&outcome, kind) else {
                 break;
@@ -176,9 +178,14 @@ impl Retry {
             let Some(request) = again(&replay, back, next.exchange().limits()) else {
                 break;
             };
+            seen |= !is_unsent(&outcome);
             let_go(outcome, wait).await;
             counter.increment(1);
             Attempted { outcome, back } = self.attempt(request, &replay, next).await;
+        }
+        if seen && is_unsent(&outcome) {
+            // What is told of a request is told of all its attempts.
+            return outcome.map_err(|error| error.at(Progress::Sent));
         }
         outcome
     }
@@ -250,6 +257,13 @@ struct Failed {
     replay: Replay,
     /// When the head of the answer must be here.
     until: Option<Instant>,
+}
+
+/// Nobody but the proxy has seen that attempt.
+fn is_unsent(outcome: &Outcome) -> bool {
+    outcome
+        .as_ref()
+        .is_err_and(|error| error.progress() == Progress::Unsent)
 }
 
 fn again(replay: &Replay, back: Option<Box<Request>>, limits: &Limits) -> Option<Box<Request>> {

@@ -181,6 +181,23 @@ async fn what_may_have_been_processed_is_for_the_methods_named() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_one_attempt_has_sent_stays_sent() {
+    let refused = || Act::Fail(Error::new(CONNECT_FAILED, ""));
+    for (first, progress) in [
+        (Act::Answer(503), Progress::Sent),
+        (reset(Progress::Sent), Progress::Sent),
+        (refused(), Progress::Unsent),
+    ] {
+        let upstream = Upstream::doing(vec![first, refused()]);
+        let outcome = retry("methods = [\"POST\"]\nattempts = 2")
+            .apply(request("POST", "/"), Each::new(&(), next(&upstream)))
+            .await;
+        assert_eq!(upstream.count(), 3);
+        assert_eq!(outcome.unwrap_err().progress(), progress);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn grpc_calls_go_by_their_status() {
     const UNAVAILABLE: &[(&str, &str)] = &[("grpc-status", "14")];
     let call_as = |kind: &str| {
