@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::{AnswerKind, Outcome};
 use crate::broker::{Ladder, Verdict};
+use crate::http::error::NO_ROUTE;
 
 /// What becomes of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +36,9 @@ impl Rules {
         let status = outcome.status;
         let may_pass = may_pass(status);
         if outcome.unsent
-            && may_pass
             && let Some(reason) = outcome.refused
+            // A route that goes while its messages come, as configs change, says nothing of them.
+            && (may_pass || reason == NO_ROUTE.name)
         {
             return Judgement::Keep {
                 why: format!("the application was not reached: {reason}"),
@@ -64,9 +66,11 @@ impl Rules {
             && let Ok(answer) = serde_json::from_slice::<Answer>(&outcome.body)
         {
             match answer.status.as_str() {
-                "RETRY" => return self.again(attempt, outcome.retry_after, "retry".to_owned()),
+                "" | "SUCCESS" => {}
                 "DROP" => return Judgement::Drop,
-                _ => {}
+                "RETRY" => return self.again(attempt, outcome.retry_after, "retry".to_owned()),
+                // Nor does Dapr take for done what it does not understand.
+                _ => return self.again(attempt, outcome.retry_after, "unknown_answer".to_owned()),
             }
         }
         Judgement::Settle(Verdict::Done)
