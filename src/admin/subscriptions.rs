@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use http::StatusCode;
@@ -29,6 +30,9 @@ pub(super) struct Which {
     #[serde(default)]
     bytes: usize,
 }
+
+/// What the query says, if it can be read.
+type Asked = Result<Query<Which>, QueryRejection>;
 
 impl Which {
     fn limit(&self) -> usize {
@@ -63,8 +67,12 @@ pub(super) async fn resume(State(proxy): ProxyState, Path(name): Path<String>) -
 pub(super) async fn dead_letters(
     State(proxy): ProxyState,
     Path(name): Path<String>,
-    Query(which): Query<Which>,
+    which: Asked,
 ) -> Response {
+    let which = match which {
+        Ok(Query(which)) => which,
+        Err(unread) => return problem(StatusCode::BAD_REQUEST, &unread.body_text()),
+    };
     let Some(found) = proxy.subscription(&name) else {
         return nobody(&name);
     };
@@ -77,8 +85,12 @@ pub(super) async fn dead_letters(
 pub(super) async fn replay(
     State(proxy): ProxyState,
     Path(name): Path<String>,
-    Query(which): Query<Which>,
+    which: Asked,
 ) -> Response {
+    let which = match which {
+        Ok(Query(which)) => which,
+        Err(unread) => return problem(StatusCode::BAD_REQUEST, &unread.body_text()),
+    };
     let Some(found) = proxy.subscription(&name) else {
         return nobody(&name);
     };
@@ -91,8 +103,12 @@ pub(super) async fn replay(
 pub(super) async fn discard(
     State(proxy): ProxyState,
     Path(name): Path<String>,
-    Query(which): Query<Which>,
+    which: Asked,
 ) -> Response {
+    let which = match which {
+        Ok(Query(which)) => which,
+        Err(unread) => return problem(StatusCode::BAD_REQUEST, &unread.body_text()),
+    };
     let Some(found) = proxy.subscription(&name) else {
         return nobody(&name);
     };
