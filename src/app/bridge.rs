@@ -47,6 +47,8 @@ impl Thread {
             .name("bridge".to_owned())
             .spawn(move || {
                 let _dropped = runtime.block_on(ended);
+                // The system looks up names in threads that nobody can cut.
+                runtime.shutdown_background();
             })?;
         Ok(Thread {
             runtime: handle,
