@@ -18,6 +18,7 @@ use crate::app::subscriptions::Subscriptions;
 use crate::broker;
 use crate::config::RouteConfig;
 use crate::policy::orders;
+use crate::subscription;
 use crate::telemetry::Telemetry;
 use crate::telemetry::log::Level;
 use crate::tls::inventory;
@@ -225,6 +226,8 @@ impl admin::Proxy for Control {
         let brokers = snapshot.brokers.iter();
         let brokers = brokers.map(|(name, client)| (name.as_str(), client.state()));
         broker::render_metrics(brokers, &mut text);
+        let subscriptions = self.subscriptions.all();
+        subscription::render_metrics(subscriptions.iter().map(|one| &**one), &mut text);
         snapshot.config.certificates().render_metrics(&mut text);
         text
     }

@@ -1,6 +1,6 @@
 //! The subscriptions that deliver, by way of the workers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::BytesMut;
@@ -17,13 +17,20 @@ use crate::app::worker::{Hands, Workers};
 use crate::http::message::Request;
 use crate::http::semantics::retry_after;
 use crate::proxy::Proxy;
-use crate::subscription::{self, Deliver, Outcome, Start, Subscription};
+use crate::subscription::{self, Config, Deliver, Outcome, Start, Subscription};
 use crate::value::Name;
 
 /// The subscriptions that deliver now.
 pub struct Subscriptions {
     deliver: Arc<dyn Deliver>,
-    running: Mutex<BTreeMap<Name, Arc<Subscription>>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    running: BTreeMap<Name, Arc<Subscription>>,
+    /// Those that are gone, and had something under way then.
+    ending: Vec<Arc<Subscription>>,
 }
 
 impl Subscriptions {
@@ -33,47 +40,61 @@ impl Subscriptions {
                 proxy: workers.proxy().clone(),
                 hands: workers.hands(),
             }),
-            running: Mutex::default(),
+            known: Mutex::default(),
         }
     }
 
     /// Has those of `snapshot` deliver, and no others. What is under way with one that is gone ends by itself.
     pub fn follow(&self, snapshot: &Snapshot, bridge: &Bridge) {
-        let mut running = self.running();
-        let mut before = std::mem::take(&mut *running);
-        for (name, config) in &snapshot.config.subscriptions {
-            let Some(client) = snapshot.brokers.get(&config.broker) else {
+        let configs = &snapshot.config.subscriptions;
+        let client = |config: &Config| snapshot.brokers.get(&config.broker);
+        let mut known = self.known();
+        let mut paused = BTreeSet::new();
+        for (name, old) in std::mem::take(&mut known.running) {
+            let same = configs
+                .get(&name)
+                .filter(|config| client(config).is_some_and(|client| old.is_like(config, client)));
+            if same.is_some() {
+                known.running.insert(name, old);
+                continue;
+            }
+            if old.is_paused() {
+                paused.insert(name);
+            }
+            old.stop();
+            known.ending.push(old);
+        }
+        known.ending.retain(|old| !old.has_ended());
+        for (name, config) in configs {
+            if known.running.contains_key(name) {
+                continue;
+            }
+            let (Some(client), Ok(runtime)) = (client(config), bridge.runtime()) else {
                 continue;
             };
-            if let Some(kept) = before.remove(name) {
-                if kept.is_like(config, client) {
-                    running.insert(name.clone(), kept);
-                    continue;
-                }
-                kept.stop();
-            }
-            let started = bridge.runtime().ok().and_then(|runtime| {
-                let start = Start {
-                    name,
-                    client,
-                    deliver: &self.deliver,
-                    runtime,
-                };
-                Subscription::start(config, &start)
-            });
-            running.extend(started.map(|started| (name.clone(), Arc::new(started))));
-        }
-        for gone in before.values() {
-            gone.stop();
+            let start = Start {
+                name,
+                client,
+                deliver: &self.deliver,
+                runtime,
+                ending: &known.ending,
+                paused: paused.contains(name),
+            };
+            let started = Subscription::start(config, &start);
+            let started = started.map(|started| (name.clone(), Arc::new(started)));
+            known.running.extend(started);
         }
     }
 
     pub fn all(&self) -> Vec<Arc<Subscription>> {
-        self.running().values().cloned().collect()
+        self.known().running.values().cloned().collect()
     }
 
     pub fn named(&self, name: &str) -> Option<Arc<Subscription>> {
-        self.running().get(&name.parse::<Name>().ok()?).cloned()
+        self.known()
+            .running
+            .get(&name.parse::<Name>().ok()?)
+            .cloned()
     }
 
     /// Has none of them take more messages.
@@ -85,12 +106,13 @@ impl Subscriptions {
 
     /// Ends all of them, and completes when what was under way has ended.
     pub async fn end(&self) {
-        let all = self.all();
+        let mut all = self.all();
+        all.extend(self.known().ending.iter().cloned());
         join_all(all.iter().map(|subscription| subscription.end())).await;
     }
 
-    fn running(&self) -> MutexGuard<'_, BTreeMap<Name, Arc<Subscription>>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -52,7 +52,19 @@ impl Fake {
 
     /// Puts in a message that is delivered for the `attempt`th time.
     pub fn put(&self, id: &str, attempt: u32, key: Option<&str>) {
-        let message = message(id);
+        self.put_message(message(id), attempt, key);
+    }
+
+    /// Puts in a message with these headers.
+    pub fn put_with(&self, id: &str, headers: Vec<(String, String)>) {
+        let message = Message {
+            headers,
+            ..message(id)
+        };
+        self.put_message(message, 1, None);
+    }
+
+    fn put_message(&self, message: Message, attempt: u32, key: Option<&str>) {
         let mut messages = self.waiting.messages.lock().unwrap();
         messages.push_back((message, attempt, key.map(str::to_owned)));
         self.waiting.more.notify_one();

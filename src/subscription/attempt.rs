@@ -57,9 +57,12 @@ impl Attempt {
         key: Option<String>,
         deliver: Arc<dyn Deliver>,
     ) -> End {
-        let request = self.requests.of(&delivery);
-        let outcome = timeout(self.limit, deliver.deliver(&self.route, request)).await;
-        let outcome = outcome.unwrap_or_else(|_| Outcome::timed_out());
+        let outcome = match self.requests.of(&delivery) {
+            None => Outcome::unfit(),
+            Some(request) => timeout(self.limit, deliver.deliver(&self.route, request))
+                .await
+                .unwrap_or_else(|_| Outcome::timed_out()),
+        };
         let judgement = self.rules.judge(&outcome, delivery.attempt);
         let (verdict, result) = match judgement {
             Judgement::Keep { why, wait } => {

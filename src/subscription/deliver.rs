@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
+use crate::http::error::HEADERS_TOO_LARGE;
 use crate::http::message::Request;
 
 /// The most that is read of an answer.
@@ -36,6 +37,16 @@ impl Outcome {
         Outcome {
             status: 503,
             refused: Some("draining"),
+            unsent: true,
+            ..Outcome::timed_out()
+        }
+    }
+
+    /// Of a message of which no request can be made, however often that is tried.
+    pub(super) fn unfit() -> Self {
+        Outcome {
+            status: HEADERS_TOO_LARGE.status,
+            refused: Some(HEADERS_TOO_LARGE.name),
             unsent: true,
             ..Outcome::timed_out()
         }

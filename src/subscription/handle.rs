@@ -22,15 +22,19 @@ pub struct Start<'a> {
     pub deliver: &'a Arc<dyn Deliver>,
     /// Where its task runs.
     pub runtime: &'a Handle,
+    /// Those that were stopped, and may still have something under way.
+    pub ending: &'a [Arc<Subscription>],
+    /// It takes nothing until it is told to, as the operator wants it of the one before.
+    pub paused: bool,
 }
 
 /// A subscription that delivers, until this is dropped or [`Subscription::end`] is asked for.
 pub struct Subscription {
-    name: Arc<str>,
+    pub(super) name: Arc<str>,
     config: Config,
     source: Source,
     client: Arc<dyn Client>,
-    account: Arc<Account>,
+    pub(super) account: Arc<Account>,
     wanted: watch::Sender<Wanted>,
 }
 
@@ -53,7 +57,17 @@ impl Subscription {
             limit: config.timeout.0,
             account: account.clone(),
         };
-        let (wanted, wants) = watch::channel(Wanted::Delivering);
+        let (wanted, wants) = watch::channel(if with.paused {
+            Wanted::Paused
+        } else {
+            Wanted::Delivering
+        });
+        let is_before = |other: &&Arc<Subscription>| {
+            config.ordered_by.is_some()
+                && other.config.broker == config.broker
+                && other.source == source
+        };
+        let after = with.ending.iter().filter(is_before).cloned().collect();
         let runner = Runner {
             name: name.clone(),
             config: config.clone(),
@@ -63,6 +77,7 @@ impl Subscription {
             attempt: Arc::new(attempt),
             account: account.clone(),
             wanted: wants,
+            after,
             held: Held::default(),
         };
         // It ends when `wanted` drops, and has handed back by then what it had.
@@ -91,6 +106,10 @@ impl Subscription {
         self.want(Wanted::Delivering);
     }
 
+    pub fn is_paused(&self) -> bool {
+        *self.wanted.borrow() == Wanted::Paused
+    }
+
     /// Takes no more messages; what is under way ends by itself.
     pub fn stop(&self) {
         self.wanted.send_replace(Wanted::Ended);
@@ -99,7 +118,17 @@ impl Subscription {
     /// Takes no more messages, and completes when what was under way has ended.
     pub async fn end(&self) {
         self.stop();
+        self.ended().await;
+    }
+
+    /// Completes when nothing is under way any more, after it was stopped.
+    pub(super) async fn ended(&self) {
         self.wanted.closed().await;
+    }
+
+    /// Whether nothing is under way any more, after it was stopped.
+    pub fn has_ended(&self) -> bool {
+        self.wanted.is_closed()
     }
 
     /// As `GET /subscriptions/{name}` shows it.

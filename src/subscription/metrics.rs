@@ -1,6 +1,6 @@
 //! What is counted of deliveries.
 
-use metrics::{Gauge, Histogram, counter, gauge, histogram};
+use metrics::{Histogram, counter, histogram};
 
 use crate::value::exposition::Metric;
 
@@ -29,18 +29,13 @@ pub const LAG: Metric = Metric::gauge(
 pub(super) struct Metrics {
     name: String,
     attempts: Histogram,
-    pub in_flight: Gauge,
-    pub lag: Gauge,
 }
 
 impl Metrics {
     pub fn new(name: &str) -> Self {
-        let label = || name.to_owned();
         Metrics {
-            name: label(),
-            attempts: histogram!(ATTEMPTS.name, "subscription" => label()),
-            in_flight: gauge!(IN_FLIGHT.name, "subscription" => label()),
-            lag: gauge!(LAG.name, "subscription" => label()),
+            name: name.to_owned(),
+            attempts: histogram!(ATTEMPTS.name, "subscription" => name.to_owned()),
         }
     }
 

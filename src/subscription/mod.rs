@@ -11,6 +11,7 @@ mod account;
 mod attempt;
 mod config;
 mod deliver;
+mod gauges;
 mod handle;
 mod metrics;
 mod request;
@@ -21,6 +22,7 @@ mod verdict;
 
 pub use config::{AnswerKind, Config, OrderedBy};
 pub use deliver::{Deliver, MOST_OF_ANSWER, Outcome};
+pub use gauges::render_metrics;
 pub use handle::{Start, Subscription};
 
 /// What is counted of subscriptions.

@@ -33,6 +33,9 @@ const NOT_TAKEN: [&str; 16] = [
 ];
 /// The same of all names that begin like this.
 const NOT_TAKEN_FAMILIES: [&str; 2] = ["outrigger-", "x-forwarded-"];
+/// The most headers that a request has from its message, and the most bytes of them. No server takes more either.
+const MOST_HEADERS: usize = 1000;
+const MOST_BYTES: usize = 256 << 10;
 
 /// Makes the requests of one subscription.
 pub(super) struct Requests {
@@ -55,8 +58,14 @@ impl Requests {
     }
 
     /// The request that delivers a message: its body as it is, its content type, its headers, and what is known of it.
-    pub fn of(&self, delivery: &Delivery) -> Box<Request> {
+    /// None when its headers are too many, or too large.
+    pub fn of(&self, delivery: &Delivery) -> Option<Box<Request>> {
         let message = &delivery.message;
+        let size = |(name, value): &(String, String)| name.len() + value.len();
+        let bytes: usize = message.headers.iter().map(size).sum();
+        if message.headers.len() > MOST_HEADERS || bytes > MOST_BYTES {
+            return None;
+        }
         let mut headers = HeaderMap::with_capacity(message.headers.len() + 5);
         headers.insert(header::HOST, HeaderValue::from_static("localhost"));
         insert(
@@ -90,7 +99,7 @@ impl Requests {
             RequestId::new(),
             Instant::now(),
         );
-        Box::new(Request {
+        Some(Box::new(Request {
             method: Method::POST,
             authority: None,
             target: self.path.clone(),
@@ -99,7 +108,7 @@ impl Requests {
             body: Body::full(message.body.clone()),
             upgrade: None,
             context,
-        })
+        }))
     }
 }
 

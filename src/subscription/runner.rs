@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use super::account::{Account, State};
 use super::attempt::{self, Attempt, End};
 use super::request::order_key;
-use super::{Config, Deliver};
+use super::{Config, Deliver, Subscription};
 use crate::broker::{Client, Consumer, Delivery, Source, Verdict};
 use crate::net::backoff::{Backoff, Jitter};
 
@@ -52,6 +52,8 @@ pub(super) struct Runner {
     pub attempt: Arc<Attempt>,
     pub account: Arc<Account>,
     pub wanted: watch::Receiver<Wanted>,
+    /// What may still deliver messages of the same source, where order is asked for.
+    pub after: Vec<Arc<Subscription>>,
     pub held: Held,
 }
 
@@ -80,6 +82,7 @@ struct Absence {
 impl Runner {
     /// Delivers until it is to end, and until what is under way by then has ended.
     pub async fn run(mut self) {
+        self.wait_for_others().await;
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ask_at = Instant::now();
@@ -106,7 +109,7 @@ impl Runner {
                 () = turn(held.absence.as_ref(), !held.ready.is_empty()) => self.still_absent().await,
                 waiting = answer(&mut held.asked) => {
                     held.asked = None;
-                    self.lag(waiting);
+                    self.account.known().lag = waiting;
                 }
                 now = looks.tick() => if now >= ask_at && held.asked.is_none() {
                     ask_at = now + ASK;
@@ -121,6 +124,21 @@ impl Runner {
         }
         // What was under way, and was kept.
         self.let_go().await;
+    }
+
+    /// What was under way before comes before what is taken now.
+    async fn wait_for_others(&mut self) {
+        let others = std::mem::take(&mut self.after);
+        if others.is_empty() {
+            return;
+        }
+        let why = "what was under way before the config changed is not over".to_owned();
+        self.account.is_now(State::Waiting, Some(why));
+        let ended = others.iter().map(|other| other.ended());
+        tokio::select! {
+            _all = join_all(ended) => {}
+            _ended_or_gone = self.wanted.wait_for(|wanted| *wanted == Wanted::Ended) => {}
+        }
     }
 
     fn attach(&mut self) {
@@ -174,9 +192,11 @@ impl Runner {
         let End { key, became } = match ended {
             Ok(end) => end,
             Err(error) => {
-                // Its message went back when it was dropped. Which key it had is not known.
+                // Its message went back when it was dropped. Which key it had is not known. It comes again, and may fail
+                // again.
                 tracing::error!(subscription = &*self.name, %error, "a delivery panicked");
                 self.held.busy.clear();
+                self.absent("a delivery failed in the proxy itself".to_owned(), None);
                 return;
             }
         };
@@ -273,9 +293,7 @@ impl Runner {
             (_, Some(absence), None) => (State::Waiting, Some(absence.why.clone())),
             _ => (State::Delivering, None),
         };
-        let in_flight = held.ready.len() + held.under_way.len();
-        self.account.known().in_flight = in_flight;
-        self.account.metrics.in_flight.set(in_flight as f64);
+        self.account.known().in_flight = held.ready.len() + held.under_way.len();
         if !self.account.is_now(state, why.clone()) {
             return;
         }
@@ -292,14 +310,6 @@ impl Runner {
         let (client, source) = (self.client.clone(), self.source.clone());
         let asked = async move { timeout(ASK, client.waiting(&source)).await.ok().flatten() };
         self.held.asked = Some(asked.boxed());
-    }
-
-    fn lag(&self, waiting: Option<u64>) {
-        self.account.known().lag = waiting;
-        self.account
-            .metrics
-            .lag
-            .set(waiting.map_or(f64::NAN, |waiting| waiting as f64));
     }
 }
 

@@ -355,3 +355,87 @@ fn a_key_of_another_kind_of_broker_is_a_problem_at_its_place() {
         assert!(refused.contains(told), "{new}: {refused}");
     }
 }
+
+#[test]
+fn a_request_that_is_sent_again_is_one_message() {
+    let (server, origin) = (NatsServer::start(), Origin::start());
+    let proxy = Proxy::with(&setup(&server.url(), origin.address(), "").also(
+        r#"
+[routes.again]
+match = { path = "/again" }
+publish = { broker = "events", subject = "orders.again" }
+retry = { methods = ["POST"], attempts = 1, per_try_timeout = "300ms", backoff = "1ms" }
+"#,
+    ));
+    delivering(&proxy);
+    server.freeze(true);
+    std::thread::scope(|scope| {
+        let answer = scope.spawn(|| proxy.client().request("POST", "/again", &[], "x"));
+        eventually(LIMIT, "it is sent again", || {
+            proxy
+                .metrics()
+                .sum("outrigger_retries_total", &[("route", "again")])
+                == 1.0
+        });
+        server.freeze(false);
+        let answer = answer.join().unwrap();
+        assert_eq!(answer.status, 202, "{}", answer.text());
+    });
+    publish(&proxy, "new", "last");
+    eventually(LIMIT, "the last one is delivered", || {
+        origin
+            .requests()
+            .iter()
+            .any(|request| request.header("outrigger-message-id") == Some("last"))
+    });
+    assert_eq!(origin.requests().len(), 2, "NATS knows the id");
+}
+
+#[test]
+fn a_request_that_shall_change_nothing_publishes_nothing() {
+    let (server, origin) = (NatsServer::start(), Origin::start());
+    let setup = setup(&server.url(), origin.address(), "")
+        .also("[routes.any]\nmatch = { path = \"/any\" }\npublish = { broker = \"events\", subject = \"orders.any\" }\n");
+    let proxy = Proxy::with(&setup);
+    delivering(&proxy);
+    for method in ["GET", "OPTIONS"] {
+        let answer = proxy.client().request(method, "/any", &[], "");
+        assert_eq!(answer.status, 405, "{method}");
+        assert_eq!(answer.header("allow"), Some("POST"));
+    }
+    publish(&proxy, "new", "a");
+    eventually(LIMIT, "it is delivered", || state(&proxy)["acked"] == 1);
+    assert_eq!(origin.requests().len(), 1);
+}
+
+#[test]
+fn a_broker_that_changes_refuses_nobody_and_keeps_a_pause() {
+    let (server, origin) = (NatsServer::start(), Origin::start());
+    let mut proxy = start(&server, &origin, "");
+    proxy.admin("POST", "/subscriptions/handler/pause", "");
+    eventually(SOON, "it is paused", || state(&proxy)["state"] == "paused");
+    let toml = setup(&server.url(), origin.address(), "").toml();
+    for seconds in [20, 21] {
+        let heartbeat = format!("[brokers.events]\nheartbeat = \"{seconds}s\"");
+        proxy.reload_with(toml.replace("[brokers.events]", &heartbeat));
+        publish(&proxy, "new", &seconds.to_string());
+    }
+    eventually(SOON, "it is paused still", || {
+        state(&proxy)["state"] == "paused"
+    });
+    assert!(origin.requests().is_empty());
+    proxy.admin("POST", "/subscriptions/handler/resume", "");
+    eventually(LIMIT, "both are delivered", || state(&proxy)["acked"] == 2);
+}
+
+#[test]
+fn a_query_that_cannot_be_read_is_answered_as_all_else() {
+    let (server, origin) = (NatsServer::start(), Origin::start());
+    let proxy = start(&server, &origin, "");
+    let path = "/subscriptions/handler/dead-letters";
+    for query in ["limit=-1", "limit=99999999999999999999", "size=3"] {
+        let answer = proxy.admin("GET", &format!("{path}?{query}"), "");
+        assert_eq!(answer.status, 400, "{query}");
+        assert_eq!(answer.json()["title"], "Bad Request", "{query}");
+    }
+}

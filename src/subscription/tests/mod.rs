@@ -1,3 +1,5 @@
+//! Messages of a broker for tests, and an application that answers as it is told to.
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,6 +20,8 @@ use crate::http::message::Request;
 use crate::value::Name;
 use crate::value::problem::Problems;
 
+mod taking;
+
 /// An application that says what a test tells it to, and 200 when there is nothing.
 #[derive(Default)]
 struct App {
@@ -26,6 +30,7 @@ struct App {
     /// Answers only when there are permits, where there is one.
     gate: Option<Semaphore>,
     at_once: Mutex<(usize, usize)>,
+    panics_at: Option<&'static str>,
 }
 
 impl App {
@@ -54,7 +59,8 @@ impl Deliver for ToApp {
             let id = request.headers.get_str(&id).unwrap().to_owned();
             let body = request.body.collect().await.unwrap().to_bytes();
             let body = String::from_utf8(body.to_vec()).unwrap();
-            app.seen.lock().unwrap().push((id, body));
+            app.seen.lock().unwrap().push((id.clone(), body));
+            assert_ne!(app.panics_at, Some(&*id));
             {
                 let mut at_once = app.at_once.lock().unwrap();
                 at_once.0 += 1;
@@ -94,6 +100,16 @@ fn config(more: &str) -> Config {
 }
 
 fn start(fake: &Arc<Fake>, app: &Arc<App>, more: &str) -> Subscription {
+    start_after(fake, app, more, &[], false)
+}
+
+fn start_after(
+    fake: &Arc<Fake>,
+    app: &Arc<App>,
+    more: &str,
+    ending: &[Arc<Subscription>],
+    paused: bool,
+) -> Subscription {
     let name: Name = "orders".parse().unwrap();
     let client: Arc<dyn Client> = fake.clone();
     let deliver: Arc<dyn Deliver> = Arc::new(ToApp(app.clone()));
@@ -102,6 +118,8 @@ fn start(fake: &Arc<Fake>, app: &Arc<App>, more: &str) -> Subscription {
         client: &client,
         deliver: &deliver,
         runtime: &Handle::current(),
+        ending,
+        paused,
     };
     Subscription::start(&config(more), &start).unwrap()
 }
@@ -184,7 +202,9 @@ async fn an_application_of_dapr_answers_in_its_own_words() {
         ("SUCCESS", Verdict::Done),
         ("RETRY", Verdict::Retry { step: 0 }),
         ("DROP", Verdict::Done),
-        ("other", Verdict::Done),
+        ("", Verdict::Done),
+        ("success", Verdict::Retry { step: 0 }),
+        ("FAILED", Verdict::Retry { step: 0 }),
     ] {
         let fake = Arc::new(Fake::with_ladder(&[5]));
         let app = Arc::new(App::default());
@@ -229,6 +249,20 @@ async fn an_application_that_is_not_there_costs_no_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_route_that_has_gone_gives_no_message_up() {
+    let (fake, app) = (Arc::new(Fake::with_ladder(&[5])), Arc::new(App::default()));
+    app.say([Outcome {
+        refused: Some("no_route"),
+        unsent: true,
+        ..status(404)
+    }]);
+    fake.put("a", 1, None);
+    let subscription = start(&fake, &app, "");
+    until("it is delivered", || fake.settled() == [done("a")]).await;
+    assert_eq!(subscription.describe()["dead_lettered"], 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_nobody_takes_for_long_goes_back() {
     let (fake, app) = (Arc::new(Fake::with_ladder(&[5])), Arc::new(App::default()));
     app.say((0..1000).map(|_| not_there()));
@@ -258,61 +292,64 @@ async fn what_has_nowhere_to_go_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn messages_of_one_key_come_one_after_the_other() {
+async fn what_fails_in_the_proxy_itself_is_not_tried_without_end() {
     let fake = Arc::new(Fake::with_ladder(&[]));
     let app = Arc::new(App {
-        gate: Some(Semaphore::new(0)),
+        panics_at: Some("a"),
         ..App::default()
     });
-    for (id, key) in [
-        ("a1", "a"),
-        ("a2", "a"),
-        ("b1", "b"),
-        ("a3", "a"),
-        ("b2", "b"),
-    ] {
-        fake.put(id, 1, Some(key));
-    }
-    let _subscription = start(&fake, &app, "ordered_by = \"key\"");
-    until("one of each key", || app.seen().len() == 2).await;
-    sleep(Duration::from_secs(5)).await;
-    assert_eq!(app.seen(), ["a1", "b1"]);
-    app.gate.as_ref().unwrap().add_permits(100);
-    until("all", || fake.settled().len() == 5).await;
-    let seen = app.seen();
-    let of = |key: char| {
-        seen.iter()
-            .filter(|id| id.starts_with(key))
-            .cloned()
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(of('a'), ["a1", "a2", "a3"]);
-    assert_eq!(of('b'), ["b1", "b2"]);
-    assert_eq!(app.at_once.lock().unwrap().1, 2);
+    fake.put("a", 1, None);
+    let subscription = start(&fake, &app, "prefetch = 1");
+    until("it waits", || subscription.describe()["state"] == "waiting").await;
+    fake.put("a", 1, None);
+    sleep(Duration::from_millis(400)).await;
+    assert_eq!(app.seen(), ["a"]);
+    until("it is tried again", || app.seen().len() == 2).await;
+    fake.put("b", 1, None);
+    until("another one is delivered", || fake.settled() == [done("b")]).await;
+    assert_eq!(subscription.describe()["state"], "delivering");
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_are_taken_than_prefetch_says() {
+async fn what_no_request_can_be_made_of_is_a_dead_letter() {
+    let names = |count: usize| (0..count).map(|nth| (format!("x-{nth}"), "v".to_owned()));
+    let large = || [("x".to_owned(), "v".repeat(300 << 10))].into_iter();
+    let headers: [Vec<_>; 2] = [names(40_000).collect(), large().collect()];
+    for headers in headers {
+        let (fake, app) = (Arc::new(Fake::with_ladder(&[5])), Arc::new(App::default()));
+        fake.put_with("a", headers);
+        let _subscription = start(&fake, &app, "");
+        until("it is settled", || !fake.settled().is_empty()).await;
+        let reason = "headers_too_large".to_owned();
+        let dead = Verdict::DeadLetter { reason };
+        assert_eq!(fake.settled(), [("a".to_owned(), dead)]);
+        assert!(app.seen().is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn prometheus_is_told_of_the_subscriptions_that_there_are() {
     let fake = Arc::new(Fake::with_ladder(&[]));
     let app = Arc::new(App {
         gate: Some(Semaphore::new(0)),
         ..App::default()
     });
-    for place in 0..10 {
-        fake.put(&place.to_string(), 1, None);
-    }
-    let subscription = start(&fake, &app, "prefetch = 3");
-    until("three", || app.seen().len() == 3).await;
-    sleep(Duration::from_secs(5)).await;
-    assert_eq!(
-        (
-            app.seen().len(),
-            subscription.describe()["in_flight"].as_u64()
-        ),
-        (3, Some(3))
-    );
-    app.gate.as_ref().unwrap().add_permits(100);
-    until("all", || fake.settled().len() == 10).await;
+    fake.put("a", 1, None);
+    let subscription = start(&fake, &app, "");
+    let told = || {
+        let mut text = String::new();
+        render_metrics([&subscription].into_iter(), &mut text);
+        text
+    };
+    until("it is told", || {
+        let told = told();
+        told.contains("outrigger_subscription_in_flight{subscription=\"orders\"} 1")
+            && told.contains("outrigger_subscription_lag{subscription=\"orders\"} 0")
+    })
+    .await;
+    let mut text = String::new();
+    render_metrics([].into_iter(), &mut text);
+    assert_eq!(text, "");
 }
 
 #[tokio::test(start_paused = true)]
@@ -337,41 +374,6 @@ async fn what_takes_too_long_is_tried_again() {
     .await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn paused_it_takes_nothing_and_ended_it_finishes() {
-    let fake = Arc::new(Fake::with_ladder(&[]));
-    let app = Arc::new(App {
-        gate: Some(Semaphore::new(0)),
-        ..App::default()
-    });
-    let subscription = start(&fake, &app, "");
-    fake.put("a", 1, None);
-    until("it is under way", || app.seen().len() == 1).await;
-    subscription.pause();
-    until("it is paused", || {
-        subscription.describe()["state"] == "paused"
-    })
-    .await;
-    fake.put("b", 1, None);
-    sleep(Duration::from_secs(60)).await;
-    assert_eq!(app.seen(), ["a"]);
-    assert_eq!(*fake.consumers.lock().unwrap(), (1, 1));
-    subscription.resume();
-    until("it goes on", || app.seen().len() == 2).await;
-    let ending = subscription.end();
-    tokio::pin!(ending);
-    assert!(ending.as_mut().now_or_never().is_none());
-    sleep(Duration::from_secs(5)).await;
-    assert!(
-        ending.as_mut().now_or_never().is_none(),
-        "two are under way"
-    );
-    app.gate.as_ref().unwrap().add_permits(2);
-    ending.await;
-    assert_eq!(fake.settled().len(), 2);
-    assert_eq!(*fake.consumers.lock().unwrap(), (2, 2));
-}
-
 #[tokio::test]
 async fn a_message_brings_no_order_to_the_connection() {
     let mut message = crate::broker::fake::message("a");
@@ -392,7 +394,9 @@ async fn a_message_brings_no_order_to_the_connection() {
         .next()
         .await;
     delivery.message = message;
-    let request = request::Requests::new("orders", "/events").of(&delivery);
+    let request = request::Requests::new("orders", "/events")
+        .of(&delivery)
+        .unwrap();
     let field = |name: &str| {
         request
             .headers
