@@ -67,25 +67,29 @@ impl Drop for Thread {
     }
 }
 
+/// The brokers of the config that served before.
+#[derive(Clone, Copy)]
+pub struct Before<'a> {
+    pub config: &'a BTreeMap<Name, broker::Checked>,
+    pub clients: &'a BTreeMap<Name, Arc<dyn Client>>,
+}
+
 /// The clients of a config: those of `old` that would be the same, and new ones.
 ///
 /// # Errors
 /// When the kernel gives no thread for them.
 pub fn clients(
     config: &BTreeMap<Name, broker::Checked>,
-    old: Option<(
-        &BTreeMap<Name, broker::Checked>,
-        &BTreeMap<Name, Arc<dyn Client>>,
-    )>,
+    old: Option<Before<'_>>,
     bridge: &Bridge,
 ) -> io::Result<BTreeMap<Name, Arc<dyn Client>>> {
     let mut clients = BTreeMap::new();
     for (name, checked) in config {
-        let kept = old.and_then(|(config, clients)| {
-            let before = config.get(name)?;
+        let kept = old.and_then(|old| {
+            let before = old.config.get(name)?;
             before
                 .is_like(checked)
-                .then(|| clients.get(name).cloned())?
+                .then(|| old.clients.get(name).cloned())?
         });
         let client = match kept {
             Some(client) => Some(client),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::app::bridge::{self, Bridge};
+use crate::app::bridge::{self, Before, Bridge};
 use crate::broker::Client;
 use crate::config::{Config, Content, Loaded};
 use crate::fetch::Fetch;
@@ -96,7 +96,10 @@ impl Snapshot {
             .collect();
 
         let mut problems = Problems::default();
-        let before = old.map(|old| (&old.config.brokers, &old.brokers));
+        let before = old.map(|old| Before {
+            config: &old.config.brokers,
+            clients: &old.brokers,
+        });
         let brokers =
             bridge::clients(&config.brokers, before, &tools.bridge).unwrap_or_else(|error| {
                 problems.error(

@@ -73,10 +73,18 @@ impl Checked {
         self.opened.kind
     }
 
+    #[cfg_attr(
+        not(any(feature = "rabbitmq", feature = "nats", feature = "kafka")),
+        expect(dead_code, reason = "no kind is built in that would ask")
+    )]
     pub(super) fn url(&self) -> &str {
         self.opened.url.reveal()
     }
 
+    #[cfg_attr(
+        not(any(feature = "rabbitmq", feature = "nats", feature = "kafka")),
+        expect(dead_code, reason = "no kind is built in that would ask")
+    )]
     pub(super) fn tls(&self) -> Option<&Arc<outbound::Client>> {
         self.opened.tls.as_ref()
     }
