@@ -13,6 +13,8 @@ use super::names::short;
 pub(super) const ATTEMPT: &str = "outrigger-attempt";
 /// The routing key with which a message was published, on a copy of it.
 pub(super) const KEY: &str = "outrigger-routing-key";
+/// On a copy that may not be the only one.
+pub(super) const AGAIN: &str = "outrigger-redelivered";
 /// On a dead letter: why it is one.
 pub(super) const REASON: &str = "outrigger-reason";
 /// On a dead letter: since when it is one (RFC 3339).

@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout};
 
 use super::super::{Delivery, Lost, Refusal, Settle, Verdict};
 use super::failure::{ANSWER, answer};
-use super::headers::{self, ATTEMPT, KEY, REASON, SINCE};
+use super::headers::{self, AGAIN, ATTEMPT, KEY, REASON, SINCE};
 use super::names::{letters_exchange, step};
 use super::properties;
 use super::shared::Shared;
@@ -28,6 +28,7 @@ use super::shared::Shared;
 /// From so many lives on a message is put anew rather than handed back.
 const MANY_LIVES: u64 = 3;
 const DELIVERY_COUNT: &str = "x-delivery-count";
+const YES: &str = "true";
 /// The longest that one copy may take to be confirmed.
 const COPY: Duration = Duration::from_secs(30);
 /// For how long it is tried to put a message where it shall wait, when the broker refuses that.
@@ -52,7 +53,7 @@ pub(super) fn held(
         key,
         attempt: attempt.unwrap_or(1).max(1),
         lives: lives.unwrap_or(0),
-        redelivered: taken.redelivered,
+        redelivered: taken.redelivered || headers::get(table, AGAIN).is_some(),
         properties: taken.properties,
         body: Bytes::from(taken.data),
         acker: taken.acker,
@@ -195,7 +196,7 @@ impl Held {
         routing_key: &str,
         more: &[(&'static str, String)],
     ) -> Result<(), String> {
-        let copy = self.copied(more);
+        let mut copy = self.copied(more);
         let deadline = Instant::now() + REFUSED;
         loop {
             let publishing =
@@ -205,7 +206,11 @@ impl Held {
             let late = || Refusal::Unknown(format!("the broker did not confirm within {COPY:?}"));
             match published.unwrap_or_else(|_| Err(late())) {
                 Ok(()) => return Ok(()),
-                Err(Refusal::Blocked(_) | Refusal::Unavailable(_) | Refusal::Unknown(_)) => {}
+                // It may be stored: then the next is another one.
+                Err(Refusal::Blocked(_) | Refusal::Unknown(_)) => {
+                    copy = self.copied(&[more, &[(AGAIN, YES.to_owned())]].concat());
+                }
+                Err(Refusal::Unavailable(_)) => {}
                 Err(Refusal::Unroutable(why)) => {
                     self.shared.missing.notify_one();
                     self.refused(deadline, why)?;
@@ -229,6 +234,10 @@ impl Held {
 
     fn copied(&self, more: &[(&'static str, String)]) -> BasicProperties {
         let mut headers = vec![(KEY, self.key.clone())];
+        if self.redelivered {
+            // Whoever had it before may have put it there as well.
+            headers.push((AGAIN, YES.to_owned()));
+        }
         headers.extend_from_slice(more);
         properties::copied(&self.properties, &headers)
     }

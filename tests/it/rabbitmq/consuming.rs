@@ -1,5 +1,6 @@
 //! What becomes of a message that is taken.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use outrigger::broker::Verdict;
@@ -78,6 +79,44 @@ async fn what_is_returned_or_dropped_comes_again_uncounted() {
     }
     next_settled(&mut consumer, Verdict::Done).await;
     nothing_comes(&mut consumer).await;
+    client.close().await;
+}
+
+/// Its first delivery may have been the one that failed: then there are two copies of it.
+#[tokio::test]
+async fn a_copy_of_what_came_again_says_so_until_it_is_replayed() {
+    let queue = name("work");
+    let block = queue_block(&queue, "retry = { delays = [\"100ms\", \"100ms\"] }");
+    let client = Node::shared().client(&block).await;
+    publish_all(&client, &queue, 1..=2).await;
+    let mut consumer = client.consume(&from(&queue), 1);
+    drop(next(&mut consumer).await);
+    let mut seen = BTreeMap::new();
+    for _ in 0..6 {
+        let delivery = next(&mut consumer).await;
+        seen.insert(
+            (delivery.message.id.clone(), delivery.attempt),
+            delivery.redelivered,
+        );
+        let verdict = match delivery.attempt {
+            3 => Verdict::DeadLetter {
+                reason: "status_503".to_owned(),
+            },
+            attempt => Verdict::Retry {
+                step: attempt as usize - 1,
+            },
+        };
+        delivery.settle.settle(verdict).await.unwrap();
+    }
+    let wanted = [("1", true), ("2", false)].into_iter();
+    let wanted = wanted.flat_map(|(id, again)| (1..=3).map(move |n| ((id.to_owned(), n), again)));
+    assert_eq!(seen, wanted.collect());
+    assert_eq!(client.replay(&from(&queue), 2).await.unwrap(), 2);
+    for _ in 0..2 {
+        let delivery = next(&mut consumer).await;
+        assert_eq!((delivery.attempt, delivery.redelivered), (1, false));
+        delivery.settle.settle(Verdict::Done).await.unwrap();
+    }
     client.close().await;
 }
 
