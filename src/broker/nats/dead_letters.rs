@@ -16,6 +16,9 @@ use crate::broker::{DeadLetter, Message};
 /// The longest that putting one back may take.
 const LIMIT: Duration = Duration::from_secs(5);
 
+/// No more are looked at when their bodies have so many bytes.
+const MOST_BYTES: usize = 16 << 20;
+
 /// A dead letter, as it is stored.
 struct Buried {
     sequence: u64,
@@ -24,18 +27,20 @@ struct Buried {
     notes: Notes,
 }
 
-/// The first `limit` of them.
+/// The first `limit` of them; fewer when they are large.
 pub(super) async fn first(
     session: &Session,
     place: &Place,
     limit: usize,
 ) -> Result<Vec<DeadLetter>, String> {
     let mut letters = Vec::new();
-    let mut from = 1;
+    let (mut from, mut bytes) = (1, 0);
     while letters.len() < limit
+        && bytes < MOST_BYTES
         && let Some(buried) = next(session, place, from).await?
     {
         from = buried.sequence + 1;
+        bytes += buried.message.body.len();
         letters.push(DeadLetter {
             message: buried.message,
             reason: buried.notes.reason.unwrap_or_default(),
