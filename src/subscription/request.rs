@@ -93,12 +93,11 @@ impl Requests {
             "false"
         });
         headers.insert(known("outrigger-redelivered"), redelivered);
-        let context = Context::new(
-            self.peer.clone(),
-            "".into(),
-            RequestId::new(),
-            Instant::now(),
-        );
+        let peer = self.peer.clone();
+        let context = Context {
+            can_wait: true,
+            ..Context::new(peer, "".into(), RequestId::new(), Instant::now())
+        };
         Some(Box::new(Request {
             method: Method::POST,
             authority: None,

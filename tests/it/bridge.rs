@@ -159,7 +159,9 @@ fn what_fails_is_tried_again_and_then_is_a_dead_letter() {
         (&json!("status_500"), &json!(3))
     );
     assert_eq!(letter["body"], "{\"id\":\"poison\"}");
-    assert!(proxy.log().contains("a message is a dead letter"));
+    eventually(SOON, "it is logged", || {
+        proxy.log().contains("a message is a dead letter")
+    });
     let replayed = proxy
         .admin("POST", &format!("{path}/replay?limit=5"), "")
         .json();
@@ -438,4 +440,51 @@ fn a_query_that_cannot_be_read_is_answered_as_all_else() {
         assert_eq!(answer.status, 400, "{query}");
         assert_eq!(answer.json()["title"], "Bad Request", "{query}");
     }
+}
+
+#[test]
+fn an_application_that_is_not_healthy_costs_no_attempt() {
+    let (server, origin) = (NatsServer::start(), Origin::start());
+    let unwell = || Script::new().answering("503 Service Unavailable", "");
+    let origin = (0..4).fold(origin, |origin, _| origin.on("/health", unwell()));
+    let origin = origin.on("/health", Script::answer("ok"));
+    let toml = setup(&server.url(), origin.address(), "").toml();
+    let checked = "health_check = { path = \"/health\", interval = \"1s\", healthy_after = 1, unhealthy_after = 1 }";
+    let toml = toml.replace(
+        "[upstreams.origin]",
+        &format!("[upstreams.origin]\n{checked}"),
+    );
+    let proxy = Launch::new(toml).start();
+    delivering(&proxy);
+    publish(&proxy, "new", "a");
+    eventually(LIMIT, "it waits", || state(&proxy)["state"] == "waiting");
+    let why = state(&proxy)["why"].to_string();
+    assert!(why.contains("no_healthy_endpoint"), "{why}");
+    eventually(LIMIT, "it is delivered", || state(&proxy)["acked"] == 1);
+    let requests = origin.requests();
+    let delivered: Vec<_> = requests
+        .iter()
+        .filter(|request| request.target() == "/events/orders")
+        .collect();
+    assert_eq!(delivered.len(), 1);
+    assert_eq!(delivered[0].header("outrigger-attempt"), Some("1"));
+}
+
+#[test]
+fn no_more_dead_letters_are_looked_at_than_memory_allows() {
+    let (server, origin) = (NatsServer::start(), Origin::start());
+    let refuse = || Script::new().answering("404 Not Found", "");
+    let origin = (0..22).fold(origin, |origin, _| origin.on("/events/orders", refuse()));
+    let proxy = start(&server, &origin, "");
+    let body = "x".repeat(900 << 10);
+    for _ in 0..22 {
+        let answer = proxy.client().request("POST", "/publish/new", &[], &body);
+        assert_eq!(answer.status, 202, "{}", answer.text());
+    }
+    eventually(LIMIT, "all are dead", || {
+        state(&proxy)["dead_lettered"] == 22
+    });
+    let path = "/subscriptions/handler/dead-letters?limit=1000";
+    let letters = proxy.admin("GET", path, "").json();
+    assert_eq!(letters.as_array().unwrap().len(), 19, "16 MiB");
 }

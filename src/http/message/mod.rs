@@ -69,6 +69,8 @@ pub struct Context {
     pub claims: Option<Arc<Claims>>,
     /// Its `Max-Forwards` is used up: whoever would forward it answers it.
     pub ends_here: bool,
+    /// Whoever sent it can wait: it is not tried with an endpoint that is not healthy, where there is no other.
+    pub can_wait: bool,
 }
 
 impl Context {
@@ -91,6 +93,7 @@ impl Context {
             upstream: None,
             claims: None,
             ends_here: false,
+            can_wait: false,
         }
     }
 

@@ -16,7 +16,7 @@ impl Upstream {
     /// that an attempt begins.
     ///
     /// # Errors
-    /// `no_healthy_endpoint` when there is none at all.
+    /// `no_healthy_endpoint` when there is none at all, and when none is healthy and the request can wait.
     pub fn pick(&self, request: &Request, tried: Option<&Tried>) -> Result<Attempt, Error> {
         let now = timer::now();
         let key = match &self.config.balancer {
@@ -33,6 +33,12 @@ impl Upstream {
             );
         };
         if in_panic {
+            if request.context.can_wait && self.is_unhealthy(endpoint, now) {
+                return Err(Error::new(
+                    NO_HEALTHY_ENDPOINT,
+                    "the upstream has no endpoint that is healthy",
+                ));
+            }
             self.metrics.panicked();
         }
         if let Some(tried) = tried {
@@ -48,6 +54,10 @@ impl Upstream {
         let entries = list.entries().iter();
         let available = entries.filter(|e| self.is_available(&e.endpoint, now));
         available.take(2).count() == 2
+    }
+
+    fn is_unhealthy(&self, endpoint: &Endpoint, now: Instant) -> bool {
+        self.picker.availability(endpoint, now) == Availability::Unhealthy
     }
 
     fn is_available(&self, endpoint: &Endpoint, now: Instant) -> bool {

@@ -7,6 +7,7 @@ use super::*;
 use crate::http::message::Tried;
 use crate::net::resolve::Resolve;
 use crate::upstream::fake::{Names, request};
+use crate::upstream::health::standing::Mark;
 use crate::upstream::{Checked, Listed};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -192,6 +193,20 @@ async fn when_all_are_out_all_are_used() {
         endpoint(&upstream, index).standing.eject(Instant::now(), 1);
     }
     assert_eq!(picks(&upstream, 30), [10, 10, 10]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_can_wait_goes_to_nobody_who_is_unhealthy() {
+    let upstream = upstream(2, "[health_check]\npath = \"/\"");
+    let mut patient = request();
+    patient.context.can_wait = true;
+    for index in 0..2 {
+        assert!(upstream.pick(&patient, None).is_ok());
+        endpoint(&upstream, index).standing.mark(Mark::Unhealthy);
+    }
+    let error = upstream.pick(&patient, None).err().unwrap();
+    assert_eq!(error.reason(), NO_HEALTHY_ENDPOINT);
+    assert!(upstream.pick(&request(), None).is_ok());
 }
 
 #[tokio::test(start_paused = true)]
