@@ -192,7 +192,6 @@ fn key_paths(value: &toml::Value, above: &str, found: &mut BTreeSet<String>) {
 const ALTERNATIVES: &[(&str, &str)] = &[
     ("brokers.NAME.url.env", "{ env = \"NAME\" }"),
     ("brokers.NAME.url.value", "{ value = \"...\" }"),
-    ("brokers.NAME.topics", "Kafka"),
     ("routes.NAME.publish.topic", "Kafka `topic` and `key`"),
     ("routes.NAME.publish.key", "Kafka `topic` and `key`"),
     ("subscriptions.NAME.topic", "Kafka `topic` and `group`"),
