@@ -1,5 +1,7 @@
 //! The block of a subscription.
 
+use std::time::Duration;
+
 use http::uri::PathAndQuery;
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +11,10 @@ use crate::value::{self, Name, Wrong};
 
 /// The most messages that may be taken and not settled: more is memory, and no speed.
 const MOST_AT_ONCE: u16 = 1000;
+
+/// RabbitMQ ends a channel on which a message is not acknowledged for 30 min (`consumer_timeout`). A message that nobody
+/// takes is kept for up to 10 min before its last delivery begins.
+const LONGEST_OF_RABBITMQ: Duration = Duration::from_secs(20 * 60);
 
 /// `[subscriptions.NAME]`
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
@@ -124,8 +130,16 @@ impl Config {
         }
     }
 
-    /// Reports keys of another kind than that of the broker.
+    /// Reports keys of another kind than that of the broker, and what that kind does not go along with.
     pub fn check_kind(&self, kind: Kind, problems: &mut Problems) {
+        if kind == Kind::RabbitMq && self.timeout.0 > LONGEST_OF_RABBITMQ {
+            problems
+                .warning(
+                    &["timeout"],
+                    "RabbitMQ gives a message to somebody else that is not acknowledged within 30 min",
+                )
+                .help("set at most \"20m\": a message may be kept for 10 min before it is delivered");
+        }
         if let Some((key, of)) = self.keys().find(|(_, of)| *of != kind) {
             problems
                 .error(
@@ -213,5 +227,5 @@ fn prefetch() -> u16 {
 }
 
 fn timeout() -> value::Duration {
-    value::Duration(std::time::Duration::from_secs(30))
+    value::Duration(Duration::from_secs(30))
 }

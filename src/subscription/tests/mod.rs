@@ -420,6 +420,9 @@ async fn a_message_brings_no_order_to_the_connection() {
 fn problems_are_told() {
     for (text, kind, expected) in [
         ("queue = \"work\"", Kind::RabbitMq, 0),
+        ("queue = \"work\"\ntimeout = \"20m\"", Kind::RabbitMq, 0),
+        ("queue = \"work\"\ntimeout = \"21m\"", Kind::RabbitMq, 1),
+        ("stream = \"S\"\ntimeout = \"21m\"", Kind::Nats, 0),
         ("stream = \"S\"\nsubject = \"a.>\"", Kind::Nats, 0),
         ("topic = \"t\"", Kind::Kafka, 0),
         ("", Kind::Kafka, 1),
