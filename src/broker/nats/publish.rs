@@ -37,8 +37,9 @@ pub(super) async fn publish(
         return Err(Refusal::Unfit(wrong));
     }
     let mut headers = headers::of(message).map_err(Refusal::Unfit)?;
-    // One id may be used for several subjects. It was looked at as a header of its own.
-    if let Ok(id) = format!("{subject} {}", message.id).parse::<HeaderValue>() {
+    // One id may be used for several subjects, and by several sources. It was looked at as a header of its own.
+    let source = message.event_source().unwrap_or_default();
+    if let Ok(id) = format!("{subject} {source} {}", message.id).parse::<HeaderValue>() {
         headers.insert(DEDUPLICATED, id);
     }
     let size = message.body.len() + size_of(&headers);

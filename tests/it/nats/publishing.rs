@@ -53,6 +53,22 @@ async fn an_id_is_a_duplicate_on_its_subject_and_no_other() {
     assert_eq!(stored(&server, "orders").await, 2);
 }
 
+/// Ids of events are those of one source.
+#[tokio::test]
+async fn an_id_is_a_duplicate_of_its_source_and_no_other() {
+    let server = NatsServer::start();
+    let client = connected(&server, ORDERS).await;
+    let mut duplicates = Vec::new();
+    for source in ["/shop", "/shop", "/store"] {
+        let mut event = message("7");
+        event.headers = vec![("ce-source".to_owned(), source.to_owned())];
+        let to = Destination::Subject("orders.new".to_owned());
+        duplicates.push(soon(client.publish(to, event)).await.unwrap().duplicate);
+    }
+    assert_eq!(duplicates, [false, true, false]);
+    assert_eq!(stored(&server, "orders").await, 2);
+}
+
 /// The confirmation of a duplicate says nothing of what is stored: the message has gone, its id has not.
 #[tokio::test]
 async fn a_duplicate_is_no_proof_that_the_message_is_there() {
