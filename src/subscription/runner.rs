@@ -100,12 +100,13 @@ impl Runner {
             self.tell(wanted);
             let has_room = self.has_room();
             let held = &mut self.held;
+            // Whoever is told to end takes no more, also when there is more to take.
             tokio::select! {
+                biased;
                 changed = self.wanted.changed() => if changed.is_err() {
                     break;
                 },
                 Some(ended) = held.under_way.join_next(), if !held.under_way.is_empty() => self.ended(ended),
-                delivery = next(&mut held.consumer), if has_room => held.ready.push_back(delivery),
                 () = turn(held.absence.as_ref(), !held.ready.is_empty()) => self.still_absent().await,
                 waiting = answer(&mut held.asked) => {
                     held.asked = None;
@@ -115,6 +116,7 @@ impl Runner {
                     ask_at = now + ASK;
                     self.ask();
                 },
+                delivery = next(&mut held.consumer), if has_room => held.ready.push_back(delivery),
             }
         }
         self.tell(Wanted::Ended);

@@ -13,6 +13,7 @@ async fn messages_of_one_key_keep_their_order_when_the_config_changes() {
     let before = Arc::new(start(&fake, &app, "ordered_by = \"key\""));
     until("it is under way", || app.seen().len() == 1).await;
     before.stop();
+    until("it ends", || before.describe()["state"] == "ending").await;
     fake.put("a2", 1, Some("a"));
     let ending = [before.clone()];
     let other = "ordered_by = \"key\"\nprefetch = 2";
