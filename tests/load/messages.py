@@ -81,7 +81,7 @@ def run(arguments, verdict, server, app, proxy):
     delivering = time.monotonic() - begun
     arrivals = app.arrivals()
     print(f"      published within {publishing:.0f} s, all arrived within {delivering:.0f} s; "
-          f"not confirmed at first: {dict(published.told)}, {published.unanswered} without an answer")
+          f"not confirmed at first: {publishers.reasons(published.refusals)}, {published.unanswered} without an answer")
     verdict.holds(f"{len(published.confirmed)} of {arguments.count} messages are confirmed",
                   len(published.confirmed) == arguments.count)
     verdict.holds(f"of those, {len(missing)} did not arrive", not missing)

@@ -38,9 +38,14 @@ def once(port, path, name, body=b"message"):
     return answer.status, answer.fields.get("outrigger-reason")
 
 
-# `confirmed` has each id with how often it was said; `told` the reasons why it was not confirmed, each with how often;
-# `unanswered` how often no answer came.
-Published = collections.namedtuple("Published", "confirmed told unanswered")
+# `confirmed` has each id with how often it was said; `refusals` when and why one was not confirmed; `unanswered` how often
+# no answer came.
+Published = collections.namedtuple("Published", "confirmed refusals unanswered")
+
+
+def reasons(refusals):
+    """Each, with how often."""
+    return dict(collections.Counter(reason for _, reason in refusals))
 
 
 class Publisher(threading.Thread):
@@ -52,7 +57,7 @@ class Publisher(threading.Thread):
         self.stop, self.count = stop, confirmed
         self.client = None
         self.confirmed = {}
-        self.told = collections.Counter()
+        self.refusals = []
         self.unanswered = 0
 
     def run(self):
@@ -86,12 +91,15 @@ class Publisher(threading.Thread):
                 if json.loads(answer.body)["message_id"] == name:
                     self.confirmed[name] = said
                     return True
-                self.told["another id"] += 1
+                self.refuse("another id")
                 return False
-            self.told[answer.fields.get("outrigger-reason", str(answer.status))] += 1
+            self.refuse(answer.fields.get("outrigger-reason", str(answer.status)))
             time.sleep(PAUSE)
-        self.told["given up"] += 1
+        self.refuse("given up")
         return False
+
+    def refuse(self, reason):
+        self.refusals.append((time.time(), reason))
 
     def connect(self):
         try:
@@ -133,11 +141,7 @@ class Publishers:
         parts = [self.results.get(timeout=limit) for _ in self.processes]
         for process in self.processes:
             process.join()
-        confirmed, told = {}, collections.Counter()
-        for part in parts:
-            confirmed.update(part.confirmed)
-            told.update(part.told)
-        return Published(confirmed, told, sum(part.unanswered for part in parts))
+        return together(parts)
 
 
 def publish(port, path, prefix, share, count, most, every, fails, stop, progress, results):
@@ -152,8 +156,12 @@ def publish(port, path, prefix, share, count, most, every, fails, stop, progress
         publisher.start()
     for publisher in all_of:
         publisher.join()
-    confirmed, told = {}, collections.Counter()
-    for publisher in all_of:
-        confirmed.update(publisher.confirmed)
-        told.update(publisher.told)
-    results.put(Published(confirmed, told, sum(publisher.unanswered for publisher in all_of)))
+    results.put(together(all_of))
+
+
+def together(parts):
+    confirmed, refusals = {}, []
+    for part in parts:
+        confirmed.update(part.confirmed)
+        refusals += part.refusals
+    return Published(confirmed, refusals, sum(part.unanswered for part in parts))
