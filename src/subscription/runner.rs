@@ -28,10 +28,11 @@ const KEPT: Duration = Duration::from_secs(10 * 60);
 /// How long a broker may take to hear that a consumer ends, or that a message goes back.
 const HAND_BACK: Duration = Duration::from_secs(10);
 
-/// When an application that is not there is tried again.
+/// When an application that is not there is tried again. It is near, and one request tells: so long at the most is nothing
+/// delivered once it is back.
 const TRY_AGAIN: Backoff = Backoff {
     first: Duration::from_secs(1),
-    longest: Duration::from_secs(30),
+    longest: Duration::from_secs(5),
     jitter: Jitter::Half,
 };
 
