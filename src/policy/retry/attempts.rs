@@ -24,10 +24,10 @@ impl Attempted {
     #[inline]
     fn new(outcome: Outcome, back: Back<'_>) -> Self {
         let mut back = back.into_request();
-        if let Some(back) = &mut back {
-            if !is_unsent(&outcome) {
-                back.body = Body::empty();
-            }
+        if let Some(back) = &mut back
+            && !is_unsent(&outcome)
+        {
+            back.body = Body::empty();
         }
         Attempted { outcome, back }
     }
