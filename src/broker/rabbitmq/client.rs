@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::super::{
     Client, Confirmed, Consumer, DeadLetter, Destination, Ladder, Message, Refusal, Source, State,
@@ -72,9 +73,9 @@ impl Client for RabbitMq {
                 return Err(Refusal::Unfit("RabbitMQ has exchanges".to_owned()));
             };
             let properties = properties::of(&message)?;
-            let publishing = self
-                .shared
-                .publish(&exchange, &routing_key, properties, message.body);
+            let publishing =
+                self.shared
+                    .publish(&exchange, &routing_key, &properties, &message.body);
             publishing.await?;
             Ok(Confirmed { duplicate: false })
         })
@@ -129,7 +130,10 @@ impl Client for RabbitMq {
             let Some(link) = self.end() else {
                 return;
             };
-            link.close(LAST_CONFIRMS).await;
+            // Whoever holds all slots knows that nothing is under way.
+            let all = link.slots.acquire_many(link.most());
+            let _late = timeout(LAST_CONFIRMS, all).await;
+            link.close().await;
         })
     }
 }

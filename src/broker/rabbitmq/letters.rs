@@ -61,7 +61,7 @@ pub(super) async fn replay(shared: &Shared, queue: &str, limit: usize) -> Result
     let replaying = async {
         while let Some(letter) = letters.take(false).await? {
             let copy = as_new(&letter);
-            put(shared, queue, copy, letter.data.clone().into()).await?;
+            put(shared, queue, &copy, &letter.data).await?;
             answer(letter.acker.ack(BasicAckOptions::default())).await?;
             done += 1;
         }
@@ -142,8 +142,8 @@ async fn open(shared: &Shared) -> Result<Channel, String> {
 async fn put(
     shared: &Shared,
     queue: &str,
-    properties: BasicProperties,
-    body: Bytes,
+    properties: &BasicProperties,
+    body: &[u8],
 ) -> Result<(), String> {
     let late = || Err(Refusal::Unknown("the broker did not confirm".to_owned()));
     let put = timeout(ANSWER, shared.publish("", queue, properties, body)).await;
@@ -166,7 +166,7 @@ async fn anew(shared: &Shared, letters: &str, letter: &Taken) -> Result<(), Stri
         .filter_map(|name| Some((name, headers::get(table, name)?)))
         .collect();
     let copy = properties::copied(&letter.properties, &kept);
-    put(shared, letters, copy, letter.data.clone().into()).await?;
+    put(shared, letters, &copy, &letter.data).await?;
     answer(letter.acker.ack(BasicAckOptions::default()))
         .await
         .map(drop)

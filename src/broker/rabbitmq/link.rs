@@ -1,7 +1,6 @@
 //! What joins this process and a broker: a connection that publishes, and one for all else.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use lapin::types::{FrameSize, Heartbeat, LongString};
@@ -11,14 +10,13 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 use super::failure;
-use super::lane::Lane;
 use super::socket::{self, Cut, End, Kit};
 use super::url::Address;
 use crate::broker::Checked;
 use crate::net::resolve::SystemResolver;
 
-/// The most messages under way that have a channel of their own.
-const MOST_ALONE: u16 = 32;
+/// The most messages that are published at one time: each takes a channel meanwhile.
+const MOST_AT_ONCE: u16 = 64;
 /// The longest that a connection may take to end in order.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -27,11 +25,7 @@ pub(super) struct Link {
     pub other: Half,
     /// Why the broker takes no messages now. It says so only to a connection that publishes.
     pub blocked: watch::Sender<Option<String>>,
-    /// What most messages go through.
-    pub lane: Lane,
-    /// The exchanges that have taken a message since this link was made: no more than the broker has.
-    known: Mutex<HashSet<String>>,
-    /// As many as may have a channel of their own at one time.
+    /// As many as may publish at one time.
     pub slots: Semaphore,
     most: u16,
     /// Channels in confirm mode on which nothing is under way.
@@ -40,7 +34,7 @@ pub(super) struct Link {
 
 /// One of the two connections.
 pub(super) struct Half {
-    pub connection: Arc<Connection>,
+    pub connection: Connection,
     pub end: End,
     cut: Cut,
 }
@@ -92,10 +86,8 @@ impl Connector {
             }
         };
         let channels = publishing.connection.configuration().channel_max();
-        let most = MOST_ALONE.min(channels).max(1);
+        let most = MOST_AT_ONCE.min(channels).max(1);
         Ok(Link {
-            lane: Lane::new(&publishing.connection, &self.runtime),
-            known: Mutex::default(),
             slots: Semaphore::new(usize::from(most)),
             most,
             publishing,
@@ -124,7 +116,7 @@ impl Connector {
         let connecting = Connection::connector(uri, Kit::on(&self.runtime), give, properties);
         let connection = connecting.await.map_err(|error| failure::login(&error))?;
         Ok(Half {
-            connection: Arc::new(connection),
+            connection,
             end: opened.end,
             cut: cut.keep()?,
         })
@@ -157,18 +149,12 @@ impl Link {
         self.publishing.connection.configuration().frame_max()
     }
 
-    pub fn known(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    /// How many slots there are.
+    pub fn most(&self) -> u32 {
+        u32::from(self.most)
     }
 
-    /// Waits for what is under way, for no longer than `limit`, and ends both connections.
-    pub async fn close(&self, limit: Duration) {
-        let last = async {
-            // Whoever holds all slots knows that nothing is under way.
-            let _all = self.slots.acquire_many(u32::from(self.most)).await;
-            self.lane.rest().await;
-        };
-        let _late = timeout(limit, last).await;
+    pub async fn close(&self) {
         for half in [&self.publishing, &self.other] {
             let closing = half.connection.close(200, "goodbye".into());
             // Whoever does not answer, or was gone already, is left.

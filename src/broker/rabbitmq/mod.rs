@@ -4,9 +4,8 @@
 //! acknowledgements included: one [`link`] publishes, and everything else goes over its other half. A [`supervisor`]
 //! makes the link, declares on it what the config names ([`declare`]), and makes it anew when it ends.
 //!
-//! What goes wrong in AMQP closes a channel, with all that is under way on it. So only messages of which nothing like that is
-//! to be expected share one ([`lane`]), and others have one each ([`publish`]); so have consumers ([`consumer`]) and
-//! questions ([`letters`]).
+//! What goes wrong in AMQP closes a channel, with all that is under way on it. So every publish under way has a channel of
+//! its own ([`publish`]), every consumer ([`consumer`]) has one, and so has every question ([`letters`]).
 //!
 //! A message that failed is published to the next step of its ladder and acknowledged only then ([`settle`]): a queue that
 //! dead-letters back to where a message came from drops it without a word when it takes that for a circle. Attempts are
@@ -23,8 +22,6 @@ mod declare;
 mod failure;
 #[cfg(feature = "rabbitmq")]
 mod headers;
-#[cfg(feature = "rabbitmq")]
-mod lane;
 #[cfg(feature = "rabbitmq")]
 mod letters;
 #[cfg(feature = "rabbitmq")]

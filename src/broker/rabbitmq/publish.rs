@@ -1,36 +1,48 @@
 //! Publishing: a message is stored when the broker has confirmed it, and the reason is known when it has not.
 //!
-//! What the broker does not like of a message, as an exchange that does not exist, closes the channel, and with it go the
-//! confirms of all others on it. So only what goes to an exchange that has taken a message before shares a channel with
-//! others, in the [`lane`](super::lane); the rest has one of its own meanwhile. When the lane's channel ends nevertheless,
-//! each message that was under way there is sent again, alone and under the same id.
+//! Every message under way has a channel of its own, which waits for the next one afterwards. So whatever closes a channel,
+//! as an exchange that does not exist, takes no confirm of another message along; and a message that is returned can only
+//! be the one that was sent there: on a channel with several under way, lapin hands a returned message to whichever of
+//! them is confirmed first.
 
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use lapin::{Channel, Confirmation};
-use tokio::sync::{SemaphorePermit, watch};
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::{BasicProperties, Channel, Confirmation};
+use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
 
 use super::super::Refusal;
-use super::failure::refusal;
-use super::lane::{MANDATORY, Parcel, Said, confirming};
+use super::failure::{answer, refusal};
 use super::link::Link;
+use super::names::short;
 use super::properties;
 
 /// How long a message that was sent when an alarm began, or when the connection ended, may still be answered.
 const GRACE: Duration = Duration::from_millis(500);
 /// What a frame has besides properties.
 const FRAME_OVERHEAD: usize = 64;
-/// The most bytes of a body that shares a channel with others: they would wait behind it, and the broker may find it too
-/// large.
-const MOST_SHARED: usize = 1 << 20;
+
+const MANDATORY: BasicPublishOptions = BasicPublishOptions {
+    mandatory: true,
+    immediate: false,
+};
+
+/// A message on its way out.
+#[derive(Clone, Copy)]
+pub(super) struct Parcel<'a> {
+    pub exchange: &'a str,
+    pub routing_key: &'a str,
+    pub properties: &'a BasicProperties,
+    pub body: &'a [u8],
+}
 
 impl Link {
     /// Publishes, and completes when the broker has stored it or said why not, when it blocks, or when the connection is
     /// lost.
-    pub async fn publish(&self, parcel: Parcel) -> Result<(), Refusal> {
-        if properties::size(&parcel.properties) + FRAME_OVERHEAD > self.frame_max() as usize {
+    pub async fn publish(&self, parcel: Parcel<'_>) -> Result<(), Refusal> {
+        if properties::size(parcel.properties) + FRAME_OVERHEAD > self.frame_max() as usize {
             return Err(Refusal::Unfit(
                 "the headers are larger than the broker takes".to_owned(),
             ));
@@ -59,58 +71,38 @@ impl Link {
         late.unwrap_or(Err(otherwise))
     }
 
-    async fn send(&self, parcel: Parcel) -> Result<(), Refusal> {
-        if parcel.body.len() > MOST_SHARED || !self.knows(parcel.exchange.as_str()) {
-            return self.send_alone(&parcel).await;
-        }
-        match self.lane.send(parcel.clone()).await {
-            Said::Stored => Ok(()),
-            Said::Returned => Err(returned(&parcel)),
-            Said::Refused => Err(refused()),
-            Said::Ended(_) if self.publishing.connection.status().connected() => {
-                // One of those under way ended it, and which one shows when each is alone.
-                self.known().clear();
-                self.send_alone(&parcel)
-                    .await
-                    .map_err(|refusal| match refusal {
-                        // The first may have been stored.
-                        Refusal::Unavailable(why) => Refusal::Unknown(why),
-                        other => other,
-                    })
-            }
-            Said::Kept(why) => Err(Refusal::Unavailable(why)),
-            Said::Ended(why) => Err(Refusal::Unknown(format!("{why}, before it was confirmed"))),
-        }
-    }
-
-    async fn send_alone(&self, parcel: &Parcel) -> Result<(), Refusal> {
-        let lease = self.lease().await.map_err(Refusal::Unavailable)?;
+    async fn send(&self, parcel: Parcel<'_>) -> Result<(), Refusal> {
         let Parcel {
             exchange,
             routing_key,
-            properties,
-            body,
-        } = parcel.clone();
-        let failed = |error| refusal(&error, parcel.exchange.as_str());
-        let sent = lease
-            .channel
-            .basic_publish(exchange, routing_key, MANDATORY, &body, properties);
+            ..
+        } = parcel;
+        let to = short(exchange).map_err(Refusal::Unfit)?;
+        let key = short(routing_key).map_err(Refusal::Unfit)?;
+        let lease = self.lease().await.map_err(Refusal::Unavailable)?;
+        let sent =
+            lease
+                .channel
+                .basic_publish(to, key, MANDATORY, parcel.body, parcel.properties.clone());
+        let failed = |error| refusal(&error, exchange);
         let confirmation = sent.await.map_err(failed)?.await.map_err(failed)?;
         lease.give_back();
-        self.known().insert(parcel.exchange.to_string());
         match confirmation {
             Confirmation::Ack(None) => Ok(()),
-            Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => Err(returned(parcel)),
-            Confirmation::Nack(None) => Err(refused()),
+            Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => {
+                Err(Refusal::Unroutable(if exchange.is_empty() {
+                    format!("there is no queue `{routing_key}`")
+                } else {
+                    format!("the exchange `{exchange}` leads `{routing_key}` to no queue")
+                }))
+            }
+            Confirmation::Nack(None) => Err(Refusal::Rejected(
+                "a queue did not take it: it may be full".to_owned(),
+            )),
             Confirmation::NotRequested => Err(Refusal::Unknown(
                 "the broker was not asked to confirm".to_owned(),
             )),
         }
-    }
-
-    /// Whether an exchange has taken a message before. The one without a name always does.
-    fn knows(&self, exchange: &str) -> bool {
-        exchange.is_empty() || self.known().contains(exchange)
     }
 
     /// A channel for one message.
@@ -126,7 +118,11 @@ impl Link {
             match idle {
                 Some(channel) if channel.status().connected() => break channel,
                 Some(_) => {}
-                None => break confirming(&self.publishing.connection).await?,
+                None => {
+                    let channel = answer(self.publishing.connection.create_channel()).await?;
+                    answer(channel.confirm_select(ConfirmSelectOptions::default())).await?;
+                    break channel;
+                }
             }
         };
         Ok(Lease {
@@ -137,21 +133,8 @@ impl Link {
     }
 }
 
-fn returned(parcel: &Parcel) -> Refusal {
-    let (exchange, routing_key) = (&parcel.exchange, &parcel.routing_key);
-    Refusal::Unroutable(if exchange.as_str().is_empty() {
-        format!("there is no queue `{routing_key}`")
-    } else {
-        format!("the exchange `{exchange}` leads `{routing_key}` to no queue")
-    })
-}
-
-fn refused() -> Refusal {
-    Refusal::Rejected("a queue did not take it: it may be full".to_owned())
-}
-
 /// Why the broker began to block.
-async fn began(blocked: &mut watch::Receiver<Option<String>>) -> String {
+async fn began(blocked: &mut tokio::sync::watch::Receiver<Option<String>>) -> String {
     loop {
         if blocked.changed().await.is_err() {
             return std::future::pending().await;

@@ -169,9 +169,7 @@ impl Held {
 
     async fn put_anew(&self) -> Result<(), Refusal> {
         let copy = self.copied(&[(ATTEMPT, self.attempt.to_string())]);
-        let put = self
-            .shared
-            .publish("", &self.queue, copy, self.body.clone());
+        let put = self.shared.publish("", &self.queue, &copy, &self.body);
         let late = || Refusal::Unknown(String::new());
         timeout(ANSWER, put).await.unwrap_or_else(|_| Err(late()))
     }
@@ -199,9 +197,9 @@ impl Held {
         let mut copy = self.copied(more);
         let deadline = Instant::now() + REFUSED;
         loop {
-            let publishing =
-                self.shared
-                    .publish(exchange, routing_key, copy.clone(), self.body.clone());
+            let publishing = self
+                .shared
+                .publish(exchange, routing_key, &copy, &self.body);
             let published = timeout(COPY, publishing).await;
             let late = || Refusal::Unknown(format!("the broker did not confirm within {COPY:?}"));
             match published.unwrap_or_else(|_| Err(late())) {

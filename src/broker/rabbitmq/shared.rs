@@ -3,14 +3,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use bytes::Bytes;
 use lapin::BasicProperties;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use super::super::{Config, Ladder, Refusal};
-use super::lane::Parcel;
 use super::link::Link;
-use super::names::short;
+use super::publish::Parcel;
 use super::settle::Held;
 use crate::broker::{self, State};
 
@@ -88,13 +86,13 @@ impl Shared {
         &self,
         exchange: &str,
         routing_key: &str,
-        properties: BasicProperties,
-        body: Bytes,
+        properties: &BasicProperties,
+        body: &[u8],
     ) -> Result<(), Refusal> {
         let link = self.link().map_err(Refusal::Unavailable)?;
         link.publish(Parcel {
-            exchange: short(exchange).map_err(Refusal::Unfit)?,
-            routing_key: short(routing_key).map_err(Refusal::Unfit)?,
+            exchange,
+            routing_key,
             properties,
             body,
         })
