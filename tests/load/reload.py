@@ -69,9 +69,13 @@ class Watcher:
     def __init__(self, proxy):
         self.proxy = proxy
         self.client = callers.Client(proxy.port)
+        self.slowest = 0.0
 
     def version(self):
-        return int(self.client.ask("/").fields["x-version"])
+        start = time.monotonic()
+        version = int(self.client.ask("/").fields["x-version"])
+        self.slowest = max(self.slowest, time.monotonic() - start)
+        return version
 
     def until_live(self, version):
         """Seconds until a request sees this version."""
@@ -143,6 +147,7 @@ def run(arguments, verdict, proxy, config, writer):
         well = stream.finish()
         verdict.holds(f"{type(stream).__name__}: {stream.passed} messages, {stream.failure or 'open to the end'}", well)
     verdict.holds(f"{len(live)} valid configs live: {spread(live)}", max(live) < LIVE_WITHIN)
+    print(f"      slowest answer {watcher.slowest * 1000:.0f} ms")
     verdict.holds(f"{len(reported)} broken ones reported with file and line: {spread(reported)}", True)
     verdict.holds(f"{mixed} broken ones served", mixed == 0)
     applied, refused = (proxy.metric("outrigger_config_reloads_total", result=result) for result in ("applied", "refused"))
