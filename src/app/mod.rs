@@ -231,7 +231,8 @@ async fn settle(program: Program) {
 
 /// Lets go of what is resident only for serving, whenever there is little to serve after load.
 async fn settle_after_load(program: Program) {
-    let mut load = Load::of(process::worker_count());
+    // The first question for the time makes code resident that no later one needs: it comes before the first rest.
+    let mut load = Load::of(process::worker_count(), load::cpu_time());
     loop {
         tokio::time::sleep(load::LOOK).await;
         if load.is_over(load::cpu_time()) {
