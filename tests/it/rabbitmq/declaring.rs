@@ -52,6 +52,29 @@ async fn what_is_declared_otherwise_is_told_by_its_name_and_the_rest_goes_on() {
     client.close().await;
 }
 
+/// A full queue of dead letters loses them without a word (RabbitMQ 3.10.8), so one with a limit is not taken for ours.
+#[tokio::test]
+async fn dead_letters_with_a_limit_are_a_mismatch() {
+    let node = Node::shared();
+    let queue = name("queue");
+    let stranger = node.stranger().await;
+    let mut limited = FieldTable::default();
+    limited.insert("x-max-length".into(), 1.into());
+    let letters = format!("{queue}.dlq");
+    let options = QueueDeclareOptions::durable();
+    let declared = stranger.queue_declare(letters.as_str().into(), options, limited);
+    declared.await.unwrap();
+    let client = node.client(&queue_block(&queue, "")).await;
+    let mismatches = client.state().mismatches;
+    assert!(
+        mismatches
+            .iter()
+            .any(|(name, why)| *name == format!("queues.{queue}") && why.contains(&letters)),
+        "{mismatches:?}"
+    );
+    client.close().await;
+}
+
 #[tokio::test]
 async fn a_queue_that_is_deleted_is_declared_anew_and_consumed_again() {
     let node = Node::shared();

@@ -4,6 +4,7 @@ mod consuming;
 mod dead_letters;
 mod declaring;
 mod outages;
+mod patience;
 mod publishing;
 mod tls;
 

@@ -10,7 +10,8 @@ use outrigger::broker::{Destination, Message, Refusal, Verdict};
 use tokio::time::Instant;
 
 use super::{
-    Node, client, from, message, name, next, publish, queue_block, to, until, until_waiting,
+    Node, client, from, message, name, next, next_settled, publish, queue_block, to, until,
+    until_waiting,
 };
 
 #[tokio::test]
@@ -115,6 +116,34 @@ async fn a_full_queue_refuses_and_others_go_on() {
     assert!(matches!(refused, Err(Refusal::Rejected(_))), "{refused:?}");
     publish(&client, to(&other), message("4")).await.unwrap();
     until_waiting(&client, &full, 3).await;
+    client.close().await;
+}
+
+/// The broker refuses it as a whole although the other queue has it: a repeat doubles it there, under its id.
+#[tokio::test]
+async fn what_one_of_two_queues_refuses_is_refused() {
+    let (exchange, full, other) = (name("fanout"), name("full"), name("other"));
+    let bind = format!("bind = [{{ exchange = {exchange:?} }}]\n");
+    let block = format!("[exchanges.{exchange}]\ntype = \"fanout\"\n")
+        + &queue_block(&full, &format!("{bind}max_length = 1\nkind = \"classic\""))
+        + &queue_block(&other, &bind);
+    let client = Node::shared().client(&block).await;
+    assert_eq!(client.state().mismatches, []);
+    let everywhere = || Destination::Exchange {
+        exchange: exchange.clone(),
+        routing_key: String::new(),
+    };
+    publish(&client, everywhere(), message("1")).await.unwrap();
+    for _ in 0..2 {
+        let refused = publish(&client, everywhere(), message("2")).await;
+        assert!(matches!(refused, Err(Refusal::Rejected(_))), "{refused:?}");
+    }
+    until_waiting(&client, &full, 1).await;
+    until_waiting(&client, &other, 3).await;
+    let mut consumer = client.consume(&from(&other), 3);
+    for expected in ["1", "2", "2"] {
+        assert_eq!(next_settled(&mut consumer, Verdict::Done).await.0, expected);
+    }
     client.close().await;
 }
 
