@@ -24,7 +24,7 @@ pub struct Delivery {
     pub message: Message,
     /// How often its delivery was tried, this time included: 1, 2, ...
     pub attempt: u32,
-    /// The broker says that it was given out before, and does not say what became of it.
+    /// It was given out before, by what the broker says or the client knows, and may have been dealt with.
     pub redelivered: bool,
     /// Whatever was tried before of the same key comes first, when order is asked for: Kafka's key, a subject, a routing key.
     pub key: Option<String>,

@@ -37,6 +37,8 @@ ENDS = [(1 / 6, "broker", "stop"), (2 / 6, "proxy", "kill"), (3 / 6, "broker", "
         (5 / 6, "broker", "stop")]
 # How long a broker that ends may still give out.
 FORGOTTEN = 1
+# Two that are under way at once may overtake each other: then the one that says so comes first.
+TOGETHER = 0.1
 # How long nothing new may arrive before what is missing counts as lost.
 SILENCE = 90
 
@@ -85,7 +87,7 @@ def run(arguments, verdict, server, app, proxy):
     verdict.holds(f"{len(published.confirmed)} of {arguments.count} messages are confirmed",
                   len(published.confirmed) == arguments.count)
     verdict.holds(f"of those, {len(missing)} did not arrive", not missing)
-    judge_doubles(verdict, arrivals, published, ends)
+    judge_doubles(verdict, arrivals, published, forgetting(server, ends))
     harness.eventually("nothing is in flight", lambda: subscription(proxy)["in_flight"] == 0, 60)
     dead = json.loads(proxy.admin("GET", f"/subscriptions/{NAME}/dead-letters")[1])
     verdict.holds(f"no message is dead-lettered {dead}", not dead)
@@ -109,9 +111,17 @@ def wait_for(app, confirmed):
     return missing
 
 
-def judge_doubles(verdict, arrivals, published, ends):
-    """What comes through more than once says so, unless it was published more than once, or the broker ended meanwhile and
-    has forgotten that it had given it out, or something ended while a copy was put on the ladder."""
+def forgetting(server, ends):
+    """When was forgotten what had been given out, and when while a copy was put on the ladder. Where RabbitMQ forgets, the
+    proxy knows, for as long as it lives."""
+    if server.kind == "rabbitmq":
+        return ends["proxy"], ends["proxy"]
+    return ends["broker"], ends["broker"] + ends["proxy"]
+
+
+def judge_doubles(verdict, arrivals, published, forgotten_at):
+    """What comes through more than once says so, unless it was published more than once, or it was forgotten meanwhile that
+    it had been given out."""
     by_id, failed = collections.defaultdict(list), set()
     for arrival in arrivals:
         if arrival.status == 200:
@@ -122,10 +132,11 @@ def judge_doubles(verdict, arrivals, published, ends):
     doubled = {name: all_of for name, all_of in by_id.items() if len(all_of) > 1}
     repeated = {name for name in doubled if published.confirmed.get(name, 0) > 1}
     said = {name for name, all_of in doubled.items()
-            if any(later.redelivered or later.attempt > all_of[0].attempt for later in all_of[1:])}
+            if any(later.redelivered or later.attempt > all_of[0].attempt for later in all_of[1:])
+            or all_of[0].redelivered and all_of[-1].at < all_of[0].at + TOGETHER}
 
     def ended_meanwhile(name):
-        which = ends["broker"] + (ends["proxy"] if name in failed else [])
+        which = forgotten_at[name in failed]
         return any(doubled[name][0].at < end + FORGOTTEN and end < doubled[name][-1].at for end in which)
 
     unsaid = set(doubled) - repeated - said

@@ -61,7 +61,9 @@ pub(super) async fn replay(shared: &Shared, queue: &str, limit: usize) -> Result
     let replaying = async {
         while let Some(letter) = letters.take(false).await? {
             let copy = as_new(&letter);
-            put(shared, queue, &copy, &letter.data).await?;
+            let message = properties::read(&copy, Bytes::from(letter.data));
+            shared.given.forget(queue, &message);
+            put(shared, queue, &copy, &message.body).await?;
             answer(letter.acker.ack(BasicAckOptions::default())).await?;
             done += 1;
         }

@@ -9,7 +9,7 @@
 //!
 //! A message that failed is published to the next step of its ladder and acknowledged only then ([`settle`]): a queue that
 //! dead-letters back to where a message came from drops it without a word when it takes that for a circle. Attempts are
-//! counted in a header of ours ([`headers`]).
+//! counted in a header of ours ([`headers`]). What a broker doubles as it ends is known again ([`given`]), and says so.
 
 #[cfg(feature = "rabbitmq")]
 mod client;
@@ -20,6 +20,8 @@ mod consumer;
 mod declare;
 #[cfg(feature = "rabbitmq")]
 mod failure;
+#[cfg(feature = "rabbitmq")]
+mod given;
 #[cfg(feature = "rabbitmq")]
 mod headers;
 #[cfg(feature = "rabbitmq")]

@@ -109,9 +109,12 @@ impl Settle for Unsettled {
 
 impl Held {
     /// As this client gives it out.
-    pub fn into_delivery(self) -> Delivery {
+    pub fn into_delivery(mut self) -> Delivery {
+        let message = properties::read(&self.properties, self.body.clone());
+        let given = &self.shared.given;
+        self.redelivered |= given.again(&self.queue, self.attempt, &message);
         Delivery {
-            message: properties::read(&self.properties, self.body.clone()),
+            message,
             attempt: self.attempt,
             redelivered: self.redelivered,
             key: Some(self.key.clone()),
@@ -205,15 +208,18 @@ impl Held {
             match published.unwrap_or_else(|_| Err(late())) {
                 Ok(()) => return Ok(()),
                 // It may be stored: then the next is another one.
-                Err(Refusal::Blocked(_) | Refusal::Unknown(_)) => {
-                    copy = self.copied(&[more, &[(AGAIN, YES.to_owned())]].concat());
-                }
+                Err(Refusal::Blocked(_) | Refusal::Unknown(_)) => copy = self.another(more),
                 Err(Refusal::Unavailable(_)) => {}
                 Err(Refusal::Unroutable(why)) => {
                     self.shared.missing.notify_one();
                     self.refused(deadline, why)?;
                 }
-                Err(Refusal::Rejected(why) | Refusal::Unfit(why)) => self.refused(deadline, why)?,
+                // A queue that ends refuses what it may have stored.
+                Err(Refusal::Rejected(why)) => {
+                    copy = self.another(more);
+                    self.refused(deadline, why)?;
+                }
+                Err(Refusal::Unfit(why)) => self.refused(deadline, why)?,
             }
             tokio::time::sleep(PAUSE).await;
             if !self.acker.usable() || self.shared.is_closed() {
@@ -228,6 +234,11 @@ impl Held {
         } else {
             Err(why)
         }
+    }
+
+    /// A copy that may not be the only one.
+    fn another(&self, more: &[(&'static str, String)]) -> BasicProperties {
+        self.copied(&[more, &[(AGAIN, YES.to_owned())]].concat())
     }
 
     fn copied(&self, more: &[(&'static str, String)]) -> BasicProperties {

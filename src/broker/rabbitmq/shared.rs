@@ -7,6 +7,7 @@ use lapin::BasicProperties;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use super::super::{Config, Ladder, Refusal};
+use super::given::Given;
 use super::link::Link;
 use super::publish::Parcel;
 use super::settle::Held;
@@ -24,6 +25,7 @@ pub(super) struct Shared {
     pub dropped: mpsc::UnboundedSender<Held>,
     /// One at a time looks at dead letters: two would each see a part.
     pub letters: Semaphore,
+    pub given: Given,
     closed: watch::Sender<bool>,
 }
 
@@ -44,6 +46,7 @@ impl Shared {
             missing: Notify::new(),
             dropped,
             letters: Semaphore::new(1),
+            given: Given::default(),
             closed: watch::Sender::new(false),
         }
     }

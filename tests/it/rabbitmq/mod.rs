@@ -3,6 +3,7 @@
 mod consuming;
 mod dead_letters;
 mod declaring;
+mod doubles;
 mod outages;
 mod patience;
 mod publishing;

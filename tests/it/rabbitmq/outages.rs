@@ -20,6 +20,8 @@ pub(super) static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// The watermark that RabbitMQ has by itself.
 const USUAL: &str = "0.4";
+/// So many messages are published before something ends.
+const MANY: u32 = 300;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_alarm_stops_what_is_published_and_not_what_is_consumed() {
@@ -121,10 +123,14 @@ async fn a_broker_that_stops_loses_nothing_that_it_confirmed() {
         ));
     }
     let outages = tokio::spawn({
-        let (ended, client) = (ended.clone(), client.clone());
+        let (ended, client, next_id) = (ended.clone(), client.clone(), next_id.clone());
+        let under_way = async move || {
+            let enough = next_id.load(Ordering::Relaxed) + MANY;
+            until("they publish", || next_id.load(Ordering::Relaxed) > enough).await;
+        };
         async move {
             for how in ["stop", "kill"] {
-                tokio::time::sleep(Duration::from_millis(700)).await;
+                under_way().await;
                 let restarted = spawn_blocking(move || {
                     let node = Node::fragile();
                     node.run(how, &[]);
@@ -134,7 +140,7 @@ async fn a_broker_that_stops_loses_nothing_that_it_confirmed() {
                 restarted.await.unwrap();
                 until_connected(&client).await;
             }
-            tokio::time::sleep(Duration::from_millis(700)).await;
+            under_way().await;
             ended.store(true, Ordering::Relaxed);
         }
     });
