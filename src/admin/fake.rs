@@ -103,6 +103,14 @@ impl Proxy for Fake {
         told.or_else(|| (name == "pay").then(|| json!({ "what": "pay" })))
     }
 
+    fn route_stats(&self, name: &str) -> Option<Value> {
+        (name == "pay").then(|| json!({ "what": "stats of pay" }))
+    }
+
+    fn route_health(&self, name: &str) -> Option<Value> {
+        (name == "pay").then(|| json!({ "what": "health of pay" }))
+    }
+
     fn upstreams(&self) -> Value {
         json!({ "what": "upstreams" })
     }

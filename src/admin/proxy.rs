@@ -23,6 +23,10 @@ pub trait Proxy: Send + Sync + 'static {
     fn routes(&self) -> Value;
     /// One route by name; None when there is none.
     fn route(&self, name: &str) -> Option<Value>;
+    /// What was counted of a route, and its newest failures; None when there is none of this name.
+    fn route_stats(&self, name: &str) -> Option<Value>;
+    /// How what answers a route's requests is doing; None when there is none of this name.
+    fn route_health(&self, name: &str) -> Option<Value>;
     fn upstreams(&self) -> Value;
     /// One upstream by name; None when there is none.
     fn upstream(&self, name: &str) -> Option<Value>;

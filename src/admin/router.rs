@@ -38,6 +38,8 @@ GET  /certs             every certificate that is used, what expires next first
 GET  /listeners         where callers connect
 GET  /routes            what is matched, and where it goes
 GET  /routes/{{name}}
+GET  /routes/{{name}}/health   whether what answers it is there
+GET  /routes/{{name}}/stats    requests, times, and what failed last
 {orders}GET  /upstreams         who answers, and how they do
 GET  /upstreams/{{name}}
 GET  /brokers           what carries messages, and whether it is there
@@ -65,8 +67,8 @@ pub fn api(proxy: Arc<dyn Proxy>, address: &ListenAddress) -> Router {
         .route("/listeners", get(listeners))
         .route("/routes", get(routes))
         .route("/routes/{name}", get(route))
-        .route("/routes/{name}/health", get(not_built))
-        .route("/routes/{name}/stats", get(not_built))
+        .route("/routes/{name}/health", get(route_health))
+        .route("/routes/{name}/stats", get(route_stats))
         .merge(policy_orders())
         .route("/upstreams", get(upstreams))
         .route("/upstreams/{name}", get(upstream))
@@ -160,6 +162,14 @@ async fn route(State(proxy): ProxyState, Path(name): Path<String>) -> Response {
     found("route", &name, proxy.route(&name))
 }
 
+async fn route_health(State(proxy): ProxyState, Path(name): Path<String>) -> Response {
+    found("route", &name, proxy.route_health(&name))
+}
+
+async fn route_stats(State(proxy): ProxyState, Path(name): Path<String>) -> Response {
+    found("route", &name, proxy.route_stats(&name))
+}
+
 async fn upstreams(State(proxy): ProxyState) -> Response {
     answer::json(&proxy.upstreams())
 }
@@ -214,6 +224,12 @@ mod tests {
         let pay = get_from(&served, "/routes/pay").await;
         assert_eq!(json_of(&pay)["what"], "pay");
         assert!(pay.contains("{\n  \"what\": \"pay\"\n}"));
+        for (path, what) in [("health", "health of pay"), ("stats", "stats of pay")] {
+            let answer = get_from(&served, &format!("/routes/pay/{path}")).await;
+            assert_eq!(json_of(&answer)["what"], what);
+            let nobody = get_from(&served, &format!("/routes/nobody/{path}")).await;
+            assert!(nobody.starts_with("HTTP/1.1 404"), "{nobody}");
+        }
         let none = get_from(&served, "/upstreams/nobody").await;
         assert!(none.starts_with("HTTP/1.1 404"));
         assert_eq!(json_of(&none)["detail"], "no upstream is named `nobody`");
@@ -277,13 +293,9 @@ mod tests {
         let answer = get_from(&served, "/nothing").await;
         assert!(answer.starts_with("HTTP/1.1 404"));
         assert_eq!(json_of(&answer)["detail"], "there is nothing at /nothing");
-        for path in ["/routes/pay/health", "/routes/pay/stats"] {
-            let answer = get_from(&served, path).await;
-            assert!(answer.starts_with("HTTP/1.1 501"));
-            assert_eq!(json_of(&answer)["detail"], "not built yet");
-        }
         let explain = exchange(&served, "POST /explain HTTP/1.1\r\nHost: localhost\r\n").await;
         assert!(explain.starts_with("HTTP/1.1 501"));
+        assert_eq!(json_of(&explain)["detail"], "not built yet");
     }
 
     #[tokio::test]

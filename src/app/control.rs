@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::{self, NotCarriedOut, ReloadOutcome};
 use crate::app::reload::{Answer, Status};
+use crate::app::routes;
 use crate::app::snapshot::Snapshot;
 use crate::app::subscriptions::Subscriptions;
 use crate::broker;
@@ -130,6 +131,14 @@ impl admin::Proxy for Control {
         let serving = serving.into_iter().find(|r| *r.name == *name.as_str());
         let state = serving.map(|route| route.states.now());
         Some(describe_route(&name, config, state))
+    }
+
+    fn route_stats(&self, name: &str) -> Option<Value> {
+        routes::stats(&self.snapshot.load(), &self.telemetry, name)
+    }
+
+    fn route_health(&self, name: &str) -> Option<Value> {
+        routes::health(&self.snapshot.load(), name)
     }
 
     fn upstreams(&self) -> Value {

@@ -27,6 +27,7 @@ use crate::value::exposition::Metric;
 mod bridge;
 pub(crate) mod control;
 pub mod reload;
+mod routes;
 pub mod snapshot;
 mod subscriptions;
 mod watching;

@@ -139,13 +139,18 @@ impl Snapshot {
             if summary.names_upstream {
                 stack = SettleUpstream::over(stack, route.target.settled_by());
             }
+            let metrics = RouteMetrics::new(name.as_str());
+            let before = old.and_then(|old| old.serving.named.get(name.as_str()));
             let ready = Route {
                 name: name.shared(),
                 stack,
                 states: build.into_states(),
                 answers_preflights: summary.answers_preflights,
                 change_failure: summary.change_failure,
-                metrics: Arc::new(RouteMetrics::new(name.as_str())),
+                metrics: Arc::new(match before {
+                    Some(before) => metrics.following(&before.metrics),
+                    None => metrics,
+                }),
             };
             let ready = Arc::new(ready);
             named.insert(ready.name.clone(), ready.clone());

@@ -1,6 +1,5 @@
 //! Requests that the proxy makes itself, for a route that it knows by name.
 
-use crate::http::body::Body;
 use crate::http::error::{Error, NO_ROUTE, Progress};
 use crate::http::exchange::{Exchange, LastSeen};
 use crate::http::message::{Request, Response};
@@ -36,7 +35,7 @@ impl Proxy {
                 let last_seen = LastSeen::default();
                 let exchange = Exchange::new(&last_seen);
                 let answer = route.stack.call(request, &exchange);
-                finish.watch(answer, &exchange).await
+                finish.watch(answer, &exchange, &request_id).await
             }
             None => Err(Error::new(
                 NO_ROUTE,
@@ -54,13 +53,11 @@ impl Proxy {
                     dialect,
                 };
                 log_failure(&error, &about);
-                finish.failed(&error);
+                finish.failed(&error, &request_id);
                 Box::new(answer::refuse(&error, &about))
             }
         };
-        finish.answered(&response);
-        let body = std::mem::replace(&mut response.body, Body::empty());
-        response.body = body.with_guard(finish);
+        finish.answered(&mut response, request_id);
         Delivered { response, unsent }
     }
 }

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Poll, ready};
+use std::time::SystemTime;
 
 use http::StatusCode;
 use tokio::time::Instant;
@@ -18,6 +19,7 @@ use crate::http::peer::{Identity, Peer};
 use crate::net::timer;
 use crate::policy::stack::{Answer, Outcome};
 use crate::telemetry::access_log::{AccessLog, Captured, Record};
+use crate::telemetry::failures::Failure;
 use crate::telemetry::request_metrics::{InFlight, NO_ROUTE, RouteMetrics};
 
 /// Counts a request, however it ends: it rides in the answer's body, and before that in the request's future.
@@ -37,11 +39,24 @@ pub struct Finish {
     upstream: Option<Arc<str>>,
     /// What passes once the connection has changed its protocol.
     tunnelled: Option<Arc<Tunnelled>>,
+    noted: Option<Box<Noted>>,
     ended: bool,
 }
 
 /// It moves three times with each request; a larger one would be copied by a call each time.
 const _: () = assert!(size_of::<Finish>() <= 128);
+
+/// What is to be told of a request that fails, beside what is counted of every one.
+struct Noted {
+    request_id: RequestId,
+    served_by: Option<ServedBy>,
+}
+
+/// What rides in an answer's body to its end.
+struct Riding {
+    finish: Finish,
+    request_id: RequestId,
+}
 
 /// What is known of a request whose head was refused.
 pub struct RefusedHead {
@@ -121,6 +136,7 @@ impl Finish {
             grpc_status: None,
             upstream: None,
             tunnelled: None,
+            noted: None,
             ended: false,
         }
     }
@@ -134,15 +150,28 @@ impl Finish {
     }
 
     /// Why it was refused or failed, in the words that the caller is told, or would be.
-    pub fn failed(&mut self, error: &Error) {
+    pub fn failed(&mut self, error: &Error, request_id: &RequestId) {
         self.reason = Some(error.reason());
+        self.note(request_id, error.served_by());
         if let Some(line) = &mut self.log {
             line.detail = Some(error.detail().into());
         }
     }
 
+    /// What the caller is told. It is counted when its body has ended.
     #[inline]
-    pub fn answered(&mut self, response: &Response) {
+    pub fn answered(mut self, response: &mut Response, request_id: RequestId) {
+        self.is_answered_with(response);
+        if self.status.as_u16() >= 400 {
+            self.note(&request_id, response.served_by.as_ref());
+        }
+        let body = std::mem::replace(&mut response.body, Body::empty());
+        let finish = self;
+        response.body = body.with_guard(Riding { finish, request_id });
+    }
+
+    #[inline]
+    fn is_answered_with(&mut self, response: &Response) {
         self.status = response.status;
         self.reason = response.refused;
         self.was_at(response.served_by.as_ref());
@@ -155,6 +184,17 @@ impl Finish {
             let by = by.filter(|_| response.refused.is_none());
             self.upstream = by.map(|by| by.upstream.clone());
         }
+    }
+
+    /// What is told of it if it fails. What was noted first stays.
+    #[cold]
+    fn note(&mut self, request_id: &RequestId, by: Option<&ServedBy>) {
+        self.noted.get_or_insert_with(|| {
+            Box::new(Noted {
+                request_id: request_id.clone(),
+                served_by: by.cloned(),
+            })
+        });
     }
 
     /// Who answered, or was asked last.
@@ -174,18 +214,31 @@ impl Finish {
     }
 
     /// Waits for an answer. When the caller leaves before that, the log says where its request had got to.
-    pub async fn watch(&mut self, answer: Answer<'_>, exchange: &Exchange<'_>) -> Outcome {
-        struct Waiting<'f, 'a>(&'f mut Finish, Option<Answer<'a>>, &'f Exchange<'f>);
+    pub async fn watch(
+        &mut self,
+        answer: Answer<'_>,
+        exchange: &Exchange<'_>,
+        request_id: &RequestId,
+    ) -> Outcome {
+        struct Waiting<'f, 'a>(
+            &'f mut Finish,
+            Option<Answer<'a>>,
+            &'f Exchange<'f>,
+            &'f RequestId,
+        );
         impl Drop for Waiting<'_, '_> {
             fn drop(&mut self) {
-                if let Some(answer) = self.1.take()
-                    && let Some(place) = self.2.cut(answer, Why::Unwanted)
-                {
-                    self.0.was_at(Some(&place.by));
+                if let Some(answer) = self.1.take() {
+                    let place = self.2.cut(answer, Why::Unwanted);
+                    let by = place.as_ref().map(|place| &place.by);
+                    self.0.note(self.3, by);
+                    if by.is_some() {
+                        self.0.was_at(by);
+                    }
                 }
             }
         }
-        let mut waiting = Waiting(self, Some(answer), exchange);
+        let mut waiting = Waiting(self, Some(answer), exchange, request_id);
         poll_fn(|cx| match &mut waiting.1 {
             Some(answer) => {
                 let outcome = ready!(answer.as_mut().poll(cx));
@@ -212,7 +265,7 @@ impl Finish {
             response_bytes += tunnelled.to_caller();
         }
         let status = self.status.as_u16();
-        self.in_flight = None;
+        let routed = self.in_flight.take().is_some();
         self.metrics.finished(
             &self.peer.listener,
             status,
@@ -225,6 +278,9 @@ impl Finish {
         if self.dialect.is_grpc() {
             grpc_status = self.grpc_status();
             self.metrics.grpc_ended(self.upstream.as_ref(), grpc_status);
+        }
+        if let Some(noted) = self.noted.take().filter(|_| routed) {
+            self.fails(*noted, grpc_status, seconds);
         }
         if let Some(line) = &self.log {
             let request = &line.request;
@@ -256,25 +312,55 @@ impl Finish {
     }
 }
 
-impl Guard for Finish {
+impl Guard for Riding {
     fn end(&mut self, end: End<'_>, passed: u64) {
+        let Riding { finish, request_id } = self;
         match end {
-            End::Complete => {}
-            End::Failed(error) => {
-                self.failed(error);
-                self.grpc_status = Some(Status::of_cut(error));
+            End::Complete => {
+                let status = finish.dialect.is_grpc().then(|| finish.grpc_status());
+                if status.flatten().is_some_and(|status| status != Status::OK) {
+                    finish.note(request_id, None);
+                }
             }
-            End::Dropped => self.reason = self.reason.or(Some(CALLER_GONE)),
+            End::Failed(error) => {
+                finish.failed(error, request_id);
+                finish.grpc_status = Some(Status::of_cut(error));
+            }
+            // Whoever leaves within an answer was served as far as it wanted.
+            End::Dropped => finish.reason = finish.reason.or(Some(CALLER_GONE)),
         }
-        self.finish(passed);
+        finish.finish(passed);
     }
 
     fn trailers(&mut self, grpc_status: Option<&[u8]>) {
-        if self.dialect.is_grpc()
+        if self.finish.dialect.is_grpc()
             && let Some(status) = grpc_status
         {
-            self.grpc_status = Some(Status::as_callers_read(status));
+            self.finish.grpc_status = Some(Status::as_callers_read(status));
         }
+    }
+}
+
+impl Finish {
+    /// Counts it as failed, and remembers what is known of it.
+    #[cold]
+    fn fails(&self, noted: Noted, grpc_status: Option<Status>, seconds: f64) {
+        let (upstream, endpoint, attempts) = match noted.served_by {
+            Some(by) => (Some(by.upstream), by.endpoint, by.attempts),
+            None => (self.upstream.clone(), None, 0),
+        };
+        self.metrics.failed();
+        self.metrics.failures().note(Failure {
+            at: SystemTime::now(),
+            request_id: noted.request_id,
+            status: self.status.as_u16(),
+            reason: self.reason.map(|reason| reason.name),
+            grpc_status: grpc_status.map(Status::name),
+            upstream,
+            endpoint,
+            attempts,
+            seconds,
+        });
     }
 }
 

@@ -6,7 +6,6 @@ use arc_swap::ArcSwap;
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method, header};
 
-use crate::http::body::Body;
 use crate::http::error::{BAD_PATH, Error, METHOD_NOT_ALLOWED, NO_ROUTE};
 use crate::http::exchange::{Exchange, LastSeen};
 use crate::http::headers::Headers;
@@ -88,7 +87,7 @@ impl Proxy {
                 let last_seen = LastSeen::default();
                 let exchange = Exchange::new(&last_seen);
                 let answer = route.stack.call(request, &exchange);
-                let outcome = finish.watch(answer, &exchange).await;
+                let outcome = finish.watch(answer, &exchange, &request_id).await;
                 (Some(route), outcome)
             }
             Err(error) => (None, Err(error)),
@@ -108,7 +107,7 @@ impl Proxy {
                     dialect,
                 };
                 log_failure(&error, &about);
-                finish.failed(&error);
+                finish.failed(&error, &request_id);
                 let mut response = Box::new(answer::refuse(&error, &about));
                 // gRPC has all in the head: there is no document to change.
                 if let Some(route) = &route
@@ -125,9 +124,7 @@ impl Proxy {
                 response
             }
         };
-        finish.answered(&response);
-        let body = std::mem::replace(&mut response.body, Body::empty());
-        response.body = body.with_guard(finish);
+        finish.answered(&mut response, request_id);
         response
     }
 
@@ -152,13 +149,11 @@ impl Proxy {
             client: forwarding::client_address(peer, &outline.headers, &listener.trusted_proxies),
             outline,
             peer: peer.clone(),
-            request_id,
+            request_id: request_id.clone(),
         };
         let mut finish = Finish::of_head(head, &self.unrouted, &self.serving.load());
-        finish.failed(&error);
-        finish.answered(&response);
-        let body = std::mem::replace(&mut response.body, Body::empty());
-        response.body = body.with_guard(finish);
+        finish.failed(&error, &request_id);
+        finish.answered(&mut response, request_id);
         response
     }
 

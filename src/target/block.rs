@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
+use super::health::{self, Part, Seen};
 use super::mirror::MirrorConfig;
 use super::rewrite::RewriteConfig;
 use super::settle::ChooseUpstream;
@@ -48,6 +49,11 @@ pub trait Block {
 
     /// What can be told once it is known what kind of broker the one is that it names.
     fn check_broker(&self, _: Kind, _: &mut Problems) {}
+
+    /// How that is doing which answers the requests, as far as it is known without asking.
+    fn health(&self, seen: &Seen<'_>) -> Vec<Part> {
+        health::of_named(self, seen)
+    }
 
     /// How to tell which upstream gets a request before its policies see it.
     fn settled_by(&self, _: Options<'_>) -> Option<Box<dyn ChooseUpstream>> {

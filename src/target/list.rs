@@ -1,6 +1,7 @@
 //! What follows from the list of targets.
 
 use super::block::{Block, Build, Named, Options};
+use super::health::{Part, Seen};
 use super::settle::ChooseUpstream;
 use crate::broker::Kind;
 use crate::http::handler::Handler;
@@ -134,6 +135,14 @@ pub trait Targets {
         }
         for (key, block) in blocks {
             problems.within(&[key], |problems| block.check(known, problems));
+        }
+    }
+
+    /// The key of the target that is set, and how what it needs is doing.
+    fn health(&self, seen: &Seen<'_>) -> (&'static str, Vec<Part>) {
+        match self.blocks().first() {
+            Some((key, block)) => (key, block.health(seen)),
+            None => ("", Vec::new()),
         }
     }
 

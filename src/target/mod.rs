@@ -10,6 +10,7 @@ use crate::value::exposition::Metric;
 
 mod block;
 mod forward;
+mod health;
 mod list;
 mod mirror;
 mod publish;
@@ -24,6 +25,7 @@ mod tests;
 mod upstream;
 
 pub use block::{Block, Build, Named, Options};
+pub use health::{Part, Seen};
 pub use list::Targets;
 pub use settle::SettleUpstream;
 

@@ -9,6 +9,7 @@ use metrics::{describe_counter, describe_gauge, describe_histogram, gauge};
 
 use super::process::Process;
 use super::recorder::Registry;
+use super::route_counts::{self, RouteCounts};
 use crate::value::exposition::{Kind, Metric};
 
 pub const BUILD_INFO: Metric = Metric::gauge(
@@ -45,6 +46,11 @@ impl Metrics {
     /// Drops series of what the config has had no more for long enough.
     pub fn drop_gone(&self, now: Instant) {
         self.registry.drop_gone(now);
+    }
+
+    /// What was counted of the route of that name.
+    pub fn of_route(&self, route: &str) -> RouteCounts {
+        route_counts::read(&self.registry, route)
     }
 
     fn reading(registry: &Registry) -> Self {

@@ -1,6 +1,7 @@
 //! What the proxy tells about itself: metrics and logs.
 
 pub mod access_log;
+pub mod failures;
 pub mod flood;
 mod gone;
 pub mod log;
@@ -8,6 +9,7 @@ pub mod metrics;
 mod process;
 mod recorder;
 pub mod request_metrics;
+mod route_counts;
 mod sink;
 mod tally;
 
@@ -16,6 +18,8 @@ use std::time::Instant;
 use self::log::Log;
 use self::metrics::Metrics;
 use crate::value::exposition::Metric;
+
+pub use route_counts::RouteCounts;
 
 /// What is counted of requests, and of this room itself.
 pub const METRICS: &[&[Metric]] = &[
@@ -47,6 +51,11 @@ impl Telemetry {
     /// Drops series of what the config has had no more for long enough. To be called about once a minute.
     pub fn drop_gone_series(&self) {
         self.metrics.drop_gone(Instant::now());
+    }
+
+    /// What was counted of the route of that name.
+    pub fn of_route(&self, route: &str) -> RouteCounts {
+        self.metrics.of_route(route)
     }
 
     pub fn log(&self) -> &Log {

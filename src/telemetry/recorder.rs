@@ -69,6 +69,42 @@ impl Registry {
         }
     }
 
+    /// What the histogram `name` has under `labels`, as they are written: how many lie in each bucket, and their sum.
+    pub fn histogram(&self, name: &str, labels: &str) -> Option<([u64; BUCKETS.len() + 1], f64)> {
+        match &self.families().by_name.get(name)?.series {
+            Series::Histograms(all) => Some(all.get(labels)?.get()),
+            _ => None,
+        }
+    }
+
+    /// What the counter `name` has under `labels`, as they are written; 0 where nothing has counted.
+    pub fn counter(&self, name: &str, labels: &str) -> u64 {
+        match self.families().by_name.get(name).map(|f| &f.series) {
+            Some(Series::Counters(all)) => all.get(labels).map_or(0, |one| one.get()),
+            _ => 0,
+        }
+    }
+
+    /// The same of the gauge `name`.
+    pub fn gauge(&self, name: &str, labels: &str) -> f64 {
+        match self.families().by_name.get(name).map(|f| &f.series) {
+            Some(Series::Gauges(all)) => all.get(labels).map_or(0.0, |one| one.get()),
+            _ => 0.0,
+        }
+    }
+
+    /// All counts of the counter `name` that have `label` among others, as it is written.
+    pub fn counters_with(&self, name: &str, label: &str) -> Vec<(String, u64)> {
+        let families = self.families();
+        let Some(Series::Counters(all)) = families.by_name.get(name).map(|f| &f.series) else {
+            return Vec::new();
+        };
+        all.iter()
+            .filter(|(labels, _)| labels.split(',').any(|one| one == label))
+            .map(|(labels, one)| (labels.clone(), one.get()))
+            .collect()
+    }
+
     fn families(&self) -> MutexGuard<'_, Families> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -10,17 +10,18 @@ use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use crate::http::error::Reason;
 use crate::http::grpc::Status;
+use crate::telemetry::failures::Failures;
 use crate::value::exposition::Metric;
 
-const REQUESTS: Metric = Metric::counter(
+pub(super) const REQUESTS: Metric = Metric::counter(
     "outrigger_requests_total",
     "Requests answered, by route and status code.",
 );
-const DURATION: Metric = Metric::histogram(
+pub(super) const DURATION: Metric = Metric::histogram(
     "outrigger_request_duration_seconds",
     "From a request's head to the end of its answer.",
 );
-const IN_FLIGHT: Metric = Metric::gauge(
+pub(super) const IN_FLIGHT: Metric = Metric::gauge(
     "outrigger_requests_in_flight",
     "Requests whose answer has not ended.",
 );
@@ -33,6 +34,10 @@ const RESPONSE_BYTES: Metric = Metric::counter(
 const REFUSED: Metric = Metric::counter(
     "outrigger_refused_total",
     "Requests answered by the proxy itself because they were refused or failed.",
+);
+pub(super) const FAILED: Metric = Metric::counter(
+    "outrigger_requests_failed_total",
+    "Requests answered with 400 or more or a status of gRPC other than OK, or cut off before the end.",
 );
 const GRPC_RESPONSES: Metric = Metric::counter(
     "outrigger_grpc_responses_total",
@@ -48,6 +53,7 @@ pub const METRICS: &[Metric] = &[
     REQUEST_BYTES,
     RESPONSE_BYTES,
     REFUSED,
+    FAILED,
     GRPC_RESPONSES,
 ];
 
@@ -67,6 +73,14 @@ pub struct RouteMetrics {
     in_flight: Gauge,
     request_bytes: Counter,
     response_bytes: Counter,
+    failed: Arc<Failed>,
+}
+
+/// What of a route fails: nothing, for one of which nothing ever failed.
+#[derive(Default)]
+struct Failed {
+    counter: OnceLock<Counter>,
+    newest: Failures,
 }
 
 impl RouteMetrics {
@@ -81,8 +95,16 @@ impl RouteMetrics {
             in_flight: gauge!(IN_FLIGHT.name, "route" => route.clone()),
             request_bytes: counter!(REQUEST_BYTES.name, "route" => route.clone()),
             response_bytes: counter!(RESPONSE_BYTES.name, "route" => route.clone()),
+            failed: Arc::default(),
             route,
         }
+    }
+
+    /// The same, with the failures that those of the same name in the config before know.
+    #[must_use]
+    pub fn following(mut self, before: &RouteMetrics) -> Self {
+        self.failed = before.failed.clone();
+        self
     }
 
     /// Counts a request as in flight for as long as the returned value lives.
@@ -116,6 +138,20 @@ impl RouteMetrics {
         if let Some(reason) = reason {
             self.refused(reason).increment(1);
         }
+    }
+
+    /// Counts a request as failed, beside [`RouteMetrics::finished`].
+    pub fn failed(&self) {
+        let counter = self.failed.counter.get_or_init(|| {
+            let route = self.route.clone();
+            counter!(FAILED.name, "route" => route)
+        });
+        counter.increment(1);
+    }
+
+    /// The newest requests that failed.
+    pub fn failures(&self) -> &Failures {
+        &self.failed.newest
     }
 
     /// Counts a call of gRPC that has ended: who answered, unless it was the proxy itself, and with which status.

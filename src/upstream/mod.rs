@@ -20,6 +20,7 @@ mod transport;
 
 pub use balance::admission::Admission;
 pub use balance::balancer::BalancerConfig;
+pub use balance::picker::Availability;
 pub use checked::Checked;
 pub use endpoints::address::Address;
 pub use endpoints::destination::Discovery;
@@ -27,7 +28,7 @@ pub use endpoints::entry::EndpointConfig;
 pub use exchange::{Resend, Sending};
 pub use health::checker::HealthConfig;
 pub use health::outlier::OutlierConfig;
-pub use report::render_health;
+pub use report::{EndpointDescription, render_health};
 pub use transport::settings::{PoolConfig, Protocol};
 
 use crate::http::error::{Error, TLS_FAILED};
@@ -314,14 +315,21 @@ impl Upstream {
         }
     }
 
+    /// How each endpoint is, as the admin API shows it.
+    pub fn endpoints(&self) -> Vec<EndpointDescription> {
+        report::endpoints(self, &self.follower.set().load_full())
+    }
+
     /// What the admin API shows.
     pub fn describe(&self) -> serde_json::Value {
+        let endpoints = self.endpoints();
         let description = Description {
             name: self.name.to_string(),
             in_flight: self.in_flight.count(),
             max_in_flight: self.config.max_in_flight,
             balancer: self.config.balancer.clone(),
-            endpoints: report::endpoints(self, &self.follower.set().load_full()),
+            last_error: report::newest_error(&endpoints),
+            endpoints,
         };
         // Nothing in it can fail to be written as JSON.
         serde_json::to_value(description).unwrap_or_default()

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use metrics::Gauge;
 use serde::Serialize;
@@ -28,7 +29,17 @@ pub struct Description {
     pub in_flight: usize,
     pub max_in_flight: usize,
     pub balancer: BalancerConfig,
+    /// The newest of its endpoints' last failures; None when there was none.
+    pub last_error: Option<UpstreamError>,
     pub endpoints: Vec<EndpointDescription>,
+}
+
+/// A failure of an upstream, and whose it is.
+#[derive(Clone, Debug, Serialize)]
+pub struct UpstreamError {
+    pub endpoint: String,
+    #[serde(flatten)]
+    pub error: ErrorDescription,
 }
 
 /// An endpoint, as the admin API shows it.
@@ -65,8 +76,35 @@ pub struct CheckDescription {
 /// A failure.
 #[derive(Clone, Debug, Serialize)]
 pub struct ErrorDescription {
+    /// RFC 3339.
+    pub at: String,
     pub seconds_ago: f64,
     pub error: String,
+}
+
+impl ErrorDescription {
+    fn new(ago: Duration, error: String) -> Self {
+        let at = SystemTime::now().checked_sub(ago);
+        let at = humantime::format_rfc3339_millis(at.unwrap_or(SystemTime::UNIX_EPOCH));
+        ErrorDescription {
+            at: at.to_string(),
+            seconds_ago: ago.as_secs_f64(),
+            error,
+        }
+    }
+}
+
+/// The newest failure of `endpoints`.
+pub fn newest_error(endpoints: &[EndpointDescription]) -> Option<UpstreamError> {
+    let errors = endpoints.iter().filter_map(|endpoint| {
+        let error = endpoint.last_error.clone()?;
+        Some((error, &endpoint.address))
+    });
+    let newest = errors.min_by(|(a, _), (b, _)| a.seconds_ago.total_cmp(&b.seconds_ago));
+    newest.map(|(error, endpoint)| UpstreamError {
+        endpoint: endpoint.clone(),
+        error,
+    })
 }
 
 /// How many connections there are to an endpoint, and how many of them have nothing to do.
@@ -106,10 +144,7 @@ impl EndpointDescription {
             last_error: endpoint
                 .last_error
                 .last()
-                .map(|(at, error)| ErrorDescription {
-                    seconds_ago: now.saturating_duration_since(at).as_secs_f64(),
-                    error,
-                }),
+                .map(|(at, error)| ErrorDescription::new(now.saturating_duration_since(at), error)),
             connections: Connections { open, idle },
         }
     }

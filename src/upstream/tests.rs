@@ -158,6 +158,7 @@ async fn it_describes_its_endpoints() {
             "in_flight": 1,
             "max_in_flight": 1024,
             "balancer": "peak-ewma",
+            "last_error": null,
             "endpoints": [{
                 "name": "10.0.0.1:80",
                 "address": "10.0.0.1:80",

@@ -88,6 +88,15 @@ fn calls_are_counted_and_logged_by_their_status() {
     // What its caller reads out of the reset.
     assert_eq!(of("INTERNAL"), 1.0);
     assert_eq!(proxy.metrics().sum(RESPONSES, &[]), 4.0);
+    let stats = proxy.admin("GET", "/routes/all/stats", "").json();
+    assert_eq!(
+        (&stats["successes"], &stats["failures"]),
+        (&3.into(), &2.into())
+    );
+    let newest = &stats["last_failures"];
+    assert_eq!(newest[0]["grpc_status"], "INTERNAL", "{newest}");
+    assert_eq!(newest[1]["grpc_status"], "UNAVAILABLE", "{newest}");
+    assert_eq!(newest[1]["upstream"], "origin", "{newest}");
     eventually(SOON, "all lines are written", || {
         proxy.stdout().lines().count() == 5
     });

@@ -66,6 +66,7 @@ mod refused_reloads;
 mod reload;
 mod resources;
 mod retries;
+mod route_stats;
 mod routing;
 mod tidy;
 mod timeouts;
