@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::address::AdminAddress;
 use crate::listener::ListenAddress;
 use crate::tls::{self, MaySpeakTls, inbound};
-use crate::value::NotBuilt;
 use crate::value::problem::Problems;
+use crate::value::{FilePath, NotBuilt};
 
 /// `[admin]`
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
@@ -23,8 +23,9 @@ pub struct Config {
     /// Who uses `listen` speaks TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<inbound::Config>,
-    #[serde(skip_serializing)]
-    pub writable_dir: Option<NotBuilt>,
+    /// Where routes and upstreams that are registered are written, a file each. Its `*.toml` files are part of the config.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub writable_dir: Option<FilePath>,
     #[serde(skip_serializing)]
     pub state_dir: Option<NotBuilt>,
 }

@@ -14,7 +14,8 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
 use super::{
-    AdminAddress, NotCarriedOut, Proxy, ReloadOutcome, Subscription, api, bind, probes, serve,
+    AdminAddress, Kind, NotCarriedOut, NotRegistered, Proxy, Registered, Registration,
+    ReloadOutcome, Subscription, api, bind, probes, serve,
 };
 use crate::listener::ListenAddress;
 use crate::policy::orders::Order;
@@ -158,6 +159,51 @@ impl Proxy for Fake {
             }
         }
         .boxed()
+    }
+
+    fn register(
+        &self,
+        registrations: Vec<Registration>,
+    ) -> BoxFuture<'static, Result<Registered, NotRegistered>> {
+        let mut outcome = Ok(Registered {
+            generation: 8,
+            created: true,
+            etag: Some("\"one\"".to_owned()),
+        });
+        for Registration {
+            kind,
+            name,
+            content,
+            ..
+        } in registrations
+        {
+            match (name.as_str(), content) {
+                ("wrong", _) => {
+                    let problems = json!([{ "line": 1 }]);
+                    outcome = Err(NotRegistered::Wrong("the report\n".to_owned(), problems));
+                }
+                ("changed", _) => {
+                    outcome = Err(NotRegistered::Changed(Some("\"two\"".to_owned())));
+                }
+                (_, Some((format, body))) => {
+                    let body = String::from_utf8_lossy(&body).into_owned();
+                    self.called(format!("{kind:?} {name} {format:?} {body}"));
+                }
+                (_, None) => {
+                    self.called(format!("{kind:?} {name} goes"));
+                    outcome = Ok(Registered {
+                        generation: 9,
+                        created: false,
+                        etag: None,
+                    });
+                }
+            }
+        }
+        std::future::ready(outcome).boxed()
+    }
+
+    fn registered(&self, _: Kind, name: &str) -> Option<String> {
+        (name == "pay").then(|| "\"one\"".to_owned())
     }
 
     fn drain(&self) {

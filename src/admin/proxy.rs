@@ -6,10 +6,11 @@ use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::registration::{Kind, NotRegistered, Registered, Registration};
 use crate::policy::orders::Order;
 use crate::telemetry::log::Level;
 
-/// The proxy, as the admin API sees it. Every method but `reload` answers at once.
+/// The proxy, as the admin API sees it. Every method but `reload` and `register` answers at once.
 pub trait Proxy: Send + Sync + 'static {
     /// Whether traffic should be sent here; otherwise why not, in a few words such as "draining".
     fn readiness(&self) -> Result<(), &'static str>;
@@ -43,6 +44,13 @@ pub trait Proxy: Send + Sync + 'static {
     /// Reads the config again and puts it to use, or refuses it whole and says why, as `outrigger check` would.
     /// The caller may go away meanwhile: dropping the future must not leave half a reload.
     fn reload(&self) -> BoxFuture<'static, Result<ReloadOutcome, String>>;
+    /// Registers all of these, or none, and completes when they serve. The caller may go away meanwhile.
+    fn register(
+        &self,
+        registrations: Vec<Registration>,
+    ) -> BoxFuture<'static, Result<Registered, NotRegistered>>;
+    /// The entity tag of what is registered under that name, and serves; None when it is not registered.
+    fn registered(&self, kind: Kind, name: &str) -> Option<String>;
     /// Fails readiness and lets requests finish.
     fn drain(&self);
     /// Drains, then ends the process.

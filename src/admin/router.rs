@@ -6,13 +6,14 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
-use axum::routing::{get, post, put};
+use axum::routing::{MethodRouter, get, post, put};
 use http::{StatusCode, Uri};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::answer::{self, PROMETHEUS_TEXT, found, problem, text};
 use super::guard::{self, Guard};
-use super::{Proxy, orders, subscriptions};
+use super::registration::Kind;
+use super::{Proxy, orders, registering, subscriptions};
 use crate::listener::ListenAddress;
 use crate::policy;
 use crate::policy::orders::OrderKind;
@@ -40,8 +41,10 @@ GET  /routes            what is matched, and where it goes
 GET  /routes/{{name}}
 GET  /routes/{{name}}/health   whether what answers it is there
 GET  /routes/{{name}}/stats    requests, times, and what failed last
-{orders}GET  /upstreams         who answers, and how they do
+{orders}PUT  /routes/{{name}}      register it, in TOML or JSON; DELETE takes it out again
+GET  /upstreams         who answers, and how they do
 GET  /upstreams/{{name}}
+PUT  /upstreams/{{name}}   register it, in TOML or JSON; DELETE takes it out again
 GET  /brokers           what carries messages, and whether it is there
 GET  /subscriptions     who takes messages, and what became of them
 GET  /subscriptions/{{name}}
@@ -66,12 +69,15 @@ pub fn api(proxy: Arc<dyn Proxy>, address: &ListenAddress) -> Router {
         .route("/certs", get(certificates))
         .route("/listeners", get(listeners))
         .route("/routes", get(routes))
-        .route("/routes/{name}", get(route))
+        .route("/routes/{name}", registrable(Kind::Route, get(route)))
         .route("/routes/{name}/health", get(route_health))
         .route("/routes/{name}/stats", get(route_stats))
         .merge(policy_orders())
         .route("/upstreams", get(upstreams))
-        .route("/upstreams/{name}", get(upstream))
+        .route(
+            "/upstreams/{name}",
+            registrable(Kind::Upstream, get(upstream)),
+        )
         .route("/brokers", get(brokers))
         .route("/subscriptions", get(subscriptions::all))
         .route("/subscriptions/{name}", get(subscriptions::one))
@@ -102,6 +108,13 @@ pub fn probes(proxy: Arc<dyn Proxy>) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(proxy)
+}
+
+/// The same, where one is registered by PUT and goes by DELETE.
+fn registrable(kind: Kind, shown: MethodRouter<Arc<dyn Proxy>>) -> MethodRouter<Arc<dyn Proxy>> {
+    shown
+        .put(move |state, name, headers, body| registering::put(kind, state, name, headers, body))
+        .delete(move |state, name, headers| registering::delete(kind, state, name, headers))
 }
 
 /// What operators order of the policies of a route.
@@ -159,7 +172,17 @@ async fn routes(State(proxy): ProxyState) -> Response {
 }
 
 async fn route(State(proxy): ProxyState, Path(name): Path<String>) -> Response {
-    found("route", &name, proxy.route(&name))
+    registered(&*proxy, Kind::Route, &name, proxy.route(&name))
+}
+
+/// One thing by name, with its entity tag where it is registered.
+fn registered(proxy: &dyn Proxy, kind: Kind, name: &str, value: Option<Value>) -> Response {
+    let etag = value.as_ref().and_then(|_| proxy.registered(kind, name));
+    let value = value.map(|mut value| {
+        value["registered"] = json!(etag.is_some());
+        value
+    });
+    registering::with_etag(found(kind.word(), name, value), etag.as_deref())
 }
 
 async fn route_health(State(proxy): ProxyState, Path(name): Path<String>) -> Response {
@@ -175,7 +198,7 @@ async fn upstreams(State(proxy): ProxyState) -> Response {
 }
 
 async fn upstream(State(proxy): ProxyState, Path(name): Path<String>) -> Response {
-    found("upstream", &name, proxy.upstream(&name))
+    registered(&*proxy, Kind::Upstream, &name, proxy.upstream(&name))
 }
 
 async fn log_level(State(proxy): ProxyState) -> Response {
@@ -223,7 +246,8 @@ mod tests {
         }
         let pay = get_from(&served, "/routes/pay").await;
         assert_eq!(json_of(&pay)["what"], "pay");
-        assert!(pay.contains("{\n  \"what\": \"pay\"\n}"));
+        assert!(pay.contains("{\n  \"what\": \"pay\",\n  \"registered\": true\n}"));
+        assert!(pay.contains("etag: \"one\"\r\n"), "{pay}");
         for (path, what) in [("health", "health of pay"), ("stats", "stats of pay")] {
             let answer = get_from(&served, &format!("/routes/pay/{path}")).await;
             assert_eq!(json_of(&answer)["what"], what);

@@ -11,13 +11,16 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::admin::{self, NotCarriedOut, ReloadOutcome};
+use crate::admin::{
+    self, Kind, NotCarriedOut, NotRegistered, Registered, Registration, ReloadOutcome,
+};
+use crate::app::registering::Registering;
 use crate::app::reload::{Answer, Status};
 use crate::app::routes;
 use crate::app::snapshot::Snapshot;
 use crate::app::subscriptions::Subscriptions;
 use crate::broker;
-use crate::config::RouteConfig;
+use crate::config::{RouteConfig, registered};
 use crate::policy::orders;
 use crate::subscription;
 use crate::telemetry::Telemetry;
@@ -39,6 +42,7 @@ pub struct Control {
     status: Arc<Status>,
     subscriptions: Arc<Subscriptions>,
     draining: Arc<AtomicBool>,
+    registering: Registering,
     orders: mpsc::Sender<Order>,
     telemetry: Arc<Telemetry>,
 }
@@ -49,6 +53,7 @@ impl Control {
         status: Arc<Status>,
         subscriptions: Arc<Subscriptions>,
         draining: Arc<AtomicBool>,
+        registering: Registering,
         orders: mpsc::Sender<Order>,
         telemetry: Arc<Telemetry>,
     ) -> Self {
@@ -57,6 +62,7 @@ impl Control {
             status,
             subscriptions,
             draining,
+            registering,
             orders,
             telemetry,
         }
@@ -206,6 +212,22 @@ impl admin::Proxy for Control {
             answered.await.unwrap_or_else(ends)
         }
         .boxed()
+    }
+
+    fn register(
+        &self,
+        registrations: Vec<Registration>,
+    ) -> BoxFuture<'static, Result<Registered, NotRegistered>> {
+        // It ends by itself, in bounded time, and not with a caller who leaves half-way.
+        let registering = tokio::spawn(self.registering.clone().register(registrations));
+        let fault = |_| Err(NotRegistered::Failed("a fault of the proxy".to_owned()));
+        async move { registering.await.unwrap_or_else(fault) }.boxed()
+    }
+
+    fn registered(&self, kind: Kind, name: &str) -> Option<String> {
+        let file = registered::file_name(kind, &name.parse().ok()?);
+        let snapshot = self.snapshot.load();
+        snapshot.content.registered.get(&file).cloned()
     }
 
     fn drain(&self) {

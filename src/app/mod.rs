@@ -26,6 +26,7 @@ use crate::value::exposition::Metric;
 
 mod bridge;
 pub(crate) mod control;
+mod registering;
 pub mod reload;
 mod routes;
 pub mod snapshot;
@@ -35,6 +36,7 @@ pub mod worker;
 
 use bridge::Bridge;
 use control::{Control, Order};
+use registering::Registering;
 use reload::{Readings, Reloader, Source, Status, Warnings};
 use snapshot::{Snapshot, Tools};
 use subscriptions::Subscriptions;
@@ -145,6 +147,7 @@ async fn serve(
         status.clone(),
         subscriptions.clone(),
         draining.clone(),
+        Registering::new(&source, orders.clone()),
         orders,
         telemetry.clone(),
     ));

@@ -88,7 +88,7 @@ fn read_directory(path: &Path) -> Files {
     files
 }
 
-fn config_names(directory: &Path) -> io::Result<Vec<std::ffi::OsString>> {
+pub(super) fn config_names(directory: &Path) -> io::Result<Vec<std::ffi::OsString>> {
     let mut names = Vec::new();
     for entry in regular::asking(directory, || fs::read_dir(directory))? {
         let entry = entry?;
@@ -135,7 +135,7 @@ impl Files {
         }
     }
 
-    fn read_file(&mut self, path: &Path) {
+    pub fn read_file(&mut self, path: &Path) {
         self.watched.push(path.to_owned());
         match regular::read(path, regular::LARGEST) {
             Ok(bytes) => {

@@ -26,6 +26,7 @@ mod read;
 mod redact;
 #[cfg(test)]
 mod reference_tests;
+pub mod registered;
 mod report;
 mod source;
 mod suggest;
@@ -58,7 +59,14 @@ pub struct Loaded {
 /// # Errors
 /// Everything that is wrong with it, warnings included. A path where nothing is found is an error too.
 pub fn load(path: &Path) -> Result<Loaded, Report> {
-    assemble(&path.display().to_string(), files::read(path))
+    assemble(&path.display().to_string(), read_all_files(path))
+}
+
+/// The files at `path`, and those that were registered.
+fn read_all_files(path: &Path) -> Files {
+    let mut files = files::read(path);
+    registered::add_to(&mut files);
+    files
 }
 
 /// Reads a config from text that stands in no file. `name` is shown where a file's name would be.
@@ -71,7 +79,7 @@ pub fn parse(name: &str, text: &str) -> Result<Loaded, Report> {
 
 /// Every certificate that a config names, also where the config is not fit to serve, and all that is wrong with it.
 pub fn certificates(path: &Path) -> (Inventory, Report) {
-    let examined = examine(&path.display().to_string(), files::read(path));
+    let examined = examine(&path.display().to_string(), read_all_files(path));
     let (_, found) = examined.blocks.finish(examined.opened);
     (found, examined.report)
 }
@@ -115,7 +123,13 @@ fn examine(name: &str, files: Files) -> Examined {
     let mut watched = files.watched.clone();
     watched.extend(files.named().into_keys());
     problems.extend(mounted_alone(&watched));
-    let content = Content { hash, named };
+    let directory = files.sources.iter().find_map(registered::named_directory);
+    let registered = directory.map(|directory| registered::etags(&files, &directory));
+    let content = Content {
+        hash,
+        named,
+        registered: registered.into_iter().flatten().collect(),
+    };
     let report = Report::new(problems, files.sources, content.clone(), &watched);
     Examined {
         blocks,

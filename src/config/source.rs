@@ -17,7 +17,7 @@ pub(super) struct Source {
     /// The file as the operator would name it.
     pub name: String,
     /// The file itself; `None` for text that stands in no file.
-    path: Option<PathBuf>,
+    pub path: Option<PathBuf>,
     pub text: String,
     /// The text as it may be shown, once somebody asks for it: a config without a problem is never shown, and what
     /// it takes to find secrets by their looks stays in memory.
@@ -114,7 +114,11 @@ impl Source {
         Ok(path)
     }
 
-    fn whole_path<'a>(&self, path: &'a str) -> Result<Cow<'a, str>, Wrong> {
+    /// A path that stands in this file, made whole in the same way.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn whole_path<'a>(&self, path: &'a str) -> Result<Cow<'a, str>, Wrong> {
         let directory = self.path.as_deref().and_then(Path::parent);
         let Some(directory) = directory.filter(|_| !path.starts_with('/')) else {
             return Ok(Cow::Borrowed(path));

@@ -63,6 +63,7 @@ mod rate_limit;
 mod refusals;
 mod refused_heads;
 mod refused_reloads;
+mod registering;
 mod reload;
 mod resources;
 mod retries;

@@ -140,7 +140,6 @@ const NOT_BUILT_KEYS: &[&str] = &[
     "sql",
     "state_dir",
     "transparent",
-    "writable_dir",
 ];
 
 fn built(known: &[&'static str]) -> Vec<&'static str> {

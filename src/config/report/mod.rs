@@ -1,5 +1,6 @@
 //! Everything that is wrong with a config, shown where it is wrong.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,6 +33,8 @@ pub struct Content {
     pub hash: String,
     /// Of the files that they name. Not to be shown: some hold secrets.
     pub named: u128,
+    /// What was registered through the admin API: the names of its files, and the entity tag of each.
+    pub registered: BTreeMap<String, String>,
 }
 
 impl Report {

@@ -24,6 +24,7 @@ pub struct Launch {
     workers: usize,
     open_files: Option<(u32, u32)>,
     files: Vec<(String, String)>,
+    admin_lines: Vec<String>,
 }
 
 /// A proxy that did not come up.
@@ -49,6 +50,7 @@ impl Launch {
             workers: 2,
             open_files: None,
             files: Vec::new(),
+            admin_lines: Vec::new(),
         }
     }
 
@@ -101,6 +103,13 @@ impl Launch {
         self
     }
 
+    /// A line of `[admin]`.
+    #[must_use]
+    pub fn admin_line(mut self, line: &str) -> Launch {
+        self.admin_lines.push(line.to_owned());
+        self
+    }
+
     /// Another file beside the config, there from the start.
     #[must_use]
     pub fn file(mut self, name: &str, text: &str) -> Launch {
@@ -122,18 +131,7 @@ impl Launch {
             write(self.layout, &config, name, text);
         }
         write(self.layout, &config, FILE, &self.whole_text(home.path()));
-        let named = if self.whole_directory {
-            config
-        } else {
-            config.join(FILE)
-        };
-        let process = Process::spawn(
-            self.command()
-                .arg("run")
-                .arg("--config")
-                .arg(named)
-                .current_dir(home.path()),
-        );
+        let process = self.spawn(home.path());
         let mut proxy = Proxy::new(process, home, self);
         let mut exited = None;
         let ready = poll(LIMIT, &mut || {
@@ -151,6 +149,23 @@ impl Launch {
             None if ready => Ok(proxy),
             None => panic!("the proxy was not ready within {LIMIT:?}:\n{}", proxy.log()),
         }
+    }
+
+    /// Runs the proxy with the config that is there.
+    pub(super) fn spawn(&self, home: &Path) -> Process {
+        let config = home.join("config");
+        let named = if self.whole_directory {
+            config
+        } else {
+            config.join(FILE)
+        };
+        Process::spawn(
+            self.command()
+                .arg("run")
+                .arg("--config")
+                .arg(named)
+                .current_dir(home),
+        )
     }
 
     fn command(&self) -> Command {
@@ -178,6 +193,10 @@ impl Launch {
             "{}\n[admin]\nlisten = \"{admin}\"\nprobe_listen = \"{probe}\"\n",
             self.text
         );
+        for line in &self.admin_lines {
+            text.push_str(line);
+            text.push('\n');
+        }
         if !self.text.contains("[process]") {
             text.push_str(&format!("\n[process]\nworkers = {}\n", self.workers));
         }

@@ -178,6 +178,14 @@ impl Proxy {
         self.last_error()
     }
 
+    /// Kills it, starts it again with what is on disk, and waits until it is ready.
+    pub fn restart(&mut self) {
+        self.signal(Signal::KILL);
+        self.process.wait_exit(SOON);
+        self.process = self.launch.spawn(self.home.path());
+        eventually(SOON, "it is ready again", || self.is_ready());
+    }
+
     /// Asks it to drain.
     pub fn terminate(&self) {
         self.signal(Signal::TERM);
