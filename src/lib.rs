@@ -30,7 +30,10 @@
 //! on a worker and past the listeners, and by the answer tells the broker what becomes of it. Brokers are spoken to on a thread of
 //! their own, which is there once one is configured.
 //!
-//! [`admin`] shows all this to people and their tools; [`net::drain`] ends it without losing a request.
+//! A request may also enter a route by its name, made of a document that is posted to a listener with
+//! [`proxy::integrations`].
+//!
+//! [`admin`] shows all this to people and their tools, and has routes and upstreams registered; [`net::drain`] ends it without losing a request.
 //!
 //! [`value`] is what config blocks are written with and how their checks speak,
 //! [`net::timer`] holds time limits that cost nothing until they matter; by an [`http::exchange::Exchange`] whoever ends

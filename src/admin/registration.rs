@@ -67,7 +67,7 @@ pub enum Tags {
     These(Vec<String>),
 }
 
-/// What was done.
+/// What was done; of several, with the last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Registered {
     /// Generation of the config that serves now.

@@ -26,6 +26,7 @@ use crate::value::exposition::Metric;
 
 mod bridge;
 pub(crate) mod control;
+mod integrations;
 mod registering;
 pub mod reload;
 mod routes;
@@ -36,6 +37,7 @@ pub mod worker;
 
 use bridge::Bridge;
 use control::{Control, Order};
+use integrations::Host;
 use registering::Registering;
 use reload::{Readings, Reloader, Source, Status, Warnings};
 use snapshot::{Snapshot, Tools};
@@ -123,7 +125,10 @@ async fn serve(
     let first = Snapshot::next(loaded, None, &tools)
         .map_err(|problems| io::Error::other(format!("{:?}", problems.into_vec())))?;
     let snapshot = Arc::new(ArcSwap::from_pointee(first));
-    let workers = Workers::start(&snapshot)?;
+    let (orders, mut received) = mpsc::channel(ORDERS);
+    let registering = Registering::new(&source, orders.clone());
+    let host = Host::new(&snapshot, telemetry, registering.clone());
+    let workers = Workers::start(&snapshot, Arc::new(host))?;
     let subscriptions = Arc::new(Subscriptions::new(&workers));
     let api_tls = Arc::new(admin::Tls::default());
     let mut reloader = Reloader::start(
@@ -140,14 +145,13 @@ async fn serve(
     tokio::spawn(drop_gone_series(telemetry.clone(), status.clone()));
     tokio::spawn(sum_up_floods());
 
-    let (orders, mut received) = mpsc::channel(ORDERS);
     let draining = Arc::new(AtomicBool::new(false));
     let control: Arc<dyn admin::Proxy> = Arc::new(Control::new(
         snapshot.clone(),
         status.clone(),
         subscriptions.clone(),
         draining.clone(),
-        Registering::new(&source, orders.clone()),
+        registering,
         orders,
         telemetry.clone(),
     ));

@@ -23,6 +23,23 @@ pub fn stats(snapshot: &Snapshot, telemetry: &Telemetry, name: &str) -> Option<V
     Some(stats)
 }
 
+/// The routes that serve, with what answers them and whether that is there.
+pub fn list(snapshot: &Snapshot) -> Value {
+    let seen = Seen {
+        upstreams: &snapshot.upstreams,
+        brokers: &snapshot.brokers,
+    };
+    let routes = snapshot.config.routes.iter().map(|(name, route)| {
+        let (target, parts) = route.target.health(&seen);
+        json!({
+            "name": name,
+            "type": target,
+            "healthy": parts.iter().all(|part| part.healthy),
+        })
+    });
+    routes.collect()
+}
+
 /// How what answers the requests of the route of that name is doing, as far as it is known without asking. None when there
 /// is no such route.
 pub fn health(snapshot: &Snapshot, name: &str) -> Option<Value> {

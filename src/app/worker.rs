@@ -18,6 +18,7 @@ use crate::net::drain::Hold;
 use crate::net::pipe;
 use crate::net::timer;
 use crate::process;
+use crate::proxy::integrations::Host;
 use crate::proxy::serving::Serving;
 use crate::proxy::{self, Proxy};
 
@@ -60,9 +61,9 @@ impl Workers {
     ///
     /// # Errors
     /// When the kernel gives no thread or no event queue.
-    pub fn start(snapshot: &Arc<ArcSwap<Snapshot>>) -> io::Result<Self> {
+    pub fn start(snapshot: &Arc<ArcSwap<Snapshot>>, host: Arc<dyn Host>) -> io::Result<Self> {
         let mut workers = Workers {
-            proxy: Arc::new(Proxy::new(&snapshot.load().serving)),
+            proxy: Arc::new(Proxy::new(&snapshot.load().serving, host)),
             threads: Vec::with_capacity(process::worker_count()),
         };
         for index in 0..process::worker_count() {

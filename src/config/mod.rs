@@ -38,6 +38,7 @@ mod tree;
 pub use crate::value::problem::Severity;
 pub use checked::{Config, RouteConfig};
 pub use report::{Content, Position, Problem, Report};
+pub use suggest::nearest;
 
 use files::Files;
 use opened::Opened;

@@ -1,10 +1,7 @@
 //! The word that somebody probably meant.
 
 /// The candidate nearest to `word`, when it is near enough to be a slip of the hand.
-pub(super) fn nearest<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     // A slip for every third letter: `timout`, `max_conections`, but not `pay` for `log`.
     let limit = (word.chars().count() / 3).max(1);

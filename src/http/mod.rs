@@ -4,6 +4,7 @@ pub mod body;
 pub mod boxed;
 pub mod caller_key;
 pub mod cookie;
+pub mod envelope;
 pub mod error;
 pub mod exchange;
 pub mod fault;

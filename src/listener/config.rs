@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::access::{Access, Group, Mode};
 use super::address::ListenAddress;
+use super::integrations::IntegrationsConfig;
 use super::socket::{Taken, take};
 use crate::tls;
 use crate::value::problem::Problems;
@@ -65,6 +66,9 @@ pub struct Config {
     /// Add `Via: 1.1 outrigger`. Off by default: some servers stop compressing when they see it.
     #[serde(default)]
     pub via: bool,
+    /// Have routes executed by their names, below `/integrations`.
+    #[serde(default)]
+    pub integrations: IntegrationsConfig,
     /// Expect a PROXY protocol header first.
     #[serde(default, skip_serializing)]
     pub proxy_protocol: Option<NotBuilt>,
@@ -142,12 +146,28 @@ impl Config {
         if let Some(tls) = &self.tls {
             problems.within(&["tls"], |problems| tls.check(problems));
         }
+        let registers = self.integrations.0.as_ref().is_some_and(|i| i.register);
+        if registers && !self.listen.is_local() && !self.has_proven_callers() {
+            problems
+                .error(
+                    &["integrations", "register"],
+                    format!("whoever reaches {} could change the routes of this proxy", self.listen),
+                )
+                .help("listen on loopback or a unix socket, or have callers prove who they are: `tls` with `client_ca`");
+        }
         if !HEADERS.contains(&self.max_headers) {
             problems.error(
                 &["max_headers"],
                 format!("must be from {} to {}", HEADERS.start(), HEADERS.end()),
             );
         }
+    }
+
+    /// Whether nobody is served here who has not proven who they are.
+    fn has_proven_callers(&self) -> bool {
+        self.tls
+            .as_ref()
+            .is_some_and(tls::inbound::Config::requires_proof)
     }
 
     /// Takes the address for `workers` workers, and lets in who may connect. `ours`: see [`take`].

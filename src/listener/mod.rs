@@ -7,6 +7,7 @@ mod capacity;
 mod checked;
 mod closing;
 mod config;
+mod integrations;
 mod secure;
 mod socket;
 #[cfg(test)]
@@ -17,5 +18,6 @@ pub use access::{Access, Group, Mode};
 pub use address::ListenAddress;
 pub use checked::Checked;
 pub use config::{Config, ForwardedHeaders, Protocol};
+pub use integrations::{Integrations, IntegrationsConfig};
 pub use secure::Secured;
 pub use socket::{BACKLOG, ListenSocket, SocketFile, Taken, bind_tcp, bind_unix, take};

@@ -1,10 +1,14 @@
 //! Requests that the proxy makes itself, for a route that it knows by name.
 
+use std::sync::Arc;
+
 use crate::http::error::{Error, NO_ROUTE, Progress};
 use crate::http::exchange::{Exchange, LastSeen};
 use crate::http::message::{Request, Response};
 use crate::proxy::answer::{self, About};
 use crate::proxy::finish::Finish;
+use crate::proxy::integrations::find;
+use crate::proxy::serving::Route;
 use crate::proxy::{Proxy, forwarding, log_failure};
 use crate::telemetry::request_metrics::NO_ROUTE as NO_ROUTE_LABEL;
 
@@ -18,16 +22,34 @@ pub struct Delivered {
 impl Proxy {
     /// Has the route of that name answer `request`, with all its policies. It is counted and logged like any other.
     /// Dropping the future ends what is under way for it.
-    pub async fn deliver(&self, route: &str, mut request: Box<Request>) -> Delivered {
+    pub async fn deliver(&self, route: &str, request: Box<Request>) -> Delivered {
+        // The guard of what serves must not live across an await.
+        let route = self.serving.load().named.get(route).cloned();
+        self.enter(route, request).await
+    }
+
+    /// The same for a request that somebody has asked to be made, if it is one that the route takes from callers of one of
+    /// `listeners`. Beside the answer stands whether it is in an envelope already, where the route has answered.
+    ///
+    /// # Errors
+    /// What the request would come to instead. Nothing is counted then.
+    pub async fn execute(
+        &self,
+        route: &str,
+        listeners: &[Arc<str>],
+        mut request: Box<Request>,
+    ) -> Result<(Box<Response>, bool), Error> {
+        let route = find::route(&self.serving.load(), route, listeners, &mut request)?;
+        let is_enveloped = route.change_failure.is_some();
+        let delivered = self.enter(Some(route), request).await;
+        Ok((delivered.response, is_enveloped))
+    }
+
+    async fn enter(&self, route: Option<Arc<Route>>, mut request: Box<Request>) -> Delivered {
         forwarding::introduce(&mut request);
         let dialect = request.dialect();
         let request_id = request.context.request_id.clone();
-        let (mut finish, route) = {
-            // The guard of what serves must not live across an await.
-            let serving = self.serving.load();
-            let finish = Finish::new(&mut request, dialect, &self.unrouted, &serving);
-            (finish, serving.named.get(route).cloned())
-        };
+        let mut finish = Finish::new(&mut request, dialect, &self.unrouted, &self.serving.load());
         let outcome = match &route {
             Some(route) => {
                 finish.routed(route);

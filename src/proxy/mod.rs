@@ -1,5 +1,6 @@
 //! What every request gets: a route, its policies, and an answer, whatever happens.
 
+use std::future::ready;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -16,6 +17,7 @@ use crate::http::semantics::preflight;
 use crate::listener;
 use crate::net::timer;
 use crate::policy::answered::Answered;
+use crate::policy::stack::Answer;
 use crate::route::{Found, Lookup};
 use crate::telemetry::flood::{self, Group, Kind};
 use crate::telemetry::request_metrics::{NO_ROUTE as NO_ROUTE_LABEL, RouteMetrics};
@@ -26,6 +28,7 @@ mod date;
 mod delivery;
 mod finish;
 mod forwarding;
+pub mod integrations;
 pub mod serving;
 mod upgrade;
 
@@ -33,6 +36,7 @@ use answer::About;
 pub use connection::serve;
 pub use delivery::Delivered;
 use finish::{Finish, RefusedHead};
+use integrations::Host;
 use serving::{Route, Serving};
 
 /// The proxy as its connections see it.
@@ -42,14 +46,17 @@ pub struct Proxy {
     /// Of requests that no route takes.
     unrouted: Arc<RouteMetrics>,
     unnamed: Arc<str>,
+    /// What listeners with integrations tell and change.
+    host: Arc<dyn Host>,
 }
 
 impl Proxy {
-    pub fn new(serving: &Arc<Serving>) -> Self {
+    pub fn new(serving: &Arc<Serving>, host: Arc<dyn Host>) -> Self {
         Proxy {
             serving: ArcSwap::new(serving.clone()),
             unrouted: Arc::new(RouteMetrics::new(NO_ROUTE_LABEL)),
             unnamed: "".into(),
+            host,
         }
     }
 
@@ -78,10 +85,10 @@ impl Proxy {
             // The guard of what serves must not live across an await.
             let serving = self.serving.load();
             let finish = Finish::new(&mut request, dialect, &self.unrouted, &serving);
-            (finish, find_route(&serving, &mut request))
+            (finish, find_route(&serving, &mut request, listener))
         };
         let (route, outcome) = match routed {
-            Ok(route) => {
+            Ok(Some(route)) => {
                 finish.routed(&route);
                 request.context.route = route.name.clone();
                 let last_seen = LastSeen::default();
@@ -90,6 +97,7 @@ impl Proxy {
                 let outcome = finish.watch(answer, &exchange, &request_id).await;
                 (Some(route), outcome)
             }
+            Ok(None) => (None, self.integrate(request, listener).await),
             Err(error) => (None, Err(error)),
         };
         let mut response = match outcome {
@@ -128,6 +136,22 @@ impl Proxy {
         response
     }
 
+    /// Answers what a listener with integrations answers itself.
+    #[cold]
+    fn integrate<'a>(
+        &'a self,
+        request: Box<Request>,
+        listener: &'a listener::Config,
+    ) -> Answer<'a> {
+        match &listener.integrations.0 {
+            Some(settings) => Box::pin(integrations::answer(self, request, listener, settings)),
+            None => Box::pin(ready(Err(Error::new(
+                NO_ROUTE,
+                "no route matches this request",
+            )))),
+        }
+    }
+
     /// The answer to a request whose head was refused.
     #[cold]
     pub fn refuse(
@@ -163,9 +187,16 @@ impl Proxy {
     }
 }
 
-/// Normalises the path, and finds the route.
-fn find_route(serving: &Serving, request: &mut Request) -> Result<Arc<Route>, Error> {
+/// Normalises the path, and finds the route; none where the listener answers itself.
+fn find_route(
+    serving: &Serving,
+    request: &mut Request,
+    listener: &listener::Config,
+) -> Result<Option<Arc<Route>>, Error> {
     let encoded_separators = path::normalise_in_place(&mut request.target)?;
+    if listener.integrations.0.is_some() && integrations::answers(request.target.path()) {
+        return Ok(None);
+    }
     let lookup = Lookup {
         listener: &request.context.peer.listener,
         host: request.authority.as_ref().map(Authority::as_str),
@@ -177,12 +208,12 @@ fn find_route(serving: &Serving, request: &mut Request) -> Result<Arc<Route>, Er
     };
     if let Some((route, captures)) = find_preflight(serving, request, &lookup) {
         request.context.captures = captures;
-        return Ok(route);
+        return Ok(Some(route));
     }
     match serving.table.find(&lookup) {
         Found::Route { value, captures } => {
             request.context.captures = captures;
-            Ok(value.clone())
+            Ok(Some(value.clone()))
         }
         Found::BadPath => Err(Error::new(
             BAD_PATH,

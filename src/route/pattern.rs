@@ -2,11 +2,19 @@
 
 use std::sync::Arc;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
 use crate::http::message::Captures;
 use crate::http::path;
 use crate::value::Wrong;
+
+/// All but the unreserved characters (RFC 3986, section 2.3).
+const IN_A_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// A `path`: literal segments, `{name}` for one segment that is not empty, and at the end `{*name}` for the
 /// rest, which may be empty: `/a/{*rest}` also takes `/a/` and `/a`.
@@ -70,6 +78,34 @@ impl PathPattern {
             path.push_str(text);
         }
         (self.tail == Tail::End).then_some(path)
+    }
+
+    /// The path that it takes in which `value_of` says what its names stand for, percent-encoded. A value for the rest keeps
+    /// its slashes, and may be left out.
+    ///
+    /// # Errors
+    /// The first name that has no value, or an empty one.
+    pub fn filled<'v>(&self, value_of: impl Fn(&str) -> Option<&'v str>) -> Result<String, &str> {
+        let mut path = String::new();
+        for segment in &self.segments {
+            path.push('/');
+            match segment {
+                Segment::Literal(text) => path.push_str(text),
+                Segment::Capture(name) => {
+                    let value = value_of(name).filter(|value| !value.is_empty());
+                    path.extend(utf8_percent_encode(value.ok_or(&**name)?, IN_A_SEGMENT));
+                }
+            }
+        }
+        if let Tail::Rest(name) = &self.tail {
+            path.push('/');
+            let rest = name.as_deref().and_then(value_of).unwrap_or_default();
+            for (at, segment) in rest.split('/').enumerate() {
+                path.push_str(if at == 0 { "" } else { "/" });
+                path.extend(utf8_percent_encode(segment, IN_A_SEGMENT));
+            }
+        }
+        Ok(path)
     }
 
     /// A segment that other routers read as a placeholder and this one as plain text, and how it is written here.

@@ -83,6 +83,11 @@ pub struct Material {
 }
 
 impl Config {
+    /// Whether nobody is served without a certificate that one of the CAs has signed.
+    pub fn requires_proof(&self) -> bool {
+        self.client_ca.is_some() && self.client_auth != Some(ClientAuth::Optional)
+    }
+
     /// What can be told without the files.
     pub fn check(&self, problems: &mut Problems) {
         if self.handshake_timeout.0.is_zero() {

@@ -45,6 +45,7 @@ mod http2;
 mod http2_limits;
 mod http2_refused;
 mod identity;
+mod integrations;
 mod jwt;
 #[cfg(feature = "kafka")]
 mod kafka;

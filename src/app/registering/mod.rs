@@ -174,8 +174,8 @@ fn write(
 ) -> Result<Written, NotRegistered> {
     let fit = registered::try_out(path, changes, |fit| may_change(fit, changes, registrations))?;
     let undo = Undo::after_writing(&fit, changes).map_err(|error| files::refusal(&error))?;
-    let first = (changes.first(), fit.before.first());
-    let (change, before) = match first {
+    let last = (changes.last(), fit.before.last());
+    let (change, before) = match last {
         (Some(change), Some(before)) => (change, before),
         _ => {
             return Err(NotRegistered::Unreadable(

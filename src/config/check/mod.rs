@@ -65,12 +65,35 @@ pub(super) fn check_use(blocks: &Blocks, problems: &mut Problems) {
             problems.warning(&["brokers", name.as_str()], what);
         }
     }
-    for name in blocks.listeners.keys() {
-        if !routes().any(|read| serves(&read.route, name)) {
+    integrations(blocks, problems);
+    for (name, listener) in &blocks.listeners {
+        let executes = listener.integrations.0.is_some();
+        if !executes && !routes().any(|read| serves(&read.route, name)) {
             problems.warning(
                 &["listeners", name.as_str()],
                 "no route serves this listener: every request gets 404",
             );
+        }
+    }
+}
+
+/// Routes that no request comes to, as the listeners that they serve answer their paths themselves.
+fn integrations(blocks: &Blocks, problems: &mut Problems) {
+    for (name, read) in &blocks.routes {
+        let path = read.route.matches.path.clone().map(String::from);
+        let taken =
+            path.is_some_and(|path| path == "/integrations" || path.starts_with("/integrations/"));
+        let mut served = blocks
+            .listeners
+            .iter()
+            .filter(|(listener, _)| serves(&read.route, listener));
+        if taken && served.all(|(_, listener)| listener.integrations.0.is_some()) {
+            problems
+                .warning(
+                    &["routes", name.as_str(), "match", "path"],
+                    "a listener with `integrations` answers this path itself, and this route serves no other listener",
+                )
+                .help("give it another path, or a listener without `integrations`");
         }
     }
 }
@@ -138,6 +161,9 @@ fn blocks_alone(blocks: &Blocks, problems: &mut Problems) {
         });
     }
     if let Some(admin) = &blocks.admin {
+        if admin.writable_dir.is_none() {
+            nowhere_to_register(blocks, problems);
+        }
         problems.within(&["admin"], |p| admin.check(p));
     }
     if let Some(log) = &blocks.log {
@@ -145,6 +171,25 @@ fn blocks_alone(blocks: &Blocks, problems: &mut Problems) {
     }
     if let Some(defaults) = &blocks.defaults {
         problems.within(&["defaults"], |p| defaults.check(p));
+    }
+}
+
+/// Listeners that register, where there is nothing to write it to.
+fn nowhere_to_register(blocks: &Blocks, problems: &mut Problems) {
+    for (name, listener) in &blocks.listeners {
+        if listener
+            .integrations
+            .0
+            .as_ref()
+            .is_some_and(|on| on.register)
+        {
+            problems
+                .error(
+                    &["listeners", name.as_str(), "integrations", "register"],
+                    "what is registered has no directory to be written to",
+                )
+                .help("set `writable_dir` in `[admin]`");
+        }
     }
 }
 

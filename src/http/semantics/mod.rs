@@ -1,6 +1,7 @@
 //! What methods, statuses and headers mean, one rule in each file, for everybody who goes by it.
 
 pub mod connection;
+pub mod essence;
 pub mod expect;
 pub mod method;
 pub mod no_body;

@@ -15,12 +15,12 @@ use http::header;
 use serde::{Deserialize, Serialize};
 
 use self::headers::Changes;
-use self::transform::envelope;
 use self::transform::on_status::{self, OnStatus};
 use self::transform::step::{self, Step};
 use self::validate::Schema;
 use super::material::Material;
 use super::table::{Block, Summary};
+use crate::http::envelope;
 use crate::tls::Opened;
 use crate::value::ByteSize;
 use crate::value::FieldName;
@@ -83,7 +83,7 @@ pub struct ResponseConfig {
     pub require_json: Option<bool>,
     /// Of which answers the bodies are changed, and have to be JSON if that is required. Default: successes.
     pub on_status: Option<OnStatus>,
-    /// Whether every answer is put into one shape; see [`transform::envelope`].
+    /// Whether every answer is put into one shape; see [`envelope`].
     pub envelope: bool,
 }
 

@@ -22,7 +22,6 @@ pub(in crate::policy) mod blocking;
 mod collect;
 pub(in crate::policy) mod content;
 mod decode;
-pub mod envelope;
 mod inbound;
 pub mod on_status;
 mod outbound;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use http::{Method, StatusCode, header};
 use tokio::time::Instant;
 
-use super::envelope::{self, Facts};
 use super::on_status::{self, OnStatus};
 use super::range::{Whole, is_part_of_document};
 use super::refusal::{Direction, Refused};
 use super::representation::{ask_for_readable, essence, forget_bytes, is_json};
 use super::side::{MAX_BODY, Side};
 use super::work::{Given, Work};
+use crate::http::envelope::{self, Facts};
 use crate::http::error::Error;
 use crate::http::message::{Request, RequestId, Response, is_framed};
 use crate::http::semantics::no_body;

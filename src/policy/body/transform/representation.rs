@@ -5,6 +5,7 @@ use http::{HeaderName, HeaderValue, header};
 use super::decode::Coding;
 use crate::http::headers::Headers;
 use crate::http::message::is_framed;
+pub use crate::http::semantics::essence::of as essence;
 
 /// Whether a body is JSON by its content type: `application/json`, `text/json` or `…+json`
 /// (WHATWG MIME Sniffing, "JSON MIME type"). Of several types one that is JSON decides.
@@ -23,13 +24,6 @@ fn is_json_type(content_type: &[u8]) -> bool {
         Some((_, suffix)) => suffix == "json",
         None => sub == "json" && ["application", "text"].contains(&main),
     }
-}
-
-/// The type without its parameters, in lower case.
-pub fn essence(content_type: &[u8]) -> String {
-    let kind = content_type.split(|byte| *byte == b';').next();
-    let kind = kind.unwrap_or_default().trim_ascii();
-    String::from_utf8_lossy(kind).to_ascii_lowercase()
 }
 
 /// Headers that tell something of the bytes of the content (RFC 9110, section 8; RFC 9530; RFC 3230; RFC 1864).

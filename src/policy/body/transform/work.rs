@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::content::Content;
-use super::envelope::Facts;
 use super::refusal::Refused;
 use super::step::Step;
+use crate::http::envelope::Facts;
 use crate::policy::body::document::{self, Lone};
 use crate::policy::body::validate::{Schema, Values};
 

@@ -1,4 +1,4 @@
-//! `envelope = true`: every answer in one shape, whoever gave it.
+//! Every answer in one shape, whoever gave it: `envelope = true` of a route, and what is executed by name.
 //!
 //! ```json
 //! {
@@ -13,7 +13,8 @@
 //! the request. `errors` has one entry for a status of 400 or more: the problem document (RFC 9457) that the answer
 //! is, or one made of the status. The status and the headers of the answer itself stay as they are.
 
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -21,11 +22,18 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 
-use super::representation::essence;
 use crate::http::body::Body;
 use crate::http::headers::Headers;
 use crate::http::message::Response;
-use crate::policy::answered::Answered;
+use crate::http::semantics::essence;
+
+/// What is known of a request when there is an answer to it.
+pub struct Answered {
+    pub route: Arc<str>,
+    pub request_id: String,
+    /// Since the head of the request.
+    pub took: Duration,
+}
 
 /// What an envelope tells beside the body.
 pub struct Facts {
@@ -43,7 +51,7 @@ impl Facts {
         Facts {
             status: response.status,
             headers: shown(&response.headers),
-            kind: kind.map(essence).unwrap_or_default(),
+            kind: kind.map(essence::of).unwrap_or_default(),
             answered,
         }
     }
