@@ -7,6 +7,7 @@
 //! [`Report`].
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::process;
 use crate::tls::inventory::Inventory;
@@ -129,7 +130,7 @@ fn examine(name: &str, files: Files) -> Examined {
     let content = Content {
         hash,
         named,
-        registered: registered.into_iter().flatten().collect(),
+        registered: Arc::new(registered.into_iter().flatten().collect()),
     };
     let report = Report::new(problems, files.sources, content.clone(), &watched);
     Examined {

@@ -68,7 +68,7 @@ fn what_was_registered_is_part_of_the_config() {
     let registered = scene.directory.path().join("registered");
     assert!(loaded.watched.contains(&registered));
     assert_eq!(
-        loaded.content.registered,
+        *loaded.content.registered,
         [("route-hello.toml".to_owned(), etag(HELLO))].into()
     );
     // The same where the config is a directory, which does not have to be told twice.

@@ -34,7 +34,7 @@ pub struct Content {
     /// Of the files that they name. Not to be shown: some hold secrets.
     pub named: u128,
     /// What was registered through the admin API: the names of its files, and the entity tag of each.
-    pub registered: BTreeMap<String, String>,
+    pub registered: Arc<BTreeMap<String, String>>,
 }
 
 impl Report {
