@@ -126,7 +126,8 @@ async fn serve(
         .map_err(|problems| io::Error::other(format!("{:?}", problems.into_vec())))?;
     let snapshot = Arc::new(ArcSwap::from_pointee(first));
     let (orders, mut received) = mpsc::channel(ORDERS);
-    let registering = Registering::new(&source, orders.clone());
+    let draining = Arc::new(AtomicBool::new(false));
+    let registering = Registering::new(&source, orders.clone(), &draining);
     let host = Host::new(&snapshot, telemetry, registering.clone());
     let workers = Workers::start(&snapshot, Arc::new(host))?;
     let subscriptions = Arc::new(Subscriptions::new(&workers));
@@ -145,7 +146,6 @@ async fn serve(
     tokio::spawn(drop_gone_series(telemetry.clone(), status.clone()));
     tokio::spawn(sum_up_floods());
 
-    let draining = Arc::new(AtomicBool::new(false));
     let control: Arc<dyn admin::Proxy> = Arc::new(Control::new(
         snapshot.clone(),
         status.clone(),

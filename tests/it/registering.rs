@@ -6,7 +6,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::support::{Launch, Origin, Proxy, Response, SOON, Setup, eventually};
+use crate::support::{Gate, Launch, Origin, Proxy, Response, SOON, Script, Setup, eventually};
 
 const TOML: (&str, &str) = ("content-type", "application/toml");
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -285,4 +285,24 @@ fn the_files_are_watched_as_the_others_are() {
     let shown: Value = proxy.config();
     let directory = shown["config"]["admin"]["writable_dir"].as_str().unwrap();
     assert!(directory.ends_with("registered"), "{directory}");
+}
+
+#[test]
+fn nothing_is_registered_while_the_proxy_drains() {
+    let gate = Gate::new();
+    let origin = Origin::start().on(
+        "/all/wait",
+        Script::new().wait(&gate).answering("200 OK", ""),
+    );
+    let proxy = start(&origin);
+    let mut waiting = proxy.client();
+    waiting.send_request("GET", "/all/wait", &[], "");
+    eventually(SOON, "it arrives", || origin.requests().len() == 1);
+    proxy.admin("POST", "/drain", "");
+    eventually(SOON, "readiness fails", || !proxy.is_ready());
+    let refused = put(&proxy, "/routes/a", &[TOML], "respond = {}");
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert!(files(&proxy).is_empty());
+    gate.open();
+    assert_eq!(waiting.read_answer().status, 200);
 }

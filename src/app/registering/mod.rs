@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -30,6 +31,7 @@ pub struct Registering {
     /// None: the config is built in.
     path: Option<PathBuf>,
     orders: mpsc::Sender<Order>,
+    draining: Arc<AtomicBool>,
     turn: Arc<Semaphore>,
 }
 
@@ -41,13 +43,14 @@ struct Written {
 }
 
 impl Registering {
-    pub fn new(source: &Source, orders: mpsc::Sender<Order>) -> Self {
+    pub fn new(source: &Source, orders: mpsc::Sender<Order>, draining: &Arc<AtomicBool>) -> Self {
         Registering {
             path: match source {
                 Source::Path(path) => Some(path.clone()),
                 Source::BuiltIn => None,
             },
             orders,
+            draining: draining.clone(),
             turn: Arc::new(Semaphore::new(1)),
         }
     }
@@ -64,6 +67,10 @@ impl Registering {
             let why = "this config is built in: nothing can be registered";
             return Err(NotRegistered::Conflict(why.to_owned()));
         };
+        if self.draining.load(Ordering::SeqCst) {
+            let why = "the proxy is draining and takes no new config";
+            return Err(NotRegistered::Busy(why.to_owned()));
+        }
         let changes = changes(&registrations)?;
         let turn = timeout(PATIENCE, self.turn.clone().acquire_owned()).await;
         let Ok(Ok(turn)) = turn else {
