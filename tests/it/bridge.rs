@@ -123,6 +123,12 @@ fn a_message_enters_the_route_of_its_subscription() {
         metrics.sum("outrigger_broker_connected", &[("broker", "events")]),
         1.0
     );
+    // A message is told of as any other request.
+    let stats = proxy.admin("GET", "/routes/all/stats", "").json();
+    assert_eq!(
+        (&stats["requests"], &stats["successes"]),
+        (&json!(1), &json!(1))
+    );
 }
 
 #[test]

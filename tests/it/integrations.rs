@@ -2,7 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Launch, Origin, Proxy, Response, SOON, Script, Setup, eventually};
+use crate::support::pki::{Ask, Authority, put};
+use crate::support::{
+    Client, LIMIT, Launch, NatsServer, Origin, Proxy, Refusing, Response, SOON, Script, Setup,
+    TlsClient, eventually,
+};
 
 /// A listener `main` without, and a listener `names` with integrations; everything below `/all` goes to the origin.
 fn setup(origin: &Origin, integrations: &str) -> Setup {
@@ -255,7 +259,7 @@ fn what_cannot_be_asked_is_refused_with_what_is_wrong() {
 
 #[test]
 fn an_upstream_that_is_not_there_is_told_in_the_envelope_and_counted() {
-    let refusing = crate::support::Refusing::bind();
+    let refusing = Refusing::bind();
     let setup = Setup::to_address(refusing.address()).also(
         "[log]\naccess_log = true\n[listeners.names]\nlisten = \"127.0.0.1:0\"\nintegrations = true\n",
     );
@@ -345,4 +349,70 @@ fn integrations_come_and_go_with_a_reload() {
     assert_eq!(get(&proxy, "/integrations").status, 200);
     proxy.reload_with(setup(&origin, "false").toml());
     get(&proxy, "/integrations").assert_refused(404, "no_route");
+}
+
+#[test]
+fn a_message_is_published_by_name() {
+    let server = NatsServer::start();
+    let setup = Setup::to_address("127.0.0.1:1").also(format!(
+        r#"
+[listeners.names]
+listen = "127.0.0.1:0"
+integrations = true
+[brokers.events]
+url = {{ value = "{}" }}
+[brokers.events.streams.orders]
+subjects = ["orders.>"]
+[routes.publish]
+match = {{ path = "/publish/{{kind}}", methods = ["POST"] }}
+publish = {{ broker = "events", subject = "orders.${{path.kind}}" }}
+"#,
+        server.url()
+    ));
+    let proxy = Proxy::with(&setup);
+    eventually(LIMIT, "it is connected", || {
+        get(&proxy, "/integrations/publish/health").json()["healthy"] == true
+    });
+    let listed = get(&proxy, "/integrations").json();
+    assert_eq!(listed[1]["type"], "publish", "{listed}");
+    let document = json!({
+        "params": { "kind": "new" },
+        "headers": { "idempotency-key": "order-7" },
+        "body": { "total": 12 },
+    });
+    let answer = execute(&proxy, "publish", &document);
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    assert_eq!(
+        answer.json()["data"],
+        json!({ "message_id": "order-7", "broker": "events", "confirmed": true })
+    );
+}
+
+#[test]
+fn who_executes_is_who_the_route_sees() {
+    let origin = Origin::start();
+    let ca = Authority::new("ca");
+    let files = tempfile::tempdir().unwrap();
+    let (cert, key) = ca
+        .issue(Ask::of(&["localhost"]))
+        .write(files.path(), "server");
+    put(&files.path().join("ca.pem"), ca.pem());
+    let client_ca = files.path().join("ca.pem");
+    let setup = Setup::to(&origin)
+        .route("authorize = { clients = [\"dns:svc.example\"] }")
+        .also(format!(
+            "[listeners.names]\nlisten = \"127.0.0.1:0\"\nintegrations = true\n\
+             tls = {{ cert = {cert:?}, key = {key:?}, client_ca = {client_ca:?} }}\n"
+        ));
+    let proxy = Proxy::with(&setup);
+    let address = proxy.address_of("names").unwrap().parse().unwrap();
+    for (name, status) in [("svc.example", 200), ("other.example", 403)] {
+        let leaf = ca.issue(Ask::of(&[name]));
+        let mut caller = TlsClient::with_certificate(ca.pem(), &leaf).connect(address);
+        let answer = caller.request("POST", "/integrations/all/execute", &[], "{}");
+        assert_eq!(answer.status, status, "{}", answer.text());
+    }
+    let received = origin.only_request();
+    let certificate = received.header("x-forwarded-client-cert").unwrap();
+    assert!(certificate.contains("svc.example"), "{certificate}");
 }
