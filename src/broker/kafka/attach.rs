@@ -1,38 +1,45 @@
 //! Joins a group, and takes what it gives.
+//!
+//! The group divides its partitions by the protocol in which everybody hands over all of them before they are divided anew.
+//! By the other, in which members go on with what they keep, krafka goes on with its heartbeats as well while it joins: one
+//! that waits at the broker behind the request to join is answered as one of the generation before, and the member takes
+//! itself for thrown out, with all that it has under way.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::pin::pin;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use krafka::admin::DescribeTopicsOptions;
 use krafka::consumer::{
-    AutoOffsetReset, Consumer, ConsumerRebalanceListener, OffsetAndMetadata,
-    PartitionAssignmentStrategy, TopicPartition,
+    AutoOffsetReset, Consumer, OffsetAndMetadata, PartitionAssignmentStrategy, TopicPartition,
 };
+use krafka::error::ErrorCode;
 use krafka::{CloseOptions, ConsumerRecord, KrafkaError};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::held::{Commit, Place};
 use super::link::{Link, after};
 use super::names;
-use super::taken::{Place, Taken};
+use super::ours::{COMMIT, HAND_OVER, Ours};
+use super::taken::Taken;
 
 /// How long a broker may hold back its answer because there are no messages. krafka waits for the answers of all brokers
 /// before it gives out that of any.
 const HOLD: Duration = Duration::from_millis(50);
-/// How long one call waits for messages. While a member joins anew, krafka may take itself for one that was thrown out, where
-/// a call begins just before it has joined (it heeds the answer to a heartbeat of the time before): few calls, few times.
+/// How long one call waits for messages.
 const POLL: Duration = Duration::from_millis(500);
+/// How long one call waits for the group to be divided anew. krafka heeds the answer to a heartbeat of the time before where
+/// a call begins just before it has joined: few calls, few times.
+const JOINING: Duration = Duration::from_secs(2);
 /// How much a broker may answer at once, and of one partition, in bytes.
 const FETCH: (i32, i32) = (8 << 20, 256 << 10);
 /// How many messages wait in krafka to be taken.
 const BUFFER: i32 = 1000;
-/// The longest that taking a partition away waits for what of it is out.
-const HAND_OVER: Duration = Duration::from_secs(2);
-/// The longest that a commit may take.
-const COMMIT: Duration = Duration::from_secs(10);
+/// How long a member that leaves waits for what is out: it has waited already where the program ends.
+const LAST: Duration = Duration::from_secs(2);
 /// The wait before trying once more what a broker refused.
 const AGAIN: Duration = Duration::from_millis(200);
 /// The longest that leaving a group may take.
@@ -68,7 +75,7 @@ pub(super) async fn attach(
         let ControlFlow::Continue(error) = error else {
             return;
         };
-        taken.set_trouble(Some(error));
+        taken.set_trouble(error);
         let wait = after(failures);
         failures = failures.saturating_add(1);
         tokio::select! {
@@ -92,20 +99,25 @@ async fn join(link: &Link, reading: &Reading, taken: &Arc<Taken>) -> Result<Arc<
     let session = link.settings.session();
     let ours = Ours {
         taken: taken.clone(),
-        consumer: Arc::default(),
+        kafka: kafka.clone(),
+        group: reading.group.clone(),
+        limit: link.settings.ask(),
     };
-    let us = ours.consumer.clone();
     let most = i32::from(reading.prefetch.max(1));
     let consumer = kafka
         .consumer(reading.group.as_str())
         // A group that nobody was in before begins with what is there: nothing is left out.
         .auto_offset_reset(AutoOffsetReset::Earliest)
         .enable_auto_commit(false)
-        .partition_assignment_strategy(PartitionAssignmentStrategy::CooperativeSticky)
+        // The second is what other clients have in common with us.
+        .partition_assignment_strategies(vec![
+            PartitionAssignmentStrategy::RoundRobin,
+            PartitionAssignmentStrategy::Range,
+        ])
         .session_timeout(session)
         .heartbeat_interval(session / 3)
-        // How long the others wait for one that does not answer: we ask all the time.
-        .max_poll_interval(session)
+        // How long the others wait for one that hands over.
+        .max_poll_interval(HAND_OVER + COMMIT + session)
         .max_poll_records(most)
         .max_buffered_records(most.max(BUFFER))
         .fetch_max_wait(HOLD)
@@ -115,7 +127,6 @@ async fn join(link: &Link, reading: &Reading, taken: &Arc<Taken>) -> Result<Arc<
         .rebalance_listener(ours)
         .build();
     let consumer = Arc::new(consumer.await.map_err(shown)?);
-    us.get_or_init(|| Arc::downgrade(&consumer));
     let topics = names::read(&reading.topic, link.topics.get(&reading.topic));
     match timeout(COMMIT, consumer.subscribe(topics)).await {
         Ok(subscribed) => subscribed.map_err(shown)?,
@@ -152,17 +163,22 @@ async fn read(consumer: &Consumer, taken: &Taken) -> ControlFlow<(), String> {
             .next
             .map(|due| due.saturating_duration_since(Instant::now()));
         let wait = until.unwrap_or(POLL).clamp(Duration::from_millis(1), POLL);
-        // Without room, the group must still hear of us, and we of it.
-        let poll = if plan.has_room { wait } else { Duration::ZERO };
+        let poll = if taken.is_handing_over() {
+            JOINING
+        } else if plan.has_room {
+            wait
+        } else {
+            // The group must still hear of us, and we of it.
+            Duration::ZERO
+        };
         match Box::pin(consumer.poll(poll)).await {
             Ok(records) => {
-                taken.set_trouble(None);
+                taken.goes_well();
                 arrived(consumer, taken, records).await;
             }
-            Err(KrafkaError::Wakeup) => {}
             Err(error) if error.is_fatal() => return ControlFlow::Continue(error.to_string()),
             Err(error) => {
-                taken.set_trouble(Some(error.to_string()));
+                taken.set_trouble(error.to_string());
                 sleep(AGAIN).await;
             }
         }
@@ -221,73 +237,57 @@ async fn commit_always(consumer: &Consumer, taken: &Taken, session: Duration) ->
     }
 }
 
-/// Commits what is settled.
+/// Tells the group what it does not know.
 async fn commit(consumer: &Consumer, taken: &Taken) -> Result<(), String> {
-    let offsets = taken.to_commit();
-    if offsets.is_empty() {
+    let commits = taken.to_commit();
+    if commits.is_empty() {
         return Ok(());
     }
-    let named = offsets.iter().map(|((topic, partition), _, offset)| {
-        let place = TopicPartition::new(&**topic, *partition);
-        (place, OffsetAndMetadata::new(*offset))
+    let named = commits.iter().map(|Commit { place, mark, .. }| {
+        let (topic, partition) = place;
+        let noted = OffsetAndMetadata::with_metadata(mark.settled, mark.note());
+        (TopicPartition::new(&**topic, *partition), noted)
     });
-    match timeout(
-        COMMIT,
-        Box::pin(consumer.commit_offsets(named.collect::<Vec<_>>())),
-    )
-    .await
-    {
+    let committed = consumer.commit_offsets(named.collect::<Vec<_>>());
+    match timeout(COMMIT, Box::pin(committed)).await {
         Ok(Ok(())) => {
-            taken.note_committed(&offsets);
+            taken.note_committed(&commits);
             Ok(())
         }
-        Ok(Err(error)) => Err(error.to_string()),
+        Ok(Err(error)) => {
+            if is_out(&error) {
+                taken.cannot_commit();
+            }
+            Err(error.to_string())
+        }
         Err(_) => Err("the broker did not answer in time".to_owned()),
     }
 }
 
+/// Whether the group takes nothing of a member that has not joined anew.
+fn is_out(error: &KrafkaError) -> bool {
+    matches!(
+        error,
+        KrafkaError::Broker {
+            code: ErrorCode::RebalanceInProgress
+                | ErrorCode::IllegalGeneration
+                | ErrorCode::UnknownMemberId,
+            ..
+        }
+    )
+}
+
 async fn leave(consumer: &Consumer, taken: &Taken) {
+    let _in_time = timeout(LAST, taken.hand_over()).await;
     if let Err(error) = commit(consumer, taken).await {
         tracing::debug!(
             error,
             "the last that was settled could not be committed: it comes again"
         );
     }
+    taken.forget_all();
     let options = CloseOptions::new().timeout(LEAVE);
     if let Err(error) = consumer.close_with(options).await {
         tracing::debug!(%error, "the group was not left in order: it finds out by itself");
-    }
-}
-
-/// Hears which partitions are ours.
-struct Ours {
-    taken: Arc<Taken>,
-    consumer: Arc<OnceLock<Weak<Consumer>>>,
-}
-
-impl ConsumerRebalanceListener for Ours {
-    async fn on_partitions_assigned(&self, partitions: &[TopicPartition]) {
-        self.taken.assigned(partitions);
-    }
-
-    async fn on_partitions_revoked(&self, partitions: &[TopicPartition]) {
-        // What is out and settled soon does not come twice.
-        let mut changes = self.taken.changes();
-        let handed_over =
-            async { while self.taken.withhold(partitions) && changes.changed().await.is_ok() {} };
-        let _in_time = timeout(HAND_OVER, handed_over).await;
-        if let Some(consumer) = self.consumer.get().and_then(Weak::upgrade)
-            && let Err(error) = commit(&consumer, &self.taken).await
-        {
-            tracing::debug!(
-                error,
-                "what is settled of a partition that goes comes again"
-            );
-        }
-        self.taken.forget(partitions);
-    }
-
-    async fn on_partitions_lost(&self, partitions: &[TopicPartition]) {
-        self.taken.forget(partitions);
     }
 }

@@ -16,6 +16,9 @@ pub struct TopicConfig {
     /// Default: what the broker gives to a new topic.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partitions: Option<u16>,
+    /// On how many brokers it is, with its retries and dead letters. Default: what the broker gives to a new topic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<u8>,
     /// How long a message waits after each failed attempt.
     #[serde(default)]
     pub retry: Ladder,
@@ -37,6 +40,9 @@ impl TopicConfig {
         }
         if self.partitions == Some(0) {
             problems.error(&["partitions"], "a topic has at least one partition");
+        }
+        if self.replicas == Some(0) {
+            problems.error(&["replicas"], "a topic is on at least one broker");
         }
         problems.within(&["retry"], |problems| self.retry.check(problems));
     }

@@ -9,12 +9,13 @@ use krafka::Record;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
+use super::held::Held;
 use super::link::Link;
 use super::names;
-use super::publish::publish;
+use super::publish::{publish, sentence};
 use super::record::{self, Notes};
-use super::taken::{Held, Taken};
-use crate::broker::{Consumer, Delivery, Lost, Refusal, Settle, Verdict};
+use super::taken::Taken;
+use crate::broker::{Consumer, Delivery, Lost, Settle, Verdict};
 
 /// The longest that settling waits for what was settled to be committed.
 const COMMIT: Duration = Duration::from_secs(10);
@@ -48,7 +49,8 @@ impl Consumer for Member {
     }
 
     fn trouble(&self) -> Option<String> {
-        self.out.taken.trouble()
+        let gone = || self.out.link.cluster().err();
+        self.out.taken.trouble().or_else(gone)
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
@@ -104,7 +106,7 @@ impl Settling {
             Verdict::Done => None,
             Verdict::Return => return Ok(()),
             Verdict::Retry { step } => Some(self.out.waiting(held, step)?),
-            Verdict::DeadLetter { reason } => self.out.dead(held, reason),
+            Verdict::DeadLetter { reason } => Some(self.out.dead(held, reason)?),
         };
         if let Some(copy) = copy {
             // Whoever has the partition now decides what becomes of it.
@@ -112,7 +114,12 @@ impl Settling {
                 return Err(Lost("the group has taken its partition away".to_owned()));
             }
             let stored = publish(&self.out.link, copy).await;
-            stored.map_err(|refusal| Lost(why(refusal)))?;
+            stored.map_err(|refusal| {
+                Lost(format!(
+                    "its copy could not be stored: {}",
+                    sentence(refusal)
+                ))
+            })?;
         }
         let Some(held) = self.held.take() else {
             return Ok(());
@@ -146,6 +153,7 @@ impl Out {
             group: Some(self.group.clone()),
             attempt: Some(held.attempt.saturating_add(1)),
             not_before: Some(SystemTime::now() + delay),
+            again: held.again,
             ..Notes::default()
         };
         Ok(record::copy(
@@ -155,10 +163,15 @@ impl Out {
         ))
     }
 
-    /// The copy among the dead letters. None when there are none: the message is gone then, as the config has it.
-    fn dead(&self, held: &Held, reason: String) -> Option<Record> {
+    /// The copy among the dead letters.
+    fn dead(&self, held: &Held, reason: String) -> Result<Record, Lost> {
         let config = self.link.topics.get(&self.topic);
-        config.filter(|config| config.dead_letter)?;
+        if !config.is_some_and(|config| config.dead_letter) {
+            return Err(Lost(format!(
+                "dead letters of `{}` are not kept: it comes again",
+                self.topic
+            )));
+        }
         let notes = Notes {
             group: Some(self.group.clone()),
             reason: Some(reason),
@@ -167,20 +180,7 @@ impl Out {
             origin: Some(record::place(&held.record)),
             ..Notes::default()
         };
-        Some(record::copy(
-            &held.record,
-            &names::dead(&self.topic),
-            &notes,
-        ))
+        let topic = names::dead(&self.topic);
+        Ok(record::copy(&held.record, &topic, &notes))
     }
-}
-
-fn why(refusal: Refusal) -> String {
-    let (Refusal::Unroutable(why)
-    | Refusal::Rejected(why)
-    | Refusal::Unfit(why)
-    | Refusal::Blocked(why)
-    | Refusal::Unavailable(why)
-    | Refusal::Unknown(why)) = refusal;
-    format!("its copy could not be stored: {why}")
 }

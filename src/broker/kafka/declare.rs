@@ -1,10 +1,12 @@
 //! Creates the topics of the config, with their retries and dead letters.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use krafka::KrafkaError;
-use krafka::admin::{AdminClient, CreateTopicsOptions, DescribeTopicsOptions, NewTopic};
+use krafka::admin::{
+    AdminClient, CreateTopicsOptions, DescribeTopicsOptions, NewTopic, TopicDescription,
+};
 use krafka::error::ErrorCode;
 
 use super::{TopicConfig, names};
@@ -18,6 +20,8 @@ struct Wanted {
     of: String,
     /// None where any number is right.
     partitions: Option<i32>,
+    /// None where any number is right.
+    replicas: Option<i16>,
     /// Nothing of it may be deleted because of its age.
     keeps: bool,
 }
@@ -47,13 +51,8 @@ pub(super) async fn declare(
         let wanted = wanted.get(&name);
         match (found, wanted) {
             (Ok(found), Some(wanted)) => {
-                let there = i32::try_from(found.partitions.len()).unwrap_or(i32::MAX);
-                if let Some(partitions) = wanted.partitions.filter(|wanted| *wanted != there) {
-                    mismatches.push((
-                        place(&name, wanted),
-                        format!("it has {there} partitions, and the config says {partitions}"),
-                    ));
-                }
+                let why = differences(&found, wanted);
+                mismatches.extend(why.into_iter().map(|why| (place(&name, wanted), why)));
             }
             (Err(error), Some(wanted)) if is_missing(&error) => missing.push((name, wanted)),
             (Err(error), Some(wanted)) if is_told(&error) => {
@@ -70,49 +69,93 @@ pub(super) async fn declare(
     Ok(mismatches)
 }
 
+/// What a topic has otherwise, each in a sentence.
+fn differences(found: &TopicDescription, wanted: &Wanted) -> Vec<String> {
+    let mut differences = Vec::new();
+    let mut compare = |what: &str, there: usize, wanted: Option<usize>| {
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != there) {
+            differences.push(format!(
+                "it has {there} {what}, and the config says {wanted}"
+            ));
+        }
+    };
+    let number = |wanted: i32| usize::try_from(wanted).ok();
+    compare(
+        "partitions",
+        found.partitions.len(),
+        wanted.partitions.and_then(number),
+    );
+    let replicas = found
+        .partitions
+        .iter()
+        .map(|partition| partition.replicas.len());
+    if let Some(fewest) = replicas.min() {
+        compare(
+            "replicas",
+            fewest,
+            wanted.replicas.and_then(|wanted| number(wanted.into())),
+        );
+    }
+    differences
+}
+
 async fn create(
     admin: &AdminClient,
     missing: Vec<(String, &Wanted)>,
     limit: Duration,
 ) -> Vec<(String, String)> {
+    let told = |name: &str, wanted: &Wanted, error: KrafkaError| {
+        let why = format!("it is missing, and cannot be created: {error}");
+        (place(name, wanted), why)
+    };
     let mut mismatches = Vec::new();
-    for (name, wanted) in missing {
-        let created = create_one(admin, &name, wanted, limit).await;
-        if let Err(error) = created {
-            mismatches.push((
-                place(&name, wanted),
-                format!("it is missing, and cannot be created: {error}"),
-            ));
+    let mut topics = Vec::new();
+    for (name, wanted) in &missing {
+        match new_topic(name, wanted) {
+            Ok(topic) => topics.push(topic),
+            Err(error) => mismatches.push(told(name, wanted, error)),
+        }
+    }
+    if topics.is_empty() {
+        return mismatches;
+    }
+    let options = CreateTopicsOptions::default().timeout(limit);
+    let created = Box::pin(admin.create_topics(topics, options)).await;
+    let (mut created, failed) = match created {
+        Ok(created) => (created, None),
+        Err(error) => (HashMap::new(), Some(error.to_string())),
+    };
+    for (name, wanted) in &missing {
+        match (created.remove(name), &failed) {
+            (Some(Err(error)), _) if !is_there(&error) => {
+                mismatches.push(told(name, wanted, error));
+            }
+            (None, Some(why)) => {
+                let why = format!("it is missing, and cannot be created: {why}");
+                mismatches.push((place(name, wanted), why));
+            }
+            _ => {}
         }
     }
     mismatches
 }
 
-async fn create_one(
-    admin: &AdminClient,
-    name: &str,
-    wanted: &Wanted,
-    limit: Duration,
-) -> Result<(), KrafkaError> {
+fn new_topic(name: &str, wanted: &Wanted) -> Result<NewTopic, KrafkaError> {
     let partitions = wanted.partitions.unwrap_or(BY_THE_BROKER.into());
-    let mut topic = NewTopic::new(name, partitions, BY_THE_BROKER)?;
-    if wanted.keeps {
-        topic = topic
-            .with_config("cleanup.policy", "delete")
-            .with_config("retention.ms", "-1")
-            .with_config("retention.bytes", "-1");
+    let replicas = wanted.replicas.unwrap_or(BY_THE_BROKER);
+    let topic = NewTopic::new(name, partitions, replicas)?;
+    if !wanted.keeps {
+        return Ok(topic);
     }
-    let options = CreateTopicsOptions::default().timeout(limit);
-    let created = admin.create_topics([topic], options).await?;
-    match created.into_values().next() {
-        // Somebody else was faster.
-        Some(Err(KrafkaError::Broker {
-            code: ErrorCode::TopicAlreadyExists,
-            ..
-        })) => Ok(()),
-        Some(Err(error)) => Err(error),
-        Some(Ok(())) | None => Ok(()),
-    }
+    Ok(topic
+        .with_config("cleanup.policy", "delete")
+        .with_config("retention.ms", "-1")
+        .with_config("retention.bytes", "-1"))
+}
+
+/// Whether somebody else was faster.
+fn is_there(error: &KrafkaError) -> bool {
+    matches!(error, KrafkaError::Broker { code, .. } if *code == ErrorCode::TopicAlreadyExists)
 }
 
 /// The topics that are to be there, by name.
@@ -120,12 +163,14 @@ fn wanted(topics: &BTreeMap<String, TopicConfig>) -> BTreeMap<String, Wanted> {
     let mut all = BTreeMap::new();
     for (topic, config) in topics {
         let partitions = config.partitions.map(i32::from);
+        let replicas = config.replicas.map(i16::from);
         for name in names::read(topic, Some(config)) {
             let of = topic.clone();
             // A key keeps its partition only where there are as many; what waits is right with any number.
             let wanted = Wanted {
                 of,
                 partitions,
+                replicas,
                 keeps: false,
             };
             all.insert(name, wanted);
@@ -134,6 +179,7 @@ fn wanted(topics: &BTreeMap<String, TopicConfig>) -> BTreeMap<String, Wanted> {
             let wanted = Wanted {
                 of: topic.clone(),
                 partitions: None,
+                replicas,
                 keeps: true,
             };
             all.insert(names::dead(topic), wanted);

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use super::link::{Cluster, Link};
 use super::names;
-use super::publish::publish;
+use super::publish::{publish, sentence};
 use super::record::{self, Notes};
 use crate::broker::DeadLetter;
 
@@ -21,6 +21,10 @@ use crate::broker::DeadLetter;
 const READ: Duration = Duration::from_secs(20);
 /// The longest that a broker may hold back an answer.
 const POLL: Duration = Duration::from_millis(500);
+/// Dead letters are read until they have so many bytes.
+const MOST_BYTES: usize = 16 << 20;
+/// How much a broker may answer at once, and of one partition, in bytes.
+const FETCH: (i32, i32) = (8 << 20, 1 << 20);
 
 /// How many messages of a topic a group has not settled.
 pub(super) async fn waiting(link: &Link, topic: &str, group: &str) -> Result<u64, String> {
@@ -51,24 +55,31 @@ pub(super) async fn replay(
     limit: usize,
 ) -> Result<usize, String> {
     let cluster = link.cluster()?;
-    let letters = first(link, &cluster, topic, group, limit).await?;
     let notes = Notes {
         group: Some(group.to_owned()),
         ..Notes::default()
     };
-    let mut moved = 0;
-    let mut failed = None;
-    for record in &letters {
-        if let Err(refusal) = publish(link, record::copy(record, topic, &notes)).await {
-            failed = Some(format!("{refusal:?}"));
-            break;
+    let mut replayed = 0;
+    loop {
+        let letters = first(link, &cluster, topic, group, limit - replayed).await?;
+        let mut moved = 0;
+        let mut failed = None;
+        for record in &letters {
+            if let Err(refusal) = publish(link, record::copy(record, topic, &notes)).await {
+                failed = Some(sentence(refusal));
+                break;
+            }
+            moved += 1;
         }
-        moved += 1;
-    }
-    pass(link, &cluster, group, &letters[..moved]).await?;
-    match failed {
-        Some(why) if moved == 0 => Err(format!("a message could not be put back: {why}")),
-        _ => Ok(moved),
+        pass(link, &cluster, group, &letters[..moved]).await?;
+        replayed += moved;
+        match failed {
+            Some(why) if replayed == 0 => {
+                return Err(format!("a message could not be put back: {why}"));
+            }
+            None if moved > 0 && replayed < limit => {}
+            _ => return Ok(replayed),
+        }
     }
 }
 
@@ -80,9 +91,15 @@ pub(super) async fn discard(
     limit: usize,
 ) -> Result<usize, String> {
     let cluster = link.cluster()?;
-    let letters = first(link, &cluster, topic, group, limit).await?;
-    pass(link, &cluster, group, &letters).await?;
-    Ok(letters.len())
+    let mut passed = 0;
+    loop {
+        let letters = first(link, &cluster, topic, group, limit - passed).await?;
+        pass(link, &cluster, group, &letters).await?;
+        passed += letters.len();
+        if letters.is_empty() || passed >= limit {
+            return Ok(passed);
+        }
+    }
 }
 
 fn letter(record: &ConsumerRecord) -> DeadLetter {
@@ -95,7 +112,8 @@ fn letter(record: &ConsumerRecord) -> DeadLetter {
     }
 }
 
-/// The first dead letters that a group has not passed over, in the order in which they came.
+/// The first dead letters that a group has not passed over, in the order in which they came: so many, or as many as have
+/// [`MOST_BYTES`], and at least one where there is one.
 async fn first(
     link: &Link,
     cluster: &Cluster,
@@ -118,6 +136,8 @@ async fn first(
     let consumer = consumer
         .initial_offsets(starts.collect::<Vec<_>>())
         .fetch_max_wait(POLL)
+        .fetch_max_bytes(FETCH.0)
+        .max_partition_fetch_bytes(FETCH.1)
         .metrics_push(false)
         .build();
     let consumer = consumer.await.map_err(shown)?;
@@ -131,7 +151,7 @@ async fn first(
     Ok(merge(queues, limit))
 }
 
-/// Up to `limit` letters of each partition.
+/// Up to `limit` letters of each partition, and no more than are its share of what is kept in memory.
 async fn collect(
     consumer: &Consumer,
     dead: &str,
@@ -139,6 +159,8 @@ async fn collect(
     mut ranges: BTreeMap<i32, Range>,
     limit: usize,
 ) -> Result<Vec<VecDeque<ConsumerRecord>>, String> {
+    let share = MOST_BYTES / ranges.len().max(1);
+    let mut sizes: BTreeMap<i32, usize> = BTreeMap::new();
     let partitions = ranges.keys().copied().collect();
     consumer.assign(dead, partitions).await.map_err(shown)?;
     let mut queues: BTreeMap<i32, VecDeque<ConsumerRecord>> = BTreeMap::new();
@@ -151,10 +173,12 @@ async fn collect(
             let (partition, is_last) = (record.partition, record.offset + 1 >= range.end);
             let queue = queues.entry(partition).or_default();
             let of = record::notes(&record).group;
+            let size = sizes.entry(partition).or_default();
             if of.is_none_or(|of| of == group) {
+                *size += record.value.as_ref().map_or(0, |value| value.len());
                 queue.push_back(record);
             }
-            if is_last || queue.len() >= limit {
+            if is_last || queue.len() >= limit || *size >= share {
                 ranges.remove(&partition);
                 consumer.pause(dead, &[partition]).await;
             }
@@ -258,7 +282,8 @@ async fn ranges(
     Ok(ranges)
 }
 
-async fn offsets(
+/// The first or the last offset of each of these partitions.
+pub(super) async fn offsets(
     admin: &AdminClient,
     places: &[TopicPartition],
     spec: OffsetSpec,

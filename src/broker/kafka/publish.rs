@@ -122,6 +122,17 @@ fn refusal(error: KrafkaError, topic: &str, was_sent: bool) -> Refusal {
     }
 }
 
+/// Why, whatever it means.
+pub(super) fn sentence(refusal: Refusal) -> String {
+    let (Refusal::Unroutable(why)
+    | Refusal::Rejected(why)
+    | Refusal::Unfit(why)
+    | Refusal::Blocked(why)
+    | Refusal::Unavailable(why)
+    | Refusal::Unknown(why)) = refusal;
+    why
+}
+
 fn missing(topic: &str) -> Refusal {
     Refusal::Unroutable(format!("there is no topic `{topic}`"))
 }

@@ -17,6 +17,8 @@ const GROUP: &str = "outrigger-group";
 /// Of copies that wait: which attempt comes next, and not before when, in milliseconds since 1970.
 const ATTEMPT: &str = "outrigger-attempt";
 const NOT_BEFORE: &str = "outrigger-not-before";
+/// Of copies of what may have been delivered before: "true".
+const AGAIN: &str = "outrigger-redelivered";
 /// Of dead letters: why, after how many attempts, since when, and where the message was taken from.
 const REASON: &str = "outrigger-reason";
 const ATTEMPTS: &str = "outrigger-attempts";
@@ -35,6 +37,8 @@ pub(super) struct Notes {
     pub group: Option<String>,
     pub attempt: Option<u32>,
     pub not_before: Option<SystemTime>,
+    /// The message may have been delivered before, and there may be another copy of it.
+    pub again: bool,
     pub reason: Option<String>,
     pub attempts: Option<u32>,
     pub since: Option<SystemTime>,
@@ -119,6 +123,7 @@ pub(super) fn copy(record: &ConsumerRecord, topic: &str, notes: &Notes) -> Recor
         (GROUP, notes.group.clone()),
         (ATTEMPT, number(notes.attempt)),
         (NOT_BEFORE, notes.not_before.map(millis)),
+        (AGAIN, notes.again.then(|| "true".to_owned())),
         (REASON, notes.reason.clone()),
         (ATTEMPTS, number(notes.attempts)),
         (SINCE, notes.since.map(millis)),
@@ -143,6 +148,7 @@ pub(super) fn notes(record: &ConsumerRecord) -> Notes {
         group: text(GROUP),
         attempt: number(ATTEMPT),
         not_before: time(NOT_BEFORE),
+        again: record.header_str(AGAIN) == Some("true"),
         reason: text(REASON),
         attempts: number(ATTEMPTS),
         since: time(SINCE),

@@ -1,7 +1,7 @@
 //! What a consumer has taken: what is ready to be given out, what is out, and what of it is settled.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use krafka::ConsumerRecord;
@@ -9,6 +9,7 @@ use krafka::consumer::TopicPartition;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 
+use super::held::{Commit, Held, Inside, Place, Waiter, taken_away};
 use super::partition::Partition;
 use super::record::{self, Notes};
 use crate::broker::Lost;
@@ -16,11 +17,12 @@ use crate::broker::Lost;
 /// Records taken of one partition behind one that is not settled: more are left where they are.
 const SPAN: usize = 10_000;
 
+/// So many more records than there are, the group is told, may be given out: at the most so many are said to come again
+/// that nobody has seen, where a member is gone without a word.
+const AHEAD: u16 = 100;
+
 /// Tells when a record is committed, or why not.
 pub(super) type Committed = oneshot::Receiver<Result<(), Lost>>;
-
-/// A partition of a topic.
-pub(super) type Place = (Arc<str>, i32);
 
 /// What a consumer has taken.
 pub(super) struct Taken {
@@ -33,37 +35,8 @@ pub(super) struct Taken {
     pub room: Notify,
     /// Something can be committed.
     pub settled: Notify,
-    /// Counts what is settled or comes back.
+    /// Counts what is settled, committed or comes back.
     changes: watch::Sender<u64>,
-}
-
-#[derive(Default)]
-struct Inside {
-    terms: u64,
-    partitions: HashMap<Place, Partition>,
-    ready: VecDeque<Held>,
-    out: BTreeMap<u64, usize>,
-    /// Partitions whose first record is not due yet.
-    waiting: HashMap<Place, Instant>,
-    waiters: Vec<Waiter>,
-    is_closing: bool,
-    trouble: Option<String>,
-}
-
-/// A record that was taken, in the term in which its partition was ours.
-pub(super) struct Held {
-    pub record: ConsumerRecord,
-    pub attempt: u32,
-    /// It was out before.
-    pub again: bool,
-    term: u64,
-}
-
-/// Who waits for a record to be committed.
-struct Waiter {
-    term: u64,
-    offset: i64,
-    tell: oneshot::Sender<Result<(), Lost>>,
 }
 
 /// What to do with the partitions now.
@@ -73,12 +46,6 @@ pub(super) struct Plan {
     pub paused: HashMap<Place, u64>,
     /// When one of them is due.
     pub next: Option<Instant>,
-}
-
-impl Held {
-    pub fn place(&self) -> Place {
-        (self.record.topic.clone(), self.record.partition)
-    }
 }
 
 impl Taken {
@@ -100,10 +67,15 @@ impl Taken {
     /// The next record to give out, which is out then.
     pub fn give(&self) -> Option<Held> {
         let mut inside = self.inside();
-        if inside.is_closing || inside.out() >= self.prefetch {
+        if inside.gives_nothing() || inside.out() >= self.prefetch {
             return None;
         }
-        let held = inside.ready.pop_front()?;
+        let mut ready = inside.ready.iter();
+        let next = ready.position(|held| inside.may_give(held))?;
+        let held = inside.ready.remove(next)?;
+        if let Some(partition) = inside.ours(&held) {
+            partition.give(held.record.offset);
+        }
         *inside.out.entry(held.term).or_default() += 1;
         drop(inside);
         self.room.notify_one();
@@ -183,15 +155,20 @@ impl Taken {
             self.settled.notify_one();
             return true;
         }
-        let term = partition.term;
-        inside.ready.push_back(Held {
-            record,
+        let held = Held {
             attempt: notes.attempt.unwrap_or(1).max(1),
-            again: false,
-            term,
-        });
+            again: notes.again || partition.was_seen(record.offset),
+            term: partition.term,
+            record,
+        };
+        let may_give = partition.may_give(held.record.offset);
+        inside.ready.push_back(held);
         drop(inside);
-        self.ready.notify_one();
+        if may_give {
+            self.ready.notify_one();
+        } else {
+            self.settled.notify_one();
+        }
         true
     }
 
@@ -213,61 +190,105 @@ impl Taken {
         }
     }
 
-    /// What can be committed.
-    pub fn to_commit(&self) -> Vec<(Place, u64, i64)> {
+    /// What the group is to be told.
+    pub fn to_commit(&self) -> Vec<Commit> {
+        let ahead = AHEAD.max(self.prefetch.try_into().unwrap_or(u16::MAX));
         let inside = self.inside();
+        let is_last = inside.gives_nothing();
+        let mark = |partition: &Partition| {
+            if is_last {
+                partition.last_to_commit()
+            } else {
+                partition.to_commit(ahead.into())
+            }
+        };
         let partitions = inside.partitions.iter();
         partitions
             .filter_map(|(place, partition)| {
-                Some((place.clone(), partition.term, partition.to_commit()?))
+                Some(Commit {
+                    place: place.clone(),
+                    term: partition.term,
+                    mark: mark(partition)?,
+                })
             })
             .collect()
     }
 
-    /// This was committed.
-    pub fn note_committed(&self, offsets: &[(Place, u64, i64)]) {
+    /// The group knows this.
+    pub fn note_committed(&self, commits: &[Commit]) {
         let mut inside = self.inside();
-        for (place, term, offset) in offsets {
+        for Commit { place, term, mark } in commits {
             let partition = inside.partitions.get_mut(place);
             if let Some(partition) = partition.filter(|partition| partition.term == *term) {
-                partition.committed(*offset);
+                partition.committed(*mark);
             }
             inside.answer(
-                |waiter| waiter.term == *term && waiter.offset < *offset,
+                |waiter| waiter.term == *term && waiter.offset < mark.settled,
                 || Ok(()),
             );
         }
+        drop(inside);
+        self.tell();
     }
 
-    /// The group gives us partitions.
-    pub fn assigned(&self, partitions: &[TopicPartition]) {
+    /// The group gives us partitions, each with the offset up to which its records may have been given out before.
+    pub fn assigned(&self, partitions: impl IntoIterator<Item = (TopicPartition, i64)>) {
         let mut inside = self.inside();
-        for place in partitions.iter().map(place) {
+        inside.is_handing_over = false;
+        inside.is_member = true;
+        inside.trouble = None;
+        for (partition, seen) in partitions {
             inside.terms += 1;
-            let term = inside.terms;
+            let (place, term) = (place(&partition), inside.terms);
             inside.waiting.remove(&place);
-            inside.partitions.insert(place, Partition::new(term));
+            inside.partitions.insert(place, Partition::new(term, seen));
         }
     }
 
-    /// The group will take partitions away: nothing of them is given out any more. Whether something of them is out.
-    pub fn withhold(&self, partitions: &[TopicPartition]) -> bool {
-        let mut inside = self.inside();
-        let places = partitions.iter().map(place);
-        let terms: Vec<u64> = places
-            .filter_map(|place| Some(inside.partitions.get(&place)?.term))
-            .collect();
-        inside.ready.retain(|held| !terms.contains(&held.term));
-        terms.iter().any(|term| inside.out.contains_key(term))
+    /// Gives nothing out any more until partitions are given to us, and completes when nothing is out of those that are ours.
+    pub async fn hand_over(&self) {
+        let mut changes = self.changes.subscribe();
+        self.inside().is_handing_over = true;
+        while self.has_out() && changes.changed().await.is_ok() {}
+    }
+
+    /// Whether partitions are handed over, and none were given to us since.
+    pub fn is_handing_over(&self) -> bool {
+        self.inside().is_handing_over
+    }
+
+    /// Completes when the group knows all that there is to know, or does not want to know it.
+    pub async fn known(&self) {
+        let mut changes = self.changes.subscribe();
+        self.inside().is_heard = true;
+        self.settled.notify_one();
+        while self.inside().is_heard && !self.to_commit().is_empty() {
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The group takes nothing until we have joined it anew.
+    pub fn cannot_commit(&self) {
+        self.inside().is_heard = false;
+        self.tell();
+    }
+
+    /// Whether something is out of partitions that are ours.
+    fn has_out(&self) -> bool {
+        let inside = self.inside();
+        let mut terms = inside.partitions.values().map(|partition| partition.term);
+        terms.any(|term| inside.out.contains_key(&term))
     }
 
     /// The group has taken partitions away.
     pub fn forget(&self, partitions: &[TopicPartition]) {
-        self.withhold(partitions);
         let mut inside = self.inside();
         for place in partitions.iter().map(place) {
             inside.waiting.remove(&place);
             if let Some(partition) = inside.partitions.remove(&place) {
+                inside.ready.retain(|held| held.term != partition.term);
                 inside.answer(|waiter| waiter.term == partition.term, || Err(taken_away()));
             }
         }
@@ -281,6 +302,8 @@ impl Taken {
         inside.partitions.clear();
         inside.waiting.clear();
         inside.ready.clear();
+        inside.is_handing_over = false;
+        inside.is_member = false;
         inside.answer(|_| true, || Err(taken_away()));
         drop(inside);
         self.tell();
@@ -305,14 +328,17 @@ impl Taken {
         self.inside().trouble.clone()
     }
 
-    /// Says why no messages come, or None.
-    pub fn set_trouble(&self, trouble: Option<String>) {
-        self.inside().trouble = trouble;
+    /// Says why no messages come.
+    pub fn set_trouble(&self, trouble: String) {
+        self.inside().trouble = Some(trouble);
     }
 
-    /// Tells of everything that is settled, committed or comes back from now on.
-    pub fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
+    /// The brokers answer. That is all well where the group has let us in.
+    pub fn goes_well(&self) {
+        let mut inside = self.inside();
+        if inside.is_member {
+            inside.trouble = None;
+        }
     }
 
     fn tell(&self) {
@@ -327,33 +353,6 @@ impl Taken {
     }
 }
 
-impl Inside {
-    fn out(&self) -> usize {
-        self.out.values().sum()
-    }
-
-    fn came_back(&mut self, term: u64) {
-        if let Some(count) = self.out.get_mut(&term) {
-            *count -= 1;
-            if *count == 0 {
-                self.out.remove(&term);
-            }
-        }
-    }
-
-    fn ours(&mut self, held: &Held) -> Option<&mut Partition> {
-        let partition = self.partitions.get_mut(&held.place());
-        partition.filter(|partition| partition.term == held.term)
-    }
-
-    /// Tells those who wait for a commit, and for whom `is_told`, what became of it.
-    fn answer(&mut self, is_told: impl Fn(&Waiter) -> bool, what: impl Fn() -> Result<(), Lost>) {
-        for waiter in self.waiters.extract_if(.., |waiter| is_told(waiter)) {
-            let _nobody_waits_any_more = waiter.tell.send(what());
-        }
-    }
-}
-
 /// How long a copy is not due yet.
 fn wait(notes: &Notes) -> Option<Duration> {
     let left = notes.not_before?.duration_since(SystemTime::now()).ok()?;
@@ -362,8 +361,4 @@ fn wait(notes: &Notes) -> Option<Duration> {
 
 fn place(partition: &TopicPartition) -> Place {
     (partition.topic.as_str().into(), partition.partition)
-}
-
-fn taken_away() -> Lost {
-    Lost("the group has taken its partition away: it comes again".to_owned())
 }

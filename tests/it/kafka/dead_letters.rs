@@ -75,12 +75,16 @@ async fn dead_letters_are_seen_put_back_and_passed_over() {
 async fn a_dead_letter_that_cannot_be_stored_is_not_lost() {
     let mut cluster = KafkaCluster::start();
     cluster.run("topic_create orders 1 3");
-    let client = connected(&cluster, "[topics.orders]").await;
+    // No cluster of three has so many.
+    let client = connected(&cluster, "[topics.orders]\nreplicas = 9").await;
     let mismatches = client.state().mismatches;
-    assert_eq!(
-        mismatches[0].0, "topics.orders: orders.dlq",
-        "{mismatches:?}"
-    );
+    let [(orders, has), (dead, why)] = &*mismatches else {
+        panic!("{mismatches:?}");
+    };
+    assert_eq!(orders, "topics.orders");
+    assert!(has.contains("3 replicas") && has.contains('9'), "{has}");
+    assert_eq!(dead, "topics.orders: orders.dlq");
+    assert!(why.contains("cannot be created"), "{why}");
     let mut consumer = client.consume(&source("orders", "all"), 10);
     soon(publish(&client, "orders", None, "a")).await.unwrap();
     let delivery = next(&mut consumer).await;
@@ -91,5 +95,24 @@ async fn a_dead_letter_that_cannot_be_stored_is_not_lost() {
     assert!(lost.0.contains("orders.dlq"), "{lost:?}");
     let again = next(&mut consumer).await;
     assert_eq!((&*again.message.id, again.attempt), ("a", 1));
+    soon(client.close()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_letter_of_a_topic_that_is_not_declared_is_not_lost() {
+    let mut cluster = KafkaCluster::start();
+    cluster.run("topic_create orders 1 3");
+    let client = connected(&cluster, "").await;
+    let from = source("orders", "all");
+    assert!(!client.keeps_dead_letters(&from));
+    let mut consumer = client.consume(&from, 10);
+    soon(publish(&client, "orders", None, "a")).await.unwrap();
+    let delivery = next(&mut consumer).await;
+    let reason = "status_400".to_owned();
+    let verdict = Verdict::DeadLetter { reason };
+    let lost = soon(delivery.settle.settle(verdict)).await.unwrap_err();
+    assert!(lost.0.contains("not kept"), "{lost:?}");
+    let again = next(&mut consumer).await;
+    assert_eq!((&*again.message.id, again.redelivered), ("a", true));
     soon(client.close()).await;
 }

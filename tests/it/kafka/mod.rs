@@ -2,8 +2,10 @@
 
 mod dead_letters;
 mod groups;
+mod program;
 mod publishing;
 mod retries;
+mod secrets;
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;

@@ -13,12 +13,18 @@ pub struct KafkaCluster {
 impl KafkaCluster {
     /// Starts one, whose groups form within a moment.
     pub fn start() -> Self {
+        KafkaCluster::with(&[])
+    }
+
+    /// One that is told more: `--login PLAIN USER PASSWORD`.
+    pub fn with(arguments: &[&str]) -> Self {
         let library = std::env::var_os("OUTRIGGER_TEST_KAFKA")
             .expect("OUTRIGGER_TEST_KAFKA, which `tests/run` sets by `tests/servers/kafka`");
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/servers/kafka.py");
         let mut child = Command::new("python3")
             .arg(script)
             .arg(library)
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -61,6 +61,7 @@ fn notes_replace_those_before() {
         group: Some("g".into()),
         attempt: Some(2),
         not_before: Some(at),
+        again: true,
         ..Notes::default()
     };
     let second = Notes {

@@ -1,0 +1,345 @@
+//! Through the real program: from a request to a message, and from a message to a request.
+
+use std::net::TcpListener;
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    Gate, KafkaCluster, LIMIT, Launch, Origin, Proxy, SOON, Script, Setup, eventually, stays,
+};
+
+const EVENTS: &str = "/events/orders";
+const LETTERS: &str = "/subscriptions/handler/dead-letters";
+
+/// What publishes to the topic `orders`, and delivers what comes to the route `all`. `topic` and `subscription` are more of
+/// these blocks.
+fn setup(
+    cluster: &KafkaCluster,
+    app: impl std::fmt::Display,
+    topic: &str,
+    subscription: &str,
+) -> Setup {
+    let url = cluster.url();
+    Setup::to_address(app)
+        .route("timeout = \"2s\"")
+        .also(format!(
+            r#"
+[brokers.events]
+url = {{ value = "{url}" }}
+heartbeat = "6s"
+[brokers.events.topics.orders]
+partitions = 2
+{topic}
+
+[routes.publish]
+match = {{ path = "/publish/{{kind}}", methods = ["POST"] }}
+publish = {{ broker = "events", topic = "orders", key = "${{header.x-user}}" }}
+
+[subscriptions.handler]
+broker = "events"
+topic = "orders"
+group = "shop"
+route = "all"
+path = "{EVENTS}"
+{subscription}
+"#
+        ))
+}
+
+fn start(cluster: &KafkaCluster, origin: &Origin) -> Proxy {
+    let proxy = Proxy::with(&setup(cluster, origin.address(), "", ""));
+    delivering(&proxy);
+    proxy
+}
+
+fn delivering(proxy: &Proxy) {
+    eventually(LIMIT, "it is connected, and consumes", || {
+        proxy.admin("GET", "/brokers", "").json()[0]["connected"] == true
+            && state(proxy)["state"] == "delivering"
+    });
+}
+
+fn state(proxy: &Proxy) -> Value {
+    proxy.admin("GET", "/subscriptions/handler", "").json()
+}
+
+fn publish(proxy: &Proxy, user: &str, id: &str) {
+    let fields = [("idempotency-key", id), ("x-user", user)];
+    let answer = proxy
+        .client()
+        .request("POST", "/publish/new", &fields, "{\"total\":1}");
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    let confirmed = json!({ "message_id": id, "broker": "events", "confirmed": true });
+    assert_eq!(answer.json(), confirmed);
+}
+
+#[test]
+fn a_message_enters_the_route_of_its_subscription() {
+    let (cluster, origin) = (KafkaCluster::start(), Origin::start());
+    let proxy = start(&cluster, &origin);
+    let broker = &proxy.admin("GET", "/brokers", "").json()[0];
+    assert_eq!(
+        (&broker["kind"], &broker["mismatches"]),
+        (&json!("Kafka"), &json!([]))
+    );
+    let fields = [
+        ("ce-id", "7"),
+        ("ce-type", "order.made"),
+        ("ce-source", "/shop"),
+        ("ce-specversion", "1.0"),
+        ("content-type", "application/json"),
+        ("x-tenant", "acme"),
+    ];
+    let answer = proxy
+        .client()
+        .request("POST", "/publish/new", &fields, "{\"total\":1}");
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    assert_eq!(answer.header("outrigger-message-id"), Some("7"));
+    eventually(LIMIT, "it is delivered", || state(&proxy)["acked"] == 1);
+    let delivered = origin.only_request();
+    assert_eq!((delivered.method(), delivered.target()), ("POST", EVENTS));
+    assert_eq!(delivered.text(), "{\"total\":1}");
+    for (name, value) in [
+        ("content-type", Some("application/json")),
+        ("ce-id", Some("7")),
+        ("ce-type", Some("order.made")),
+        ("outrigger-message-id", Some("7")),
+        ("outrigger-attempt", Some("1")),
+        ("outrigger-redelivered", Some("false")),
+        ("x-tenant", None),
+    ] {
+        assert_eq!(delivered.header(name), value, "{name}");
+    }
+    let metrics = proxy.metrics();
+    for (name, labels) in [
+        (
+            "outrigger_published_total",
+            [("route", "publish"), ("result", "confirmed")],
+        ),
+        (
+            "outrigger_delivered_total",
+            [("subscription", "handler"), ("result", "acked")],
+        ),
+    ] {
+        assert_eq!(metrics.sum(name, &labels), 1.0, "{name}");
+    }
+    assert_eq!(
+        metrics.sum("outrigger_broker_connected", &[("broker", "events")]),
+        1.0
+    );
+    eventually(LIMIT, "nothing waits", || state(&proxy)["lag"] == 0);
+}
+
+#[test]
+fn what_fails_climbs_the_ladder_and_is_replayed_from_the_dead_letters() {
+    let cluster = KafkaCluster::start();
+    let failing = || Script::new().answering("500 Internal Server Error", "no");
+    let origin = (0..3).fold(Origin::start(), |origin, _| origin.on(EVENTS, failing()));
+    let origin = origin
+        .on(EVENTS, Script::answer("ok"))
+        .on(EVENTS, Script::new().answering("404 Not Found", ""));
+    let ladder = "retry = { delays = [\"300ms\", \"600ms\"] }";
+    let proxy = Proxy::with(&setup(&cluster, origin.address(), ladder, ""));
+    delivering(&proxy);
+    publish(&proxy, "me", "poison");
+    eventually(LIMIT, "it is dead", || state(&proxy)["dead_lettered"] == 1);
+    let attempts: Vec<_> = origin
+        .requests()
+        .iter()
+        .map(|request| request.header("outrigger-attempt").unwrap().to_owned())
+        .collect();
+    assert_eq!(attempts, ["1", "2", "3"]);
+    assert_eq!(state(&proxy)["retried"], json!([1, 1]));
+    let peek = format!("{LETTERS}?limit=5&bytes=100");
+    let letters = proxy.admin("GET", &peek, "").json();
+    assert_eq!(letters.as_array().unwrap().len(), 1, "{letters}");
+    let letter = &letters[0];
+    assert_eq!(
+        [
+            &letter["message_id"],
+            &letter["reason"],
+            &letter["attempts"]
+        ],
+        [&json!("poison"), &json!("status_500"), &json!(3)]
+    );
+    assert_eq!(letter["body"], "{\"total\":1}");
+    let replayed = proxy.admin("POST", &format!("{LETTERS}/replay?limit=5"), "");
+    assert_eq!(replayed.json(), json!({ "replayed": 1 }));
+    eventually(LIMIT, "it is delivered", || state(&proxy)["acked"] == 1);
+    let last = origin.requests().pop().unwrap();
+    assert_eq!(last.header("outrigger-attempt"), Some("1"));
+    assert_eq!(proxy.admin("GET", LETTERS, "").json(), json!([]));
+    // What the application refuses is one at once.
+    publish(&proxy, "me", "refused");
+    eventually(LIMIT, "it is dead", || state(&proxy)["dead_lettered"] == 2);
+    let deleted = proxy.admin("DELETE", &format!("{LETTERS}?limit=5"), "");
+    assert_eq!(deleted.json(), json!({ "deleted": 1 }));
+    assert_eq!(proxy.admin("GET", LETTERS, "").json(), json!([]));
+}
+
+#[test]
+fn an_application_that_is_not_up_costs_no_attempt() {
+    let cluster = KafkaCluster::start();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = port.local_addr().unwrap();
+    drop(port);
+    let proxy = Proxy::with(&setup(&cluster, address, "", ""));
+    delivering(&proxy);
+    for id in ["a", "b", "c"] {
+        publish(&proxy, id, id);
+    }
+    eventually(LIMIT, "it waits", || state(&proxy)["state"] == "waiting");
+    let origin = Origin::on_listener(TcpListener::bind(address).unwrap());
+    eventually(LIMIT, "all are delivered", || state(&proxy)["acked"] == 3);
+    for request in origin.requests() {
+        assert_eq!(request.header("outrigger-attempt"), Some("1"));
+    }
+}
+
+#[test]
+fn a_pause_outlives_a_reload_and_ends() {
+    let (cluster, origin) = (KafkaCluster::start(), Origin::start());
+    let mut proxy = start(&cluster, &origin);
+    publish(&proxy, "me", "a");
+    eventually(LIMIT, "it is delivered", || state(&proxy)["acked"] == 1);
+    let toml = setup(&cluster, origin.address(), "", "").toml();
+    proxy.reload_with(toml.replace("timeout = \"2s\"", "timeout = \"3s\""));
+    assert_eq!(state(&proxy)["acked"], 1, "it is the same subscription");
+    proxy.admin("POST", "/subscriptions/handler/pause", "");
+    eventually(SOON, "it is paused", || state(&proxy)["state"] == "paused");
+    publish(&proxy, "me", "b");
+    proxy.reload_with(toml.replace("heartbeat = \"6s\"", "heartbeat = \"7s\""));
+    publish(&proxy, "me", "c");
+    stays(
+        std::time::Duration::from_millis(500),
+        "nothing is delivered",
+        || origin.requests().len() == 1,
+    );
+    proxy.admin("POST", "/subscriptions/handler/resume", "");
+    eventually(LIMIT, "both are delivered", || state(&proxy)["acked"] == 2);
+    for request in origin.requests() {
+        assert_eq!(request.header("outrigger-redelivered"), Some("false"));
+    }
+    proxy.reload_with(Setup::to(&origin).toml());
+    assert_eq!(proxy.admin("GET", "/subscriptions", "").json(), json!([]));
+}
+
+#[test]
+fn what_is_under_way_ends_before_the_process_does() {
+    let cluster = KafkaCluster::start();
+    let gate = Gate::new();
+    let held = Script::new().wait(&gate).answering("200 OK", "");
+    let origin = Origin::start().on(EVENTS, held);
+    let config = setup(&cluster, origin.address(), "", "prefetch = 1");
+    let toml = config
+        .toml()
+        .replace("timeout = \"2s\"", "timeout = \"20s\"");
+    let mut proxy = Launch::new(format!("{toml}\n[shutdown]\ndelay = \"0s\"\n")).start();
+    delivering(&proxy);
+    publish(&proxy, "me", "a");
+    publish(&proxy, "me", "b");
+    eventually(LIMIT, "one is under way", || origin.requests().len() == 1);
+    proxy.terminate();
+    eventually(SOON, "it ends", || proxy.log().contains("draining"));
+    gate.open();
+    proxy.wait_exit(LIMIT);
+    assert_eq!(origin.requests().len(), 1, "no more were taken");
+    let next = Proxy::with(&config);
+    eventually(LIMIT, "it is delivered", || state(&next)["acked"] == 1);
+    let last = origin.requests().pop().unwrap();
+    assert_eq!(last.header("outrigger-message-id"), Some("b"));
+    assert_eq!(last.header("outrigger-redelivered"), Some("false"));
+}
+
+#[test]
+fn messages_of_one_key_are_delivered_one_after_the_other() {
+    let cluster = KafkaCluster::start();
+    let gate = Gate::new();
+    let held = Script::new().wait(&gate).answering("200 OK", "");
+    let origin = Origin::start()
+        .on(EVENTS, held)
+        .on(EVENTS, Script::answer("ok"));
+    let config = setup(&cluster, origin.address(), "", "ordered_by = \"key\"");
+    let toml = config
+        .toml()
+        .replace("timeout = \"2s\"", "timeout = \"20s\"");
+    let proxy = Launch::new(toml).start();
+    delivering(&proxy);
+    publish(&proxy, "me", "a");
+    eventually(LIMIT, "one is under way", || origin.requests().len() == 1);
+    publish(&proxy, "me", "b");
+    publish(&proxy, "you", "c");
+    eventually(LIMIT, "another key goes on", || state(&proxy)["acked"] == 1);
+    assert_eq!(origin.requests().len(), 2);
+    gate.open();
+    eventually(LIMIT, "all are delivered", || state(&proxy)["acked"] == 3);
+    let ids: Vec<_> = origin
+        .requests()
+        .iter()
+        .map(|request| request.header("outrigger-message-id").unwrap().to_owned())
+        .collect();
+    assert_eq!(ids, ["a", "c", "b"]);
+}
+
+#[test]
+fn what_leads_nowhere_and_what_cannot_be_sent_is_told() {
+    let (mut cluster, origin) = (KafkaCluster::start(), Origin::start());
+    let lost = "[routes.lost]\nmatch = { path = \"/lost\" }\npublish = { broker = \"events\", topic = \"nowhere\" }\n";
+    let proxy = Proxy::with(&setup(&cluster, origin.address(), "", "").also(lost));
+    delivering(&proxy);
+    let answer = proxy.client().request("POST", "/lost", &[], "");
+    assert_eq!(
+        (answer.status, &answer.json()["reason"]),
+        (502, &json!("message_unroutable"))
+    );
+    cluster.run("broker_set_down -1");
+    eventually(LIMIT, "it is not connected", || {
+        proxy.admin("GET", "/brokers", "").json()[0]["connected"] == false
+    });
+    let answer = proxy.client().request("POST", "/publish/new", &[], "");
+    assert_eq!(
+        (answer.status, &answer.json()["reason"]),
+        (503, &json!("broker_unavailable"))
+    );
+    eventually(LIMIT, "the subscription says so", || {
+        state(&proxy)["state"] == "detached"
+    });
+    cluster.run("broker_set_up -1");
+    delivering(&proxy);
+    publish(&proxy, "me", "a");
+    eventually(LIMIT, "it is delivered", || state(&proxy)["acked"] == 1);
+}
+
+#[test]
+fn what_the_client_of_kafka_cannot_do_is_a_problem_at_its_place() {
+    let (cluster, origin) = (KafkaCluster::start(), Origin::start());
+    let mut proxy = start(&cluster, &origin);
+    let good = setup(&cluster, origin.address(), "", "").toml();
+    let secure = good.replace("kafka://", "kafkas://");
+    let tls = |line: &str| secure.replace("heartbeat", &format!("tls = {{ {line} }}\nheartbeat"));
+    for (toml, told) in [
+        (
+            tls("min_version = \"1.3\""),
+            "`min_version` is not built for Kafka",
+        ),
+        (
+            good.replace("partitions = 2", "partitions = 0"),
+            "at least one partition",
+        ),
+        (
+            good.replace("partitions = 2", "replicas = 0"),
+            "on at least one broker",
+        ),
+        (
+            good.replace("kafka://", "kafka://me@"),
+            "a user and no password",
+        ),
+        (
+            good.replace("topic = \"orders\"\ngroup", "stream = \"orders\"\ngroup"),
+            "`stream` is of NATS, and `group` of Kafka",
+        ),
+    ] {
+        let refused = proxy.reload_refused(toml);
+        assert!(refused.contains(told), "{told}: {refused}");
+    }
+}
