@@ -194,8 +194,6 @@ const ALTERNATIVES: &[(&str, &str)] = &[
     ("brokers.NAME.url.value", "{ value = \"...\" }"),
     ("routes.NAME.publish.topic", "Kafka `topic` and `key`"),
     ("routes.NAME.publish.key", "Kafka `topic` and `key`"),
-    ("subscriptions.NAME.topic", "Kafka `topic` and `group`"),
-    ("subscriptions.NAME.group", "Kafka `topic` and `group`"),
     ("routes.NAME.match.listener", "`listener` under `match`"),
     (
         "routes.NAME.credentials.api_key.value.env",
