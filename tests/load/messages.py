@@ -46,19 +46,24 @@ SILENCE = 90
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     harness.add_arguments(parser)
-    parser.add_argument("--broker", choices=["rabbitmq", "nats"], default="rabbitmq")
+    parser.add_argument("--broker", choices=["rabbitmq", "nats", "kafka"], default="rabbitmq")
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--callers", type=int, default=16)
     parser.add_argument("--fails", type=int, default=0, help="one of so many is answered with 503 at its first attempt")
     arguments = parser.parse_args()
     verdict = harness.Verdict()
     with servers.of(arguments.broker) as server:
-        config = CONFIG.format(app="{app}", to=server.to(NAME), source=server.source(NAME), block=server.block("events"),
-                               keep=server.keep(NAME, retry=["1s", "5s"]))
+        config = config_for(server)
         with application.Application(server.directory) as app:
             with harness.Proxy(arguments.binary, config.replace("{app}", str(app.port))) as proxy:
                 run(arguments, verdict, server, app, proxy)
     verdict.end()
+
+
+def config_for(server):
+    """The config of a proxy, but for the port of its application."""
+    return CONFIG.format(app="{app}", to=server.to(NAME), source=server.source(NAME), block=server.block("events"),
+                         keep=server.keep(NAME, retry=["1s", "5s"]))
 
 
 def run(arguments, verdict, server, app, proxy):

@@ -1,8 +1,10 @@
-"""Brokers of one's own: RabbitMQ and NATS, each with its data in a directory, on ports that they keep."""
+"""Brokers of one's own: RabbitMQ, NATS and Kafka, each with its data in a directory, on ports that they keep."""
 
+import os
 import pathlib
 import shutil
 import subprocess
+import sys
 import tempfile
 
 import harness
@@ -12,11 +14,11 @@ SERVERS = harness.ROOT / "tests/servers"
 
 def of(kind, **settings):
     """A broker that runs."""
-    return {"rabbitmq": RabbitMq, "nats": Nats}[kind](**settings)
+    return {"rabbitmq": RabbitMq, "nats": Nats, "kafka": Kafka}[kind](**settings)
 
 
 class Server:
-    """What both can do. `kind` is its name here."""
+    """What all can do. `kind` is its name here."""
 
     def __init__(self):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="outrigger-broker-"))
@@ -137,6 +139,78 @@ class Nats(Server):
     nowhere = 'subject = "nowhere.new"'
     source = staticmethod('stream = "{}"'.format)
     declared = "streams.{}"
+
+
+class Kafka(Server):
+    """Tansu, which keeps all that it has in `objects.py`, a process that does not end with it, and behind `relay.py`, so that
+    it ends between requests, and its clients see it end amid them."""
+
+    kind = "kafka"
+
+    def __init__(self):
+        super().__init__()
+        self.port, self.inner = harness.free_port(), harness.free_port()
+        self.binary = subprocess.run([SERVERS / "tansu"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+        self.objects = self.helper("objects.py")
+        self.endpoint = f"http://127.0.0.1:{self.objects.stdout.readline().strip()}"
+        self.relay = self.helper("relay.py", self.port, self.inner)
+        self.url = f"kafka://127.0.0.1:{self.port}"
+        self.process = None
+        self.start()
+
+    @staticmethod
+    def helper(script, *arguments):
+        return subprocess.Popen([sys.executable, SERVERS / script, *map(str, arguments)], stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, text=True)
+
+    def tell(self, word):
+        print(word, file=self.relay.stdin, flush=True)
+        self.relay.stdout.readline()
+
+    def start(self):
+        place = "tcp://127.0.0.1:{}".format
+        store = {"AWS_ENDPOINT": self.endpoint, "AWS_ALLOW_HTTP": "true", "AWS_DEFAULT_REGION": "any",
+                 "AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"}
+        with open(self.directory / "log", "a") as log:
+            self.process = subprocess.Popen([self.binary, "broker", "--listener-url", place(self.inner),
+                                             "--advertised-listener-url", place(self.port),
+                                             "--storage-engine", "s3://events/"], env=os.environ | store,
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        harness.eventually("Tansu accepts", lambda: harness.accepts(self.inner))
+        self.tell("open")
+
+    def kill(self):
+        self.tell("cut")
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        self.tell("cut")
+        self.process.terminate()
+        self.process.wait(harness.SOON)
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+        for helper in self.relay, self.objects:
+            helper.stdin.close()
+            helper.wait()
+
+    def block(self, name, url=None):
+        # A member that is gone is missed after that.
+        return super().block(name, url) + 'heartbeat = "6s"\n'
+
+    def keep(self, name, retry=(), most=None, lives=None, variant=False):
+        """The block of the topic `name` of the broker `events`. It has no most, and messages have no lives to lose."""
+        lines = [f"[brokers.events.topics.{name}]", f"partitions = {4 if variant else 3}"]
+        if retry:
+            lines.append(f"retry = {{ delays = {quoted(retry)} }}")
+        return "\n".join(lines) + "\n"
+
+    to = staticmethod('topic = "{}", key = "${{header.idempotency-key}}"'.format)
+    nowhere = 'topic = "nowhere"'
+    source = staticmethod('topic = "{}"'.format)
+    declared = "topics.{}"
 
 
 def quoted(texts):
