@@ -63,13 +63,32 @@ impl Pipe {
             self.held, 0,
             "whether the pipe or the socket would block cannot be told apart"
         );
+        self.fill_by(|pipe, room| splice(socket, None, pipe, None, most.min(room) as usize, FLAGS))
+    }
+
+    /// Takes up to `most` bytes of `file`, from `start` on; 0 is its end. To be called on an empty pipe. What lies in it are
+    /// the file's own pages: a change in place still changes them. It waits for the disk where they are not in memory.
+    ///
+    /// # Errors
+    /// `OutOfMemory`: this worker has no pipe to spare. Else what is wrong with the file.
+    pub fn fill_from_file(&mut self, file: impl AsFd, start: u64, most: u64) -> io::Result<u64> {
+        let mut start = start;
+        self.fill_by(|pipe, room| {
+            let most = most.min(room) as usize;
+            splice(file, Some(&mut start), pipe, None, most, FLAGS)
+        })
+    }
+
+    /// Has `splice` put bytes into a pipe that has room for so many.
+    fn fill_by(
+        &mut self,
+        splice: impl FnOnce(&OwnedFd, u64) -> rustix::io::Result<usize>,
+    ) -> io::Result<u64> {
         let ends = match self.ends.take().or_else(take) {
             Some(ends) => self.ends.insert(ends),
             None => return Err(io::ErrorKind::OutOfMemory.into()),
         };
-        let most = most.min(SIZE as u64) as usize;
-        let moved = splice(socket, None, &ends.writing, None, most, FLAGS);
-        match moved {
+        match splice(&ends.writing, SIZE as u64) {
             Ok(count @ 1..) => {
                 self.held = count as u64;
                 Ok(self.held)
@@ -216,6 +235,24 @@ mod tests {
         assert_eq!(fill(&mut pipe, &from, 10).unwrap(), 2);
         pipe.drain(&to).unwrap();
         assert_eq!(fill(&mut pipe, &from, 10).unwrap(), 0, "the end");
+    }
+
+    #[test]
+    fn a_file_is_taken_from_where_it_is_wanted() {
+        let (to, mut receiver) = pair();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"0123456789").unwrap();
+        let mut pipe = Pipe::default();
+        for (start, most, expected) in [(2, 3, &b"234"[..]), (8, 10, b"89")] {
+            let moved = pipe.fill_from_file(&file, start, most).unwrap();
+            assert_eq!(moved, expected.len() as u64);
+            pipe.drain(&to).unwrap();
+            let mut read = vec![0; expected.len()];
+            receiver.read_exact(&mut read).unwrap();
+            assert_eq!(read, expected);
+        }
+        assert_eq!(pipe.fill_from_file(&file, 10, 10).unwrap(), 0, "the end");
+        assert_eq!(counts(), (1, 1));
     }
 
     #[test]
