@@ -16,7 +16,8 @@
 //! 4. Its path is normalised and a [`route`] chosen among those that serve now ([`proxy::serving`], which the snapshot
 //!    has made). The route stays with the request to the end of its body, whatever is reloaded meanwhile.
 //! 5. The route's [`policy`] stack takes the request down and the answer up. At its bottom stands the [`target`]:
-//!    an answer made here, an [`upstream`], or a [`broker`] that is given the request as a message.
+//!    an answer made here, the files of a directory, an [`upstream`], or a [`broker`] that is given the request as a
+//!    message.
 //!    A policy that needs a token or keys of another server has [`fetch`] get them, in the background.
 //! 6. The upstream admits the request, picks an endpoint, borrows a connection from its pool, and sends. Its endpoints
 //!    are found by name ([`net::resolve`]), checked, left out while they fail, and balanced, whatever is spoken to

@@ -126,6 +126,8 @@ impl Snapshot {
                 brokers: &brokers,
                 resend,
                 allow: route.route.allow(),
+                rest: route.route.rest(),
+                opened: &route.opened,
             };
             let Some(target) = route.target.build(&site) else {
                 problems.error(

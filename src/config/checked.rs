@@ -38,6 +38,9 @@ pub struct RouteConfig<T = target::Config, P = policy::Checked> {
     pub route: route::Config,
     #[serde(flatten)]
     pub target: T,
+    /// What was opened of the target.
+    #[serde(skip)]
+    pub opened: target::Opened,
     /// What the route asks for, `[defaults]` included.
     #[serde(flatten)]
     pub policies: P,
@@ -108,7 +111,7 @@ impl Blocks {
             },
         ) in self.routes
         {
-            let own = opened.routes.remove(&name).unwrap_or_default();
+            let (own, of_target) = opened.routes.remove(&name).unwrap_or_default();
             let mut found = Inventory::default();
             let checked =
                 policy::Checked::new(policies.or(&defaults), own.or(&opened.defaults), &mut found);
@@ -121,6 +124,7 @@ impl Blocks {
                 },
                 route,
                 target,
+                opened: of_target,
             });
             add(&mut routes, name, checked);
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::read::Blocks;
 use crate::broker;
 use crate::policy;
+use crate::target::{self, Targets as _};
 use crate::tls::inventory::Inventory;
 use crate::tls::{self, inbound, outbound};
 use crate::value::Name;
@@ -17,7 +18,7 @@ pub(super) struct Opened {
     pub listeners: BTreeMap<Name, tls::Opened<inbound::Material>>,
     pub upstreams: BTreeMap<Name, tls::Opened<outbound::Material>>,
     pub brokers: BTreeMap<Name, (Option<broker::Opened>, Inventory)>,
-    pub routes: BTreeMap<Name, policy::Opened>,
+    pub routes: BTreeMap<Name, (policy::Opened, target::Opened)>,
     pub defaults: policy::Opened,
 }
 
@@ -44,8 +45,10 @@ pub(super) fn open(blocks: &Blocks, problems: &mut Problems) -> Opened {
     }
     for (name, route) in &blocks.routes {
         let at = ["routes", name.as_str()];
-        let policies = problems.within(&at, |problems| route.policies.open(problems));
-        opened.routes.insert(name.clone(), policies);
+        let both = problems.within(&at, |problems| {
+            (route.policies.open(problems), route.target.open(problems))
+        });
+        opened.routes.insert(name.clone(), both);
     }
     if let Some(tls) = blocks.admin.as_ref().and_then(|admin| admin.tls.as_ref()) {
         let tls = problems.within(&["admin", "tls"], |problems| tls.open(problems));

@@ -114,6 +114,17 @@ impl Source {
         Ok(path)
     }
 
+    /// The path of a directory that stands in this one, made whole in the same way.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn whole_directory<'a>(&self, text: &'a str) -> Result<Cow<'a, str>, Wrong> {
+        if text.is_empty() {
+            return Ok(Cow::Borrowed(text));
+        }
+        self.whole_path(text)
+    }
+
     /// A path that stands in this file, made whole in the same way.
     ///
     /// # Errors

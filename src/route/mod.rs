@@ -88,6 +88,11 @@ impl Config {
         path.into_iter().flat_map(PathPattern::names).collect()
     }
 
+    /// The name that `path` of `match` gives to the rest of a path.
+    pub fn rest(&self) -> Option<&str> {
+        self.matches.path.as_ref()?.rest()
+    }
+
     /// What `Allow` says of the route.
     pub fn allow(&self) -> HeaderValue {
         let mut methods: Vec<Method> = Conditions::new(&self.matches, None).allow().collect();

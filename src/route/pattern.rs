@@ -60,11 +60,15 @@ impl PathPattern {
             Segment::Literal(_) => None,
             Segment::Capture(name) => Some(&**name),
         });
-        let tail = match &self.tail {
-            Tail::Rest(Some(name)) => Some(&**name),
-            _ => None,
-        };
-        segments.chain(tail)
+        segments.chain(self.rest())
+    }
+
+    /// The name of the rest, if it captures that.
+    pub fn rest(&self) -> Option<&str> {
+        match &self.tail {
+            Tail::Rest(name) => name.as_deref(),
+            Tail::End => None,
+        }
     }
 
     /// The only path that it takes, when there is but one.

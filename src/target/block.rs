@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use http::HeaderValue;
+use http::{HeaderValue, Method};
 
+use super::files::Root;
 use super::health::{self, Part, Seen};
 use super::mirror::MirrorConfig;
 use super::rewrite::RewriteConfig;
@@ -55,6 +56,14 @@ pub trait Block {
         health::of_named(self, seen)
     }
 
+    /// What can be told of the methods that the route's `match` names, at their places in that list.
+    fn check_methods(&self, _: &[&Method], _: &mut Problems) {}
+
+    /// Opens what it names on this machine.
+    fn open(&self, _: &mut Problems) -> Opened {
+        Opened::default()
+    }
+
     /// How to tell which upstream gets a request before its policies see it.
     fn settled_by(&self, _: Options<'_>) -> Option<Box<dyn ChooseUpstream>> {
         None
@@ -87,6 +96,13 @@ impl Options<'_> {
     }
 }
 
+/// What a target names on this machine, once it was opened.
+#[derive(Clone, Debug, Default)]
+pub struct Opened {
+    /// The directory of `files`.
+    pub(super) root: Option<Arc<Root>>,
+}
+
 /// What a target is built with, beside its block.
 pub struct Build<'a> {
     pub route: &'a Name,
@@ -96,6 +112,9 @@ pub struct Build<'a> {
     pub resend: Resend,
     /// What `Allow` says of the route.
     pub allow: HeaderValue,
+    /// The name under which the route's path captures its rest, if it does.
+    pub rest: Option<&'a str>,
+    pub opened: &'a Opened,
 }
 
 impl Build<'_> {

@@ -1,6 +1,6 @@
 //! What follows from the list of targets.
 
-use super::block::{Block, Build, Named, Options};
+use super::block::{Block, Build, Named, Opened, Options};
 use super::health::{Part, Seen};
 use super::settle::ChooseUpstream;
 use crate::broker::Kind;
@@ -111,6 +111,24 @@ pub trait Targets {
                 }
             }
         }
+    }
+
+    /// What can be told of the methods that the route's `match` names.
+    fn check_methods(&self, methods: &[&http::Method], problems: &mut Problems) {
+        for (_, block) in self.blocks() {
+            problems.within(&["match", "methods"], |problems| {
+                block.check_methods(methods, problems);
+            });
+        }
+    }
+
+    /// Opens what the target names on this machine.
+    fn open(&self, problems: &mut Problems) -> Opened {
+        let mut opened = Opened::default();
+        for (key, block) in self.blocks() {
+            opened = problems.within(&[key], |problems| block.open(problems));
+        }
+        opened
     }
 
     /// What deserializing alone cannot see, except whether the upstreams exist. `known` are the names that the

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::value::exposition::Metric;
 
 mod block;
+mod files;
 mod forward;
 mod health;
 mod list;
@@ -24,7 +25,7 @@ mod split;
 mod tests;
 mod upstream;
 
-pub use block::{Block, Build, Named, Options};
+pub use block::{Block, Build, Named, Opened, Options};
 pub use health::{Part, Seen};
 pub use list::Targets;
 pub use settle::SettleUpstream;
@@ -33,7 +34,7 @@ pub use settle::SettleUpstream;
 pub const METRICS: &[Metric] = &[mirror::MIRRORED, publish::PUBLISHED, publish::DURATION];
 
 list::targets! {
-    not built: sql, files;
+    not built: sql;
     /// Forward to this upstream.
     upstream: upstream::Config,
     /// Forward to one of several upstreams, by weight.
@@ -44,4 +45,6 @@ list::targets! {
     redirect: redirect::Config,
     /// Make the request a message for a broker.
     publish: publish::Config,
+    /// Serve the files below a directory.
+    files: files::Config,
 }

@@ -87,7 +87,8 @@ impl PathTemplate {
         })
     }
 
-    fn fill(&self, captures: &Captures) -> String {
+    /// With what the match found.
+    pub(super) fn fill(&self, captures: &Captures) -> String {
         let mut path = String::with_capacity(self.text.len() + 32);
         for part in &self.parts {
             path.push_str(match part {

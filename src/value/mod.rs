@@ -28,7 +28,7 @@ pub use not_built::{NOT_BUILT, NotBuilt};
 pub use one_or_many::OneOrMany;
 pub use padding::unpadded;
 pub use relative::{
-    FilePath, LONGEST_SOCKET_PATH, Relative, relative_to_file, text_relative_to_file,
+    DirectoryPath, FilePath, LONGEST_SOCKET_PATH, Relative, relative_to_file, text_relative_to_file,
 };
 pub use secret::{CREDENTIALS, REDACTED, SECRET, Secret, SecretText, names_a_secret};
 pub use size::ByteSize;

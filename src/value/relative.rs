@@ -21,6 +21,9 @@ const RELATIVE_TO_FILE: &str = "outrigger::relative-to-file";
 /// The name under which a [`FilePath`] asks its deserializer.
 const FILE: &str = "outrigger::file";
 
+/// The name under which a [`DirectoryPath`] asks its deserializer.
+const DIRECTORY: &str = "outrigger::directory";
+
 /// What a value asks its deserializer to do with the text that it reads: hand it out with a whole path, counted
 /// from the directory of the file in which the text stands. Lists and tables are not entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub enum Relative {
     /// All of the text. The file is one that the config names: it is watched, and part of what makes one config
     /// differ from another.
     File,
+    /// All of the text. What the directory holds is no part of the config.
+    Directory,
 }
 
 impl Relative {
@@ -38,6 +43,7 @@ impl Relative {
         match name {
             RELATIVE_TO_FILE => Some(Relative::Address),
             FILE => Some(Relative::File),
+            DIRECTORY => Some(Relative::Directory),
             _ => None,
         }
     }
@@ -115,6 +121,52 @@ impl<'de> Deserialize<'de> for FilePath {
 }
 
 impl Serialize for FilePath {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A directory that the config names. Whoever changes what is in it changes no config.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectoryPath(PathBuf);
+
+impl DirectoryPath {
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl From<PathBuf> for DirectoryPath {
+    fn from(path: PathBuf) -> Self {
+        DirectoryPath(path)
+    }
+}
+
+impl FromStr for DirectoryPath {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "" => Err("a path of a directory cannot be empty"),
+            text => Ok(DirectoryPath(text.into())),
+        }
+    }
+}
+
+impl fmt::Display for DirectoryPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.display().fmt(f)
+    }
+}
+
+impl<'de> Deserialize<'de> for DirectoryPath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = TextVisitor("a path of a directory", PhantomData);
+        deserializer.deserialize_newtype_struct(DIRECTORY, text)
+    }
+}
+
+impl Serialize for DirectoryPath {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }

@@ -24,7 +24,7 @@ const ROOMS: [(&str, &[&str]); 21] = [
     ),
     ("fetch", &["net", "tls", "value"]),
     ("broker", &["net", "tls", "value"]),
-    ("target", &["broker", "http", "upstream", "value"]),
+    ("target", &["broker", "http", "net", "upstream", "value"]),
     (
         "subscription",
         &["broker", "http", "net", "telemetry", "value"],

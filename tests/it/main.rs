@@ -33,6 +33,7 @@ mod early_answers;
 mod ejection;
 mod empty_bodies;
 mod envelopes;
+mod files;
 mod final_recipient;
 mod forwarding;
 mod framing;

@@ -153,6 +153,9 @@ fn blocks_alone(blocks: &Blocks, problems: &mut Problems) {
         problems.within(&["routes", name.as_str()], |p| {
             route.check(p);
             target.check(&known, p);
+            let methods = route.matches.methods.iter().flatten();
+            let methods: Vec<_> = methods.map(|method| &method.0).collect();
+            target.check_methods(&methods, p);
             policies.check(p);
             check_captures(&known, policies, p);
             if let Some(defaults) = &blocks.defaults {

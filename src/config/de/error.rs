@@ -134,7 +134,6 @@ impl Error {
 
 /// Keys of the contract that no table has yet. Whoever looks for a key is not led to one of them.
 const NOT_BUILT_KEYS: &[&str] = &[
-    "files",
     "proxy_protocol",
     "publish",
     "sql",

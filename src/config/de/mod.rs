@@ -64,6 +64,7 @@ impl<'a> From<'a> {
         match relative {
             Relative::Address => source.whole_address(text),
             Relative::File => source.named_file(text),
+            Relative::Directory => source.whole_directory(text),
         }
         .map_err(Error::custom)
     }

@@ -268,6 +268,7 @@ fn the_admin_api_shows_it_and_what_it_counts() {
     let route = RouteConfig {
         route: toml::from_str("match.path = \"/\"").unwrap(),
         target: crate::target::Config::default(),
+        opened: crate::target::Opened::default(),
         policies: config,
     };
     let route = describe_route(&"pay".parse().unwrap(), &route, Some(state));

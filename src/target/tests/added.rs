@@ -11,7 +11,7 @@ use crate::config::RouteConfig;
 use crate::http::exchange::Exchange;
 use crate::http::handler::{Answer, Handler};
 use crate::http::message::{Request, Response};
-use crate::policy::{self, Checked, Opened};
+use crate::policy::{self, Checked};
 use crate::testing::{next, request};
 use crate::tls::inventory::Inventory;
 use crate::upstream::Resend;
@@ -78,6 +78,8 @@ async fn it_serves() {
         upstreams: &BTreeMap::new(),
         resend: Resend::Nothing,
         allow: HeaderValue::from_static("GET"),
+        rest: None,
+        opened: &Opened::default(),
     });
     let target = target.unwrap();
     let answer = next(&*target).call(request("GET", "/")).await;
@@ -111,9 +113,10 @@ async fn the_admin_api_shows_its_route() {
     let route = RouteConfig {
         route: toml::from_str("match.path = \"/count\"").unwrap(),
         target: config("count.from = 201"),
+        opened: Opened::default(),
         policies: Checked::new(
             policy::Config::default(),
-            Opened::default(),
+            policy::Opened::default(),
             &mut Inventory::default(),
         )
         .unwrap(),

@@ -22,7 +22,7 @@ pub struct Launch {
     pub(super) admin_tls: Option<TlsClient>,
     pub(super) probe: Option<SocketAddr>,
     workers: usize,
-    open_files: Option<(u32, u32)>,
+    shell: Option<String>,
     files: Vec<(String, String)>,
     admin_lines: Vec<String>,
 }
@@ -48,7 +48,7 @@ impl Launch {
             admin_tls: None,
             probe: None,
             workers: 2,
-            open_files: None,
+            shell: None,
             files: Vec::new(),
             admin_lines: Vec::new(),
         }
@@ -98,8 +98,16 @@ impl Launch {
 
     /// It may have so many files open: the soft limit and the hard one.
     #[must_use]
-    pub fn open_files(mut self, soft: u32, hard: u32) -> Launch {
-        self.open_files = Some((soft, hard));
+    pub fn open_files(self, soft: u32, hard: u32) -> Launch {
+        self.from_shell(format!(
+            "ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$0\" \"$@\""
+        ))
+    }
+
+    /// A shell starts it as `"$0" "$@"`, and becomes it.
+    #[must_use]
+    pub fn from_shell(mut self, text: impl Into<String>) -> Launch {
+        self.shell = Some(text.into());
         self
     }
 
@@ -170,12 +178,11 @@ impl Launch {
 
     fn command(&self) -> Command {
         let program = env!("CARGO_BIN_EXE_outrigger");
-        let Some((soft, hard)) = self.open_files else {
+        let Some(text) = &self.shell else {
             return Command::new(program);
         };
         let mut command = Command::new("sh");
-        let limits = format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$0\" \"$@\"");
-        command.arg("-c").arg(limits).arg(program);
+        command.arg("-c").arg(text).arg(program);
         command
     }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -108,6 +109,16 @@ impl Process {
     pub fn open_files(&self) -> usize {
         eventually(SOON, "the config is watched", || self.watches_files());
         self.files("fd").count()
+    }
+
+    /// How many it has open of what is in `directory`, and of itself.
+    pub fn open_below(&self, directory: &Path) -> usize {
+        let targets = self
+            .files("fd")
+            .filter_map(|file| fs::read_link(file.path()).ok());
+        targets
+            .filter(|target| target.starts_with(directory))
+            .count()
     }
 
     /// Whether one of its inotify instances has a watch (proc_pid_fdinfo(5)).
