@@ -130,9 +130,7 @@ impl Client for RabbitMq {
             let Some(link) = self.end() else {
                 return;
             };
-            // Whoever holds all slots knows that nothing is under way.
-            let all = link.slots.acquire_many(link.most());
-            let _late = timeout(LAST_CONFIRMS, all).await;
+            let _late = timeout(LAST_CONFIRMS, link.rest()).await;
             link.close().await;
         })
     }

@@ -145,7 +145,7 @@ async fn put(
     shared: &Shared,
     queue: &str,
     properties: &BasicProperties,
-    body: &[u8],
+    body: &Bytes,
 ) -> Result<(), String> {
     let late = || Err(Refusal::Unknown("the broker did not confirm".to_owned()));
     let put = timeout(ANSWER, shared.publish("", queue, properties, body)).await;
@@ -168,7 +168,8 @@ async fn anew(shared: &Shared, letters: &str, letter: &Taken) -> Result<(), Stri
         .filter_map(|name| Some((name, headers::get(table, name)?)))
         .collect();
     let copy = properties::copied(&letter.properties, &kept);
-    put(shared, letters, &copy, &letter.data).await?;
+    let body = Bytes::copy_from_slice(&letter.data);
+    put(shared, letters, &copy, &body).await?;
     answer(letter.acker.ack(BasicAckOptions::default()))
         .await
         .map(drop)

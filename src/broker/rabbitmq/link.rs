@@ -1,6 +1,6 @@
 //! What joins this process and a broker: a connection that publishes, and one for all else.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lapin::types::{FrameSize, Heartbeat, LongString};
@@ -10,13 +10,17 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 use super::failure;
+use super::lane::Lane;
 use super::socket::{self, Cut, End, Kit};
+use super::trust::Trust;
 use super::url::Address;
 use crate::broker::Checked;
 use crate::net::resolve::SystemResolver;
 
-/// The most messages that are published at one time: each takes a channel meanwhile.
-const MOST_AT_ONCE: u16 = 64;
+/// The most messages that are published alone at one time: each takes a channel meanwhile.
+const MOST_ALONE: u16 = 64;
+/// The most messages that share a channel.
+const MOST_SHARED: u16 = 256;
 /// The longest that a connection may take to end in order.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -25,11 +29,17 @@ pub(super) struct Link {
     pub other: Half,
     /// Why the broker takes no messages now. It says so only to a connection that publishes.
     pub blocked: watch::Sender<Option<String>>,
-    /// As many as may publish at one time.
+    /// As many as may publish alone at one time.
     pub slots: Semaphore,
     most: u16,
     /// Channels in confirm mode on which nothing is under way.
     pub idle: Mutex<Vec<Channel>>,
+    /// As many as may publish on a channel that they share.
+    pub places: Semaphore,
+    pub lane: Mutex<Option<Arc<Lane>>>,
+    /// Whoever makes the next lane.
+    pub maker: Semaphore,
+    pub trust: Trust,
 }
 
 /// One of the two connections.
@@ -86,10 +96,14 @@ impl Connector {
             }
         };
         let channels = publishing.connection.configuration().channel_max();
-        let most = MOST_AT_ONCE.min(channels).max(1);
+        let most = MOST_ALONE.min(channels).max(1);
         Ok(Link {
             slots: Semaphore::new(usize::from(most)),
             most,
+            places: Semaphore::new(usize::from(MOST_SHARED)),
+            lane: Mutex::default(),
+            maker: Semaphore::new(1),
+            trust: Trust::default(),
             publishing,
             other,
             blocked: watch::Sender::new(None),
@@ -149,9 +163,10 @@ impl Link {
         self.publishing.connection.configuration().frame_max()
     }
 
-    /// How many slots there are.
-    pub fn most(&self) -> u32 {
-        u32::from(self.most)
+    /// Completes when nothing that was published is under way.
+    pub async fn rest(&self) {
+        let _all = self.slots.acquire_many(u32::from(self.most)).await;
+        let _all = self.places.acquire_many(u32::from(MOST_SHARED)).await;
     }
 
     pub async fn close(&self) {

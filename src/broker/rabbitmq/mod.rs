@@ -4,13 +4,15 @@
 //! acknowledgements included: one [`link`] publishes, and everything else goes over its other half. A [`supervisor`]
 //! makes the link, declares on it what the config names ([`declare`]), and makes it anew when it ends.
 //!
-//! What goes wrong in AMQP closes a channel, with all that is under way on it. So every publish under way has a channel of
-//! its own ([`publish`]), every consumer ([`consumer`]) has one, and so has every question ([`letters`]).
+//! What goes wrong in AMQP closes a channel, with all that is under way on it. So publishing has its own channels
+//! ([`publish`]), every consumer ([`consumer`]) has one, and so has every question ([`letters`]).
 //!
 //! A message that failed is published to the next step of its ladder and acknowledged only then ([`settle`]): a queue that
 //! dead-letters back to where a message came from drops it without a word when it takes that for a circle. Attempts are
 //! counted in a header of ours ([`headers`]). What a broker doubles as it ends is known again ([`given`]), and says so.
 
+#[cfg(feature = "rabbitmq")]
+mod book;
 #[cfg(feature = "rabbitmq")]
 mod client;
 mod config;
@@ -24,6 +26,8 @@ mod failure;
 mod given;
 #[cfg(feature = "rabbitmq")]
 mod headers;
+#[cfg(feature = "rabbitmq")]
+mod lane;
 #[cfg(feature = "rabbitmq")]
 mod letters;
 #[cfg(feature = "rabbitmq")]
@@ -44,6 +48,8 @@ mod shared;
 mod socket;
 #[cfg(feature = "rabbitmq")]
 mod supervisor;
+#[cfg(feature = "rabbitmq")]
+mod trust;
 #[cfg(feature = "rabbitmq")]
 mod url;
 

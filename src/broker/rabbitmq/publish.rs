@@ -1,48 +1,40 @@
 //! Publishing: a message is stored when the broker has confirmed it, and the reason is known when it has not.
 //!
-//! Every message under way has a channel of its own, which waits for the next one afterwards. So whatever closes a channel,
-//! as an exchange that does not exist, takes no confirm of another message along; and a message that is returned can only
-//! be the one that was sent there: on a channel with several under way, lapin hands a returned message to whichever of
-//! them is confirmed first.
+//! What the broker does not like of a message, as an exchange that does not exist, closes the channel, and with it go the
+//! confirms of all others on it. So only what goes to an exchange that has taken a message before ([`trust`](super::trust))
+//! shares a channel with others, in the [`lane`](super::lane): the broker confirms many there at a time. The rest has one of
+//! its own meanwhile, which waits for the next one afterwards.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::{BasicProperties, Channel, Confirmation};
+use lapin::options::ConfirmSelectOptions;
+use lapin::{Channel, Confirmation};
 use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
 
 use super::super::Refusal;
+use super::book::{Parcel, Said};
 use super::failure::{answer, refusal};
+use super::lane::{Lane, MANDATORY};
 use super::link::Link;
-use super::names::short;
 use super::properties;
 
 /// How long a message that was sent when an alarm began, or when the connection ended, may still be answered.
 const GRACE: Duration = Duration::from_millis(500);
 /// What a frame has besides properties.
 const FRAME_OVERHEAD: usize = 64;
+/// The most bytes of a body that shares a channel with others: they would wait behind it, and the broker may find it too
+/// large.
+const MOST_OF_BODY: usize = 1 << 20;
 
-const MANDATORY: BasicPublishOptions = BasicPublishOptions {
-    mandatory: true,
-    immediate: false,
-};
-
-/// A message on its way out.
-#[derive(Clone, Copy)]
-pub(super) struct Parcel<'a> {
-    pub exchange: &'a str,
-    pub routing_key: &'a str,
-    pub properties: &'a BasicProperties,
-    pub body: &'a [u8],
-}
+const ENDED: &str = "the connection has ended";
 
 impl Link {
     /// Publishes, and completes when the broker has stored it or said why not, when it blocks, or when the connection is
     /// lost.
-    pub async fn publish(&self, parcel: Parcel<'_>) -> Result<(), Refusal> {
-        if properties::size(parcel.properties) + FRAME_OVERHEAD > self.frame_max() as usize {
+    pub async fn publish(&self, parcel: Parcel) -> Result<(), Refusal> {
+        if properties::size(&parcel.properties) + FRAME_OVERHEAD > self.frame_max() as usize {
             return Err(Refusal::Unfit(
                 "the headers are larger than the broker takes".to_owned(),
             ));
@@ -71,44 +63,76 @@ impl Link {
         late.unwrap_or(Err(otherwise))
     }
 
-    async fn send(&self, parcel: Parcel<'_>) -> Result<(), Refusal> {
-        let Parcel {
-            exchange,
-            routing_key,
-            ..
-        } = parcel;
-        let to = short(exchange).map_err(Refusal::Unfit)?;
-        let key = short(routing_key).map_err(Refusal::Unfit)?;
+    async fn send(&self, parcel: Parcel) -> Result<(), Refusal> {
+        let exchange = parcel.exchange.clone();
+        if parcel.body.len() > MOST_OF_BODY || !self.trust.has(exchange.as_str()) {
+            return self.send_alone(parcel).await;
+        }
+        let routing_key = parcel.routing_key.clone();
+        let place = self.places.acquire().await;
+        let _place = place.map_err(|_| Refusal::Unavailable(ENDED.to_owned()))?;
+        let lane = self.lane().await.map_err(Refusal::Unavailable)?;
+        match lane.send(parcel).await {
+            Said::Stored => Ok(()),
+            Said::Returned => Err(returned(exchange.as_str(), routing_key.as_str())),
+            Said::Refused => Err(refused()),
+            Said::Ended(why) => {
+                self.trust.lose(exchange.as_str());
+                Err(Refusal::Unknown(format!("{why} before it confirmed")))
+            }
+        }
+    }
+
+    /// On a channel on which nothing else is under way.
+    async fn send_alone(&self, parcel: Parcel) -> Result<(), Refusal> {
         let lease = self.lease().await.map_err(Refusal::Unavailable)?;
-        let sent =
-            lease
-                .channel
-                .basic_publish(to, key, MANDATORY, parcel.body, parcel.properties.clone());
+        let (to, key) = (parcel.exchange.clone(), parcel.routing_key.clone());
+        let properties = parcel.properties;
+        let sent = lease
+            .channel
+            .basic_publish(to, key, MANDATORY, &parcel.body, properties);
+        let exchange = parcel.exchange.as_str();
         let failed = |error| refusal(&error, exchange);
         let confirmation = sent.await.map_err(failed)?.await.map_err(failed)?;
         lease.give_back();
+        self.trust.gain(exchange);
         match confirmation {
             Confirmation::Ack(None) => Ok(()),
             Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => {
-                Err(Refusal::Unroutable(if exchange.is_empty() {
-                    format!("there is no queue `{routing_key}`")
-                } else {
-                    format!("the exchange `{exchange}` leads `{routing_key}` to no queue")
-                }))
+                Err(returned(exchange, parcel.routing_key.as_str()))
             }
-            Confirmation::Nack(None) => Err(Refusal::Rejected(
-                "a queue did not take it: it may be full".to_owned(),
-            )),
+            Confirmation::Nack(None) => Err(refused()),
             Confirmation::NotRequested => Err(Refusal::Unknown(
                 "the broker was not asked to confirm".to_owned(),
             )),
         }
     }
 
+    /// The channel that many share.
+    async fn lane(&self) -> Result<Arc<Lane>, String> {
+        if let Some(lane) = self.open_lane() {
+            return Ok(lane);
+        }
+        let maker = self.maker.acquire().await;
+        let _maker = maker.map_err(|_| ENDED.to_owned())?;
+        if let Some(lane) = self.open_lane() {
+            return Ok(lane);
+        }
+        let lane = Arc::new(Lane::new(self.confirming().await?));
+        let mut shared = self.lane.lock().unwrap_or_else(PoisonError::into_inner);
+        *shared = Some(lane.clone());
+        Ok(lane)
+    }
+
+    fn open_lane(&self) -> Option<Arc<Lane>> {
+        let lane = self.lane.lock().unwrap_or_else(PoisonError::into_inner);
+        lane.as_ref().filter(|lane| lane.is_open()).cloned()
+    }
+
     /// A channel for one message.
     async fn lease(&self) -> Result<Lease<'_>, String> {
         let slot = self.slots.acquire().await;
-        let slot = slot.map_err(|_| "the connection has ended".to_owned())?;
+        let slot = slot.map_err(|_| ENDED.to_owned())?;
         let channel = loop {
             let idle = self
                 .idle
@@ -118,11 +142,7 @@ impl Link {
             match idle {
                 Some(channel) if channel.status().connected() => break channel,
                 Some(_) => {}
-                None => {
-                    let channel = answer(self.publishing.connection.create_channel()).await?;
-                    answer(channel.confirm_select(ConfirmSelectOptions::default())).await?;
-                    break channel;
-                }
+                None => break self.confirming().await?,
             }
         };
         Ok(Lease {
@@ -131,6 +151,25 @@ impl Link {
             _slot: slot,
         })
     }
+
+    /// A new channel on which the broker confirms.
+    async fn confirming(&self) -> Result<Channel, String> {
+        let channel = answer(self.publishing.connection.create_channel()).await?;
+        answer(channel.confirm_select(ConfirmSelectOptions::default())).await?;
+        Ok(channel)
+    }
+}
+
+fn returned(exchange: &str, routing_key: &str) -> Refusal {
+    Refusal::Unroutable(if exchange.is_empty() {
+        format!("there is no queue `{routing_key}`")
+    } else {
+        format!("the exchange `{exchange}` leads `{routing_key}` to no queue")
+    })
+}
+
+fn refused() -> Refusal {
+    Refusal::Rejected("a queue did not take it: it may be full".to_owned())
 }
 
 /// Why the broker began to block.

@@ -3,13 +3,15 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use lapin::BasicProperties;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use super::super::{Config, Ladder, Refusal};
+use super::book::Parcel;
 use super::given::Given;
 use super::link::Link;
-use super::publish::Parcel;
+use super::names::short;
 use super::settle::Held;
 use crate::broker::{self, State};
 
@@ -90,16 +92,16 @@ impl Shared {
         exchange: &str,
         routing_key: &str,
         properties: &BasicProperties,
-        body: &[u8],
+        body: &Bytes,
     ) -> Result<(), Refusal> {
         let link = self.link().map_err(Refusal::Unavailable)?;
-        link.publish(Parcel {
-            exchange,
-            routing_key,
-            properties,
-            body,
-        })
-        .await
+        let parcel = Parcel {
+            exchange: short(exchange).map_err(Refusal::Unfit)?,
+            routing_key: short(routing_key).map_err(Refusal::Unfit)?,
+            properties: properties.clone(),
+            body: body.clone(),
+        };
+        link.publish(parcel).await
     }
 
     pub fn ladder(&self, queue: &str) -> Ladder {

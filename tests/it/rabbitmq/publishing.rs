@@ -14,7 +14,7 @@ use super::{
     until_waiting,
 };
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_confirmed_message_comes_as_it_was_published() {
     let (exchange, queue) = (name("exchange"), name("queue"));
     let block = format!(
@@ -90,8 +90,11 @@ async fn each_of_many_under_way_is_told_its_own_fate() {
             }
         }
     });
-    let ended = futures_util::stream::iter(publishing).buffer_unordered(100);
-    assert_eq!(ended.count().await, 600);
+    let told = publishing.map(tokio::spawn);
+    let mut told = futures_util::stream::iter(told).buffer_unordered(100);
+    while let Some(told) = told.next().await {
+        told.unwrap();
+    }
     until_waiting(&client, &queue, 200).await;
     let mut consumer = client.consume(&from(&queue), 50);
     for _ in 0..200 {
