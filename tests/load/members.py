@@ -27,11 +27,12 @@ def main():
         config = messages.config_for(server)
         with application.Application(server.directory) as app:
             with harness.Proxy(arguments.binary, config.replace("{app}", str(app.port))) as proxy:
-                run(arguments, verdict, config, app, proxy)
+                run(arguments, verdict, server, app, proxy)
     verdict.end()
 
 
-def run(arguments, verdict, config, app, proxy):
+def run(arguments, verdict, server, app, proxy):
+    config = messages.config_for(server)
     crowd = publishers.Publishers(proxy.port, "/publish", "order", arguments.callers, every=PACE)
     kills = []
     for number in range(arguments.times):
@@ -51,12 +52,12 @@ def run(arguments, verdict, config, app, proxy):
         harness.eventually("the first goes on", lambda: acked() >= before + SHARE, 60)
         print(f"      one came, had its share after {took:.1f} s and was {'killed' if is_killed else 'ended'}; the first "
               f"went on after {time.monotonic() - begun:.1f} s", flush=True)
-    crowd.stop()
-    published = crowd.wait()
+    published = crowd.stop()
     missing = messages.wait_for(app, published.confirmed)
     arrivals = app.arrivals()
     verdict.holds(f"of {len(published.confirmed)} messages that are confirmed, {len(missing)} did not arrive", not missing)
-    messages.judge_doubles(verdict, arrivals, published, {"broker": [], "proxy": kills})
+    forgotten = messages.forgetting(server, {"broker": [], "proxy": kills})
+    messages.judge_doubles(verdict, arrivals, published, forgotten)
 
 
 if __name__ == "__main__":
