@@ -9,6 +9,8 @@
 //! - By the cooperative protocol, its heartbeats throw it out of its own group ([`attach`]). By the other one everybody
 //!   hands over all partitions before they are divided anew, which takes as long as what is out, 30 s at the most.
 //! - It cannot take our TLS: it reads the files of `tls` itself, and knows neither `crl`, `identity` nor `min_version`.
+//! - It makes the program 4.6 MB larger (30.6 MB), which idles with 0.08 MiB more of its own and 0.7 MiB more of its file
+//!   mapped, whether Kafka is configured or not.
 //!
 //! - [`link`] connects and connects again, and has [`declare`] create what the config names. Everything runs where it was
 //!   made: krafka ties its connections to the runtime that it is called on.
