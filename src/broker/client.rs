@@ -100,3 +100,29 @@ pub enum Refusal {
     /// It was sent, and the answer did not come: it may be stored.
     Unknown(String),
 }
+
+impl Refusal {
+    /// What it is called in answers and metrics.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Refusal::Unroutable(_) => "message_unroutable",
+            Refusal::Rejected(_) => "message_rejected",
+            Refusal::Unfit(_) => "message_unfit",
+            Refusal::Blocked(_) => "broker_blocked",
+            Refusal::Unavailable(_) => "broker_unavailable",
+            Refusal::Unknown(_) => "confirm_unknown",
+        }
+    }
+
+    /// The sentence.
+    pub fn why(&self) -> &str {
+        match self {
+            Refusal::Unroutable(why)
+            | Refusal::Rejected(why)
+            | Refusal::Unfit(why)
+            | Refusal::Blocked(why)
+            | Refusal::Unavailable(why)
+            | Refusal::Unknown(why) => why,
+        }
+    }
+}

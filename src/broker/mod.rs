@@ -7,6 +7,7 @@
 //!
 //! What is confirmed is stored by the broker, and what is taken from it is there until its delivery was settled.
 
+mod address;
 mod checked;
 mod client;
 mod config;
@@ -21,9 +22,11 @@ mod message;
 mod nats;
 mod place;
 mod rabbitmq;
+mod reserved;
 mod state;
 mod url;
 
+pub use address::{Address, AddressKeys};
 pub use checked::{Checked, Opened};
 pub use client::{Client, Confirmed, Refusal};
 pub use config::Config;
@@ -33,4 +36,5 @@ pub use kind::Kind;
 pub use ladder::Ladder;
 pub use message::{DeadLetter, Message};
 pub use place::{Destination, Source};
+pub use reserved::is_reserved;
 pub use state::{Link, METRICS, State, render_metrics};

@@ -115,7 +115,7 @@ pub(super) fn label(result: &Result<Confirmed, Refusal>) -> &'static str {
     match result {
         Ok(Confirmed { duplicate: false }) => "confirmed",
         Ok(Confirmed { duplicate: true }) => "duplicate",
-        Err(refusal) => meaning(refusal, "").0.name,
+        Err(refusal) => refusal.name(),
     }
 }
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::cloud_event::CloudEventConfig;
-use crate::broker::Message;
+use crate::broker::{self, Message};
 use crate::http::body::Body;
 use crate::http::error::{Error, Reason};
 use crate::http::message::Request;
@@ -36,22 +36,6 @@ static EVENT_ID: HeaderName = HeaderName::from_static("ce-id");
 /// Whoever follows a trace follows it through the broker (W3C Trace Context).
 const TRACE: [&str; 2] = ["traceparent", "tracestate"];
 
-/// Names that a broker takes orders or facts from, in lower case, or what such names begin with.
-const TAKEN: [&str; 12] = [
-    "bcc",
-    "cc",
-    "content-type",
-    "nats-",
-    "outrigger-",
-    "x-death",
-    "x-delay",
-    "x-delivery-",
-    "x-first-death-",
-    "x-last-death-",
-    "x-opt-",
-    "x-stream-",
-];
-
 /// Reports names that no message may have from a config.
 pub(super) fn check_headers(
     headers: &BTreeMap<FieldName, HeaderTemplate>,
@@ -63,7 +47,7 @@ pub(super) fn check_headers(
         value.check(&place, problems);
         captures::check(known, &place, value.captures(), value.as_str(), problems);
         let lower = name.name().as_str();
-        if let Some(taken) = TAKEN.iter().find(|taken| is_taken(lower, taken)) {
+        if broker::is_reserved(lower) {
             problems
                 .error(
                     &place,
@@ -72,19 +56,11 @@ pub(super) fn check_headers(
                         name.as_str()
                     ),
                 )
-                .help(match *taken {
+                .help(match lower {
                     "content-type" => "the message has the content type of the request",
                     _ => "give it another name",
                 });
         }
-    }
-}
-
-fn is_taken(name: &str, taken: &str) -> bool {
-    if taken.ends_with('-') {
-        name.starts_with(taken)
-    } else {
-        name == taken
     }
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout_at};
 
 use super::block::{Block, Build, Named, Options};
-use crate::broker::{Client, Confirmed, Destination, Kind, Message, Refusal};
+use crate::broker::{Address, AddressKeys, Client, Confirmed, Destination, Kind, Message, Refusal};
 use crate::http::boxed::pinned;
 use crate::http::error::Error;
 use crate::http::exchange::Exchange;
@@ -32,7 +32,6 @@ mod tests;
 
 pub use metrics::{DURATION, PUBLISHED};
 
-use address::Address;
 use answer::Sent;
 use cloud_event::CloudEventConfig;
 use metrics::RouteMetrics;
@@ -77,7 +76,7 @@ pub struct Config {
 
 impl Block for Config {
     fn check(&self, known: &[&str], problems: &mut Problems) {
-        address::check(self, known, problems);
+        address::check(&self.keys(), known, problems);
         message::check_headers(&self.headers, known, problems);
         if let Some(event) = &self.cloud_event {
             problems.within(&["cloud_event"], |problems| event.check(known, problems));
@@ -91,7 +90,7 @@ impl Block for Config {
         Some(Box::new(Publish {
             client: build.broker(&self.broker)?,
             broker: self.broker.as_str().into(),
-            address: Address::of(self)?,
+            address: self.keys().address()?,
             headers: self.headers.clone(),
             cloud_event: self.cloud_event.clone(),
             confirm_timeout: self.confirm_timeout.0,
@@ -106,7 +105,19 @@ impl Block for Config {
     }
 
     fn check_broker(&self, kind: Kind, problems: &mut Problems) {
-        address::check_kind(self, kind, problems);
+        self.keys().check_kind(kind, &self.broker, problems);
+    }
+}
+
+impl Config {
+    fn keys(&self) -> AddressKeys<'_, HeaderTemplate> {
+        AddressKeys {
+            exchange: self.exchange.as_ref(),
+            routing_key: self.routing_key.as_ref(),
+            subject: self.subject.as_ref(),
+            topic: self.topic.as_ref(),
+            key: self.key.as_ref(),
+        }
     }
 }
 
@@ -114,7 +125,7 @@ impl Block for Config {
 struct Publish {
     client: Arc<dyn Client>,
     broker: Arc<str>,
-    address: Address,
+    address: Address<HeaderTemplate>,
     headers: BTreeMap<FieldName, HeaderTemplate>,
     cloud_event: Option<CloudEventConfig>,
     confirm_timeout: Duration,
@@ -172,7 +183,7 @@ impl Publish {
 
     async fn send(&self, request: &Request, message: Message) -> Result<Confirmed, Refusal> {
         let timer = self.metrics.start();
-        let result = match self.address.render(request) {
+        let result = match address::of(&self.address, request) {
             Err(refusal) => Err(refusal),
             Ok(to) => self.send_to(to, message).await,
         };

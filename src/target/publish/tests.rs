@@ -18,7 +18,7 @@ fn published(text: &str, fake: &Arc<Fake>) -> Publish {
     Publish {
         client: fake.clone(),
         broker: "events".into(),
-        address: Address::of(&config).unwrap(),
+        address: config.keys().address().unwrap(),
         headers: config.headers.clone(),
         cloud_event: config.cloud_event.clone(),
         confirm_timeout: config.confirm_timeout.0,
