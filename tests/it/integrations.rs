@@ -116,7 +116,12 @@ fn every_kind_of_route_and_of_body_has_an_envelope() {
             "/all/empty",
             Script::new().send("HTTP/1.1 204 No Content\r\n\r\n"),
         );
-    let setup = setup(&origin, "true").also(
+    let root = tempfile::tempdir().unwrap();
+    let files = format!(
+        "[routes.files]\nmatch = {{ path = \"/files/{{*rest}}\" }}\nfiles = {{ root = {:?}, write = true }}\n",
+        root.path()
+    );
+    let setup = setup(&origin, "true").also(files).also(
         r#"
 [routes.text]
 match = { path = "/text" }
@@ -151,6 +156,10 @@ rate_limit = { requests = 1, per = "1h" }
         (200, &json!(204))
     );
     assert_eq!(empty.json()["data"], Value::Null);
+    let put = json!({ "method": "PUT", "params": { "rest": "a.txt" }, "body": "kept" });
+    assert_eq!(execute(&proxy, "files", &put).status, 201);
+    let kept = data("files", json!({ "params": { "rest": "a.txt" } }));
+    assert_eq!(kept, (200, json!("kept")));
     // It has one already, and gets no other around it.
     let wrapped = data(
         "wrapped",
