@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::timeout;
 
 use super::account::{Account, Failure};
+use super::metrics::ACKED;
 use super::request::Requests;
 use super::verdict::{Judgement, Rules};
 use super::{Deliver, Outcome};
@@ -175,7 +176,7 @@ impl Attempt {
 
 fn result(verdict: &Verdict) -> &'static str {
     match verdict {
-        Verdict::Done => "acked",
+        Verdict::Done => ACKED,
         Verdict::Retry { .. } => "retried",
         Verdict::DeadLetter { .. } => "dead_lettered",
         Verdict::Return => "returned",

@@ -1,6 +1,6 @@
 //! What is counted of deliveries.
 
-use metrics::{Histogram, counter, histogram};
+use metrics::{Counter, Histogram, counter, histogram};
 
 use crate::value::exposition::Metric;
 
@@ -8,7 +8,7 @@ pub const DELIVERED: Metric = Metric::counter(
     "outrigger_delivered_total",
     "Deliveries of messages that have ended, by what became of them.",
 );
-pub const ATTEMPTS: Metric = Metric::histogram(
+pub const ATTEMPTS: Metric = Metric::counts(
     "outrigger_delivery_attempts",
     "How often messages were tried until they were delivered or given up.",
 );
@@ -25,9 +25,14 @@ pub const LAG: Metric = Metric::gauge(
     "Messages that wait at the broker to be delivered.",
 );
 
+/// How a delivery is called that the application has taken.
+pub(super) const ACKED: &str = "acked";
+
 /// Of one subscription.
 pub(super) struct Metrics {
     name: String,
+    /// What nearly all become.
+    acked: Counter,
     attempts: Histogram,
 }
 
@@ -35,12 +40,17 @@ impl Metrics {
     pub fn new(name: &str) -> Self {
         Metrics {
             name: name.to_owned(),
+            acked: counter!(DELIVERED.name, "subscription" => name.to_owned(), "result" => ACKED),
             attempts: histogram!(ATTEMPTS.name, "subscription" => name.to_owned()),
         }
     }
 
     /// A delivery has ended.
     pub fn delivered(&self, result: &'static str) {
+        if result == ACKED {
+            self.acked.increment(1);
+            return;
+        }
         let name = self.name.clone();
         counter!(DELIVERED.name, "subscription" => name, "result" => result).increment(1);
     }

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use metrics::{describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
 
 use super::process::Process;
 use super::recorder::Registry;
@@ -67,6 +67,7 @@ fn describe(metrics: &[&[Metric]]) {
             Kind::Counter => describe_counter!(*name, *help),
             Kind::Gauge => describe_gauge!(*name, *help),
             Kind::Histogram => describe_histogram!(*name, *help),
+            Kind::Counts => describe_histogram!(*name, Unit::Count, *help),
         }
     }
     gauge!(
@@ -128,7 +129,9 @@ pub(crate) mod tests {
                 match kind {
                     Kind::Counter => metrics::counter!(*name, "route" => "pay").increment(1),
                     Kind::Gauge => metrics::gauge!(*name, "route" => "pay").set(1),
-                    Kind::Histogram => metrics::histogram!(*name, "route" => "pay").record(0.1),
+                    Kind::Histogram | Kind::Counts => {
+                        metrics::histogram!(*name, "route" => "pay").record(0.1);
+                    }
                 }
             }
         });

@@ -9,7 +9,7 @@ use metrics::{
 };
 
 use super::gone::Gone;
-use super::tally::{self, BUCKETS};
+use super::tally::{self, Scale};
 use crate::value::exposition::{self, Kind, write_head, write_sample};
 
 /// All metrics by name. Clones share them.
@@ -26,6 +26,8 @@ struct Families {
 #[derive(Default)]
 struct Family {
     help: SharedString,
+    /// Of its histograms.
+    scale: Scale,
     /// By labels, as they are written.
     series: Series,
 }
@@ -70,7 +72,7 @@ impl Registry {
     }
 
     /// What the histogram `name` has under `labels`, as they are written: how many lie in each bucket, and their sum.
-    pub fn histogram(&self, name: &str, labels: &str) -> Option<([u64; BUCKETS.len() + 1], f64)> {
+    pub fn histogram(&self, name: &str, labels: &str) -> Option<(Vec<u64>, f64)> {
         match &self.families().by_name.get(name)?.series {
             Series::Histograms(all) => Some(all.get(labels)?.get()),
             _ => None,
@@ -115,10 +117,10 @@ impl Registry {
         family.or_default().help = help;
     }
 
-    fn register<T>(&self, key: &Key, find: impl FnOnce(&mut Series, String) -> T) -> T {
+    fn register<T>(&self, key: &Key, find: impl FnOnce(&mut Series, String, Scale) -> T) -> T {
         let mut families = self.families();
         let family = families.by_name.entry(key.name().to_owned()).or_default();
-        find(&mut family.series, labels(key.labels()))
+        find(&mut family.series, labels(key.labels()), family.scale)
     }
 }
 
@@ -131,12 +133,17 @@ impl Recorder for Registry {
         self.describe(&name, help);
     }
 
-    fn describe_histogram(&self, name: KeyName, _: Option<Unit>, help: SharedString) {
+    fn describe_histogram(&self, name: KeyName, unit: Option<Unit>, help: SharedString) {
         self.describe(&name, help);
+        if unit == Some(Unit::Count)
+            && let Some(family) = self.families().by_name.get_mut(name.as_str())
+        {
+            family.scale = Scale::Counts;
+        }
     }
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        self.register(key, |series, labels| {
+        self.register(key, |series, labels, _| {
             if let Series::None = series {
                 *series = Series::Counters(BTreeMap::new());
             }
@@ -148,7 +155,7 @@ impl Recorder for Registry {
     }
 
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
-        self.register(key, |series, labels| {
+        self.register(key, |series, labels, _| {
             if let Series::None = series {
                 *series = Series::Gauges(BTreeMap::new());
             }
@@ -160,13 +167,14 @@ impl Recorder for Registry {
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
-        self.register(key, |series, labels| {
+        self.register(key, |series, labels, scale| {
             if let Series::None = series {
                 *series = Series::Histograms(BTreeMap::new());
             }
             match series {
                 Series::Histograms(all) => {
-                    Histogram::from_arc(all.entry(labels).or_default().clone())
+                    let new = || Arc::new(tally::Histogram::of(scale));
+                    Histogram::from_arc(all.entry(labels).or_insert_with(new).clone())
                 }
                 _ => Histogram::noop(),
             }
@@ -244,7 +252,7 @@ fn histogram(text: &mut String, name: &str, labels: &str, histogram: &tally::His
     let mut total = 0;
     for (at, count) in counts.iter().enumerate() {
         total += count;
-        let bound = match BUCKETS.get(at) {
+        let bound = match histogram.bounds().get(at) {
             Some(bound) => bound.to_string(),
             None => "+Inf".to_owned(),
         };
@@ -304,6 +312,32 @@ mod tests {
         ] {
             assert!(text.lines().any(|l| l == line), "{line} in {text}");
         }
+    }
+
+    #[test]
+    fn a_histogram_of_counts_has_bounds_of_its_own() {
+        let text = rendered(|| {
+            metrics::describe_histogram!("tries", metrics::Unit::Count, "How often.");
+            let tries = metrics::histogram!("tries");
+            for count in [1.0, 1.0, 4.0, 30.0] {
+                tries.record(count);
+            }
+        });
+        let bounds: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("tries_bucket"))
+            .collect();
+        let expected = [
+            "{le=\"1\"} 2",
+            "{le=\"2\"} 2",
+            "{le=\"3\"} 2",
+            "{le=\"5\"} 3",
+            "{le=\"8\"} 3",
+            "{le=\"13\"} 3",
+            "{le=\"21\"} 3",
+            "{le=\"+Inf\"} 4",
+        ];
+        assert_eq!(bounds, expected);
     }
 
     #[test]

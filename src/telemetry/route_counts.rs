@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::recorder::Registry;
 use super::request_metrics::{DURATION, FAILED, IN_FLIGHT, REQUESTS};
-use super::tally::BUCKETS;
+use super::tally::Scale;
 use crate::value::exposition::labels;
 
 /// Counts of one route since the proxy began, or since the route came into the config.
@@ -62,13 +62,13 @@ fn quantile(counts: &[u64], q: f64) -> f64 {
     let rank = q * total as f64;
     let mut below = 0;
     let mut lower = 0.0;
-    for (count, upper) in counts.iter().zip(BUCKETS) {
+    for (count, upper) in counts.iter().zip(Scale::Seconds.bounds()) {
         let with = below + count;
         if *count > 0 && with as f64 >= rank {
             return lower + (upper - lower) * (rank - below as f64) / *count as f64;
         }
         below = with;
-        lower = upper;
+        lower = *upper;
     }
     lower
 }
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn quantiles_lie_within_their_bucket() {
-        let mut counts = [0; BUCKETS.len() + 1];
+        let mut counts = vec![0; Scale::Seconds.bounds().len() + 1];
         counts[1] = 90;
         counts[7] = 9;
         counts[15] = 1;

@@ -8,10 +8,32 @@ use metrics::{CounterFn, GaugeFn, HistogramFn};
 
 use crate::process;
 
-/// Upper bounds of the buckets of every histogram, in seconds: 0.5 ms to 30 s.
-pub const BUCKETS: [f64; 15] = [
+/// What a histogram is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scale {
+    /// Durations, in seconds.
+    #[default]
+    Seconds,
+    /// Small whole numbers.
+    Counts,
+}
+
+impl Scale {
+    /// The upper bounds of the buckets: from 0.5 ms to 30 s, or from 1 to 21.
+    pub fn bounds(self) -> &'static [f64] {
+        match self {
+            Scale::Seconds => &SECONDS,
+            Scale::Counts => &COUNTS,
+        }
+    }
+}
+
+const SECONDS: [f64; 15] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 ];
+const COUNTS: [f64; 7] = [1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0];
+/// The most buckets: one for each bound, and one for what is above them.
+const BUCKETS: usize = SECONDS.len() + 1;
 
 /// One `T` for each worker that has used it, and one that all other threads share.
 ///
@@ -157,23 +179,37 @@ impl GaugeFn for Gauge {
     }
 }
 
-/// Durations by [`BUCKETS`].
+/// How many of what was recorded lie within which bounds.
 #[derive(Default)]
-pub struct Histogram(PerWorker<Buckets>);
+pub struct Histogram {
+    scale: Scale,
+    spread: PerWorker<Buckets>,
+}
 
 #[derive(Default)]
 struct Buckets {
-    /// The last is for what is above every bound.
-    counts: [IntegerCell; BUCKETS.len() + 1],
+    /// The one behind those of the bounds is for what is above every bound.
+    counts: [IntegerCell; BUCKETS],
     sum: FloatCell,
 }
 
 impl Histogram {
+    pub fn of(scale: Scale) -> Self {
+        Histogram {
+            scale,
+            ..Histogram::default()
+        }
+    }
+
+    pub fn bounds(&self) -> &'static [f64] {
+        self.scale.bounds()
+    }
+
     /// How many lie in each bucket, the last being that above every bound; and the sum of all.
-    pub fn get(&self) -> ([u64; BUCKETS.len() + 1], f64) {
-        let mut counts = [0; BUCKETS.len() + 1];
+    pub fn get(&self) -> (Vec<u64>, f64) {
+        let mut counts = vec![0; self.bounds().len() + 1];
         let mut sum = 0.0;
-        for buckets in self.0.all() {
+        for buckets in self.spread.all() {
             for (count, more) in counts.iter_mut().zip(&buckets.counts) {
                 *count += more.get();
             }
@@ -185,9 +221,10 @@ impl Histogram {
 
 impl HistogramFn for Histogram {
     fn record(&self, value: f64) {
-        let within = BUCKETS.iter().position(|bound| value <= *bound);
-        let (mine, writers) = self.0.mine();
-        mine.counts[within.unwrap_or(BUCKETS.len())].add(1, writers);
+        let bounds = self.bounds();
+        let within = bounds.iter().position(|bound| value <= *bound);
+        let (mine, writers) = self.spread.mine();
+        mine.counts[within.unwrap_or(bounds.len())].add(1, writers);
         mine.sum.add(value, writers);
     }
 }
@@ -220,7 +257,10 @@ mod tests {
     fn nothing_is_lost_when_threads_end() {
         let counter = Arc::new(Counter(PerWorker::new(2)));
         let gauge = Arc::new(Gauge(PerWorker::new(2)));
-        let histogram = Arc::new(Histogram(PerWorker::new(2)));
+        let histogram = Arc::new(Histogram {
+            scale: Scale::Seconds,
+            spread: PerWorker::new(2),
+        });
         let (c, l, s) = (counter.clone(), gauge.clone(), histogram.clone());
         on_threads(move || {
             c.increment(2);

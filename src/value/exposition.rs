@@ -16,7 +16,10 @@ pub struct Metric {
 pub enum Kind {
     Counter,
     Gauge,
+    /// Of durations.
     Histogram,
+    /// A histogram of small whole numbers.
+    Counts,
 }
 
 impl Metric {
@@ -32,6 +35,11 @@ impl Metric {
 
     pub const fn histogram(name: &'static str, help: &'static str) -> Self {
         let kind = Kind::Histogram;
+        Metric { kind, name, help }
+    }
+
+    pub const fn counts(name: &'static str, help: &'static str) -> Self {
+        let kind = Kind::Counts;
         Metric { kind, name, help }
     }
 
@@ -54,7 +62,7 @@ pub fn write_head(text: &mut String, name: &str, kind: Kind, help: &str) {
     let kind = match kind {
         Kind::Counter => "counter",
         Kind::Gauge => "gauge",
-        Kind::Histogram => "histogram",
+        Kind::Histogram | Kind::Counts => "histogram",
     };
     write_type_line(text, name, None, None, kind);
 }
