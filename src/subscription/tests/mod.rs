@@ -20,6 +20,8 @@ use crate::http::message::Request;
 use crate::value::Name;
 use crate::value::problem::Problems;
 
+mod judging;
+mod keeping;
 mod taking;
 
 /// An application that says what a test tells it to, and 200 when there is nothing.
@@ -154,180 +156,6 @@ async fn what_is_delivered_is_acknowledged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_decides_what_becomes_of_a_message() {
-    let retry = |step| Verdict::Retry { step };
-    let dead = |reason: &str| Verdict::DeadLetter {
-        reason: reason.to_owned(),
-    };
-    let later = Outcome {
-        retry_after: Some(Duration::from_secs(50)),
-        ..status(503)
-    };
-    let reset = Outcome {
-        refused: Some("upstream_reset"),
-        ..status(502)
-    };
-    for (says, attempt, expected) in [
-        (status(204), 1, Verdict::Done),
-        (status(500), 1, retry(0)),
-        (status(429), 2, retry(1)),
-        (status(408), 3, retry(2)),
-        (status(500), 4, dead("status_500")),
-        (later.clone(), 1, retry(1)),
-        (later, 4, dead("status_503")),
-        (reset.clone(), 2, retry(1)),
-        (reset, 9, dead("upstream_reset")),
-        (status(404), 1, dead("status_404")),
-        (status(422), 2, dead("status_422")),
-        (status(302), 1, dead("status_302")),
-    ] {
-        let fake = Arc::new(Fake::with_ladder(&[5, 60, 600]));
-        let app = Arc::new(App::default());
-        let told = format!("{says:?}, attempt {attempt}");
-        app.say([says]);
-        fake.put("a", attempt, None);
-        let _subscription = start(&fake, &app, "");
-        until(&told, || !fake.settled().is_empty()).await;
-        assert_eq!(fake.settled(), [("a".to_owned(), expected)], "{told}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_application_of_dapr_answers_in_its_own_words() {
-    let answer = |status_word: &str| Outcome {
-        body: Bytes::from(json!({ "status": status_word }).to_string()),
-        ..status(200)
-    };
-    for (word, expected) in [
-        ("SUCCESS", Verdict::Done),
-        ("RETRY", Verdict::Retry { step: 0 }),
-        ("DROP", Verdict::Done),
-        ("", Verdict::Done),
-        ("success", Verdict::Retry { step: 0 }),
-        ("FAILED", Verdict::Retry { step: 0 }),
-    ] {
-        let fake = Arc::new(Fake::with_ladder(&[5]));
-        let app = Arc::new(App::default());
-        app.say([answer(word)]);
-        fake.put("a", 1, None);
-        let subscription = start(&fake, &app, "answer = \"dapr\"");
-        until(word, || !fake.settled().is_empty()).await;
-        assert_eq!(fake.settled(), [("a".to_owned(), expected)], "{word}");
-        let dropped = u64::from(word == "DROP");
-        until(word, || subscription.describe()["in_flight"] == 0).await;
-        assert_eq!(subscription.describe()["dropped"], dropped);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_application_that_is_not_there_costs_no_attempt() {
-    let (fake, app) = (Arc::new(Fake::with_ladder(&[5])), Arc::new(App::default()));
-    app.say((0..6).map(|_| not_there()));
-    for id in ["a", "b", "c"] {
-        fake.put(id, 1, None);
-    }
-    let subscription = start(&fake, &app, "prefetch = 2");
-    until("it says so", || {
-        subscription.describe()["state"] == "waiting"
-    })
-    .await;
-    let described = subscription.describe();
-    assert!(
-        described["why"]
-            .as_str()
-            .unwrap()
-            .contains("connect_failed"),
-        "{described}"
-    );
-    assert!(fake.settled().is_empty());
-    until("all are delivered", || fake.settled().len() == 3).await;
-    let mut settled = fake.settled();
-    settled.sort_by(|a, b| a.0.cmp(&b.0));
-    assert_eq!(settled, [done("a"), done("b"), done("c")]);
-    assert_eq!(subscription.describe()["state"], "delivering");
-    assert_eq!(fake.consumers.lock().unwrap().0, 1, "nothing went back");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_route_that_has_gone_gives_no_message_up() {
-    let (fake, app) = (Arc::new(Fake::with_ladder(&[5])), Arc::new(App::default()));
-    app.say([Outcome {
-        refused: Some("no_route"),
-        unsent: true,
-        ..status(404)
-    }]);
-    fake.put("a", 1, None);
-    let subscription = start(&fake, &app, "");
-    until("it is delivered", || fake.settled() == [done("a")]).await;
-    assert_eq!(subscription.describe()["dead_lettered"], 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_nobody_takes_for_long_goes_back() {
-    let (fake, app) = (Arc::new(Fake::with_ladder(&[5])), Arc::new(App::default()));
-    app.say((0..1000).map(|_| not_there()));
-    fake.put("a", 1, None);
-    let began = Instant::now();
-    let _subscription = start(&fake, &app, "");
-    while fake.settled().is_empty() {
-        assert!(began.elapsed() < Duration::from_secs(700));
-        sleep(Duration::from_secs(1)).await;
-    }
-    assert!(began.elapsed() >= Duration::from_secs(600));
-    assert_eq!(fake.settled(), [("a".to_owned(), Verdict::Return)]);
-    until("it consumes anew", || fake.consumers.lock().unwrap().0 == 2).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_has_nowhere_to_go_is_kept() {
-    let (fake, app) = (Arc::new(Fake::default()), Arc::new(App::default()));
-    app.say([status(400), status(500)]);
-    fake.put("a", 1, None);
-    let subscription = start(&fake, &app, "");
-    until("it says so", || {
-        subscription.describe()["state"] == "waiting"
-    })
-    .await;
-    until("it is delivered", || fake.settled() == [done("a")]).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_fails_in_the_proxy_itself_is_not_tried_without_end() {
-    let fake = Arc::new(Fake::with_ladder(&[]));
-    let app = Arc::new(App {
-        panics_at: Some("a"),
-        ..App::default()
-    });
-    fake.put("a", 1, None);
-    let subscription = start(&fake, &app, "prefetch = 1");
-    until("it waits", || subscription.describe()["state"] == "waiting").await;
-    fake.put("a", 1, None);
-    sleep(Duration::from_millis(400)).await;
-    assert_eq!(app.seen(), ["a"]);
-    until("it is tried again", || app.seen().len() == 2).await;
-    fake.put("b", 1, None);
-    until("another one is delivered", || fake.settled() == [done("b")]).await;
-    assert_eq!(subscription.describe()["state"], "delivering");
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_no_request_can_be_made_of_is_a_dead_letter() {
-    let names = |count: usize| (0..count).map(|nth| (format!("x-{nth}"), "v".to_owned()));
-    let large = || [("x".to_owned(), "v".repeat(300 << 10))].into_iter();
-    let headers: [Vec<_>; 2] = [names(40_000).collect(), large().collect()];
-    for headers in headers {
-        let (fake, app) = (Arc::new(Fake::with_ladder(&[5])), Arc::new(App::default()));
-        fake.put_with("a", headers);
-        let _subscription = start(&fake, &app, "");
-        until("it is settled", || !fake.settled().is_empty()).await;
-        let reason = "headers_too_large".to_owned();
-        let dead = Verdict::DeadLetter { reason };
-        assert_eq!(fake.settled(), [("a".to_owned(), dead)]);
-        assert!(app.seen().is_empty());
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn prometheus_is_told_of_the_subscriptions_that_there_are() {
     let fake = Arc::new(Fake::with_ladder(&[]));
     let app = Arc::new(App {
@@ -350,28 +178,6 @@ async fn prometheus_is_told_of_the_subscriptions_that_there_are() {
     let mut text = String::new();
     render_metrics([].into_iter(), &mut text);
     assert_eq!(text, "");
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_takes_too_long_is_tried_again() {
-    let fake = Arc::new(Fake::with_ladder(&[5]));
-    let app = Arc::new(App {
-        gate: Some(Semaphore::new(0)),
-        ..App::default()
-    });
-    fake.put("a", 1, None);
-    let began = Instant::now();
-    let subscription = start(&fake, &app, "timeout = \"3s\"");
-    until("it is given up", || !fake.settled().is_empty()).await;
-    assert_eq!(
-        fake.settled(),
-        [("a".to_owned(), Verdict::Retry { step: 0 })]
-    );
-    assert!(began.elapsed() >= Duration::from_secs(3) && began.elapsed() < Duration::from_secs(4));
-    until("it is told", || {
-        subscription.describe()["last_failures"][0]["reason"] == "timeout"
-    })
-    .await;
 }
 
 #[tokio::test]
