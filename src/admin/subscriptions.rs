@@ -11,9 +11,9 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::Subscription;
 use super::answer::{self, problem};
 use super::router::ProxyState;
+use super::{Proxy, Subscription};
 
 /// How long the broker may take.
 const BROKER: Duration = Duration::from_secs(30);
@@ -69,15 +69,12 @@ pub(super) async fn dead_letters(
     Path(name): Path<String>,
     which: Asked,
 ) -> Response {
-    let which = match which {
-        Ok(Query(which)) => which,
-        Err(unread) => return problem(StatusCode::BAD_REQUEST, &unread.body_text()),
+    let (found, which) = match asked(&proxy, &name, which) {
+        Ok(asked) => asked,
+        Err(refused) => return *refused,
     };
-    let Some(found) = proxy.subscription(&name) else {
-        return nobody(&name);
-    };
-    let asked = found.dead_letters(which.limit(), which.bytes.min(MOST_BYTES));
-    told(timeout(BROKER, asked).await, |letters| {
+    let letters = found.dead_letters(which.limit(), which.bytes.min(MOST_BYTES));
+    told(timeout(BROKER, letters).await, |letters| {
         answer::json(&letters)
     })
 }
@@ -87,12 +84,9 @@ pub(super) async fn replay(
     Path(name): Path<String>,
     which: Asked,
 ) -> Response {
-    let which = match which {
-        Ok(Query(which)) => which,
-        Err(unread) => return problem(StatusCode::BAD_REQUEST, &unread.body_text()),
-    };
-    let Some(found) = proxy.subscription(&name) else {
-        return nobody(&name);
+    let (found, which) = match asked(&proxy, &name, which) {
+        Ok(asked) => asked,
+        Err(refused) => return *refused,
     };
     let replayed = timeout(BROKER, found.replay(which.limit())).await;
     told(replayed, |replayed| {
@@ -105,12 +99,9 @@ pub(super) async fn discard(
     Path(name): Path<String>,
     which: Asked,
 ) -> Response {
-    let which = match which {
-        Ok(Query(which)) => which,
-        Err(unread) => return problem(StatusCode::BAD_REQUEST, &unread.body_text()),
-    };
-    let Some(found) = proxy.subscription(&name) else {
-        return nobody(&name);
+    let (found, which) = match asked(&proxy, &name, which) {
+        Ok(asked) => asked,
+        Err(refused) => return *refused,
     };
     let Some(limit) = which.limit else {
         let how = "say how many are to be deleted: `?limit=10`";
@@ -120,6 +111,20 @@ pub(super) async fn discard(
     told(discarded, |deleted| {
         answer::json(&json!({ "deleted": deleted }))
     })
+}
+
+/// The subscription of that name, and what is asked of its dead letters; else what is answered.
+fn asked(
+    proxy: &Arc<dyn Proxy>,
+    name: &str,
+    which: Asked,
+) -> Result<(Arc<dyn Subscription>, Which), Box<Response>> {
+    let Query(which) = which.map_err(|unread| {
+        let why = unread.body_text();
+        Box::new(problem(StatusCode::BAD_REQUEST, &why))
+    })?;
+    let found = proxy.subscription(name);
+    Ok((found.ok_or_else(|| Box::new(nobody(name)))?, which))
 }
 
 fn with(
