@@ -130,7 +130,10 @@ impl Proxy for Fake {
     }
 
     fn brokers(&self) -> Value {
-        json!({ "what": "brokers" })
+        json!([
+            { "name": "events", "connected": false },
+            { "name": "orders", "connected": true },
+        ])
     }
 
     fn subscriptions(&self) -> Value {

@@ -140,11 +140,19 @@ fn probe_routes() -> Router<Arc<dyn Proxy>> {
         .route("/metrics", get(metrics))
 }
 
+/// Whether a broker is there changes nothing: all instances together would get no traffic while it is not, not even what
+/// needs no broker. It is told to whoever reads on.
 async fn readyz(State(proxy): ProxyState) -> Response {
-    match proxy.readiness() {
-        Ok(()) => text(StatusCode::OK, "ok\n"),
-        Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+    if let Err(why) = proxy.readiness() {
+        return text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"));
     }
+    let brokers = proxy.brokers();
+    let brokers = brokers.as_array().into_iter().flatten();
+    let down = brokers.filter(|broker| broker["connected"] == false);
+    let names = down.filter_map(|broker| broker["name"].as_str());
+    let mut told = "ok\n".to_owned();
+    told.extend(names.map(|name| format!("there is no connection to the broker `{name}`\n")));
+    text(StatusCode::OK, told)
 }
 
 async fn metrics(State(proxy): ProxyState) -> Response {
@@ -273,7 +281,12 @@ mod tests {
             .await
         };
         assert!(ask("/livez").await.ends_with("ok\n"));
-        assert!(ask("/readyz").await.starts_with("HTTP/1.1 200"));
+        let ready = ask("/readyz").await;
+        assert!(ready.starts_with("HTTP/1.1 200"), "{ready}");
+        assert!(
+            ready.ends_with("ok\nthere is no connection to the broker `events`\n"),
+            "{ready}"
+        );
         let metrics = ask("/metrics").await;
         assert!(metrics.contains("content-type: text/plain; version=0.0.4"));
         assert!(metrics.ends_with("up 1\n"));
