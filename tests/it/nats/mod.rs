@@ -7,52 +7,21 @@ mod publishing;
 mod streams;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use outrigger::broker::{
-    self, Checked, Client, Config, Confirmed, Consumer, Delivery, Destination, Message, Refusal,
-    Source,
-};
-use outrigger::value::problem::Problems;
+use outrigger::broker::{Client, Confirmed, Consumer, Destination, Message, Refusal, Source};
 use serde_json::{Value, json};
-use tokio::runtime::Handle;
 
-use crate::support::{LIMIT, NatsServer};
-
-/// A client of the broker whose block has `url` and then `config`.
-fn client(url: &str, config: &str) -> Arc<dyn Client> {
-    let block = format!("url = {{ value = {url:?} }}\n{config}");
-    let config: Config = toml::from_str(&block).expect("a block of a broker");
-    let mut problems = Problems::default();
-    let (opened, _) = config.open(&mut problems);
-    let opened = opened.unwrap_or_else(|| panic!("{:?}", problems.into_vec()));
-    let checked = Checked::new(config, opened);
-    let client = broker::connect("events", &checked, &Handle::current());
-    client.expect("NATS is built in")
-}
+use crate::support::NatsServer;
+use crate::support::brokers::{client, next, soon, until};
 
 /// A client that is connected.
 async fn connected(server: &NatsServer, config: &str) -> Arc<dyn Client> {
     let client = client(&server.url(), config);
     until("it is connected", || client.state().is_connected()).await;
     client
-}
-
-/// Looks again and again until `holds`.
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + LIMIT;
-    while !holds() {
-        assert!(Instant::now() < end, "not within {LIMIT:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-/// Its result, which comes within the limit of a test.
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    let result = tokio::time::timeout(LIMIT, future).await;
-    result.expect("an answer in time")
 }
 
 fn message(id: &str) -> Message {
@@ -78,10 +47,6 @@ fn source(stream: &str) -> Source {
         subject: None,
         consumer: "handler".to_owned(),
     }
-}
-
-async fn next(consumer: &mut Box<dyn Consumer>) -> Delivery {
-    soon(consumer.next()).await
 }
 
 /// Whether nothing comes for a while.

@@ -3,6 +3,8 @@
 //! Everything here blocks, on threads of its own, so that a test reads from top to bottom. Nothing sleeps but
 //! [`wait::eventually`]: an origin that must pause waits for a [`Gate`] that the test opens.
 
+#[cfg(feature = "nats")]
+pub mod brokers;
 mod client;
 mod config;
 pub mod frames;
