@@ -1,4 +1,4 @@
-//! The bridge to message brokers: the thread on which they are spoken to.
+//! The bridge to message brokers: the thread on which they are spoken to, and from which their messages are delivered.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::broker::{self, Client};
+use crate::process;
 use crate::value::Name;
 
 /// A thread with a runtime of its own, which is there once a broker is configured.
@@ -46,6 +47,7 @@ impl Thread {
         let thread = std::thread::Builder::new()
             .name("bridge".to_owned())
             .spawn(move || {
+                process::become_bridge();
                 let _dropped = runtime.block_on(ended);
                 // The system looks up names in threads that nobody can cut.
                 runtime.shutdown_background();

@@ -26,6 +26,7 @@ use crate::value::exposition::Metric;
 
 mod bridge;
 pub(crate) mod control;
+mod hands;
 mod integrations;
 mod registering;
 pub mod reload;
@@ -130,7 +131,7 @@ async fn serve(
     let registering = Registering::new(&source, orders.clone(), &draining);
     let host = Host::new(&snapshot, telemetry, registering.clone());
     let workers = Workers::start(&snapshot, Arc::new(host))?;
-    let subscriptions = Arc::new(Subscriptions::new(&workers));
+    let subscriptions = Arc::new(Subscriptions::new(&workers, &snapshot));
     let api_tls = Arc::new(admin::Tls::default());
     let mut reloader = Reloader::start(
         tools,

@@ -1,8 +1,9 @@
-//! The subscriptions that deliver, by way of the workers.
+//! The subscriptions that deliver.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arc_swap::ArcSwap;
 use bytes::BytesMut;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
@@ -12,8 +13,9 @@ use tokio::sync::oneshot;
 
 use crate::admin;
 use crate::app::bridge::Bridge;
+use crate::app::hands::Hands;
 use crate::app::snapshot::Snapshot;
-use crate::app::worker::{Hands, Workers};
+use crate::app::worker::Workers;
 use crate::http::message::Request;
 use crate::http::semantics::retry_after;
 use crate::proxy::Proxy;
@@ -23,6 +25,8 @@ use crate::value::Name;
 /// The subscriptions that deliver now.
 pub struct Subscriptions {
     deliver: Arc<dyn Deliver>,
+    hands: Hands,
+    snapshot: Arc<ArcSwap<Snapshot>>,
     known: Mutex<Known>,
 }
 
@@ -31,15 +35,21 @@ struct Known {
     running: BTreeMap<Name, Arc<Subscription>>,
     /// Those that are gone, and had something under way then.
     ending: Vec<Arc<Subscription>>,
+    /// What the bridge keeps is looked after.
+    bridge_is_kept: bool,
 }
 
 impl Subscriptions {
-    pub fn new(workers: &Workers) -> Self {
+    /// What the bridge keeps follows `snapshot`.
+    pub fn new(workers: &Workers, snapshot: &Arc<ArcSwap<Snapshot>>) -> Self {
+        let hands = workers.hands();
         Subscriptions {
-            deliver: Arc::new(ByWorkers {
+            deliver: Arc::new(ByHands {
                 proxy: workers.proxy().clone(),
-                hands: workers.hands(),
+                hands: hands.clone(),
             }),
+            hands,
+            snapshot: snapshot.clone(),
             known: Mutex::default(),
         }
     }
@@ -72,6 +82,12 @@ impl Subscriptions {
             let (Some(client), Ok(runtime)) = (client(config), bridge.runtime()) else {
                 continue;
             };
+            if !known.bridge_is_kept {
+                known.bridge_is_kept = true;
+                // It ends with the bridge.
+                let hands = self.hands.clone();
+                runtime.spawn(hands.look_after_bridge(self.snapshot.clone()));
+            }
             let start = Start {
                 name,
                 client,
@@ -116,13 +132,13 @@ impl Subscriptions {
     }
 }
 
-/// Has workers deliver, whose connections to upstreams are their own.
-struct ByWorkers {
+/// Has those deliver that have connections to upstreams.
+struct ByHands {
     proxy: Arc<Proxy>,
     hands: Hands,
 }
 
-impl Deliver for ByWorkers {
+impl Deliver for ByHands {
     fn deliver(&self, route: &Arc<str>, request: Box<Request>) -> BoxFuture<'static, Outcome> {
         let (proxy, route) = (self.proxy.clone(), route.clone());
         let (mut tell, told) = oneshot::channel();

@@ -1,16 +1,14 @@
 //! One thread with its own runtime, listening sockets and upstream connections.
 
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::mpsc;
 
+use crate::app::hands::{Hands, Job};
 use crate::app::snapshot::Snapshot;
 use crate::listener::{self, ListenSocket, Listener};
 use crate::net::buffer;
@@ -23,7 +21,7 @@ use crate::proxy::serving::Serving;
 use crate::proxy::{self, Proxy};
 
 /// Idle connections, and what is kept for reuse, are looked through so often.
-const SWEEP: Duration = Duration::from_secs(1);
+pub(super) const SWEEP: Duration = Duration::from_secs(1);
 
 /// Orders that may wait for a busy worker: more than one reload can give.
 const ORDERS: usize = 4096;
@@ -39,17 +37,8 @@ struct Worker {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Something to do.
-pub type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// A way to have workers do what is no request of a caller, one after the other.
-#[derive(Clone)]
-pub struct Hands {
-    orders: Vec<mpsc::WeakSender<Order>>,
-    next: Arc<AtomicUsize>,
-}
-
-enum Order {
+/// What a worker is told to do.
+pub enum Order {
     /// The hold keeps the listener's drain from ending before its socket was ever accepted from.
     Listen(Arc<Listener>, Hold, ListenSocket),
     /// What is to be done on a worker, with its connections to upstreams.
@@ -97,10 +86,7 @@ impl Workers {
             .threads
             .iter()
             .filter_map(|worker| worker.orders.as_ref());
-        Hands {
-            orders: senders.map(mpsc::Sender::downgrade).collect(),
-            next: Arc::default(),
-        }
+        Hands::new(senders.map(mpsc::Sender::downgrade).collect())
     }
 
     pub fn proxy(&self) -> &Arc<Proxy> {
@@ -117,27 +103,6 @@ impl Workers {
                     listener.drain.hold(),
                     socket,
                 ));
-            }
-        }
-    }
-}
-
-impl Hands {
-    /// Has a worker do `job`, unless all are so far behind that they are stuck, or the process ends.
-    pub fn run(&self, job: Job) {
-        let first = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut job = Some(job);
-        for place in 0..self.orders.len() {
-            let orders = self.orders[(first + place) % self.orders.len()].upgrade();
-            let (Some(orders), Some(wanted)) = (orders, job.take()) else {
-                return;
-            };
-            match orders.try_send(Order::Run(wanted)) {
-                Ok(()) => return,
-                Err(
-                    TrySendError::Full(Order::Run(back)) | TrySendError::Closed(Order::Run(back)),
-                ) => job = Some(back),
-                Err(_) => return,
             }
         }
     }
@@ -180,11 +145,14 @@ async fn work(
                 Some(Order::Run(job)) => drop(tokio::spawn(timer::timed(job))),
                 None => return,
             },
-            _ = sweep.tick() => {
-                snapshot.load().sweep();
-                buffer::trim();
-                pipe::trim();
-            }
+            _ = sweep.tick() => self::sweep(&snapshot),
         }
     }
+}
+
+/// Closes what was idle for too long, and lets go of what this thread keeps for reuse.
+pub(super) fn sweep(snapshot: &ArcSwap<Snapshot>) {
+    snapshot.load().sweep();
+    buffer::trim();
+    pipe::trim();
 }

@@ -64,12 +64,13 @@ pub fn current_worker() -> usize {
     this_worker().unwrap_or(0)
 }
 
-/// Index of the worker that this thread is, if it is one.
+/// Index of the worker that this thread is, if it is one. The bridge to message brokers counts as one more, behind the
+/// last: it has connections to upstreams, too.
 pub fn this_worker() -> Option<usize> {
     CURRENT.get()
 }
 
-/// How many workers there are: the length of what is kept by worker.
+/// How many workers there are.
 pub fn worker_count() -> usize {
     COUNT.get().copied().unwrap_or(1)
 }
@@ -79,7 +80,21 @@ pub fn fix_worker_count(count: usize) {
     COUNT.get_or_init(|| count);
 }
 
+/// The length of what is kept by worker: one for each, and one for the bridge.
+pub fn keeper_count() -> usize {
+    worker_count() + 1
+}
+
 /// Makes this thread the worker `index`.
 pub fn become_worker(index: usize) {
     CURRENT.set(Some(index));
+}
+
+/// Makes this thread the bridge to message brokers.
+pub fn become_bridge() {
+    CURRENT.set(Some(worker_count()));
+}
+
+pub fn is_bridge() -> bool {
+    this_worker() == Some(worker_count())
 }

@@ -79,7 +79,7 @@ impl<T: Default> PerWorker<T> {
 
 impl<T: Default> Default for PerWorker<T> {
     fn default() -> Self {
-        PerWorker::new(process::worker_count())
+        PerWorker::new(process::keeper_count())
     }
 }
 

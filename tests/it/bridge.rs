@@ -372,7 +372,7 @@ fn a_request_that_is_sent_again_is_one_message() {
 [routes.again]
 match = { path = "/again" }
 publish = { broker = "events", subject = "orders.again" }
-retry = { methods = ["POST"], attempts = 1, per_try_timeout = "300ms", backoff = "1ms" }
+retry = { methods = ["POST"], attempts = 1, per_try_timeout = "1s", backoff = "1ms" }
 "#,
     ));
     delivering(&proxy);

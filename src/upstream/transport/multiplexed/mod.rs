@@ -52,10 +52,10 @@ impl Multiplexed {
     pub fn new(address: Address) -> Self {
         Multiplexed {
             address,
-            connections: (0..process::worker_count())
+            connections: (0..process::keeper_count())
                 .map(|_| Mutex::default())
                 .collect(),
-            connecting: (0..process::worker_count())
+            connecting: (0..process::keeper_count())
                 .map(|_| tokio::sync::Mutex::default())
                 .collect(),
             chose_http1: AtomicBool::new(false),

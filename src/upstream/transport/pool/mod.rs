@@ -78,7 +78,7 @@ impl Pool {
     pub fn new(address: Address) -> Self {
         Pool {
             address,
-            idle: (0..process::worker_count())
+            idle: (0..process::keeper_count())
                 .map(|_| Mutex::default())
                 .collect(),
             open: AtomicUsize::new(0),
