@@ -15,6 +15,9 @@ use tokio::sync::watch;
 use super::replies::{Replies, Unanswered, Waiting};
 use super::url::Login;
 
+/// How many times within the time after which a silent server counts as gone it is asked whether it is there. The library
+/// gives up when it has not answered twice and is to be asked again.
+const PINGS: u32 = 3;
 /// What may wait in the library to be written: callers wait behind it.
 const COMMANDS: usize = 128;
 /// Messages that may wait to be read from one subscription. Nobody asks for so many at once.
@@ -27,6 +30,7 @@ pub(super) struct Terms {
     pub login: Login,
     pub tls: Option<Arc<ClientConfig>>,
     pub connect_timeout: Duration,
+    /// A server from which nothing has come for so long is gone.
     pub heartbeat: Duration,
 }
 
@@ -188,7 +192,7 @@ fn options(terms: &Terms, lost: watch::Sender<bool>, waiting: Waiting) -> Connec
     .ignore_discovered_servers()
     .name(&terms.name)
     .connection_timeout(terms.connect_timeout)
-    .ping_interval(terms.heartbeat)
+    .ping_interval(terms.heartbeat / PINGS)
     .client_capacity(COMMANDS)
     .subscription_capacity(UNREAD)
     .event_callback(move |event| {
