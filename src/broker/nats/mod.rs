@@ -22,6 +22,8 @@ mod declare;
 #[cfg(feature = "nats")]
 mod headers;
 #[cfg(feature = "nats")]
+mod heard;
+#[cfg(feature = "nats")]
 mod link;
 #[cfg(feature = "nats")]
 mod names;

@@ -1,5 +1,6 @@
 //! Messages are pulled from one stream by a durable consumer, as many as there is room for.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,11 +13,13 @@ use tokio::time::Instant;
 
 use super::api::{self, Failure};
 use super::declare::difference;
+use super::heard::Heard;
 use super::link::Link;
 use super::session::Session;
 use super::taken::{Room, Taken};
 use super::unreadable::{self, Given};
 use super::unsettled::Unsettled;
+use crate::net::timer::Deadline;
 
 /// How long the server waits to hear of a message before it gives it out again.
 pub(super) const ACK_WAIT: Duration = Duration::from_secs(30);
@@ -29,10 +32,10 @@ const LEAST_ACK_WAIT: Duration = Duration::from_secs(3);
 const EXPIRES: Duration = Duration::from_secs(60);
 /// How often it says meanwhile that it still does.
 const HEARTBEAT: Duration = Duration::from_secs(5);
+/// When it has not said so for this long, it has forgotten.
+const SILENCE: Duration = Duration::from_secs(3 * HEARTBEAT.as_secs());
 /// So long after what cannot be, it is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
-/// Where the server says what is left of a pull. Where it does not, the next heartbeat that is missing tells.
-const REST_OF_PULL: &str = "Nats-Pending-Messages";
 /// Copies are taken so long before they are due, and held: the server gives them out up to 100 ms later than it was told.
 const EARLY: Duration = Duration::from_millis(300);
 /// So long at most for what was sent before the end to arrive.
@@ -199,8 +202,11 @@ impl Puller {
         };
         // Which pull was the last, and how many messages are still to come of all.
         let (mut number, mut coming) = (0_u64, 0);
-        let mut heard = Instant::now();
+        let mut silence = Deadline::new();
         let mut ending = self.ending.clone();
+        // Made once: each message that comes has all of this looked at.
+        let mut is_lost = pin!(session.lost());
+        let mut is_to_end = pin!(ending.wait_for(|ending| *ending));
         loop {
             let free = self.room.free();
             if self.is_worth_pulling(free, coming) {
@@ -210,15 +216,16 @@ impl Puller {
                 if self.ask(session, &reply, batch).await.is_none() {
                     return lost();
                 }
-                (coming, heard) = (free, Instant::now());
+                coming = free;
+                silence.set(Instant::now() + SILENCE);
             }
             let received = tokio::select! {
                 biased;
-                () = session.lost() => return lost(),
-                _ending = ending.wait_for(|ending| *ending) => break,
+                () = &mut is_lost => return lost(),
+                _ending = &mut is_to_end => break,
                 received = arriving.next() => received,
                 () = self.room.freed() => continue,
-                () = tokio::time::sleep_until(heard + 3 * HEARTBEAT), if coming > 0 => {
+                () = silence.passed(), if coming > 0 => {
                     // The server has forgotten what was pulled.
                     coming = 0;
                     continue;
@@ -227,23 +234,20 @@ impl Puller {
             let Some(received) = received else {
                 return lost();
             };
-            heard = Instant::now();
-            match End::of(&received, &inbox) {
-                None => {
-                    coming = coming.saturating_sub(1);
-                    self.take(session, received, progress).await;
-                }
-                Some(End::NotYet) => {}
-                Some(End::Over { rest, is_early }) => {
+            silence.set(Instant::now() + SILENCE);
+            match self.hear(session, received, &inbox, progress).await {
+                Heard::Message => coming = coming.saturating_sub(1),
+                Heard::NotYet => {}
+                Heard::Over { rest, is_early } => {
                     coming = coming.saturating_sub(rest);
                     if is_early {
                         tokio::time::sleep(AGAIN / 4).await;
                     }
                 }
-                Some(End::Gone(why)) => return why,
+                Heard::Gone(why) => return why,
             }
         }
-        self.take_rest(session, arriving, progress).await;
+        self.take_rest(session, arriving, &inbox, progress).await;
         "it was closed".to_owned()
     }
 
@@ -258,17 +262,10 @@ impl Puller {
             "$JS.API.CONSUMER.MSG.NEXT.{}.{}",
             self.stream, self.consumer
         );
-        let pull = json!({
-            "batch": batch,
-            "expires": EXPIRES.as_nanos() as u64,
-            "idle_heartbeat": HEARTBEAT.as_nanos() as u64,
-        });
-        let sent = session.send(
-            subject.into(),
-            Some(reply.into()),
-            None,
-            pull.to_string().into(),
-        );
+        let (expires, heartbeat) = (EXPIRES.as_nanos(), HEARTBEAT.as_nanos());
+        let pull =
+            format!(r#"{{"batch":{batch},"expires":{expires},"idle_heartbeat":{heartbeat}}}"#);
+        let sent = session.send(subject.into(), Some(reply.into()), None, pull.into());
         sent.await.ok()
     }
 
@@ -309,62 +306,37 @@ impl Puller {
     }
 
     /// What was on its way when it ended goes back.
-    async fn take_rest(&mut self, session: &Session, mut arriving: Subscriber, progress: Duration) {
+    async fn take_rest(
+        &mut self,
+        session: &Session,
+        mut arriving: Subscriber,
+        inbox: &str,
+        progress: Duration,
+    ) {
         let rest = async {
             if arriving.drain().await.is_ok() {
                 while let Some(received) = arriving.next().await {
-                    self.take(session, received, progress).await;
+                    self.hear(session, received, inbox, progress).await;
                 }
             }
         };
         let _late = tokio::time::timeout(REST, rest).await;
     }
-}
 
-/// What the server says instead of sending a message.
-#[derive(Debug, PartialEq, Eq)]
-enum End {
-    /// The pull waits.
-    NotYet,
-    /// It ends, with so many messages that it has not got: as its time is over, or early.
-    Over { rest: usize, is_early: bool },
-    /// There is no such consumer, or nobody to ask.
-    Gone(String),
-}
-
-impl End {
-    /// None for a message, which has a subject of its own, whatever status its publisher has given it.
-    fn of(received: &Message, inbox: &str) -> Option<Self> {
-        if !received.subject.starts_with(inbox) {
-            return None;
+    /// Hands on a message that has arrived.
+    async fn hear(
+        &mut self,
+        session: &Session,
+        received: Message,
+        inbox: &str,
+        progress: Duration,
+    ) -> Heard {
+        match Heard::of(&received, inbox) {
+            Some(said) => said,
+            None => {
+                self.take(session, received, progress).await;
+                Heard::Message
+            }
         }
-        let status = received.status?.as_u16();
-        let description = received.description.as_deref().unwrap_or_default();
-        let is_gone = || {
-            ["Deleted", "Push"]
-                .iter()
-                .any(|word| description.contains(word))
-        };
-        let over = |is_early| End::Over {
-            rest: rest(received),
-            is_early,
-        };
-        Some(match status {
-            100 => End::NotYet,
-            404 | 408 => over(false),
-            409 if !is_gone() => over(!description.contains("Batch Completed")),
-            503 => End::Gone("there is no such consumer".to_owned()),
-            _ => End::Gone(format!(
-                "the consumer does not give anything: {description}"
-            )),
-        })
     }
-}
-
-/// How many messages a pull that has ended has not got.
-fn rest(received: &Message) -> usize {
-    let headers = received.headers.as_ref();
-    let rest = headers.and_then(|headers| headers.get(REST_OF_PULL));
-    rest.and_then(|rest| rest.as_str().parse().ok())
-        .unwrap_or(0)
 }

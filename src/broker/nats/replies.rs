@@ -23,9 +23,9 @@ pub(super) enum Unanswered {
     Lost,
 }
 
-/// The requests that are not answered yet.
-#[derive(Clone, Default)]
-pub(super) struct Waiting(Arc<Mutex<HashMap<u64, Waiter>>>);
+/// The requests that are not answered yet; None once the connection is lost, over which answers would come.
+#[derive(Clone)]
+pub(super) struct Waiting(Arc<Mutex<Option<HashMap<u64, Waiter>>>>);
 
 struct Waiter {
     subject: Subject,
@@ -35,17 +35,40 @@ struct Waiter {
 impl Waiting {
     /// Ends what waits for an answer from `subject`, to which nothing may be sent.
     pub fn forbid(&self, subject: &str) {
-        for (_, waiter) in self
-            .locked()
-            .extract_if(|_, waiter| &*waiter.subject == subject)
-        {
+        let mut locked = self.locked();
+        let Some(waiters) = &mut *locked else {
+            return;
+        };
+        for (_, waiter) in waiters.extract_if(|_, waiter| &*waiter.subject == subject) {
             // Whoever waited may have gone.
             let _unwanted = waiter.sender.send(Err(Unanswered::Forbidden));
         }
     }
 
-    fn locked(&self) -> MutexGuard<'_, HashMap<u64, Waiter>> {
+    /// Ends all that waits, and whatever will: no answer comes any more.
+    pub fn lose(&self) {
+        let waiters = self.locked().take();
+        drop(waiters);
+    }
+
+    fn insert(&self, number: u64, waiter: Waiter) {
+        if let Some(waiters) = &mut *self.locked() {
+            waiters.insert(number, waiter);
+        }
+    }
+
+    fn remove(&self, number: u64) -> Option<Waiter> {
+        self.locked().as_mut()?.remove(&number)
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Option<HashMap<u64, Waiter>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Waiting(Arc::new(Mutex::new(Some(HashMap::new()))))
     }
 }
 
@@ -79,7 +102,7 @@ impl Replies {
         })
     }
 
-    /// Prepares for the answer to what is sent to `subject`.
+    /// Prepares for the answer to what is sent to `subject`. No sender is left when there will be none.
     pub fn expect(
         &self,
         subject: Subject,
@@ -87,7 +110,7 @@ impl Replies {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
         let waiter = Waiter { subject, sender };
-        self.waiting.locked().insert(number, waiter);
+        self.waiting.insert(number, waiter);
         let expected = Expected {
             reply: format!("{}.{number}", self.inbox).into(),
             number,
@@ -105,18 +128,18 @@ impl Drop for Replies {
 
 impl Drop for Expected {
     fn drop(&mut self) {
-        self.waiting.locked().remove(&self.number);
+        self.waiting.remove(self.number);
     }
 }
 
 async fn hand_out(mut subscriber: Subscriber, prefix: usize, waiting: Waiting) {
     while let Some(message) = subscriber.next().await {
         let number = message.subject.get(prefix..).and_then(|n| n.parse().ok());
-        let waiter = number.and_then(|number: u64| waiting.locked().remove(&number));
+        let waiter = number.and_then(|number: u64| waiting.remove(number));
         if let Some(waiter) = waiter {
             // Whoever waited may have gone.
             let _unwanted = waiter.sender.send(Ok(message));
         }
     }
-    waiting.locked().clear();
+    waiting.lose();
 }

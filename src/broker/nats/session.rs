@@ -103,11 +103,7 @@ impl Session {
         let (expected, answer) = self.replies.expect(subject.clone());
         self.send(subject, Some(expected.reply.clone()), headers, payload)
             .await?;
-        tokio::select! {
-            biased;
-            answer = answer => answer.unwrap_or(Err(Unanswered::Lost)),
-            () = self.lost() => Err(Unanswered::Lost),
-        }
+        answer.await.unwrap_or(Err(Unanswered::Lost))
     }
 
     /// Sends a message. That it was taken to be sent is all that is known afterwards.
@@ -136,13 +132,17 @@ impl Session {
                 (None, None) => client.publish(subject, payload).await,
             }
         };
+        if self.is_lost() {
+            return Err(Unanswered::Unsent);
+        }
         tokio::select! {
             biased;
-            () = self.lost() => Err(Unanswered::Unsent),
             sent = send => sent.map_err(|error| match error.kind() {
                 PublishErrorKind::MaxPayloadExceeded => Unanswered::TooLarge,
                 _ => Unanswered::Unsent,
             }),
+            // Only what has to wait for others to be sent waits for this.
+            () = self.lost() => Err(Unanswered::Unsent),
         }
     }
 
@@ -199,6 +199,7 @@ fn options(terms: &Terms, lost: watch::Sender<bool>, waiting: Waiting) -> Connec
         match event {
             Event::Disconnected | Event::Closed => {
                 lost.send_replace(true);
+                waiting.lose();
             }
             Event::ServerError(ServerError::Other(error)) => {
                 tracing::warn!("NATS says: {error}");

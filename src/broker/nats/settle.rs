@@ -76,7 +76,7 @@ impl Settling {
         settled
     }
 
-    async fn retry(&self, step: usize, deadline: Instant) -> Result<(), Lost> {
+    async fn retry(&mut self, step: usize, deadline: Instant) -> Result<(), Lost> {
         let Some(delay) = self.ladder.delay(step) else {
             return Err(Lost(format!("the ladder has no step {}", step + 1)));
         };
@@ -91,7 +91,7 @@ impl Settling {
         self.tell(DONE, deadline).await
     }
 
-    async fn bury(&self, reason: String, deadline: Instant) -> Result<(), Lost> {
+    async fn bury(&mut self, reason: String, deadline: Instant) -> Result<(), Lost> {
         let notes = Notes {
             attempts: Some(self.attempt),
             reason: Some(reason),
@@ -151,7 +151,9 @@ impl Settling {
     }
 
     /// Tells what became of it, and waits until the server has taken that.
-    async fn tell(&self, what: Bytes, deadline: Instant) -> Result<(), Lost> {
+    async fn tell(&mut self, what: Bytes, deadline: Instant) -> Result<(), Lost> {
+        // The next is on its way while the server answers: it is given out when that is done.
+        self.taken.make_room();
         loop {
             let session = self.session(deadline).await?;
             let ack = self.taken.hold.ack.clone();

@@ -64,7 +64,7 @@ pub(super) struct Taken {
     pub subject: String,
     pub delivery: Metadata,
     pub hold: Hold,
-    _seat: Seat,
+    seat: Option<Seat>,
 }
 
 /// What the server says of a delivery, by the subject at which it is acknowledged.
@@ -116,8 +116,13 @@ impl Taken {
             subject: received.subject.to_string(),
             delivery,
             hold: unsettled.hold(ack, progress),
-            _seat: room.take(),
+            seat: Some(room.take()),
         })
+    }
+
+    /// Another may be taken in its place.
+    pub fn make_room(&mut self) {
+        self.seat = None;
     }
 
     /// How long a copy has still to wait, if it has: never longer than it was to wait when it was stored, whatever has
