@@ -1,10 +1,13 @@
 //! Messages are put into streams, and the server confirms each.
 
+use std::time::Duration;
+
 use async_nats::{HeaderMap, HeaderValue, StatusCode, Subject};
 use bytes::Bytes;
 use serde::Deserialize;
+use serde_json::json;
 
-use super::api::ApiError;
+use super::api::{self, ApiError};
 use super::headers::{self, DEDUPLICATED};
 use super::replies::Unanswered;
 use super::session::Session;
@@ -17,6 +20,8 @@ const LONGEST_SUBJECT: usize = 512;
 const LONGEST_ID: usize = 255;
 /// What is kept free in the largest message that the server takes, for what is noted of it when it is copied.
 const NOTES: usize = 2 << 10;
+/// How long the servers may take to say which streams there are.
+const LEADERS: Duration = Duration::from_secs(1);
 /// The server's number for a message that is larger than its stream takes.
 const TOO_LARGE: u32 = 10054;
 
@@ -49,7 +54,29 @@ pub(super) async fn publish(
             "the message has {size} bytes with its headers, and NATS takes {most}"
         )));
     }
-    store(session, subject.into(), headers, message.body.clone()).await
+    let stored = store(session, subject.into(), headers, message.body.clone()).await;
+    match stored {
+        Err(Refusal::Unroutable(why)) => Err(nobody_takes(session, subject, why).await),
+        stored => stored,
+    }
+}
+
+/// Nobody takes messages of this subject, as there is no stream for it, or because its servers have not yet agreed which
+/// of them leads: then it has not been stored, and there will be somebody soon.
+async fn nobody_takes(session: &Session, subject: &str, why: String) -> Refusal {
+    let names = json!({ "subject": subject });
+    let asked = api::ask(session, "STREAM.NAMES", &names);
+    match tokio::time::timeout(LEADERS, asked).await {
+        Ok(Ok(found)) => match found["streams"][0].as_str() {
+            None => Refusal::Unroutable(why),
+            Some(stream) => Refusal::Unavailable(format!(
+                "no server leads the stream `{stream}` at the moment"
+            )),
+        },
+        // Who may publish may not be permitted to ask; or this server has no JetStream at all.
+        Ok(Err(_)) => Refusal::Unroutable(why),
+        Err(_) => Refusal::Unavailable("JetStream has no leader at the moment".to_owned()),
+    }
 }
 
 /// What is wrong with a subject to publish to.
