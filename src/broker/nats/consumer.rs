@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::link::Link;
 use super::names::Place;
-use super::pull::{ACK_WAIT, ACK_WAIT_OF_COPIES, Puller, Trouble};
+use super::pull::{Puller, Trouble};
 use super::settle::Settling;
 use super::taken::{Room, Taken};
 use super::unsettled::{BACK, Unsettled};
@@ -57,7 +57,7 @@ pub(super) fn begin(
     let ending = watch::Sender::new(false);
     let mut pullers = JoinSet::new();
     let mut troubles = Vec::new();
-    let mut pull = |stream: String, subject: Option<String>, ack_wait: Duration| {
+    let mut pull = |stream: String, subject: Option<String>| {
         let (out, taken) = mpsc::unbounded_channel();
         let trouble = Trouble::new("it is not attached yet");
         troubles.push(trouble.clone());
@@ -67,7 +67,6 @@ pub(super) fn begin(
             stream,
             consumer: place.consumer.clone(),
             subject,
-            ack_wait,
             dead_letters: dead_letters.clone(),
             room: Room::new(most),
             out,
@@ -78,13 +77,9 @@ pub(super) fn begin(
         pullers.spawn(puller.run());
         taken
     };
-    let new = pull(place.stream.clone(), place.subject.clone(), ACK_WAIT);
+    let new = pull(place.stream.clone(), place.subject.clone());
     let due = if keeps_dead_letters || !ladder.delays.is_empty() {
-        pull(
-            place.retry_stream(),
-            Some(place.steps()),
-            ACK_WAIT_OF_COPIES,
-        )
+        pull(place.retry_stream(), Some(place.steps()))
     } else {
         mpsc::unbounded_channel().1
     };

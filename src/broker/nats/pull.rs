@@ -21,11 +21,11 @@ use super::unreadable::{self, Given};
 use super::unsettled::Unsettled;
 use crate::net::timer::Deadline;
 
-/// How long the server waits to hear of a message before it gives it out again.
-pub(super) const ACK_WAIT: Duration = Duration::from_secs(30);
-/// The same of a copy. A server that was started anew has forgotten for how long it was not to give it out, and waits so
-/// long instead: a step may be late by this.
-pub(super) const ACK_WAIT_OF_COPIES: Duration = Duration::from_secs(10);
+/// How long the server waits to hear of a message before it gives it out again: it hears of each that is under way three
+/// times as often. So what a proxy had that was killed comes again after this time; a server cannot see sooner that whoever
+/// pulls is gone. Nor does a step of the ladder come later than this, behind a server that was started anew and has
+/// forgotten for how long it was not to give a copy out.
+const ACK_WAIT: Duration = Duration::from_secs(10);
 /// The shortest that can be kept up with.
 const LEAST_ACK_WAIT: Duration = Duration::from_secs(3);
 /// How long the server keeps a pull that it has nothing for.
@@ -49,8 +49,6 @@ pub(super) struct Puller {
     pub consumer: String,
     /// What to get of the stream. Default: all.
     pub subject: Option<String>,
-    /// How long the server waits to hear of a message, where the consumer is made here.
-    pub ack_wait: Duration,
     /// Stream and subject where what cannot be read is moved.
     pub dead_letters: Option<(String, String)>,
     pub room: Arc<Room>,
@@ -183,7 +181,7 @@ impl Puller {
             "deliver_policy": "all",
             "replay_policy": "instant",
             "ack_policy": "explicit",
-            "ack_wait": self.ack_wait.as_nanos() as u64,
+            "ack_wait": ACK_WAIT.as_nanos() as u64,
             "max_deliver": -1,
             // It is for all who share the consumer: each pulls no more than it has room for.
             "max_ack_pending": -1,

@@ -23,7 +23,7 @@ use crate::broker::{Ladder, Lost, Refusal, Settle, Verdict};
 const DONE: Bytes = Bytes::from_static(b"+ACK");
 /// It was moved, and is not to be given out again.
 const ENDED: Bytes = Bytes::from_static(b"+TERM");
-/// The longest that settling may take, connecting again included. The server gives the message out again a little later.
+/// The longest that settling may take, connecting again included.
 const LIMIT: Duration = Duration::from_secs(25);
 /// The longest for one answer.
 const ANSWER: Duration = Duration::from_secs(5);

@@ -19,6 +19,8 @@ pub struct NatsServer {
 }
 
 const PORT: u16 = 4222;
+/// Where those of a cluster reach each other.
+const ROUTES: u16 = 6222;
 const CONFIG: &str = "server.conf";
 
 impl NatsServer {
@@ -28,16 +30,38 @@ impl NatsServer {
 
     /// With more of its config: `authorization { token: t }`.
     pub fn with(config: &str) -> NatsServer {
-        // No connection of anybody else's begins at such an address: its port stays free while the server is down.
-        let [_, a, b, c] = fastrand::u32(..).to_be_bytes();
-        let mut server = NatsServer {
-            process: None,
-            home: tempfile::tempdir().unwrap(),
-            address: Ipv4Addr::new(127, a.clamp(1, 254), b, c.clamp(1, 254)),
-        };
+        let mut server = NatsServer::unstarted();
         server.configure(config);
         server.again();
         server
+    }
+
+    /// Three that are a cluster, called `n0`, `n1` and `n2`.
+    pub fn cluster() -> [NatsServer; 3] {
+        let mut servers = [(); 3].map(|()| NatsServer::unstarted());
+        let routes = servers.each_ref().map(|server| {
+            let NatsServer { address, .. } = server;
+            format!("nats://{address}:{ROUTES}")
+        });
+        for (number, server) in servers.iter_mut().enumerate() {
+            let address = server.address;
+            server.configure(&format!(
+                "server_name: n{number}\n\
+                 cluster {{ name: c, listen: \"{address}:{ROUTES}\", routes: {routes:?} }}"
+            ));
+            server.again();
+        }
+        servers
+    }
+
+    fn unstarted() -> NatsServer {
+        // No connection of anybody else's begins at such an address: its port stays free while the server is down.
+        let [_, a, b, c] = fastrand::u32(..).to_be_bytes();
+        NatsServer {
+            process: None,
+            home: tempfile::tempdir().unwrap(),
+            address: Ipv4Addr::new(127, a.clamp(1, 254), b, c.clamp(1, 254)),
+        }
     }
 
     /// `nats://127.1.2.3:4222`
