@@ -257,6 +257,7 @@ impl Handler for Files {
 
 impl Files {
     async fn answer(&self, request: Box<Request>) -> Result<Box<Response>, Error> {
+        self.root.renew().await?;
         match request.method {
             Method::GET | Method::HEAD => self.get(&request).await,
             Method::PUT if self.write => self.put(request).await,

@@ -4,18 +4,22 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use rustix::fs::{
-    Access, AtFlags, CWD, Mode, OFlags, ResolveFlags, accessat, fstat, fstatfs, openat, openat2,
+    Access, AtFlags, CWD, Mode, OFlags, ResolveFlags, Stat, accessat, fstat, fstatfs, openat,
+    openat2, stat,
 };
 use rustix::io::Errno;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::failure::{STORAGE_FAILED, STORAGE_TIMEOUT};
+use super::state::Clock;
 use super::walk;
 use crate::http::error::{Error, OVERLOADED};
 
@@ -52,14 +56,25 @@ const LOCAL: [u64; 11] = [
 /// The directory whose files are served.
 #[derive(Debug)]
 pub struct Root {
-    directory: OwnedFd,
-    finds: Finds,
-    is_local: bool,
+    path: PathBuf,
+    here: ArcSwap<Directory>,
+    /// When it was last looked whether another one is there: seconds since 1970.
+    looked: AtomicU64,
     places: Arc<Semaphore>,
     /// Who changes a file holds the lock of its path, one of these, while it looks and acts.
     locks: [Mutex<()>; LOCKS],
     /// Directories that somebody has written to.
     written: Mutex<HashSet<(u64, u64)>>,
+}
+
+/// A directory that is open.
+#[derive(Debug)]
+struct Directory {
+    file: OwnedFd,
+    /// Its device and number.
+    id: (u64, u64),
+    finds: Finds,
+    is_local: bool,
 }
 
 /// Who sees to it that a path does not leave the directory.
@@ -75,43 +90,71 @@ impl Root {
     /// # Errors
     /// Why it cannot be opened.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = openat(CWD, path, flags, Mode::empty())?;
-        let finds = match beneath(
-            &directory,
-            b".",
-            flags,
-            Mode::empty(),
-            ResolveFlags::empty(),
-        ) {
-            Err(Errno::NOSYS | Errno::PERM) => Finds::Walk,
-            found => found.map(|_| Finds::Kernel)?,
-        };
-        Root::with(directory, finds)
-    }
-
-    pub(super) fn with(directory: OwnedFd, finds: Finds) -> io::Result<Self> {
-        let kind = fstatfs(&directory)?.f_type;
         Ok(Root {
-            is_local: LOCAL.iter().any(|local| kind as u64 == *local),
-            directory,
-            finds,
+            path: path.to_owned(),
+            here: ArcSwap::from_pointee(Directory::open(path)?),
+            looked: AtomicU64::new(Clock::read().seconds()),
             places: Arc::new(Semaphore::new(PLACES)),
             locks: [const { Mutex::new(()) }; LOCKS],
             written: Mutex::default(),
         })
     }
 
+    /// The same where `finds` sees to it that a path does not leave it.
+    #[cfg(test)]
+    pub(super) fn found_by(path: &Path, finds: Finds) -> io::Result<Self> {
+        let root = Root::open(path)?;
+        let here = Directory {
+            finds,
+            ..Directory::open(path)?
+        };
+        root.here.store(Arc::new(here));
+        Ok(root)
+    }
+
+    /// Opens the directory anew, once a second at the most, if another one is under its path by now: a link was swapped to
+    /// a new release, or a volume mounted. What is under way stays with the old one.
+    ///
+    /// # Errors
+    /// As [`Root::run`].
+    pub(super) async fn renew(self: &Arc<Self>) -> Result<(), Error> {
+        let now = Clock::read().seconds();
+        let looked = self.looked.load(Ordering::Relaxed);
+        let is_mine = || {
+            let order = Ordering::Relaxed;
+            self.looked
+                .compare_exchange(looked, now, order, order)
+                .is_ok()
+        };
+        if looked == now || !is_mine() {
+            return Ok(());
+        }
+        let root = self.clone();
+        self.run(PATIENCE, move || root.look()).await
+    }
+
+    fn look(&self) {
+        let here = self.here.load().id;
+        let is_other = |stat: Stat| (stat.st_dev, stat.st_ino) != here;
+        // As long as there is none, the old one is better than nothing.
+        if stat(&self.path).is_ok_and(is_other)
+            && let Ok(other) = Directory::open(&self.path)
+        {
+            self.here.store(Arc::new(other));
+        }
+    }
+
     /// # Errors
     /// Why nothing can be made in it.
     pub(super) fn is_writable(&self) -> io::Result<()> {
         let access = Access::WRITE_OK | Access::EXEC_OK;
-        Ok(accessat(&self.directory, ".", access, AtFlags::EACCESS)?)
+        let here = self.here.load();
+        Ok(accessat(&here.file, ".", access, AtFlags::EACCESS)?)
     }
 
     /// Whether the clock of its files is that of this machine.
     pub(super) fn is_local(&self) -> bool {
-        self.is_local
+        self.here.load().is_local
     }
 
     /// The lock of a path. It is held by threads that may wait for the disk, and by no other.
@@ -142,12 +185,13 @@ impl Root {
     /// `EXDEV`: the path leaves the directory. Else why it cannot be opened.
     pub(super) fn find(&self, path: &[u8], flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
         let flags = flags | OFlags::CLOEXEC;
-        if self.finds == Finds::Walk {
-            return walk::open(&self.directory, path, flags, mode);
+        let here = self.here.load_full();
+        if here.finds == Finds::Walk {
+            return walk::open(&here.file, path, flags, mode);
         }
         let mut attempts = 0;
         loop {
-            match beneath(&self.directory, path, flags, mode, ResolveFlags::empty()) {
+            match beneath(&here.file, path, flags, mode, ResolveFlags::empty()) {
                 Err(Errno::AGAIN) if attempts < ATTEMPTS => attempts += 1,
                 found => return Ok(found?),
             }
@@ -156,17 +200,12 @@ impl Root {
 
     /// The same where nothing has to be waited for. None: something may have to.
     pub(super) fn find_at_once(&self, path: &[u8], flags: OFlags) -> Option<io::Result<OwnedFd>> {
-        if !self.is_local || self.finds == Finds::Walk {
+        let here = self.here.load();
+        if !here.is_local || here.finds == Finds::Walk {
             return None;
         }
         let flags = flags | OFlags::CLOEXEC;
-        match beneath(
-            &self.directory,
-            path,
-            flags,
-            Mode::empty(),
-            ResolveFlags::CACHED,
-        ) {
+        match beneath(&here.file, path, flags, Mode::empty(), ResolveFlags::CACHED) {
             // `EINVAL`: kernels before 5.12 do not know the flag.
             Err(Errno::AGAIN | Errno::INVAL) => None,
             found => Some(found.map_err(io::Error::from)),
@@ -198,6 +237,26 @@ impl Root {
             }
             Err(_) => Err(Error::new(STORAGE_TIMEOUT, "the disk does not answer")),
         }
+    }
+}
+
+impl Directory {
+    fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let file = openat(CWD, path, flags, Mode::empty())?;
+        let itself = beneath(&file, b".", flags, Mode::empty(), ResolveFlags::empty());
+        let finds = match itself {
+            Err(Errno::NOSYS | Errno::PERM) => Finds::Walk,
+            found => found.map(|_| Finds::Kernel)?,
+        };
+        let kind = fstatfs(&file)?.f_type;
+        let found = fstat(&file)?;
+        Ok(Directory {
+            is_local: LOCAL.iter().any(|local| kind as u64 == *local),
+            id: (found.st_dev, found.st_ino),
+            file,
+            finds,
+        })
     }
 }
 

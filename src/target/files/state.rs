@@ -100,4 +100,9 @@ impl Clock {
         let nanos = u32::try_from(now.tv_nsec).unwrap_or_default();
         Clock(Duration::new(seconds, nanos))
     }
+
+    /// Since 1970.
+    pub fn seconds(self) -> u64 {
+        self.0.as_secs()
+    }
 }

@@ -226,6 +226,32 @@ fn a_download_goes_on_when_another_directory_is_served() {
     assert_eq!(proxy.get("/files/f").text(), "two");
 }
 
+/// As a release that is made ready beside the old one.
+#[test]
+fn another_directory_under_the_path_is_served_soon() {
+    let data = Data::new();
+    let size = 8 << 20;
+    let current = data.path("current");
+    for (release, content) in [("one", vec![b'1'; size]), ("two", b"2".to_vec())] {
+        fs::create_dir(data.path(release)).unwrap();
+        data.write(&format!("{release}/f"), content);
+    }
+    std::os::unix::fs::symlink("one", &current).unwrap();
+    let proxy = Proxy::start(&config(&current, ""));
+    let mut client = proxy.client();
+    client.send_request("GET", "/files/f", &[], "");
+    client.read_head();
+    std::os::unix::fs::symlink("two", data.path("next")).unwrap();
+    fs::rename(data.path("next"), &current).unwrap();
+    eventually(SOON, "the new release is served", || {
+        proxy.get("/files/f").text() == "2"
+    });
+    let old = client.read_bytes(size);
+    assert!(old.iter().all(|byte| *byte == b'1'));
+    fs::remove_file(&current).unwrap();
+    assert_eq!(proxy.get("/files/f").text(), "2", "better than nothing");
+}
+
 #[test]
 fn a_directory_of_many_files_is_listed_page_by_page() {
     let data = Data::new();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use http_body_util::BodyExt;
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, Mode};
 use tempfile::TempDir;
 
 use super::root::Finds;
@@ -30,8 +30,6 @@ struct Got {
     reason: &'static str,
     headers: crate::http::headers::Headers,
     body: Vec<u8>,
-    /// The body did not come to its end.
-    cut: bool,
 }
 
 impl Served {
@@ -44,10 +42,8 @@ impl Served {
         let data = outside.path().join("data");
         fs::create_dir(&data).unwrap();
         let config: Config = toml::from_str(&format!("root = {data:?}\n{options}")).unwrap();
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        let directory = openat(CWD, &data, flags, Mode::empty()).unwrap();
         let opened = Opened {
-            root: Some(Arc::new(Root::with(directory, finds).unwrap())),
+            root: Some(Arc::new(Root::found_by(&data, finds).unwrap())),
         };
         let build = Build {
             route: &"r".parse().unwrap(),
@@ -111,22 +107,14 @@ impl Served {
         match self.handler.call(request, exchange()).await {
             Ok(mut answer) => {
                 let mut body = Vec::new();
-                let mut cut = false;
                 while let Some(frame) = answer.body.frame().await {
-                    match frame {
-                        Ok(frame) => body.extend(frame.into_data().unwrap()),
-                        Err(_) => {
-                            cut = true;
-                            break;
-                        }
-                    }
+                    body.extend(frame.unwrap().into_data().unwrap());
                 }
                 Got {
                     status: answer.status.as_u16(),
                     reason: "",
                     headers: answer.headers,
                     body,
-                    cut,
                 }
             }
             Err(error) => {
@@ -139,7 +127,6 @@ impl Served {
                     reason: error.reason().name,
                     headers,
                     body: error.detail().into(),
-                    cut: false,
                 }
             }
         }
