@@ -63,12 +63,10 @@ impl Asked {
     }
 
     fn takes(&self, name: &[u8], kind: FileType) -> bool {
-        let is_served = match kind {
-            FileType::RegularFile | FileType::Directory | FileType::Symlink | FileType::Unknown => {
-                true
-            }
-            _ => false,
-        };
+        let is_served = matches!(
+            kind,
+            FileType::RegularFile | FileType::Directory | FileType::Symlink | FileType::Unknown
+        );
         let is_shown = match name {
             b"." | b".." => false,
             [b'.', ..] => self.hidden && !name.starts_with(UPLOADING),

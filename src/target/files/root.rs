@@ -252,7 +252,7 @@ impl Directory {
         let kind = fstatfs(&file)?.f_type;
         let found = fstat(&file)?;
         Ok(Directory {
-            is_local: LOCAL.iter().any(|local| kind as u64 == *local),
+            is_local: LOCAL.contains(&(kind as u64)),
             id: (found.st_dev, found.st_ino),
             file,
             finds,

@@ -29,7 +29,7 @@ pub(super) fn open(root: &OwnedFd, path: &[u8], flags: OFlags, mode: Mode) -> io
         links: 0,
     };
     for _ in 0..ATTEMPTS {
-        if let Some(opened) = walk.to_the_end(flags, mode)? {
+        if let Some(opened) = walk.go_to_the_end(flags, mode)? {
             return Ok(opened);
         }
     }
@@ -50,7 +50,7 @@ impl Walk<'_> {
     }
 
     /// None: the last name was something else when it was opened. It is still to be done.
-    fn to_the_end(&mut self, flags: OFlags, mode: Mode) -> io::Result<Option<OwnedFd>> {
+    fn go_to_the_end(&mut self, flags: OFlags, mode: Mode) -> io::Result<Option<OwnedFd>> {
         while let Some(name) = self.names.pop_front() {
             match name.as_slice() {
                 b"." => continue,
