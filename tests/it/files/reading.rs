@@ -288,7 +288,7 @@ fn what_may_not_be_read_is_forbidden() {
     data.write("f", "hello");
     fs::set_permissions(
         data.path("f"),
-        std::os::unix::fs::PermissionsExt::from_mode(0),
+        std::os::unix::fs::PermissionsExt::from_mode(0o000),
     )
     .unwrap();
     // Root may read everything.
