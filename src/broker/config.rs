@@ -59,8 +59,12 @@ impl Config {
         for (name, exchange) in &self.exchanges {
             problems.within(&["exchanges", name], |p| exchange.check(name, p));
         }
+        let is_declared = |exchange: &str| self.exchanges.contains_key(exchange);
         for (name, queue) in &self.queues {
-            problems.within(&["queues", name], |p| queue.check(name, p));
+            problems.within(&["queues", name], |problems| {
+                queue.check(name, problems);
+                queue.check_exchanges(is_declared, problems);
+            });
         }
         for (name, stream) in &self.streams {
             problems.within(&["streams", name], |p| stream.check(name, p));

@@ -31,6 +31,15 @@ impl Ladder {
                 problems
                     .error(&["delays", &place.to_string()], "a wait of no time is none")
                     .help("leave this step out: retries without a wait are the `retry` of a route");
+            } else if let Some(before) = place.checked_sub(1).map(|place| self.delays[place])
+                && *delay < before
+            {
+                problems
+                    .warning(
+                        &["delays", &place.to_string()],
+                        format!("`{delay}` is shorter than `{before}`, the wait before it"),
+                    )
+                    .help("a message takes the steps in this order: write the shortest first");
             }
         }
     }

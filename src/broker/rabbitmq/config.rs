@@ -159,6 +159,22 @@ impl QueueConfig {
         self.check_arguments(problems);
     }
 
+    /// Doubts about what it is bound to.
+    pub fn check_exchanges(&self, is_declared: impl Fn(&str) -> bool, problems: &mut Problems) {
+        for (place, binding) in self.bind.iter().enumerate() {
+            let exchange = binding.exchange.as_str();
+            if exchange.is_empty() || exchange.starts_with(RESERVED) || is_declared(exchange) {
+                continue;
+            }
+            problems
+                .warning(
+                    &["bind", &place.to_string(), "exchange"],
+                    format!("the exchange `{exchange}` is not declared here: until it is there, nothing is bound to it"),
+                )
+                .help("add a table for it among the broker's `exchanges`, unless somebody else declares it");
+        }
+    }
+
     fn check_arguments(&self, problems: &mut Problems) {
         for name in self.arguments.keys() {
             let own = OWN_ARGUMENTS.iter().find(|(own, _)| own == name);
