@@ -76,7 +76,8 @@ pub struct Before<'a> {
     pub clients: &'a BTreeMap<Name, Arc<dyn Client>>,
 }
 
-/// The clients of a config: those of `old` that would be the same, and new ones.
+/// The clients of a config: those of `old` that would be the same, and new ones, for which the old ones do the work until
+/// they have connected.
 ///
 /// # Errors
 /// When the kernel gives no thread for them.
@@ -87,15 +88,17 @@ pub fn clients(
 ) -> io::Result<BTreeMap<Name, Arc<dyn Client>>> {
     let mut clients = BTreeMap::new();
     for (name, checked) in config {
-        let kept = old.and_then(|old| {
-            let before = old.config.get(name)?;
-            before
-                .is_like(checked)
-                .then(|| old.clients.get(name).cloned())?
-        });
-        let client = match kept {
-            Some(client) => Some(client),
-            None => broker::connect(name.as_str(), checked, bridge.runtime()?),
+        let before = old.and_then(|old| Some((old.config.get(name)?, old.clients.get(name)?)));
+        let client = match before {
+            Some((config, client)) if config.is_like(checked) => Some(client.clone()),
+            _ => {
+                let new = broker::connect(name.as_str(), checked, bridge.runtime()?);
+                let same_kind = before.filter(|(config, _)| config.kind() == checked.kind());
+                match same_kind {
+                    Some((_, old)) => new.map(|new| broker::succeed(old, new)),
+                    None => new,
+                }
+            }
         };
         clients.extend(client.map(|client| (name.clone(), client)));
     }

@@ -50,6 +50,13 @@ impl Fake {
         }
     }
 
+    pub fn connecting_until(at: Instant) -> Self {
+        Fake {
+            connects_at: Some(at),
+            ..Fake::default()
+        }
+    }
+
     /// Puts in a message that is delivered for the `attempt`th time.
     pub fn put(&self, id: &str, attempt: u32, key: Option<&str>) {
         self.put_message(message(id), attempt, key);

@@ -24,6 +24,7 @@ mod place;
 mod rabbitmq;
 mod reserved;
 mod state;
+mod successor;
 mod url;
 
 pub use address::{Address, AddressKeys};
@@ -38,3 +39,4 @@ pub use message::{DeadLetter, Message};
 pub use place::{Destination, Source};
 pub use reserved::is_reserved;
 pub use state::{Link, METRICS, State, render_metrics};
+pub use successor::succeed;

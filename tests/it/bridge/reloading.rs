@@ -88,3 +88,84 @@ fn a_broker_that_changes_refuses_nobody_and_keeps_a_pause() {
     proxy.admin("POST", "/subscriptions/handler/resume", "");
     eventually(LIMIT, "both are delivered", || state(&proxy)["acked"] == 2);
 }
+
+/// The one before goes on until the new one can be connected to.
+#[test]
+fn a_url_with_a_wrong_password_ends_nothing() {
+    let server = NatsServer::with("authorization { user: me, password: hush }");
+    let origin = Origin::start();
+    let url = |password: &str| format!("nats://me:{password}@{}", server.host());
+    let config = |password: &str| setup(&url(password), origin.address(), "").toml();
+    let mut proxy = Proxy::with(&setup(&url("hush"), origin.address(), ""));
+    delivering(&proxy);
+    let broker = |proxy: &Proxy| proxy.admin("GET", "/brokers", "").json()[0].clone();
+    for round in 0..2 {
+        proxy.reload_with(config(&format!("wrong{round}")));
+        eventually(LIMIT, "it says why the new one is not used", || {
+            let what = broker(&proxy)["mismatches"][0].clone();
+            what["what"] == "url"
+                && what["why"]
+                    .as_str()
+                    .is_some_and(|why| why.contains("password"))
+        });
+        assert_eq!(broker(&proxy)["connected"], true);
+        publish(&proxy, "new", &format!("kept{round}"));
+        eventually(LIMIT, "it is delivered", || {
+            origin.requests().len() == round + 1
+        });
+    }
+    server.configure("authorization { user: me, password: \"wrong1\" }");
+    server.reload();
+    eventually(LIMIT, "the new one has connected", || {
+        let now = broker(&proxy);
+        now["connected"] == true && now["mismatches"] == json!([])
+    });
+    publish(&proxy, "new", "last");
+    eventually(LIMIT, "it is delivered", || origin.requests().len() == 3);
+    assert!(!proxy.log().contains("wrong1"));
+}
+
+#[test]
+fn a_url_with_a_wrong_password_ends_nothing_at_rabbitmq_either() {
+    let url = std::env::var("OUTRIGGER_TEST_RABBITMQ").expect("tests/run sets it");
+    let queue = format!("reloading-{}", std::process::id());
+    let origin = Origin::start();
+    let config = |url: &str| {
+        Setup::to_address(origin.address())
+            .route("match = { path = \"/app/{*rest}\" }")
+            .also(format!(
+                r#"
+[brokers.events]
+url = {{ value = "{url}" }}
+[brokers.events.queues.{queue}]
+
+[routes.publish]
+match = {{ path = "/publish/{{kind}}", methods = ["POST"] }}
+publish = {{ broker = "events", routing_key = "{queue}" }}
+
+[subscriptions.handler]
+broker = "events"
+queue = "{queue}"
+route = "all"
+path = "/events/orders"
+"#
+            ))
+    };
+    let mut proxy = Proxy::with(&config(&url));
+    delivering(&proxy);
+    proxy.reload_with(config(&url.replace(":guest@", ":wrong@")).toml());
+    let broker = |proxy: &Proxy| proxy.admin("GET", "/brokers", "").json()[0].clone();
+    eventually(LIMIT, "it says why the new one is not used", || {
+        let why = broker(&proxy)["mismatches"][0]["why"].clone();
+        why.as_str()
+            .is_some_and(|why| why.contains("refused the login"))
+    });
+    publish(&proxy, "new", "kept");
+    eventually(LIMIT, "it is delivered", || origin.requests().len() == 1);
+    proxy.reload_with(config(&url).toml());
+    eventually(LIMIT, "it is as it was", || {
+        broker(&proxy)["mismatches"] == json!([])
+    });
+    publish(&proxy, "new", "last");
+    eventually(LIMIT, "it is delivered", || origin.requests().len() == 2);
+}

@@ -103,6 +103,11 @@ impl NatsServer {
         eventually(LIMIT, "the NATS server is up", || self.is_up());
     }
 
+    /// Has it read its config anew.
+    pub fn reload(&self) {
+        self.process.as_ref().expect("it runs").signal(Signal::HUP);
+    }
+
     /// Lets it stand still, and go on.
     pub fn freeze(&self, frozen: bool) {
         let process = self.process.as_ref().expect("it runs");
