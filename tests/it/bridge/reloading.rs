@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{delivering, publish, setup, start, state};
-use crate::support::{LIMIT, NatsServer, Origin, SOON, Setup, eventually};
+use crate::support::{LIMIT, NatsServer, Origin, Proxy, SOON, Setup, eventually};
 
 #[test]
 fn a_reload_keeps_what_is_the_same() {

@@ -325,12 +325,12 @@ fn a_full_disk_leaves_the_old_file() {
     );
     let limited = "ulimit -f 1024 && exec \"$0\" \"$@\"";
     let text = config(&root, WRITE);
-    let proxy = match Launch::new(&text).from_shell(mounted).try_start() {
+    let proxy = match Launch::new(&text).by_shell(mounted).try_start() {
         Ok(proxy) => proxy,
         Err(exited) => {
             let mut stderr = std::io::stderr();
             let _shown = writeln!(stderr, "no disk can be mounted here: {}", exited.output);
-            Launch::new(&text).from_shell(limited).start()
+            Launch::new(&text).by_shell(limited).start()
         }
     };
     assert_eq!(put(&proxy, "f", &[], "old"), 201);
@@ -356,7 +356,7 @@ fn no_file_is_longer_than_the_process_may_write() {
     let data = Data::new();
     let limited = "ulimit -f 1024 && exec \"$0\" \"$@\"";
     let proxy = Launch::new(config(&data.root(), WRITE))
-        .from_shell(limited)
+        .by_shell(limited)
         .start();
     let large = "x".repeat(2 << 20);
     let got = proxy.client().request("PUT", "/files/f", &[], &large);

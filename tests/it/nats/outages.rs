@@ -243,10 +243,10 @@ async fn a_cluster_has_all_that_it_confirmed_when_the_leader_of_a_stream_is_kill
     };
     let ((), (), led) = tokio::join!(publishing, consuming, killing);
     let alive = &servers[(led + 1) % servers.len()];
-    soon(async {
+    Box::pin(soon(async {
         while stored(alive, "orders").await > 0 {
             sleep(Duration::from_millis(10)).await;
         }
-    })
+    }))
     .await;
 }

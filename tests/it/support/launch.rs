@@ -99,14 +99,14 @@ impl Launch {
     /// It may have so many files open: the soft limit and the hard one.
     #[must_use]
     pub fn open_files(self, soft: u32, hard: u32) -> Launch {
-        self.from_shell(format!(
+        self.by_shell(format!(
             "ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$0\" \"$@\""
         ))
     }
 
     /// A shell starts it as `"$0" "$@"`, and becomes it.
     #[must_use]
-    pub fn from_shell(mut self, text: impl Into<String>) -> Launch {
+    pub fn by_shell(mut self, text: impl Into<String>) -> Launch {
         self.shell = Some(text.into());
         self
     }
