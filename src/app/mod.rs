@@ -240,8 +240,7 @@ async fn settle(program: Program) {
 
 /// Lets go of what is resident only for serving, whenever there is little to serve after load.
 async fn settle_after_load(program: Program) {
-    // The first question for the time makes code resident that no later one needs: it comes before the first rest.
-    let mut load = Load::of(process::worker_count(), load::cpu_time());
+    let mut load = Load::of(process::worker_count());
     loop {
         tokio::time::sleep(load::LOOK).await;
         if load.is_over(load::cpu_time()) {

@@ -34,12 +34,12 @@ pub struct Load {
 }
 
 impl Load {
-    /// For so many workers, and the thread that governs them, which have `used` so much until now.
-    pub fn of(workers: usize, used: Duration) -> Self {
+    /// For so many workers, and the thread that governs them.
+    pub fn of(workers: usize) -> Self {
         Load {
             rest: REST * u32::try_from(workers + 1).unwrap_or(u32::MAX),
-            at_last_look: used,
-            at_last_rest: used,
+            at_last_look: Duration::ZERO,
+            at_last_rest: Duration::ZERO,
         }
     }
 
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn load_is_over_once_each_time() {
-        let mut load = Load::of(1, Duration::ZERO);
+        let mut load = Load::of(1);
         // Milliseconds of CPU time at each look, and whether load is then over.
         let looks = [
             (20, false),
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_caller_every_now_and_then_is_no_load() {
-        let mut load = Load::of(1, Duration::ZERO);
+        let mut load = Load::of(1);
         let rests = (1..=1_000).filter(|look| load.is_over(Duration::from_millis(*look)));
         assert_eq!(rests.count(), 1_000 / 50);
     }
@@ -91,7 +91,7 @@ mod tests {
     fn many_workers_may_do_more_in_a_rest() {
         let (before, after) = (Duration::from_secs(1), Duration::from_millis(1_080));
         for (workers, over) in [(1, false), (4, false), (8, true), (64, true)] {
-            let mut load = Load::of(workers, Duration::ZERO);
+            let mut load = Load::of(workers);
             assert!(!load.is_over(before));
             assert_eq!(load.is_over(after), over, "{workers} workers");
         }
