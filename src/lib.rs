@@ -16,8 +16,8 @@
 //! 4. Its path is normalised and a [`route`] chosen among those that serve now ([`proxy::serving`], which the snapshot
 //!    has made). The route stays with the request to the end of its body, whatever is reloaded meanwhile.
 //! 5. The route's [`policy`] stack takes the request down and the answer up. At its bottom stands the [`target`]:
-//!    an answer made here, the files of a directory, an [`upstream`], or a [`broker`] that is given the request as a
-//!    message.
+//!    an answer made here, the files of a directory, an [`upstream`], a [`broker`] that is given the request as a message,
+//!    or a [`database`] that runs a statement with values of the request.
 //!    A policy that needs a token or keys of another server has [`fetch`] get them, in the background.
 //! 6. The upstream admits the request, picks an endpoint, borrows a connection from its pool, and sends. Its endpoints
 //!    are found by name ([`net::resolve`]), checked, left out while they fail, and balanced, whatever is spoken to
@@ -104,6 +104,12 @@
 //! `broker/{config,connect,kind,place,url}.rs`; the words of its keys in `target/publish/address.rs` and
 //! `subscription/config.rs`; a cargo feature. `tests/it/nats` shows what one has to prove against a real server.
 //!
+//! ## A new kind of database
+//!
+//! A folder `database/KIND/` with an implementation of [`database::Client`], and its lines in `database/{connect,kind,scan,url}.rs`; a
+//! cargo feature. The pool, what is known of a database that is down, and how values are written as JSON are there for all kinds.
+//! `tests/it/sql` shows what one has to prove against a real server.
+//!
 //! ## A new policy
 //!
 //! Its own file, its line in [`policy`], whose text says how to add one, and an example in `config/outrigger.toml`.
@@ -115,6 +121,7 @@ pub mod broker;
 pub mod cli;
 pub mod codec;
 pub mod config;
+pub mod database;
 pub mod fetch;
 pub mod http;
 pub mod listener;

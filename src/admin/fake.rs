@@ -136,6 +136,10 @@ impl Proxy for Fake {
         ])
     }
 
+    fn databases(&self) -> Value {
+        json!({ "what": "databases" })
+    }
+
     fn subscriptions(&self) -> Value {
         json!({ "what": "subscriptions" })
     }

@@ -33,6 +33,7 @@ pub trait Proxy: Send + Sync + 'static {
     fn upstream(&self, name: &str) -> Option<Value>;
     /// Each broker, and how its connection is.
     fn brokers(&self) -> Value;
+    fn databases(&self) -> Value;
     fn subscriptions(&self) -> Value;
     /// One subscription by name; None when there is none.
     fn subscription(&self, name: &str) -> Option<Arc<dyn Subscription>>;

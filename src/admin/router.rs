@@ -46,6 +46,7 @@ GET  /upstreams         who answers, and how they do
 GET  /upstreams/{{name}}
 PUT  /upstreams/{{name}}   register it, in TOML or JSON; DELETE takes it out again
 GET  /brokers           what carries messages, and whether it is there
+GET  /databases         where statements are run, and its connections
 GET  /subscriptions     who takes messages, and what became of them
 GET  /subscriptions/{{name}}
 POST /subscriptions/{{name}}/pause    take no more messages; /resume takes them again
@@ -79,6 +80,7 @@ pub fn api(proxy: Arc<dyn Proxy>, address: &ListenAddress) -> Router {
             registrable(Kind::Upstream, get(upstream)),
         )
         .route("/brokers", get(brokers))
+        .route("/databases", get(databases))
         .route("/subscriptions", get(subscriptions::all))
         .route("/subscriptions/{name}", get(subscriptions::one))
         .route("/subscriptions/{name}/pause", post(subscriptions::pause))
@@ -169,6 +171,10 @@ async fn certificates(State(proxy): ProxyState) -> Response {
 
 async fn brokers(State(proxy): ProxyState) -> Response {
     answer::json(&proxy.brokers())
+}
+
+async fn databases(State(proxy): ProxyState) -> Response {
+    answer::json(&proxy.databases())
 }
 
 async fn listeners(State(proxy): ProxyState) -> Response {

@@ -1,4 +1,5 @@
-//! The bridge to message brokers: the thread on which they are spoken to, and from which their messages are delivered.
+//! The bridge to message brokers and databases: the thread on which brokers are spoken to and from which their messages are
+//! delivered, and on which what callers left half done with databases is ended.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,10 +10,12 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::broker::{self, Client};
+use crate::database;
 use crate::process;
+use crate::target::Database;
 use crate::value::Name;
 
-/// A thread with a runtime of its own, which is there once a broker is configured.
+/// A thread with a runtime of its own, which is there once a broker or a database is configured.
 #[derive(Default)]
 pub struct Bridge(OnceLock<Thread>);
 
@@ -99,6 +102,40 @@ pub fn clients(
                     None => new,
                 }
             }
+        };
+        clients.extend(client.map(|client| (name.clone(), client)));
+    }
+    Ok(clients)
+}
+
+/// The databases of the config that served before.
+#[derive(Clone, Copy)]
+pub struct DatabasesBefore<'a> {
+    pub config: &'a BTreeMap<Name, database::Checked>,
+    pub clients: &'a BTreeMap<Name, Database>,
+}
+
+/// The clients of a config's databases: those of `old` that would be the same, with their connections, and new ones.
+///
+/// # Errors
+/// When the kernel gives no thread for them.
+pub fn databases(
+    config: &BTreeMap<Name, database::Checked>,
+    old: Option<DatabasesBefore<'_>>,
+    bridge: &Bridge,
+) -> io::Result<BTreeMap<Name, Database>> {
+    let mut clients = BTreeMap::new();
+    for (name, checked) in config {
+        let kept = old.and_then(|old| {
+            let before = old.config.get(name)?;
+            before
+                .is_like(checked)
+                .then(|| old.clients.get(name).cloned())?
+        });
+        let client = match kept {
+            Some(kept) => Some(kept),
+            None => database::connect(name.as_str(), checked, bridge.runtime()?)
+                .map(|client| (client, checked.kind())),
         };
         clients.extend(client.map(|client| (name.clone(), client)));
     }

@@ -21,6 +21,7 @@ use crate::app::snapshot::Snapshot;
 use crate::app::subscriptions::Subscriptions;
 use crate::broker;
 use crate::config::{RouteConfig, registered};
+use crate::database;
 use crate::policy::orders;
 use crate::subscription;
 use crate::telemetry::Telemetry;
@@ -193,6 +194,14 @@ impl admin::Proxy for Control {
         described.collect()
     }
 
+    fn databases(&self) -> Value {
+        let snapshot = self.snapshot.load();
+        let databases = snapshot.databases.iter();
+        databases
+            .map(|(name, (client, kind))| client.state().describe(name.as_str(), kind.name()))
+            .collect()
+    }
+
     fn subscriptions(&self) -> Value {
         let all = self.subscriptions.all();
         all.iter()
@@ -257,6 +266,9 @@ impl admin::Proxy for Control {
         let brokers = snapshot.brokers.iter();
         let brokers = brokers.map(|(name, client)| (name.as_str(), client.state()));
         broker::render_metrics(brokers, &mut text);
+        let databases = snapshot.databases.iter();
+        let databases = databases.map(|(name, (client, _))| (name.as_str(), client.state()));
+        database::render_metrics(databases, &mut text);
         let subscriptions = self.subscriptions.all();
         subscription::render_metrics(subscriptions.iter().map(|one| &**one), &mut text);
         snapshot.config.certificates().render_metrics(&mut text);

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use crate::admin;
 use crate::broker;
 use crate::config::Loaded;
+use crate::database;
 use crate::fetch;
 use crate::listener::{self, Listener};
 use crate::net::resolve::SystemResolver;
@@ -92,6 +93,7 @@ pub(crate) fn every_metric() -> Vec<&'static [Metric]> {
         target::METRICS,
         subscription::METRICS,
         broker::METRICS,
+        database::METRICS,
         reload::METRICS,
     ];
     [&rooms[..], telemetry::METRICS, policy::Config::METRICS].concat()

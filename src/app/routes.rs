@@ -28,6 +28,7 @@ pub fn list(snapshot: &Snapshot) -> Value {
     let seen = Seen {
         upstreams: &snapshot.upstreams,
         brokers: &snapshot.brokers,
+        databases: &snapshot.databases,
     };
     let routes = snapshot.config.routes.iter().map(|(name, route)| {
         let (target, parts) = route.target.health(&seen);
@@ -47,6 +48,7 @@ pub fn health(snapshot: &Snapshot, name: &str) -> Option<Value> {
     let seen = Seen {
         upstreams: &snapshot.upstreams,
         brokers: &snapshot.brokers,
+        databases: &snapshot.databases,
     };
     let (target, parts) = config.target.health(&seen);
     Some(json!({

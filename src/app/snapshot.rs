@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::app::bridge::{self, Before, Bridge};
+use crate::app::bridge::{self, Before, Bridge, DatabasesBefore};
 use crate::broker::Client;
 use crate::config::{Config, Content, Loaded};
 use crate::fetch::Fetch;
@@ -15,7 +15,7 @@ use crate::net::resolve::Resolve;
 use crate::policy::build::{Build, Kept};
 use crate::proxy::serving::{Route, Serving};
 use crate::route::Table;
-use crate::target::{self, SettleUpstream, Targets as _};
+use crate::target::{self, Database, SettleUpstream, Targets as _};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::request_metrics::RouteMetrics;
 use crate::upstream::{Resend, Upstream};
@@ -35,6 +35,7 @@ pub struct Snapshot {
     pub serving: Arc<Serving>,
     pub upstreams: BTreeMap<Name, Arc<Upstream>>,
     pub brokers: BTreeMap<Name, Arc<dyn Client>>,
+    pub databases: BTreeMap<Name, Database>,
     /// What the policies know, by route.
     pub kept: Kept,
 }
@@ -108,6 +109,18 @@ impl Snapshot {
                 );
                 BTreeMap::new()
             });
+        let before = old.map(|old| DatabasesBefore {
+            config: &old.config.databases,
+            clients: &old.databases,
+        });
+        let databases = bridge::databases(&config.databases, before, &tools.bridge);
+        let databases = databases.unwrap_or_else(|error| {
+            problems.error(
+                &["databases"],
+                format!("no thread can be had for them: {error}"),
+            );
+            BTreeMap::new()
+        });
         let nothing = Kept::default();
         let old_kept = old.map_or(&nothing, |old| &old.kept);
         let mut kept = Kept::default();
@@ -124,6 +137,7 @@ impl Snapshot {
                 route: name,
                 upstreams: &upstreams,
                 brokers: &brokers,
+                databases: &databases,
                 resend,
                 allow: route.route.allow(),
                 rest: route.route.rest(),
@@ -181,6 +195,7 @@ impl Snapshot {
             }),
             upstreams,
             brokers,
+            databases,
             config,
             kept,
         })
@@ -202,6 +217,9 @@ impl Snapshot {
     pub fn sweep(&self) {
         for upstream in self.upstreams.values() {
             upstream.sweep();
+        }
+        for (database, _) in self.databases.values() {
+            database.sweep();
         }
     }
 }

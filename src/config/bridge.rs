@@ -1,8 +1,9 @@
-//! What is told of routes and subscriptions once it is known what kind of broker each is that they name.
+//! What is told of routes and subscriptions once it is known what kind of broker or database each is that they name.
 
 use super::opened::Opened;
 use super::read::Blocks;
 use crate::broker::{self, Kind, Source};
+use crate::database;
 use crate::subscription;
 use crate::target::Targets as _;
 use crate::value::Name;
@@ -14,9 +15,17 @@ pub(super) fn check(blocks: &Blocks, opened: &Opened, problems: &mut Problems) {
         let (broker, _) = opened.brokers.get(&name.parse::<Name>().ok()?)?;
         Some(broker.as_ref()?.kind)
     };
+    let database_of = |name: &str| -> Option<database::Kind> {
+        let (database, _) = opened.databases.get(&name.parse::<Name>().ok()?)?;
+        Some(database.as_ref()?.kind)
+    };
     for (name, read) in &blocks.routes {
         problems.within(&["routes", name.as_str()], |problems| {
             read.target.check_brokers(&kind_of, problems);
+            if let Some((_, of_target)) = opened.routes.get(name) {
+                let check = &database_of;
+                read.target.check_databases(check, of_target, problems);
+            }
         });
     }
     for (name, subscription) in &blocks.subscriptions {

@@ -11,8 +11,8 @@ use crate::target::Targets as _;
 use crate::tls::inventory::Inventory;
 use crate::value::Name;
 use crate::{
-    admin, broker, listener, net::drain, policy, process, route, subscription, target, telemetry,
-    upstream,
+    admin, broker, database, listener, net::drain, policy, process, route, subscription, target,
+    telemetry, upstream,
 };
 
 /// A config that is fit to serve: defaults filled in, files opened. It serializes as the operator would write it.
@@ -25,6 +25,7 @@ pub struct Config {
     pub listeners: BTreeMap<Name, listener::Checked>,
     pub upstreams: BTreeMap<Name, upstream::Checked>,
     pub brokers: BTreeMap<Name, broker::Checked>,
+    pub databases: BTreeMap<Name, database::Checked>,
     pub routes: BTreeMap<Name, RouteConfig>,
     pub subscriptions: BTreeMap<Name, subscription::Config>,
     #[serde(skip)]
@@ -101,6 +102,13 @@ impl Blocks {
             let checked = broker.map(|opened| broker::Checked::new(config, opened));
             add(&mut brokers, name, checked);
         }
+        let mut databases = Some(BTreeMap::new());
+        for (name, config) in self.databases {
+            let (database, found) = opened.databases.remove(&name).unwrap_or_default();
+            certificates.append(&["databases", name.as_str()], &found);
+            let checked = database.map(|opened| database::Checked::new(config, opened));
+            add(&mut databases, name, checked);
+        }
         let mut routes = Some(BTreeMap::new());
         for (
             name,
@@ -136,6 +144,7 @@ impl Blocks {
             listeners: listeners?,
             upstreams: upstreams?,
             brokers: brokers?,
+            databases: databases?,
             routes: routes?,
             subscriptions: self.subscriptions,
             certificates: Arc::default(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::read::Blocks;
 use crate::broker;
+use crate::database;
 use crate::policy;
 use crate::target::{self, Targets as _};
 use crate::tls::inventory::Inventory;
@@ -18,6 +19,7 @@ pub(super) struct Opened {
     pub listeners: BTreeMap<Name, tls::Opened<inbound::Material>>,
     pub upstreams: BTreeMap<Name, tls::Opened<outbound::Material>>,
     pub brokers: BTreeMap<Name, (Option<broker::Opened>, Inventory)>,
+    pub databases: BTreeMap<Name, (Option<database::Opened>, Inventory)>,
     pub routes: BTreeMap<Name, (policy::Opened, target::Opened)>,
     pub defaults: policy::Opened,
 }
@@ -42,6 +44,11 @@ pub(super) fn open(blocks: &Blocks, problems: &mut Problems) -> Opened {
         let at = ["brokers", name.as_str()];
         let broker = problems.within(&at, |problems| broker.open(problems));
         opened.brokers.insert(name.clone(), broker);
+    }
+    for (name, database) in &blocks.databases {
+        let at = ["databases", name.as_str()];
+        let database = problems.within(&at, |problems| database.open(problems));
+        opened.databases.insert(name.clone(), database);
     }
     for (name, route) in &blocks.routes {
         let at = ["routes", name.as_str()];

@@ -192,6 +192,10 @@ fn key_paths(value: &toml::Value, above: &str, found: &mut BTreeSet<String>) {
 const ALTERNATIVES: &[(&str, &str)] = &[
     ("brokers.NAME.url.env", "{ env = \"NAME\" }"),
     ("brokers.NAME.url.value", "{ value = \"...\" }"),
+    ("databases.NAME.url.env", "{ env = \"NAME\" }"),
+    ("databases.NAME.url.value", "{ value = \"...\" }"),
+    ("routes.NAME.sql.file", "`file = \"order.sql\"`"),
+    ("routes.NAME.sql.statements", "`statements = [...]`"),
     ("routes.NAME.publish.topic", "Kafka `topic` and `key`"),
     ("routes.NAME.publish.key", "Kafka `topic` and `key`"),
     ("routes.NAME.match.listener", "`listener` under `match`"),
@@ -252,6 +256,7 @@ fn of_any(path: &str) -> String {
     let mut keys: Vec<&str> = keys.collect();
     let named = [
         "brokers",
+        "databases",
         "listeners",
         "routes",
         "subscriptions",

@@ -11,13 +11,14 @@ use super::mirror::MirrorConfig;
 use super::rewrite::RewriteConfig;
 use super::settle::ChooseUpstream;
 use crate::broker::{Client, Kind};
+use crate::database;
 use crate::http::caller_key::CallerKey;
 use crate::http::handler::Handler;
 use crate::upstream::{Resend, Upstream};
 use crate::value::Name;
 use crate::value::problem::Problems;
 
-/// The name of an upstream or a broker, and the keys under which it stands.
+/// The name of an upstream, a broker or a database, and the keys under which it stands.
 pub type Named<'c> = (&'c str, Vec<String>);
 
 /// The block of a kind of target.
@@ -50,6 +51,14 @@ pub trait Block {
 
     /// What can be told once it is known what kind of broker the one is that it names.
     fn check_broker(&self, _: Kind, _: &mut Problems) {}
+
+    /// The databases that it names, each with the keys below its own.
+    fn databases(&self) -> Vec<Named<'_>> {
+        Vec::new()
+    }
+
+    /// What can be told once it is known what kind of database the one is that it names, and what was opened.
+    fn check_database(&self, _: database::Kind, _: &Opened, _: &mut Problems) {}
 
     /// How that is doing which answers the requests, as far as it is known without asking.
     fn health(&self, seen: &Seen<'_>) -> Vec<Part> {
@@ -101,13 +110,19 @@ impl Options<'_> {
 pub struct Opened {
     /// The directory of `files`.
     pub(super) root: Option<Arc<Root>>,
+    /// The text of the file that `sql` names.
+    pub(super) text: Option<Arc<str>>,
 }
+
+/// The client of a database, and of what kind that is.
+pub type Database = (Arc<dyn database::Client>, database::Kind);
 
 /// What a target is built with, beside its block.
 pub struct Build<'a> {
     pub route: &'a Name,
     pub upstreams: &'a BTreeMap<Name, Arc<Upstream>>,
     pub brokers: &'a BTreeMap<Name, Arc<dyn Client>>,
+    pub databases: &'a BTreeMap<Name, Database>,
     /// What is sent once more at once.
     pub resend: Resend,
     /// What `Allow` says of the route.
@@ -126,5 +141,10 @@ impl Build<'_> {
     /// The broker of that name.
     pub fn broker(&self, name: &str) -> Option<Arc<dyn Client>> {
         self.brokers.get(&name.parse::<Name>().ok()?).cloned()
+    }
+
+    /// The database of that name.
+    pub fn database(&self, name: &str) -> Option<Database> {
+        self.databases.get(&name.parse::<Name>().ok()?).cloned()
     }
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::block::Block;
+use super::block::{Block, Database};
 use crate::broker::{Client, Link};
+use crate::database;
 use crate::upstream::{Availability, Upstream};
 use crate::value::Name;
 
@@ -16,12 +17,13 @@ use crate::value::Name;
 pub struct Seen<'a> {
     pub upstreams: &'a BTreeMap<Name, Arc<Upstream>>,
     pub brokers: &'a BTreeMap<Name, Arc<dyn Client>>,
+    pub databases: &'a BTreeMap<Name, Database>,
 }
 
 /// One thing that a target needs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Part {
-    /// What it is: `"upstream"` or `"broker"`.
+    /// What it is: `"upstream"`, `"broker"` or `"database"`.
     pub kind: &'static str,
     pub name: String,
     /// Whether requests can be expected to succeed there.
@@ -31,7 +33,7 @@ pub struct Part {
     pub facts: Value,
 }
 
-/// The upstreams and brokers that a target names.
+/// The upstreams, brokers and databases that a target names.
 pub(super) fn of_named<B: Block + ?Sized>(block: &B, seen: &Seen<'_>) -> Vec<Part> {
     fn found<'m, T>(all: &'m BTreeMap<Name, T>, name: &str) -> Option<&'m T> {
         all.get(&name.parse::<Name>().ok()?)
@@ -42,6 +44,9 @@ pub(super) fn of_named<B: Block + ?Sized>(block: &B, seen: &Seen<'_>) -> Vec<Par
     }
     for (name, _) in block.brokers() {
         parts.extend(found(seen.brokers, name).map(|client| of_broker(name, &**client)));
+    }
+    for (name, _) in block.databases() {
+        parts.extend(found(seen.databases, name).map(|(client, _)| of_database(name, &**client)));
     }
     parts
 }
@@ -80,6 +85,20 @@ fn of_broker(name: &str, client: &dyn Client) -> Part {
             "connected": state.is_connected(),
             "error": error,
             "blocked": state.blocked,
+        }),
+    }
+}
+
+/// One that nobody has asked anything yet is taken for healthy.
+fn of_database(name: &str, client: &dyn database::Client) -> Part {
+    let state = client.state();
+    Part {
+        kind: "database",
+        name: name.to_owned(),
+        healthy: state.connected != Some(false),
+        facts: json!({
+            "connected": state.connected,
+            "error": state.last_error.filter(|_| state.connected == Some(false)).map(|(_, why)| why),
         }),
     }
 }

@@ -4,6 +4,7 @@ use super::block::{Block, Build, Named, Opened, Options};
 use super::health::{Part, Seen};
 use super::settle::ChooseUpstream;
 use crate::broker::Kind;
+use crate::database;
 use crate::http::handler::Handler;
 use crate::value::captures;
 use crate::value::problem::Problems;
@@ -100,6 +101,33 @@ pub trait Targets {
             }
         }
         named
+    }
+
+    /// The databases that are named, and under which keys.
+    fn databases(&self) -> Vec<Named<'_>> {
+        let mut named = Vec::new();
+        for (key, block) in self.blocks() {
+            for (name, keys) in block.databases() {
+                named.push((name, [&[key.to_owned()][..], &keys].concat()));
+            }
+        }
+        named
+    }
+
+    /// What can be told once the kinds of the databases are known.
+    fn check_databases(
+        &self,
+        kind_of: &dyn Fn(&str) -> Option<database::Kind>,
+        opened: &Opened,
+        problems: &mut Problems,
+    ) {
+        for (key, block) in self.blocks() {
+            for (name, _) in block.databases() {
+                if let Some(kind) = kind_of(name) {
+                    problems.within(&[key], |p| block.check_database(kind, opened, p));
+                }
+            }
+        }
     }
 
     /// What can be told once the kinds of the brokers are known.

@@ -21,20 +21,27 @@ mod respond;
 mod rewrite;
 mod settle;
 mod split;
+mod sql;
 #[cfg(test)]
 mod tests;
 mod upstream;
 
-pub use block::{Block, Build, Named, Opened, Options};
+pub use block::{Block, Build, Database, Named, Opened, Options};
 pub use health::{Part, Seen};
 pub use list::Targets;
 pub use settle::SettleUpstream;
 
 /// What is counted of targets.
-pub const METRICS: &[Metric] = &[mirror::MIRRORED, publish::PUBLISHED, publish::DURATION];
+pub const METRICS: &[Metric] = &[
+    mirror::MIRRORED,
+    publish::PUBLISHED,
+    publish::DURATION,
+    sql::STATEMENTS,
+    sql::DURATION,
+];
 
 list::targets! {
-    not built: sql;
+    not built: ;
     /// Forward to this upstream.
     upstream: upstream::Config,
     /// Forward to one of several upstreams, by weight.
@@ -47,4 +54,6 @@ list::targets! {
     publish: publish::Config,
     /// Serve the files below a directory.
     files: files::Config,
+    /// Have a database run a statement.
+    sql: sql::Config,
 }

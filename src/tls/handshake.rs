@@ -3,14 +3,14 @@
 use std::fmt::Write as _;
 use std::future::poll_fn;
 use std::io;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::SystemTime;
 
 use bytes::BytesMut;
 use http::HeaderValue;
 use rustls::pki_types::CertificateDer;
-use rustls::{ClientConnection, Connection, ServerConnection};
+use rustls::{ClientConfig, ClientConnection, Connection, ServerConnection};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
@@ -136,13 +136,7 @@ pub async fn connect(
     endpoint: &str,
     offer: Offer,
 ) -> Result<Connected, String> {
-    let name = client.name_of(endpoint)?;
-    let connection = ClientConnection::new(client.rustls(offer).clone(), name)
-        .map_err(|error| error.to_string())?;
-    let stream = Stream::new(io, Connection::Client(connection));
-    shake(&stream, None)
-        .await
-        .map_err(|error| words::of(&error))?;
+    let stream = begin(io, client.rustls(offer).clone(), client, endpoint).await?;
     let (protocol, chain) = facts(&stream);
     let theirs = chain.first().and_then(|leaf| Certificate::parse(leaf).ok());
     let valid_until = [theirs.map(|leaf| leaf.ends()), client.valid_until()];
@@ -151,6 +145,30 @@ pub async fn connect(
         protocol,
         valid_until: valid_until.into_iter().flatten().min(),
     })
+}
+
+/// The same for a protocol that is no HTTP: no protocol is offered.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_raw(io: Io, client: &Client, endpoint: &str) -> Result<Io, String> {
+    let stream = begin(io, client.offering_nothing(), client, endpoint).await?;
+    Ok(Io::Tls(Box::new(stream)))
+}
+
+async fn begin(
+    io: Io,
+    config: Arc<ClientConfig>,
+    client: &Client,
+    endpoint: &str,
+) -> Result<Stream, String> {
+    let name = client.name_of(endpoint)?;
+    let connection = ClientConnection::new(config, name).map_err(|error| error.to_string())?;
+    let stream = Stream::new(io, Connection::Client(connection));
+    shake(&stream, None)
+        .await
+        .map_err(|error| words::of(&error))?;
+    Ok(stream)
 }
 
 /// The same for a call of our own, by tokio-rustls: what costs memory on the way of requests does not matter there.

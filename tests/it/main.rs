@@ -71,6 +71,8 @@ mod resources;
 mod retries;
 mod route_stats;
 mod routing;
+#[cfg(feature = "postgres")]
+mod sql;
 mod tidy;
 mod timeouts;
 mod tls_broken;

@@ -65,6 +65,14 @@ pub(super) fn check_use(blocks: &Blocks, problems: &mut Problems) {
             problems.warning(&["brokers", name.as_str()], what);
         }
     }
+    let named = routes().flat_map(|read| read.target.databases());
+    let used: BTreeSet<&str> = named.map(|(name, _)| name).collect();
+    for name in blocks.databases.keys() {
+        if !used.contains(name.as_str()) {
+            let what = "no route has a statement run by this database";
+            problems.warning(&["databases", name.as_str()], what);
+        }
+    }
     integrations(blocks, problems);
     for (name, listener) in &blocks.listeners {
         let executes = listener.integrations.0.is_some();
@@ -139,6 +147,9 @@ fn blocks_alone(blocks: &Blocks, problems: &mut Problems) {
     }
     for (name, broker) in &blocks.brokers {
         problems.within(&["brokers", name.as_str()], |p| broker.check(p));
+    }
+    for (name, database) in &blocks.databases {
+        problems.within(&["databases", name.as_str()], |p| database.check(p));
     }
     for (name, subscription) in &blocks.subscriptions {
         problems.within(&["subscriptions", name.as_str()], |p| subscription.check(p));
@@ -223,6 +234,10 @@ fn names(blocks: &Blocks, problems: &mut Problems) {
         }
         for (broker, keys) in read.target.brokers() {
             exists("broker", broker, &at(&keys), &blocks.broker_names, problems);
+        }
+        for (database, keys) in read.target.databases() {
+            let known = &blocks.database_names;
+            exists("database", database, &at(&keys), known, problems);
         }
         for (listener, keys) in listeners(&read.route) {
             exists(

@@ -10,8 +10,8 @@ use crate::config::de::{self, Kind};
 use crate::config::tree::{Entry, Value};
 use crate::value::{Name, Wrong};
 use crate::{
-    admin, broker, listener, net::drain, policy, process, route, subscription, target, telemetry,
-    upstream,
+    admin, broker, database, listener, net::drain, policy, process, route, subscription, target,
+    telemetry, upstream,
 };
 
 /// The root keys that this version knows.
@@ -23,6 +23,7 @@ const BLOCKS: &[&str] = &[
     "listeners",
     "upstreams",
     "brokers",
+    "databases",
     "routes",
     "subscriptions",
     "defaults",
@@ -49,12 +50,14 @@ pub(in crate::config) struct Blocks {
     pub listeners: BTreeMap<Name, listener::Config>,
     pub upstreams: BTreeMap<Name, upstream::Config>,
     pub brokers: BTreeMap<Name, broker::Config>,
+    pub databases: BTreeMap<Name, database::Config>,
     pub routes: BTreeMap<Name, Route>,
     pub subscriptions: BTreeMap<Name, subscription::Config>,
     /// Every name that is in use, also of blocks that could not be read.
     pub listener_names: BTreeSet<String>,
     pub upstream_names: BTreeSet<String>,
     pub broker_names: BTreeSet<String>,
+    pub database_names: BTreeSet<String>,
     pub route_names: BTreeSet<String>,
 }
 
@@ -72,6 +75,7 @@ impl Reader<'_> {
         blocks.listeners = self.named("listeners", Self::whole, &mut blocks.listener_names);
         blocks.upstreams = self.named("upstreams", Self::whole, &mut blocks.upstream_names);
         blocks.brokers = self.named("brokers", Self::whole, &mut blocks.broker_names);
+        blocks.databases = self.named("databases", Self::whole, &mut blocks.database_names);
         blocks.routes = self.named("routes", Self::route, &mut blocks.route_names);
         blocks.subscriptions = self.named("subscriptions", Self::whole, &mut BTreeSet::new());
         blocks

@@ -181,6 +181,7 @@ impl Block for Config {
         match opened {
             Ok(root) => Opened {
                 root: Some(Arc::new(root)),
+                ..Opened::default()
             },
             Err(error) => {
                 problems

@@ -74,6 +74,7 @@ fn config(text: &str) -> listed::Config {
 async fn it_serves() {
     let target = config("count.from = 201").build(&Build {
         brokers: &BTreeMap::new(),
+        databases: &BTreeMap::new(),
         route: &"r".parse().unwrap(),
         upstreams: &BTreeMap::new(),
         resend: Resend::Nothing,

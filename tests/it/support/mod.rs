@@ -19,6 +19,8 @@ mod metrics;
 mod nats_server;
 mod origin;
 pub mod pki;
+#[cfg(feature = "postgres")]
+mod postgres_server;
 mod process;
 mod proxy;
 mod record;
@@ -44,6 +46,8 @@ pub use launch::Launch;
 pub use metrics::Metrics;
 pub use nats_server::NatsServer;
 pub use origin::Origin;
+#[cfg(feature = "postgres")]
+pub use postgres_server::{Pgbouncer, PostgresServer};
 pub use proxy::Proxy;
 pub use record::Recorded;
 pub use script::{Gate, Script};

@@ -44,11 +44,13 @@ impl Served {
         let config: Config = toml::from_str(&format!("root = {data:?}\n{options}")).unwrap();
         let opened = Opened {
             root: Some(Arc::new(Root::found_by(&data, finds).unwrap())),
+            ..Opened::default()
         };
         let build = Build {
             route: &"r".parse().unwrap(),
             upstreams: &BTreeMap::new(),
             brokers: &BTreeMap::new(),
+            databases: &BTreeMap::new(),
             resend: Resend::Nothing,
             allow: HeaderValue::from_static("DELETE, GET, HEAD, OPTIONS, POST, PUT"),
             rest: Some("rest"),

@@ -1,0 +1,29 @@
+//! From a checked block to a client.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+#[cfg(feature = "postgres")]
+use super::Kind;
+#[cfg(feature = "postgres")]
+use super::postgres;
+use super::{Checked, Client};
+
+/// A client, which connects when something is to be run. What has to be ended behind its callers' backs is ended on `runtime`.
+/// `name` is the database's in the config. None for a kind that this program was built without, which no config has that was
+/// checked.
+#[cfg_attr(
+    not(feature = "postgres"),
+    expect(
+        unused_variables,
+        reason = "no kind is built in that would look at them"
+    )
+)]
+pub fn connect(name: &str, config: &Checked, runtime: &Handle) -> Option<Arc<dyn Client>> {
+    match config.kind() {
+        #[cfg(feature = "postgres")]
+        Kind::Postgres => postgres::connect(name, config, runtime),
+        _ => None,
+    }
+}

@@ -1,0 +1,46 @@
+//! `[databases.*]`: where routes with `sql` have their statements run: PostgreSQL, MariaDB and MySQL, SQLite.
+//!
+//! Whoever runs statements sees a [`Client`]: one database, with a pool of connections that is shared by all workers. A kind
+//! of database is a folder with an implementation of that trait, and its lines in [`connect()`], [`kind`] and [`config`].
+//! What is run ([`Work`]), with what ([`Value`]), how rows become JSON ([`Output`]) and why it failed ([`Failure`]) is the same
+//! for all.
+//!
+//! Texts of callers are values that are bound, never a part of a statement. What is told to be done was committed by the
+//! server's own word, and where that word did not come, [`Failure::Unknown`] says so.
+//!
+//! PostgreSQL is spoken to by a client of our own, which is a few hundred lines. What rules of this room need, libraries of
+//! others do not give: rows as text (the digits of a `numeric`, `infinity`), the transaction's status and the command's tag
+//! after each statement, a connection that is read by the request that waits for it and by no task beside it, types that are
+//! declared for statements without a name, our own TLS, and a hand on the socket when a deadline has passed.
+
+mod checked;
+mod client;
+mod config;
+mod connect;
+#[cfg(feature = "postgres")]
+mod down;
+mod failure;
+#[cfg(feature = "postgres")]
+mod json;
+mod kind;
+mod output;
+#[cfg(feature = "postgres")]
+mod pool;
+mod postgres;
+mod scan;
+mod state;
+mod statement;
+mod types;
+mod url;
+
+pub use checked::{Checked, Opened};
+pub use client::{Client, Listening, Notification, Session, Table};
+pub use config::Config;
+pub use connect::connect;
+pub use failure::{Constraint, Effects, Failure};
+pub use kind::Kind;
+pub use output::{BigNumbers, Form, Limits, Output, Pieces};
+pub use scan::{Scanned, scan};
+pub use state::{METRICS, State, render_metrics};
+pub use statement::{Done, Isolation, Shape, Statement, Work};
+pub use types::{Type, Value};

@@ -1,0 +1,140 @@
+//! What the server says when something failed (PostgreSQL's documentation, appendix A).
+
+use super::frame::Fields;
+use crate::database::{Constraint, Effects, Failure};
+
+/// An error of the server. Its message may have values in it, so it is shown to operators only, and only when there is no
+/// connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct ServerError {
+    /// The SQLSTATE.
+    pub code: String,
+    pub message: String,
+    /// The connection ends with it.
+    pub is_fatal: bool,
+    constraint: Option<String>,
+    column: Option<String>,
+    /// Where it happened: values are in it, and the numbers of parameters.
+    context: String,
+}
+
+impl ServerError {
+    pub fn read(body: &[u8]) -> Self {
+        let mut error = ServerError::default();
+        let mut rest = body;
+        while let Some((kind, after)) = rest.split_first().filter(|(kind, _)| **kind != 0) {
+            let Some(end) = memchr::memchr(0, after) else {
+                break;
+            };
+            let text = String::from_utf8_lossy(&after[..end]).into_owned();
+            rest = &after[end + 1..];
+            match kind {
+                b'V' => error.is_fatal = text == "FATAL" || text == "PANIC",
+                b'C' => error.code = text,
+                b'M' => error.message = text,
+                b'n' => error.constraint = Some(text),
+                b'c' => error.column = Some(text),
+                b'W' => error.context = text,
+                _ => {}
+            }
+        }
+        error
+    }
+
+    /// The plan of a prepared statement does not fit any more, or it is not there: nothing was run.
+    pub fn is_stale_plan(&self) -> bool {
+        matches!(self.code.as_str(), "0A000" | "26000" | "42P05")
+    }
+
+    /// What it means to whoever wanted the statement.
+    pub fn into_failure(self) -> Failure {
+        let constraint = |kind| Failure::Constraint(kind, self.constraint.clone());
+        match self.code.as_str() {
+            "23505" => constraint(Constraint::Unique),
+            "23503" | "23001" => constraint(Constraint::ForeignKey),
+            "23P01" => constraint(Constraint::Exclusion),
+            "23514" => constraint(Constraint::Check),
+            "23502" => Failure::Constraint(Constraint::NotNull, self.column),
+            "40001" | "40002" => Failure::Conflict("serialization_failure"),
+            "40P01" => Failure::Conflict("deadlock_detected"),
+            "55P03" => Failure::Locked,
+            "57014" => Failure::Timeout(Effects::None),
+            "P0001" => Failure::Raised,
+            // The server ends, begins or has no room: nothing was done.
+            "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => {
+                Failure::Unavailable("the database ended the connection".to_owned())
+            }
+            code if code.starts_with("53") => {
+                Failure::Unavailable("the database has no room for this now".to_owned())
+            }
+            code if code.starts_with("08") => {
+                Failure::Broken("the way to the database broke".to_owned())
+            }
+            code if code.starts_with("22") => {
+                let detail = format!("a value is not what the database takes (SQLSTATE {code})");
+                Failure::BadValue(self.parameter(), detail)
+            }
+            code => Failure::Refused(code.to_owned()),
+        }
+    }
+
+    /// The parameter that the context names, from 0: `unnamed portal parameter $2 = '...'`.
+    fn parameter(&self) -> Option<usize> {
+        let (_, behind) = self.context.split_once("parameter $")?;
+        let digits = behind.split(|c: char| !c.is_ascii_digit()).next()?;
+        digits.parse::<usize>().ok()?.checked_sub(1)
+    }
+}
+
+/// Reads how many rows a command changed or gave off its tag: `INSERT 0 5`, `SELECT 3`.
+pub(super) fn affected(body: &[u8]) -> (&str, u64) {
+    let tag = Fields(body).text().unwrap_or_default();
+    let word = tag.split(' ').next().unwrap_or_default();
+    let count = tag.rsplit(' ').next().and_then(|count| count.parse().ok());
+    (word, count.unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(fields: &[(u8, &str)]) -> ServerError {
+        let mut body = Vec::new();
+        for (kind, text) in fields {
+            body.push(*kind);
+            body.extend_from_slice(text.as_bytes());
+            body.push(0);
+        }
+        body.push(0);
+        ServerError::read(&body)
+    }
+
+    #[test]
+    fn an_error_is_one_of_its_class_and_tells_no_value() {
+        let unique = error(&[
+            (b'V', "ERROR"),
+            (b'C', "23505"),
+            (b'M', "Key (a)=(hush) already exists"),
+            (b'n', "t_a_key"),
+        ]);
+        let expected = Failure::Constraint(Constraint::Unique, Some("t_a_key".to_owned()));
+        assert_eq!(unique.into_failure(), expected);
+        let bad = error(&[
+            (b'C', "22007"),
+            (b'M', "invalid input syntax for type date: \"hush\""),
+            (b'W', "unnamed portal parameter $2 = 'hush'"),
+        ]);
+        let bad = bad.into_failure();
+        assert!(matches!(bad, Failure::BadValue(Some(1), _)));
+        assert!(!format!("{bad:?}").contains("hush"));
+        assert!(error(&[(b'V', "FATAL"), (b'C', "57P01")]).is_fatal);
+        assert_eq!(ServerError::read(b"C"), ServerError::default());
+    }
+
+    #[test]
+    fn a_tag_tells_what_was_done() {
+        assert_eq!(affected(b"INSERT 0 5\0"), ("INSERT", 5));
+        assert_eq!(affected(b"ROLLBACK\0"), ("ROLLBACK", 0));
+        assert_eq!(affected(b"\xff"), ("", 0));
+    }
+}

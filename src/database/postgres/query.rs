@@ -1,0 +1,297 @@
+//! Statements in one go: all of them are sent before the first answer is waited for, and none is run behind one that failed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::cancel::cancel;
+use super::conn::{Broken, Conn, LONGEST};
+use super::error::{ServerError, affected};
+use super::frame::Frame;
+use super::open::Way;
+use super::prepared::Found;
+use super::row::{Columns, values as row_values};
+use super::wire;
+use crate::database::{Failure, Output, Statement, Table, Value};
+
+/// How long the server may take to say what became of a statement that was cancelled.
+const GRACE: Duration = Duration::from_secs(1);
+/// How much of a result that is not wanted any more is read, so that its connection can be kept.
+const MOST_UNWANTED: usize = 4 << 20;
+
+/// Where the rows of the last statement go.
+pub(super) enum Sink<'a> {
+    Json(&'a mut Output),
+    Table(&'a mut Table),
+}
+
+/// Why statements did not come to their end.
+#[derive(Debug)]
+pub(super) enum Stop {
+    Server(ServerError),
+    /// The statement has done its part, and the result is not what was wanted.
+    Ours(Failure),
+}
+
+/// What goes to the server together.
+pub(super) struct Batch<'a> {
+    /// A command that goes first, without parameters.
+    pub first: Option<&'a str>,
+    pub statements: &'a [Statement],
+    pub values: &'a [Value],
+    /// When it is cancelled.
+    pub until: Instant,
+}
+
+/// Runs the statements, and says how many rows the last one changed or gave. Outside of a transaction, they are one. Where
+/// the connection is not at rest afterwards, something of it still runs.
+///
+/// # Errors
+/// When the connection broke, or the server did not answer in time, not even to being told to stop.
+pub(super) async fn run(
+    conn: &mut Conn,
+    way: &Way,
+    batch: Batch<'_>,
+    sink: Sink<'_>,
+) -> Result<Result<u64, Stop>, Broken> {
+    let mut run = Run {
+        found: prepare(conn, &batch),
+        firsts: usize::from(batch.first.is_some()),
+        ended: 0,
+        parsed: 0,
+        columns: None,
+        affected: 0,
+        stop: None,
+        unwanted: 0,
+        batch,
+        sink,
+    };
+    conn.set_deadline(run.batch.until);
+    // A reader whom the end of this would find waiting gets it first.
+    let mut sent = conn.send().await;
+    loop {
+        let arrived = match sent {
+            Ok(()) => run.next(conn).await,
+            Err(broken) => Err(broken),
+        };
+        sent = Ok(());
+        match arrived {
+            Ok(None) => return Ok(run.end(conn)),
+            Ok(Some(frame)) => {
+                if run.take(conn, frame)? {
+                    return Ok(run.end(conn));
+                }
+            }
+            Err(Broken::Late) if !conn.is_cancelled => {
+                cancel(conn, way).await;
+                conn.set_deadline(Instant::now() + GRACE);
+            }
+            Err(Broken::TooLong) => {
+                let failure = run.too_long();
+                run.stop.get_or_insert(Stop::Ours(failure));
+                return Ok(run.end(conn));
+            }
+            Err(broken) => return Err(broken),
+        }
+    }
+}
+
+struct Run<'a> {
+    batch: Batch<'a>,
+    sink: Sink<'a>,
+    /// What was known of each statement; None where it goes without a name.
+    found: Vec<Option<Found>>,
+    /// How many commands stand before the statements.
+    firsts: usize,
+    /// How many have ended.
+    ended: usize,
+    /// How many were parsed, of those that were to be.
+    parsed: usize,
+    columns: Option<Arc<Columns>>,
+    affected: u64,
+    stop: Option<Stop>,
+    /// Bytes of rows that nobody wants.
+    unwanted: usize,
+}
+
+/// Writes all that is to be sent.
+fn prepare(conn: &mut Conn, batch: &Batch<'_>) -> Vec<Option<Found>> {
+    if conn.write.capacity() == 0 {
+        conn.write = crate::net::buffer::take_write();
+    }
+    let write = &mut conn.write;
+    if let Some(first) = batch.first {
+        wire::parse("", first, &[], write);
+        wire::bind("", &[], &[], write);
+        wire::execute(write);
+    }
+    let mut all = Vec::with_capacity(batch.statements.len());
+    for statement in batch.statements {
+        let found = conn.prepared.as_mut().map(|prepared| {
+            let (found, gone) = prepared.find(&statement.key);
+            if let Some(gone) = gone {
+                wire::close_statement(&gone, write);
+            }
+            found
+        });
+        let name = found.as_ref().map_or("", |found| &found.name);
+        if found.as_ref().is_none_or(|found| found.is_new) {
+            wire::parse(name, &statement.text, &statement.types, write);
+        }
+        wire::bind(name, &statement.types, batch.values, write);
+        if found.as_ref().is_none_or(|found| found.columns.is_none()) {
+            wire::describe_portal(write);
+        }
+        wire::execute(write);
+        all.push(found);
+    }
+    wire::sync(write);
+    conn.awaited += 1;
+    all
+}
+
+impl Run<'_> {
+    /// The next message. None where what is left is not worth waiting for.
+    async fn next(&mut self, conn: &mut Conn) -> Result<Option<Frame>, Broken> {
+        if !conn.has_frame()
+            && let Sink::Json(output) = &mut self.sink
+            && self.stop.is_none()
+            && let Err(failure) = output.flush(self.batch.until).await
+        {
+            self.stop = Some(Stop::Ours(failure));
+            return Ok(None);
+        }
+        let most = match &self.sink {
+            Sink::Json(output) if self.is_last() && output.wants_rows() => output.room(),
+            _ => LONGEST,
+        };
+        // A row has less in JSON than here where its numbers are short: names stand before them instead.
+        let frame = conn.frame(most.max(LONGEST)).await?;
+        Ok(Some(frame))
+    }
+
+    fn is_last(&self) -> bool {
+        self.ended + 1 == self.firsts + self.batch.statements.len()
+    }
+
+    /// The statement that is run now, and what was known of it.
+    fn current(&self) -> Option<(&Statement, Option<&Found>)> {
+        let place = self.ended.checked_sub(self.firsts)?;
+        let statement = self.batch.statements.get(place)?;
+        Some((statement, self.found.get(place)?.as_ref()))
+    }
+
+    /// Takes a message. True when it was the last one, or those that follow are not waited for.
+    fn take(&mut self, conn: &mut Conn, frame: Frame) -> Result<bool, Broken> {
+        match frame.kind {
+            b'1' => self.parsed += 1,
+            b'T' | b'n' => {
+                let columns = match frame.kind {
+                    b'T' => Some(Arc::new(
+                        Columns::read(conn.body(frame)).ok_or_else(nonsense)?,
+                    )),
+                    _ => None,
+                };
+                if let Some((statement, Some(_))) = self.current() {
+                    let key = statement.key.clone();
+                    if let Some(prepared) = &mut conn.prepared {
+                        prepared.note(&key, columns.clone());
+                    }
+                }
+                self.columns = columns;
+            }
+            b'D' => self.row(conn.body(frame)),
+            b'C' => {
+                self.affected = affected(conn.body(frame)).1;
+                self.next_statement();
+            }
+            b'I' => self.next_statement(),
+            b'E' => {
+                let error = ServerError::read(conn.body(frame));
+                let is_fatal = error.is_fatal;
+                if !matches!(self.stop, Some(Stop::Server(_))) {
+                    self.stop = Some(Stop::Server(error));
+                }
+                if is_fatal {
+                    // It is closed by the server.
+                    conn.is_cancelled = true;
+                    return Ok(true);
+                }
+            }
+            b'G' | b'H' | b'W' => return Err(Broken::Lost("it began to copy".to_owned())),
+            b'Z' => {
+                conn.ready(frame);
+                return Ok(true);
+            }
+            _ => {}
+        }
+        conn.done(frame);
+        Ok(self.stop.is_some() && self.unwanted > MOST_UNWANTED)
+    }
+
+    fn next_statement(&mut self) {
+        self.ended += 1;
+        self.columns = None;
+    }
+
+    fn row(&mut self, body: &[u8]) {
+        if !self.is_last() || self.stop.is_some() {
+            self.unwanted += body.len();
+            return;
+        }
+        if self.columns.is_none() {
+            let known = self.current().and_then(|(_, found)| found?.columns.clone());
+            self.columns = known.flatten();
+        }
+        let Some(columns) = &self.columns else {
+            return;
+        };
+        let written = match &mut self.sink {
+            Sink::Json(output) if !output.wants_rows() => {
+                self.unwanted += body.len();
+                Ok(())
+            }
+            Sink::Json(output) => match columns.twice().filter(|_| output.rows() == 0) {
+                Some(name) => Err(Failure::Ambiguous(name.to_owned())),
+                None => columns.write(body, output),
+            },
+            Sink::Table(table) => {
+                if table.columns.is_empty() {
+                    table.columns = columns.names();
+                }
+                table.rows.extend(row_values(body));
+                Ok(())
+            }
+        };
+        if let Err(failure) = written {
+            self.stop = Some(Stop::Ours(failure));
+        }
+    }
+
+    fn too_long(&self) -> Failure {
+        match &self.sink {
+            Sink::Json(output) => output.too_many_bytes(),
+            Sink::Table(_) => Failure::TooLarge("a row is too long".to_owned()),
+        }
+    }
+
+    /// What came of it. What was not parsed is not known.
+    fn end(self, conn: &mut Conn) -> Result<u64, Stop> {
+        let new = self.batch.statements.iter().zip(&self.found);
+        let new = new.filter(|(_, found)| found.as_ref().is_some_and(|found| found.is_new));
+        for (statement, _) in new.skip(self.parsed.saturating_sub(self.firsts)) {
+            if let Some(prepared) = &mut conn.prepared {
+                prepared.forget(&statement.key);
+            }
+        }
+        match self.stop {
+            None => Ok(self.affected),
+            Some(stop) => Err(stop),
+        }
+    }
+}
+
+fn nonsense() -> Broken {
+    Broken::Lost("it described rows that cannot be read".to_owned())
+}

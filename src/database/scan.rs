@@ -1,0 +1,351 @@
+//! What can be seen of a statement without a database: its placeholders, whether it is one, and whether it only reads.
+
+use std::ops::Range;
+
+use super::Kind;
+
+/// What was seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scanned {
+    /// Where a placeholder stands, and its number, from 1.
+    pub placeholders: Vec<(Range<usize>, usize)>,
+    /// The highest number.
+    pub highest: usize,
+    /// How many commands there are, divided by semicolons.
+    pub commands: usize,
+    /// The first word, in lower case.
+    pub first: String,
+    /// The second one.
+    pub second: String,
+    /// It begins like a query, and has no word that changes rows.
+    pub only_reads: bool,
+    /// It has a word that leaves something behind in the session.
+    pub marks_session: bool,
+    /// A quote or a comment does not end.
+    pub is_open: bool,
+}
+
+/// Words that change something, wherever they stand, or may lock rows.
+const WRITES: [&str; 10] = [
+    "insert", "update", "delete", "merge", "truncate", "into", "call", "create", "alter", "drop",
+];
+/// With these a query begins.
+const READS: [&str; 7] = [
+    "select", "values", "table", "show", "with", "explain", "describe",
+];
+/// Functions whose effect outlives the transaction.
+const MARKS: [&str; 11] = [
+    "set_config",
+    "pg_advisory_lock",
+    "pg_advisory_lock_shared",
+    "pg_try_advisory_lock",
+    "pg_try_advisory_lock_shared",
+    "setseed",
+    "get_lock",
+    "dblink_connect",
+    "temp",
+    "temporary",
+    "hold",
+];
+
+/// Looks at a statement as this kind of database would.
+pub fn scan(text: &str, kind: Kind) -> Scanned {
+    let mut scanner = Scanner {
+        text,
+        bytes: text.as_bytes(),
+        at: 0,
+        kind,
+        found: Scanned::default(),
+        in_command: false,
+        words: 0,
+        writes: false,
+    };
+    scanner.run();
+    let mut found = scanner.found;
+    found.only_reads = READS.contains(&found.first.as_str()) && !scanner.writes;
+    found
+}
+
+struct Scanner<'a> {
+    text: &'a str,
+    bytes: &'a [u8],
+    at: usize,
+    kind: Kind,
+    found: Scanned,
+    /// Something stands behind the last semicolon.
+    in_command: bool,
+    words: usize,
+    writes: bool,
+}
+
+impl Scanner<'_> {
+    fn run(&mut self) {
+        while let Some(byte) = self.peek(0) {
+            if self.comment() {
+                continue;
+            }
+            match byte {
+                b';' => {
+                    self.in_command = false;
+                    self.at += 1;
+                    continue;
+                }
+                byte if byte.is_ascii_whitespace() => {
+                    self.at += 1;
+                    continue;
+                }
+                _ => {}
+            }
+            if !self.in_command {
+                self.in_command = true;
+                self.found.commands += 1;
+            }
+            match byte {
+                b'\'' => self.quoted(b'\'', self.kind == Kind::MySql),
+                b'"' => self.quoted(b'"', self.kind == Kind::MySql),
+                b'`' if self.kind != Kind::Postgres => self.quoted(b'`', false),
+                b'[' if self.kind == Kind::Sqlite => self.quoted(b']', false),
+                b'$' => self.dollar(),
+                b'?' if self.kind != Kind::Postgres => self.question_mark(),
+                byte if is_word(byte) => self.word(),
+                _ => self.at += 1,
+            }
+        }
+    }
+
+    fn peek(&self, ahead: usize) -> Option<u8> {
+        self.bytes.get(self.at + ahead).copied()
+    }
+
+    /// Passes a comment, if one begins here.
+    fn comment(&mut self) -> bool {
+        let rest = &self.bytes[self.at..];
+        let dashes = rest.starts_with(b"--")
+            && (self.kind != Kind::MySql || rest.get(2).is_none_or(u8::is_ascii_whitespace));
+        if dashes || (rest.starts_with(b"#") && self.kind == Kind::MySql) {
+            let end = rest.iter().position(|byte| *byte == b'\n');
+            self.at += end.unwrap_or(rest.len());
+            return true;
+        }
+        if !rest.starts_with(b"/*") {
+            return false;
+        }
+        // What MariaDB runs although it stands in a comment counts as what it is.
+        if self.kind == Kind::MySql && (rest.starts_with(b"/*!") || rest.starts_with(b"/*M!")) {
+            self.writes = true;
+        }
+        let mut depth = 0;
+        while let Some(byte) = self.peek(0) {
+            match (byte, self.peek(1)) {
+                (b'/', Some(b'*')) if depth == 0 || self.kind == Kind::Postgres => {
+                    depth += 1;
+                    self.at += 2;
+                }
+                (b'*', Some(b'/')) => {
+                    depth -= 1;
+                    self.at += 2;
+                    if depth == 0 {
+                        return true;
+                    }
+                }
+                _ => self.at += 1,
+            }
+        }
+        self.found.is_open = true;
+        true
+    }
+
+    /// Passes what stands in quotes; one that is written twice is none.
+    fn quoted(&mut self, end: u8, has_escapes: bool) {
+        self.at += 1;
+        while let Some(byte) = self.peek(0) {
+            self.at += 1;
+            if byte == b'\\' && has_escapes {
+                self.at += 1;
+            } else if byte == end {
+                if self.peek(0) == Some(end) && end != b']' {
+                    self.at += 1;
+                } else {
+                    return;
+                }
+            }
+        }
+        self.at = self.bytes.len();
+        self.found.is_open = true;
+    }
+
+    /// `$1`, or text between `$tag$` and `$tag$`.
+    fn dollar(&mut self) {
+        let digits = self.digits(1);
+        if digits > 0 {
+            self.placeholder(1, digits);
+            return;
+        }
+        let rest = &self.text[self.at..];
+        let tag = rest[1..].find('$').map(|end| &rest[..end + 2]);
+        let tag = tag.filter(|tag| tag[1..tag.len() - 1].bytes().all(is_word));
+        match tag {
+            Some(tag) if self.kind == Kind::Postgres => {
+                let inner = &rest[tag.len()..];
+                match inner.find(tag) {
+                    Some(end) => self.at += tag.len() + end + tag.len(),
+                    None => {
+                        self.at = self.bytes.len();
+                        self.found.is_open = true;
+                    }
+                }
+            }
+            _ => self.at += 1,
+        }
+    }
+
+    /// `?`, which is the next one, or `?1`.
+    fn question_mark(&mut self) {
+        let digits = self.digits(1);
+        if digits > 0 {
+            self.placeholder(1, digits);
+            return;
+        }
+        let number = self.found.placeholders.len() + 1;
+        self.add(1, number);
+    }
+
+    fn digits(&self, from: usize) -> usize {
+        let rest = self.bytes.get(self.at + from..).unwrap_or_default();
+        rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
+    }
+
+    fn placeholder(&mut self, mark: usize, digits: usize) {
+        let number = &self.text[self.at + mark..self.at + mark + digits];
+        // One that is too large for a number is too large for all else.
+        self.add(mark + digits, number.parse().unwrap_or(usize::MAX));
+    }
+
+    fn add(&mut self, length: usize, number: usize) {
+        let place = self.at..self.at + length;
+        self.found.placeholders.push((place, number));
+        self.found.highest = self.found.highest.max(number);
+        self.at += length;
+    }
+
+    fn word(&mut self) {
+        let rest = &self.bytes[self.at..];
+        let length = rest
+            .iter()
+            .take_while(|byte| is_word(**byte) || **byte == b'$')
+            .count();
+        let word = self.text[self.at..self.at + length].to_ascii_lowercase();
+        self.at += length;
+        // `E'...'` has escapes.
+        if word == "e" && self.kind == Kind::Postgres && self.peek(0) == Some(b'\'') {
+            self.quoted(b'\'', true);
+        }
+        self.writes |= WRITES.contains(&word.as_str());
+        self.found.marks_session |= MARKS.contains(&word.as_str());
+        match self.words {
+            0 => self.found.first = word,
+            1 => self.found.second = word,
+            _ => {}
+        }
+        self.words += 1;
+    }
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(text: &str, kind: Kind) -> Vec<usize> {
+        let found = scan(text, kind);
+        assert!(!found.is_open, "{text}");
+        found
+            .placeholders
+            .iter()
+            .map(|(_, number)| *number)
+            .collect()
+    }
+
+    #[test]
+    fn placeholders_are_found_where_they_are_some() {
+        for (text, expected) in [
+            ("select $1, $2 from t where a = $1", vec![1, 2, 1]),
+            ("select '$1', \"$2\", $3", vec![3]),
+            ("select 'it''s $1', $2", vec![2]),
+            ("select E'\\'$1', $2", vec![2]),
+            ("select '\\', $2", vec![2]),
+            ("select $$ $1 $$, $x$ $2 $$ $x$, $3", vec![3]),
+            ("select 1 -- $1\n, $2 /* $3 /* $4 */ $5 */", vec![2]),
+            ("select a$1, $2::text", vec![2]),
+            ("select data ? 'a', $1", vec![1]),
+        ] {
+            assert_eq!(numbers(text, Kind::Postgres), expected, "{text}");
+        }
+        for (text, expected) in [
+            ("select ?, ?", vec![1, 2]),
+            ("select '?\\'?', `?`, \"?\", ? # ?\n, ? -- ?", vec![1, 2]),
+            ("select $2, $1", vec![2, 1]),
+            ("select 3--1, ?", vec![1]),
+        ] {
+            assert_eq!(numbers(text, Kind::MySql), expected, "{text}");
+        }
+        assert_eq!(numbers("select ?2, [?], ?1", Kind::Sqlite), [2, 1]);
+    }
+
+    #[test]
+    fn commands_are_counted() {
+        for (text, commands) in [
+            ("select 1", 1),
+            ("select 1;", 1),
+            (" ; select 1 ; -- ;\n", 1),
+            ("select ';'; select 2", 2),
+            ("", 0),
+            ("-- nothing", 0),
+        ] {
+            assert_eq!(scan(text, Kind::Postgres).commands, commands, "{text}");
+        }
+        for text in ["select 'x", "select $$ x", "select /* x", "select \"x"] {
+            assert!(scan(text, Kind::Postgres).is_open, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_changes_something_is_told_from_what_reads() {
+        for (text, reads) in [
+            ("select * from t", true),
+            ("WITH x AS (SELECT 1) SELECT * FROM x", true),
+            (
+                "with x as (delete from t returning *) select * from x",
+                false,
+            ),
+            ("select * into t from u", false),
+            ("insert into t values (1)", false),
+            ("vacuum", false),
+            ("select 'delete', \"update\"", true),
+            ("select updated from t", true),
+        ] {
+            assert_eq!(scan(text, Kind::Postgres).only_reads, reads, "{text}");
+        }
+        assert!(!scan("select 1 /*! into outfile 'x' */", Kind::MySql).only_reads);
+        assert!(scan("select set_config('a', 'b', false)", Kind::Postgres).marks_session);
+        let found = scan("Set Local x = 1", Kind::Postgres);
+        assert_eq!(
+            (found.first.as_str(), found.second.as_str()),
+            ("set", "local")
+        );
+    }
+
+    #[test]
+    fn nothing_that_is_written_breaks_it() {
+        for text in [
+            "$", "$x", "'", "e'", "e'\\", "?", "/*", "ü$ü$", "$ü", "\u{0}",
+        ] {
+            for kind in [Kind::Postgres, Kind::MySql, Kind::Sqlite] {
+                scan(text, kind);
+            }
+        }
+    }
+}

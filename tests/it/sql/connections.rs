@@ -1,0 +1,243 @@
+//! Connections: shared, limited, kept clean, and made again.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::{config, get, post, proxy, state};
+use crate::support::{LIMIT, PostgresServer, Proxy, eventually};
+
+/// The server that is stopped and killed, for one test at a time.
+fn fragile() -> (MutexGuard<'static, ()>, PostgresServer) {
+    static ONE: Mutex<()> = Mutex::new(());
+    let guard = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    (guard, PostgresServer::fragile())
+}
+
+#[test]
+fn a_database_is_shown_without_its_secrets() {
+    let proxy = proxy("statement = \"select 1 as a\"");
+    let before = state(&proxy);
+    assert_eq!(
+        (&before["connected"], &before["kind"]),
+        (&json!(null), &json!("PostgreSQL"))
+    );
+    get(&proxy, "/run");
+    let after = state(&proxy);
+    assert_eq!(after["connected"], true);
+    assert_eq!(after["pool"]["idle"], 1);
+    assert_eq!(after["behind_a_pooler"], false);
+    for text in [
+        proxy.admin("GET", "/config", "").text(),
+        after.to_string(),
+        proxy.log(),
+    ] {
+        assert!(!text.contains("secret@"), "{text}");
+    }
+    let metrics = proxy.metrics();
+    assert_eq!(
+        metrics.sum("outrigger_database_up", &[("database", "main")]),
+        1.0
+    );
+    let idle = metrics.sum(
+        "outrigger_database_connections",
+        &[("database", "main"), ("state", "idle")],
+    );
+    assert_eq!(idle, 1.0);
+}
+
+#[test]
+fn a_full_pool_is_told_in_time() {
+    let url = PostgresServer::shared().url();
+    let database = "pool = { max_connections = 1, max_wait = \"100ms\" }";
+    let routes = [
+        (
+            "/slow",
+            "statement = \"select pg_sleep(1)\"\nresult = \"none\"",
+        ),
+        ("/run", "statement = \"select 1 as a\""),
+    ];
+    let proxy = Proxy::start(&config(&url, database, &routes));
+    let mut slow = proxy.client();
+    slow.send_request("GET", "/slow", &[], "");
+    eventually(LIMIT, "it is in use", || {
+        state(&proxy)["pool"]["in_use"] == 1
+    });
+    get(&proxy, "/run").assert_refused(503, "overloaded");
+    assert_eq!(slow.read_answer().status, 204);
+    assert_eq!(get(&proxy, "/run").status, 200);
+}
+
+#[test]
+fn nothing_of_a_session_is_seen_by_the_next_one() {
+    let url = PostgresServer::shared().url();
+    let routes = [
+        (
+            "/mark",
+            "statement = \"select set_config('outrigger.mark', 'hush', false) as a, pg_advisory_lock(4711)::text as b\"",
+        ),
+        (
+            "/look",
+            "statement = \"select current_setting('outrigger.mark', true) as a, (select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()) as n\"\nresult = \"one\"",
+        ),
+    ];
+    let proxy = Proxy::start(&config(&url, "pool.max_connections = 1", &routes));
+    for _ in 0..2 {
+        assert_eq!(get(&proxy, "/mark").status, 200);
+        let seen = get(&proxy, "/look").json();
+        assert!(seen["a"].is_null() || seen["a"] == "", "{seen}");
+        assert_eq!(seen["n"], 0);
+    }
+}
+
+#[test]
+fn a_reload_keeps_connections_where_nothing_changed() {
+    let url = PostgresServer::shared().url();
+    let block = "statement = \"select pg_backend_pid() as a\"\nresult = \"one\"";
+    let text = config(&url, "", &[("/run", block)]);
+    let mut proxy = Proxy::start(&text);
+    let pid = |proxy: &Proxy| get(proxy, "/run").json()["a"].clone();
+    let first = pid(&proxy);
+    assert_eq!(pid(&proxy), first);
+    let more = config(&url, "", &[("/run", block), ("/other", block)]);
+    proxy.reload_with(more.as_str());
+    assert_eq!(pid(&proxy), first);
+    proxy.reload_with(config(&url, "connect_timeout = \"4s\"", &[("/run", block)]));
+    assert_ne!(pid(&proxy), first);
+}
+
+#[test]
+fn a_database_that_is_down_is_told_at_once_and_found_again() {
+    let (_one, server) = fragile();
+    let block = "statement = \"select 1 as a\"";
+    let proxy = Proxy::start(&config(&server.url(), "", &[("/run", block)]));
+    assert_eq!(get(&proxy, "/run").status, 200);
+    server.stop();
+    for _ in 0..5 {
+        let began = Instant::now();
+        get(&proxy, "/run").assert_refused(503, "database_unavailable");
+        assert!(began.elapsed() < Duration::from_secs(1));
+    }
+    assert_eq!(state(&proxy)["connected"], false);
+    assert!(
+        state(&proxy)["last_error"]["error"]
+            .as_str()
+            .unwrap()
+            .contains("refused")
+    );
+    assert!(proxy.log().contains("no connection to the database"));
+    server.again();
+    eventually(LIMIT, "it is found again", || {
+        get(&proxy, "/run").status == 200
+    });
+}
+
+#[test]
+fn a_database_that_is_killed_under_load_loses_nothing_that_was_confirmed() {
+    let (_one, server) = fragile();
+    let table = format!("t{:x}", fastrand::u64(..));
+    server.sql(&format!("create table {table} (id text not null)"));
+    let block = format!(
+        "statement = \"insert into {table} values ($1)\"\nresult = \"none\"\nparameters = [{{ from = \"query.id\" }}]"
+    );
+    let read = "statement = \"select $1::int8 as a\"\nresult = \"one\"\nparameters = [{ from = \"query.a\", type = \"int8\" }]";
+    let proxy = Proxy::start(&config(
+        &server.url(),
+        "",
+        &[("/put", &block), ("/read", read)],
+    ));
+    let (stop, confirmed) = (AtomicBool::new(false), Mutex::new(Vec::new()));
+    let unknown = Mutex::new(Vec::new());
+    let reads = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for caller in 0..16 {
+            let (proxy, stop, confirmed, unknown, reads) =
+                (&proxy, &stop, &confirmed, &unknown, &reads);
+            scope.spawn(move || {
+                let mut client = proxy.client();
+                for number in 0.. {
+                    if stop.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    let id = format!("{caller}-{number}");
+                    let answer = client.request("POST", &format!("/put?id={id}"), &[], "");
+                    match (answer.status, answer.reason()) {
+                        (204, _) => confirmed.lock().unwrap().push(id),
+                        (504, Some("outcome_unknown")) => unknown.lock().unwrap().push(id),
+                        (503, Some("database_unavailable" | "overloaded")) => {}
+                        other => panic!("{other:?}: {}", answer.text()),
+                    }
+                    let own = caller * 1_000_000 + number;
+                    let answer = client.request("GET", &format!("/read?a={own}"), &[], "");
+                    if answer.status == 200 {
+                        assert_eq!(answer.json(), json!({ "a": own }));
+                        reads.fetch_add(1, Ordering::SeqCst);
+                    }
+                }
+            });
+        }
+        for _ in 0..2 {
+            let before = confirmed.lock().unwrap().len();
+            eventually(LIMIT, "more is confirmed", || {
+                confirmed.lock().unwrap().len() > before + 200
+            });
+            server.kill();
+            server.again();
+        }
+        let before = confirmed.lock().unwrap().len();
+        eventually(LIMIT, "it goes on", || {
+            confirmed.lock().unwrap().len() > before + 200
+        });
+        stop.store(true, Ordering::SeqCst);
+    });
+    let confirmed = confirmed.into_inner().unwrap();
+    let unknown = unknown.into_inner().unwrap();
+    let stored = server.sql(&format!("select id from {table}"));
+    let mut stored: Vec<&str> = stored.lines().collect();
+    let count = stored.len();
+    stored.sort_unstable();
+    stored.dedup();
+    assert_eq!(stored.len(), count, "a statement was run twice");
+    for id in &confirmed {
+        assert!(stored.binary_search(&id.as_str()).is_ok(), "{id} is lost");
+    }
+    let extra = count - confirmed.len();
+    assert!(
+        extra <= unknown.len(),
+        "{extra} more than confirmed, {} unknown",
+        unknown.len()
+    );
+    assert!(reads.load(Ordering::SeqCst) > 0);
+}
+
+#[test]
+fn a_wrong_password_is_told_to_operators_only() {
+    let url = PostgresServer::shared().url().replace("secret", "wrong");
+    let proxy = Proxy::start(&config(&url, "", &[("/run", "statement = \"select 1\"")]));
+    let answer = get(&proxy, "/run");
+    answer.assert_refused(503, "database_unavailable");
+    assert!(!answer.text().contains("password"));
+    eventually(LIMIT, "it is logged", || proxy.log().contains("28P01"));
+}
+
+#[test]
+fn a_slow_reader_holds_no_connection() {
+    let url = PostgresServer::shared().url();
+    let rows = "statement = \"select repeat('x', 10000) as a from generate_series(1, 2000)\"\nmax_rows = 5000\nmax_bytes = \"64MiB\"";
+    let database = "pool.max_connections = 1\nstatement_timeout = \"1s\"";
+    let routes = [("/rows", rows), ("/run", "statement = \"select 1 as a\"")];
+    let proxy = Proxy::start(&config(&url, database, &routes));
+    for accept in ["application/x-ndjson", "application/json"] {
+        let mut slow = proxy.client();
+        slow.send_request("GET", "/rows", &[("accept", accept)], "");
+        eventually(LIMIT, "it is given back", || {
+            state(&proxy)["pool"]["in_use"] == 0 && get(&proxy, "/run").status == 200
+        });
+        // It has not got all of it, and cannot take it for all.
+        assert!(slow.try_answer().is_err());
+    }
+    assert_eq!(post(&proxy, "/run", "").status, 200);
+}
