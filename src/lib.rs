@@ -34,6 +34,8 @@
 //! A request may also enter a route by its name, made of a document that is posted to a listener with
 //! [`proxy::integrations`].
 //!
+//! A [`relay`] publishes rows of a table in the application's own [`database`], each at least once.
+//!
 //! [`admin`] shows all this to people and their tools, and has routes and upstreams registered; [`net::drain`] ends it without losing a request.
 //!
 //! [`value`] is what config blocks are written with and how their checks speak,
@@ -129,6 +131,7 @@ pub mod net;
 pub mod policy;
 pub mod process;
 pub mod proxy;
+pub mod relay;
 pub mod route;
 pub mod subscription;
 pub mod target;

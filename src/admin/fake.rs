@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
 use super::{
-    AdminAddress, Kind, NotCarriedOut, NotRegistered, Proxy, Registered, Registration,
+    AdminAddress, Kind, NotCarriedOut, NotRegistered, Proxy, Registered, Registration, Relay,
     ReloadOutcome, Subscription, api, bind, probes, serve,
 };
 use crate::listener::ListenAddress;
@@ -118,6 +118,14 @@ impl Proxy for Fake {
 
     fn upstream(&self, name: &str) -> Option<Value> {
         (name == "payments").then(|| json!({ "what": "payments" }))
+    }
+
+    fn relays(&self) -> Value {
+        json!({ "what": "relays" })
+    }
+
+    fn relay(&self, name: &str) -> Option<Arc<dyn Relay>> {
+        (name == "orders").then(|| Arc::new(Orders(self.calls.clone())) as Arc<dyn Relay>)
     }
 
     fn order_policy(&self, route: &str, order: &dyn Order) -> Result<(), NotCarriedOut> {
@@ -235,7 +243,7 @@ impl Proxy for Fake {
     }
 }
 
-/// A subscription with one dead letter.
+/// A subscription with one dead letter, and a relay.
 struct Orders(Arc<Mutex<Vec<String>>>);
 
 impl Orders {
@@ -267,6 +275,20 @@ impl Subscription for Orders {
 
     fn discard(&self, _: usize) -> BoxFuture<'_, Result<usize, String>> {
         async { Err("the broker is not there".to_owned()) }.boxed()
+    }
+}
+
+impl Relay for Orders {
+    fn describe(&self) -> Value {
+        json!({ "what": "orders" })
+    }
+
+    fn pause(&self) {
+        self.called("pause");
+    }
+
+    fn resume(&self) {
+        self.called("resume");
     }
 }
 

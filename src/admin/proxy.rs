@@ -37,6 +37,9 @@ pub trait Proxy: Send + Sync + 'static {
     fn subscriptions(&self) -> Value;
     /// One subscription by name; None when there is none.
     fn subscription(&self, name: &str) -> Option<Arc<dyn Subscription>>;
+    fn relays(&self) -> Value;
+    /// One relay by name; None when there is none.
+    fn relay(&self, name: &str) -> Option<Arc<dyn Relay>>;
     /// Carries out an order to a policy of a route.
     ///
     /// # Errors
@@ -75,6 +78,14 @@ pub trait Subscription: Send + Sync {
     fn replay(&self, limit: usize) -> BoxFuture<'_, Result<usize, String>>;
     /// Deletes the first `limit` dead letters, and says how many.
     fn discard(&self, limit: usize) -> BoxFuture<'_, Result<usize, String>>;
+}
+
+/// A relay, as the admin API sees it.
+pub trait Relay: Send + Sync {
+    fn describe(&self) -> Value;
+    /// Takes no more rows until it is resumed.
+    fn pause(&self);
+    fn resume(&self);
 }
 
 /// Why an order to a policy is not carried out.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::answer::{self, PROMETHEUS_TEXT, found, problem, text};
 use super::guard::{self, Guard};
 use super::registration::Kind;
-use super::{Proxy, orders, registering, subscriptions};
+use super::{Proxy, orders, registering, relays, subscriptions};
 use crate::listener::ListenAddress;
 use crate::policy;
 use crate::policy::orders::OrderKind;
@@ -53,6 +53,9 @@ POST /subscriptions/{{name}}/pause    take no more messages; /resume takes them 
 GET  /subscriptions/{{name}}/dead-letters?limit=10&bytes=0   what could not be delivered
 POST /subscriptions/{{name}}/dead-letters/replay?limit=10    deliver it anew
 DELETE /subscriptions/{{name}}/dead-letters?limit=10         delete it
+GET  /relays            who publishes rows of a table, and what became of them
+GET  /relays/{{name}}
+POST /relays/{{name}}/pause    take no more rows; /resume takes them again
 POST /reload            read the configuration again
 GET  /log-level         the level of the log that holds now
 PUT  /log-level         off, error, warn, info or debug
@@ -93,6 +96,10 @@ pub fn api(proxy: Arc<dyn Proxy>, address: &ListenAddress) -> Router {
             "/subscriptions/{name}/dead-letters/replay",
             post(subscriptions::replay),
         )
+        .route("/relays", get(relays::all))
+        .route("/relays/{name}", get(relays::one))
+        .route("/relays/{name}/pause", post(relays::pause))
+        .route("/relays/{name}/resume", post(relays::resume))
         .route("/explain", post(not_built))
         .route("/reload", post(orders::reload))
         .route("/log-level", get(log_level).put(orders::log_level))

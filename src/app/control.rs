@@ -14,15 +14,16 @@ use tokio::sync::{mpsc, oneshot};
 use crate::admin::{
     self, Kind, NotCarriedOut, NotRegistered, Registered, Registration, ReloadOutcome,
 };
+use crate::app::flows::Flows;
 use crate::app::registering::Registering;
 use crate::app::reload::{Answer, Status};
 use crate::app::routes;
 use crate::app::snapshot::Snapshot;
-use crate::app::subscriptions::Subscriptions;
 use crate::broker;
 use crate::config::{RouteConfig, registered};
 use crate::database;
 use crate::policy::orders;
+use crate::relay;
 use crate::subscription;
 use crate::telemetry::Telemetry;
 use crate::telemetry::log::Level;
@@ -41,7 +42,7 @@ pub enum Order {
 pub struct Control {
     snapshot: Arc<ArcSwap<Snapshot>>,
     status: Arc<Status>,
-    subscriptions: Arc<Subscriptions>,
+    flows: Arc<Flows>,
     draining: Arc<AtomicBool>,
     registering: Registering,
     orders: mpsc::Sender<Order>,
@@ -52,7 +53,7 @@ impl Control {
     pub fn new(
         snapshot: Arc<ArcSwap<Snapshot>>,
         status: Arc<Status>,
-        subscriptions: Arc<Subscriptions>,
+        flows: Arc<Flows>,
         draining: Arc<AtomicBool>,
         registering: Registering,
         orders: mpsc::Sender<Order>,
@@ -61,7 +62,7 @@ impl Control {
         Control {
             snapshot,
             status,
-            subscriptions,
+            flows,
             draining,
             registering,
             orders,
@@ -203,14 +204,23 @@ impl admin::Proxy for Control {
     }
 
     fn subscriptions(&self) -> Value {
-        let all = self.subscriptions.all();
+        let all = self.flows.subscriptions.all();
         all.iter()
             .map(|subscription| subscription.describe())
             .collect()
     }
 
     fn subscription(&self, name: &str) -> Option<Arc<dyn admin::Subscription>> {
-        Some(self.subscriptions.named(name)?)
+        Some(self.flows.subscriptions.named(name)?)
+    }
+
+    fn relays(&self) -> Value {
+        let all = self.flows.relays.all();
+        all.iter().map(|relay| relay.describe()).collect()
+    }
+
+    fn relay(&self, name: &str) -> Option<Arc<dyn admin::Relay>> {
+        Some(self.flows.relays.named(name)?)
     }
 
     fn reload(&self) -> BoxFuture<'static, Result<ReloadOutcome, String>> {
@@ -269,8 +279,10 @@ impl admin::Proxy for Control {
         let databases = snapshot.databases.iter();
         let databases = databases.map(|(name, (client, _))| (name.as_str(), client.state()));
         database::render_metrics(databases, &mut text);
-        let subscriptions = self.subscriptions.all();
+        let subscriptions = self.flows.subscriptions.all();
         subscription::render_metrics(subscriptions.iter().map(|one| &**one), &mut text);
+        let relays = self.flows.relays.all();
+        relay::render_metrics(relays.iter().map(|one| &**one), &mut text);
         snapshot.config.certificates().render_metrics(&mut text);
         text
     }

@@ -19,6 +19,7 @@ use crate::listener::{self, Listener};
 use crate::net::resolve::SystemResolver;
 use crate::policy;
 use crate::process::{self, descriptors, load, load::Load, pages::Program};
+use crate::relay;
 use crate::subscription;
 use crate::target;
 use crate::telemetry::{self, Telemetry, flood};
@@ -27,9 +28,11 @@ use crate::value::exposition::Metric;
 
 mod bridge;
 pub(crate) mod control;
+mod flows;
 mod hands;
 mod integrations;
 mod registering;
+mod relays;
 pub mod reload;
 mod routes;
 pub mod snapshot;
@@ -39,6 +42,7 @@ pub mod worker;
 
 use bridge::Bridge;
 use control::{Control, Order};
+use flows::Flows;
 use integrations::Host;
 use registering::Registering;
 use reload::{Readings, Reloader, Source, Status, Warnings};
@@ -93,6 +97,7 @@ pub(crate) fn every_metric() -> Vec<&'static [Metric]> {
         target::METRICS,
         subscription::METRICS,
         broker::METRICS,
+        relay::METRICS,
         database::METRICS,
         reload::METRICS,
     ];
@@ -133,7 +138,7 @@ async fn serve(
     let registering = Registering::new(&source, orders.clone(), &draining);
     let host = Host::new(&snapshot, telemetry, registering.clone());
     let workers = Workers::start(&snapshot, Arc::new(host))?;
-    let subscriptions = Arc::new(Subscriptions::new(&workers, &snapshot));
+    let flows = Arc::new(Flows::new(Subscriptions::new(&workers, &snapshot)));
     let api_tls = Arc::new(admin::Tls::default());
     let mut reloader = Reloader::start(
         tools,
@@ -141,7 +146,7 @@ async fn serve(
         snapshot.clone(),
         taken,
         api_tls.clone(),
-        subscriptions.clone(),
+        flows.clone(),
         warnings,
     );
     let status = reloader.status();
@@ -152,7 +157,7 @@ async fn serve(
     let control: Arc<dyn admin::Proxy> = Arc::new(Control::new(
         snapshot.clone(),
         status.clone(),
-        subscriptions.clone(),
+        flows.clone(),
         draining.clone(),
         registering,
         orders,
@@ -197,7 +202,7 @@ async fn serve(
                 }
                 Some(Order::Drain) => {
                     if !draining.swap(true, Ordering::SeqCst) {
-                        tokio::spawn(drain(snapshot.clone(), status.clone(), subscriptions.clone()));
+                        tokio::spawn(drain(snapshot.clone(), status.clone(), flows.clone()));
                     }
                     continue;
                 }
@@ -220,9 +225,9 @@ async fn serve(
     }
     let drained = async {
         if draining.swap(true, Ordering::SeqCst) {
-            wait_for_end(&snapshot, &status, &subscriptions).await;
+            wait_for_end(&snapshot, &status, &flows).await;
         } else {
-            drain(snapshot.clone(), status.clone(), subscriptions.clone()).await;
+            drain(snapshot.clone(), status.clone(), flows.clone()).await;
         }
     };
     let end = tokio::select! {
@@ -297,35 +302,28 @@ async fn sum_up_floods() {
 }
 
 /// Readiness fails already; no more messages are taken. Serves on for `delay`, then lets everything under way finish.
-async fn drain(
-    snapshot: Arc<ArcSwap<Snapshot>>,
-    status: Arc<Status>,
-    subscriptions: Arc<Subscriptions>,
-) {
+async fn drain(snapshot: Arc<ArcSwap<Snapshot>>, status: Arc<Status>, flows: Arc<Flows>) {
     let config = snapshot.load().config.shutdown.clone();
     tracing::info!(delay = %config.delay, limit = %config.drain_timeout, "draining");
-    subscriptions.stop();
+    flows.subscriptions.stop();
     tokio::time::sleep(config.delay.0).await;
     for listener in status.listeners() {
         listener.drain.start();
     }
-    wait_for_end(&snapshot, &status, &subscriptions).await;
+    wait_for_end(&snapshot, &status, &flows).await;
 }
 
-async fn wait_for_end(
-    snapshot: &ArcSwap<Snapshot>,
-    status: &Status,
-    subscriptions: &Subscriptions,
-) {
+async fn wait_for_end(snapshot: &ArcSwap<Snapshot>, status: &Status, flows: &Flows) {
     let limit = snapshot.load().config.shutdown.drain_timeout.0;
     let listeners = status.all_listeners();
     let brokers: Vec<_> = snapshot.load().brokers.values().cloned().collect();
     let ended = async {
-        subscriptions.end().await;
+        flows.subscriptions.end().await;
         for listener in &listeners {
             listener.drain.started().await;
             listener.drain.ended().await;
         }
+        flows.relays.end().await;
         // Whoever publishes has its answer by now.
         join_all(brokers.iter().map(|broker| broker.close())).await;
     };

@@ -1,4 +1,4 @@
-//! What is told of routes and subscriptions once it is known what kind of broker or database each is that they name.
+//! What is told of routes, subscriptions and relays once it is known what kind of broker or database each is that they name.
 
 use super::opened::Opened;
 use super::read::Blocks;
@@ -26,6 +26,15 @@ pub(super) fn check(blocks: &Blocks, opened: &Opened, problems: &mut Problems) {
                 let check = &database_of;
                 read.target.check_databases(check, of_target, problems);
             }
+        });
+    }
+    for (name, relay) in &blocks.relays {
+        let kinds = (
+            kind_of(relay.publish.broker.as_str()),
+            database_of(relay.database.as_str()),
+        );
+        problems.within(&["relays", name.as_str()], |problems| {
+            relay.check_kinds(kinds, problems);
         });
     }
     for (name, subscription) in &blocks.subscriptions {

@@ -11,8 +11,8 @@ use crate::target::Targets as _;
 use crate::tls::inventory::Inventory;
 use crate::value::Name;
 use crate::{
-    admin, broker, database, listener, net::drain, policy, process, route, subscription, target,
-    telemetry, upstream,
+    admin, broker, database, listener, net::drain, policy, process, relay, route, subscription,
+    target, telemetry, upstream,
 };
 
 /// A config that is fit to serve: defaults filled in, files opened. It serializes as the operator would write it.
@@ -28,6 +28,7 @@ pub struct Config {
     pub databases: BTreeMap<Name, database::Checked>,
     pub routes: BTreeMap<Name, RouteConfig>,
     pub subscriptions: BTreeMap<Name, subscription::Config>,
+    pub relays: BTreeMap<Name, relay::Config>,
     #[serde(skip)]
     certificates: Arc<Inventory>,
 }
@@ -147,6 +148,7 @@ impl Blocks {
             databases: databases?,
             routes: routes?,
             subscriptions: self.subscriptions,
+            relays: self.relays,
             certificates: Arc::default(),
         })
     }

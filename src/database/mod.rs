@@ -43,4 +43,4 @@ pub use output::{BigNumbers, Form, Limits, Output, Pieces};
 pub use scan::{Scanned, scan};
 pub use state::{METRICS, State, render_metrics};
 pub use statement::{Done, Isolation, Shape, Statement, Work};
-pub use types::{Type, Value};
+pub use types::{Scalar, Type, Value};

@@ -9,7 +9,7 @@ use crate::support::tokens::tokens;
 
 /// What each room below `src` imports of others, in what its program is made of. Whatever is named here stands below the
 /// room, so that the house has no circle.
-const ROOMS: [(&str, &[&str]); 22] = [
+const ROOMS: [(&str, &[&str]); 23] = [
     ("value", &[]),
     ("process", &["value"]),
     ("watch", &[]),
@@ -32,6 +32,10 @@ const ROOMS: [(&str, &[&str]); 22] = [
     (
         "subscription",
         &["broker", "http", "net", "telemetry", "value"],
+    ),
+    (
+        "relay",
+        &["broker", "database", "net", "telemetry", "value"],
     ),
     ("route", &["http", "value"]),
     ("policy", &["fetch", "http", "net", "tls", "value"]),
@@ -66,6 +70,7 @@ const ROOMS: [(&str, &[&str]); 22] = [
             "net",
             "policy",
             "process",
+            "relay",
             "route",
             "subscription",
             "target",
@@ -90,6 +95,7 @@ const ROOMS: [(&str, &[&str]); 22] = [
             "policy",
             "process",
             "proxy",
+            "relay",
             "route",
             "subscription",
             "target",

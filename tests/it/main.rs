@@ -66,6 +66,8 @@ mod refusals;
 mod refused_heads;
 mod refused_reloads;
 mod registering;
+#[cfg(all(feature = "postgres", feature = "nats"))]
+mod relays;
 mod reload;
 mod resources;
 mod retries;

@@ -12,8 +12,8 @@ use arc_swap::ArcSwap;
 use metrics::counter;
 
 use crate::admin::{self, ReloadOutcome};
+use crate::app::flows::Flows;
 use crate::app::snapshot::{Snapshot, Tools};
-use crate::app::subscriptions::Subscriptions;
 use crate::app::worker::Workers;
 use crate::config::{Content, Loaded, Problem};
 use crate::listener::Taken;
@@ -50,7 +50,7 @@ pub struct Reloader {
     status: Arc<Status>,
     /// That of the admin API.
     api_tls: Arc<admin::Tls>,
-    subscriptions: Arc<Subscriptions>,
+    flows: Arc<Flows>,
     gauges: Gauges,
     warnings: Warnings,
     /// The refusal that was told last, until a config serves.
@@ -75,7 +75,7 @@ impl Reloader {
         snapshot: Arc<ArcSwap<Snapshot>>,
         taken: BTreeMap<Name, Taken>,
         api_tls: Arc<admin::Tls>,
-        subscriptions: Arc<Subscriptions>,
+        flows: Arc<Flows>,
         warnings: Warnings,
     ) -> Self {
         let reloader = Reloader {
@@ -84,7 +84,7 @@ impl Reloader {
             snapshot,
             status: Arc::default(),
             api_tls,
-            subscriptions,
+            flows,
             gauges: Gauges::new(),
             warnings,
             told: None,
@@ -257,7 +257,7 @@ impl Reloader {
 
     /// Starts what was bound, and tells the other listeners and the admin API what the config says of them now.
     fn open(&self, snapshot: &Snapshot, taken: BTreeMap<Name, Taken>) {
-        self.subscriptions.follow(snapshot, &self.tools.bridge);
+        self.flows.follow(snapshot, &self.tools.bridge);
         let config = &snapshot.config;
         self.api_tls.reconfigure(&config.admin);
         listeners::open(config, taken, &self.workers, &self.status);

@@ -1,6 +1,6 @@
 //! What no room can see alone: names that meet nothing, parts that nothing leads to, addresses that meet each other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::read::{Blocks, Route};
 use super::suggest::nearest;
@@ -20,6 +20,7 @@ pub(super) fn check(blocks: &Blocks, problems: &mut Problems) {
     blocks_alone(blocks, problems);
     names(blocks, problems);
     names_of_subscriptions(blocks, problems);
+    names_of_relays(blocks, problems);
     addresses::check_sockets(blocks, problems);
     addresses::check_endpoints(blocks, problems);
     if blocks.listener_names.is_empty() {
@@ -59,17 +60,22 @@ pub(super) fn check_use(blocks: &Blocks, problems: &mut Problems) {
             .values()
             .map(|subscription| subscription.broker.as_str()),
     );
+    let relays = || blocks.relays.values();
+    used.extend(relays().map(|relay| relay.publish.broker.as_str()));
     for name in blocks.brokers.keys() {
         if !used.contains(name.as_str()) {
-            let what = "no route publishes to this broker, and no subscription takes from it";
+            let what =
+                "no route and no relay publishes to this broker, and no subscription takes from it";
             problems.warning(&["brokers", name.as_str()], what);
         }
     }
     let named = routes().flat_map(|read| read.target.databases());
-    let used: BTreeSet<&str> = named.map(|(name, _)| name).collect();
+    let mut used: BTreeSet<&str> = named.map(|(name, _)| name).collect();
+    used.extend(relays().map(|relay| relay.database.as_str()));
     for name in blocks.databases.keys() {
         if !used.contains(name.as_str()) {
-            let what = "no route has a statement run by this database";
+            let what =
+                "no route has a statement run by this database, and no relay takes rows from it";
             problems.warning(&["databases", name.as_str()], what);
         }
     }
@@ -153,6 +159,9 @@ fn blocks_alone(blocks: &Blocks, problems: &mut Problems) {
     }
     for (name, subscription) in &blocks.subscriptions {
         problems.within(&["subscriptions", name.as_str()], |p| subscription.check(p));
+    }
+    for (name, relay) in &blocks.relays {
+        problems.within(&["relays", name.as_str()], |p| relay.check(p));
     }
     for (name, read) in &blocks.routes {
         let Route {
@@ -260,6 +269,39 @@ fn names_of_subscriptions(blocks: &Blocks, problems: &mut Problems) {
         ] {
             let at = ["subscriptions", name.as_str(), what].map(str::to_owned);
             exists(what, named.as_str(), &at, known, problems);
+        }
+    }
+}
+
+/// The databases and brokers that relays name, and tables that two of them do.
+fn names_of_relays(blocks: &Blocks, problems: &mut Problems) {
+    let mut tables = BTreeMap::new();
+    for (name, relay) in &blocks.relays {
+        let at = |keys: &[&str]| -> Vec<String> {
+            let all = ["relays", name.as_str()]
+                .into_iter()
+                .chain(keys.iter().copied());
+            all.map(str::to_owned).collect()
+        };
+        let database = relay.database.as_str();
+        let known = &blocks.database_names;
+        exists("database", database, &at(&["database"]), known, problems);
+        let broker = relay.publish.broker.as_str();
+        let known = &blocks.broker_names;
+        exists(
+            "broker",
+            broker,
+            &at(&["publish", "broker"]),
+            known,
+            problems,
+        );
+        if let Some(first) = tables.insert((&relay.database, &relay.table), name) {
+            problems
+                .error(
+                    &["relays", name.as_str(), "table"],
+                    format!("relay `{first}` takes the rows of this table already, and each row is taken once"),
+                )
+                .related(&["relays", first.as_str(), "table"], "this one");
         }
     }
 }

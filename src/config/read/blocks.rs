@@ -10,8 +10,8 @@ use crate::config::de::{self, Kind};
 use crate::config::tree::{Entry, Value};
 use crate::value::{Name, Wrong};
 use crate::{
-    admin, broker, database, listener, net::drain, policy, process, route, subscription, target,
-    telemetry, upstream,
+    admin, broker, database, listener, net::drain, policy, process, relay, route, subscription,
+    target, telemetry, upstream,
 };
 
 /// The root keys that this version knows.
@@ -26,6 +26,7 @@ const BLOCKS: &[&str] = &[
     "databases",
     "routes",
     "subscriptions",
+    "relays",
     "defaults",
 ];
 
@@ -53,6 +54,7 @@ pub(in crate::config) struct Blocks {
     pub databases: BTreeMap<Name, database::Config>,
     pub routes: BTreeMap<Name, Route>,
     pub subscriptions: BTreeMap<Name, subscription::Config>,
+    pub relays: BTreeMap<Name, relay::Config>,
     /// Every name that is in use, also of blocks that could not be read.
     pub listener_names: BTreeSet<String>,
     pub upstream_names: BTreeSet<String>,
@@ -78,6 +80,7 @@ impl Reader<'_> {
         blocks.databases = self.named("databases", Self::whole, &mut blocks.database_names);
         blocks.routes = self.named("routes", Self::route, &mut blocks.route_names);
         blocks.subscriptions = self.named("subscriptions", Self::whole, &mut BTreeSet::new());
+        blocks.relays = self.named("relays", Self::whole, &mut BTreeSet::new());
         blocks
     }
 

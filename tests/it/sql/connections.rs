@@ -1,7 +1,7 @@
 //! Connections: shared, limited, kept clean, and made again.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,13 +9,6 @@ use serde_json::json;
 
 use super::{config, get, post, proxy, state};
 use crate::support::{LIMIT, PostgresServer, Proxy, eventually};
-
-/// The server that is stopped and killed, for one test at a time.
-fn fragile() -> (MutexGuard<'static, ()>, PostgresServer) {
-    static ONE: Mutex<()> = Mutex::new(());
-    let guard = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    (guard, PostgresServer::fragile())
-}
 
 #[test]
 fn a_database_is_shown_without_its_secrets() {
@@ -111,7 +104,7 @@ fn a_reload_keeps_connections_where_nothing_changed() {
 
 #[test]
 fn a_database_that_is_down_is_told_at_once_and_found_again() {
-    let (_one, server) = fragile();
+    let (_one, server) = PostgresServer::fragile();
     let block = "statement = \"select 1 as a\"";
     let proxy = Proxy::start(&config(&server.url(), "", &[("/run", block)]));
     assert_eq!(get(&proxy, "/run").status, 200);
@@ -137,7 +130,7 @@ fn a_database_that_is_down_is_told_at_once_and_found_again() {
 
 #[test]
 fn a_database_that_is_killed_under_load_loses_nothing_that_was_confirmed() {
-    let (_one, server) = fragile();
+    let (_one, server) = PostgresServer::fragile();
     let table = format!("t{:x}", fastrand::u64(..));
     server.sql(&format!("create table {table} (id text not null)"));
     let block = format!(

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tempfile::TempDir;
 
@@ -20,9 +21,11 @@ impl PostgresServer {
         PostgresServer::named("shared")
     }
 
-    /// One that is stopped and killed. Whoever uses it holds [`fragile`].
-    pub fn fragile() -> PostgresServer {
-        PostgresServer::named("fragile")
+    /// One that is stopped and killed, and what keeps others from it meanwhile.
+    pub fn fragile() -> (MutexGuard<'static, ()>, PostgresServer) {
+        static ONE: Mutex<()> = Mutex::new(());
+        let guard = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        (guard, PostgresServer::named("fragile"))
     }
 
     fn named(name: &str) -> PostgresServer {

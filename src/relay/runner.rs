@@ -1,0 +1,386 @@
+//! The task of a relay: it takes rows, has them published, and says in the table what became of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{join_all, pending};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::account::{Account, State};
+use super::batch::{Publisher, Tried};
+use super::ear::Ear;
+use super::held::Held;
+use super::judge::{Judgement, judge};
+use super::outbox::{Failed, Lock, Outbox, Settled, Taken, Trouble};
+use super::row::Row;
+use super::{Config, Relay};
+use crate::broker::{Refusal, State as BrokerState};
+use crate::net::backoff::{Backoff, Jitter};
+use crate::telemetry::flood::{self, Group, Kind};
+
+/// How often is looked whether the first try to connect to the broker has ended.
+const SOON: Duration = Duration::from_millis(20);
+/// How often is looked whether the broker is there, or another process still has rows under way.
+const LOOK: Duration = Duration::from_secs(1);
+/// How often the table is asked how many rows wait.
+const ASK: Duration = Duration::from_secs(15);
+/// The longest that anything may take which the database does; it has shorter limits of its own.
+const DATABASE: Duration = Duration::from_secs(60);
+
+/// When a database that fails is tried again.
+const TRY_AGAIN: Backoff = Backoff {
+    first: Duration::from_secs(1),
+    longest: Duration::from_secs(30),
+    jitter: Jitter::Half,
+};
+
+/// Rows that were not published.
+static FAILED: Kind = Kind {
+    message: "a row was not published",
+    severe: false,
+    first: 10,
+};
+
+/// What is wanted of a relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    Relaying,
+    Paused,
+    Ended,
+}
+
+pub(super) struct Runner {
+    pub name: Arc<str>,
+    pub config: Config,
+    pub outbox: Arc<dyn Outbox>,
+    pub publisher: Publisher,
+    pub account: Arc<Account>,
+    pub wanted: watch::Receiver<Wanted>,
+    /// What may still have rows of the same table under way.
+    pub after: Vec<Arc<Relay>>,
+    pub own: Own,
+}
+
+/// What a relay remembers from one transaction to the next.
+#[derive(Default)]
+pub(super) struct Own {
+    held: Held,
+    ear: Ear,
+    /// When the table is asked again how many rows wait.
+    ask_at: Option<Instant>,
+    /// How often the database has failed, one after the other.
+    failures: u32,
+}
+
+/// When to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Now,
+    /// Or when there are new rows.
+    After(Duration),
+    /// Whether there are new rows or not.
+    NotBefore(Duration),
+}
+
+impl Runner {
+    /// Publishes until it is to end.
+    pub async fn run(mut self) {
+        self.wait_for_others().await;
+        loop {
+            let wanted = *self.wanted.borrow_and_update();
+            let next = match wanted {
+                Wanted::Ended => break,
+                Wanted::Paused => {
+                    self.tell(State::Paused, None);
+                    None
+                }
+                Wanted::Relaying => Some(self.step().await),
+            };
+            if self.wait(next).await.is_err() {
+                break;
+            }
+        }
+        self.tell(State::Ending, None);
+    }
+
+    /// What was under way before comes before what is taken now.
+    async fn wait_for_others(&mut self) {
+        let others = std::mem::take(&mut self.after);
+        if others.is_empty() {
+            return;
+        }
+        let why = "what was under way before the config changed is not over".to_owned();
+        self.tell(State::Waiting, Some(why));
+        let ended = others.iter().map(|other| other.ended());
+        tokio::select! {
+            _all = join_all(ended) => {}
+            _ended_or_gone = self.wanted.wait_for(|wanted| *wanted == Wanted::Ended) => {}
+        }
+    }
+
+    /// Waits until it is time to go on, something else is wanted, or nobody wants anything any more. What the bell says is
+    /// always heard: a server keeps for all who listen what one has not heard yet.
+    async fn wait(&mut self, next: Option<Next>) -> Result<(), watch::error::RecvError> {
+        let until = match next {
+            Some(Next::Now) => return Ok(()),
+            Some(Next::After(wait) | Next::NotBefore(wait)) => Some(Instant::now() + wait),
+            None => None,
+        };
+        let may_wake = matches!(next, Some(Next::After(_)));
+        loop {
+            tokio::select! {
+                biased;
+                changed = self.wanted.changed() => return changed,
+                () = at(until) => return Ok(()),
+                heard = self.own.ear.hears() => {
+                    if let Err(Trouble(why)) = heard {
+                        tracing::debug!(relay = &*self.name, why, "nobody tells of new rows any more");
+                        self.account.known().listens = false;
+                    }
+                    // What was told meanwhile may be lost, too.
+                    if may_wake {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// One transaction, if there can be one.
+    async fn step(&mut self) -> Next {
+        let broker = self.publisher.client.state();
+        if broker.is_new() {
+            self.tell(State::Starting, None);
+            return Next::NotBefore(SOON);
+        }
+        if let Some(why) = why_not(&broker) {
+            self.tell(State::Waiting, Some(why));
+            return Next::NotBefore(LOOK);
+        }
+        if self.own.held.is_full() {
+            let why = format!(
+                "{} rows failed, and more are not taken before they are tried again",
+                self.own.held.len()
+            );
+            self.tell(State::Waiting, Some(why));
+            return Next::NotBefore(LOOK);
+        }
+        match self.look().await {
+            Ok(next) => {
+                self.own.failures = 0;
+                next
+            }
+            Err(Trouble(why)) => {
+                self.account.went_wrong(None, "database_failed", &why);
+                self.tell(State::Detached, Some(why));
+                let wait = TRY_AGAIN.after(self.own.failures);
+                self.own.failures += 1;
+                Next::NotBefore(wait)
+            }
+        }
+    }
+
+    async fn look(&mut self) -> Result<Next, Trouble> {
+        self.listen().await;
+        self.ask().await?;
+        let excluded = self.own.held.excluded();
+        match limited(self.outbox.take(&excluded)).await? {
+            Taken::Elsewhere => {
+                let why = "another process has rows of this table under way".to_owned();
+                self.tell(State::Standby, Some(why));
+                // It may end in the middle, and nobody would tell.
+                Ok(Next::NotBefore(self.config.poll.0.min(LOOK)))
+            }
+            Taken::Rows { rows, more, lock } => {
+                self.tell(State::Relaying, None);
+                if !more {
+                    self.own.held.forget_gone(&rows);
+                    self.note_held();
+                }
+                if rows.is_empty() {
+                    limited(lock.settle(Settled::default())).await?;
+                    // Where there are some, somebody else has locked them.
+                    return Ok(self.idle());
+                }
+                let wanted = self.wanted.clone();
+                let goes_on = move || *wanted.borrow() == Wanted::Relaying;
+                let taken = rows.len();
+                let tried = self.publisher.publish(rows, &goes_on).await;
+                self.settle(lock, tried, taken, more).await
+            }
+        }
+    }
+
+    /// When there is nothing to take: the next look, the next attempt of a row that failed, or the next one to listen.
+    fn idle(&self) -> Next {
+        let now = Instant::now();
+        let left = |at: Instant| at.saturating_duration_since(now);
+        let poll = self.config.poll.0;
+        let poll = self.own.ear.next().map_or(poll, |at| left(at).min(poll));
+        let due = self.own.held.next().map(left);
+        // What is due was looked for just now.
+        let due = due.filter(|due| !due.is_zero());
+        Next::After(due.map_or(poll, |due| due.min(poll)))
+    }
+
+    async fn settle(
+        &mut self,
+        lock: Box<dyn Lock>,
+        tried: Tried,
+        taken: usize,
+        more: bool,
+    ) -> Result<Next, Trouble> {
+        let mut settled = Settled::default();
+        for row in &tried.published {
+            settled.published.push(row.id.clone());
+        }
+        for (row, refusal) in &tried.failed {
+            settled.failed.extend(self.failed(row, refusal));
+        }
+        let aside = settled
+            .failed
+            .iter()
+            .filter(|one| one.aside.is_some())
+            .count();
+        let published = settled.published.len();
+        let result = limited(lock.settle(settled)).await;
+        {
+            let mut known = self.account.known();
+            known.published += published as u64;
+            known.duplicates += tried.duplicates;
+            known.failed += tried.failed.len() as u64;
+        }
+        if let Err(Trouble(why)) = result {
+            self.note_held();
+            if published > 0 {
+                tracing::warn!(
+                    relay = &*self.name,
+                    published,
+                    "rows that were published may be published again, under the same ids: {why}"
+                );
+            }
+            return Err(Trouble(why));
+        }
+        self.account.known().set_aside += aside as u64;
+        for row in &tried.published {
+            self.own.held.release(row);
+        }
+        self.note_held();
+        if let Some(why) = tried.down {
+            self.account.went_wrong(None, "broker_unavailable", &why);
+            self.tell(State::Waiting, Some(why));
+            return Ok(Next::NotBefore(LOOK));
+        }
+        let untried = published + tried.failed.len() < taken;
+        Ok(if more || untried {
+            Next::Now
+        } else {
+            self.idle()
+        })
+    }
+
+    /// Judges a row that was not published: whether it is tried again, and what the table is told of it.
+    fn failed(&mut self, row: &Row, refusal: &Refusal) -> Option<Failed> {
+        let before = row.attempts.max(self.own.held.attempts(row));
+        let judgement = judge(&self.config, row, refusal, before);
+        self.account
+            .went_wrong(Some(&row.id), refusal.name(), refusal.why());
+        self.warn(row, refusal, &judgement);
+        if judgement.is_aside {
+            self.own.held.release(row);
+        } else {
+            self.own.held.hold(row, refusal, judgement.attempts);
+        }
+        judgement.failed
+    }
+
+    fn warn(&self, row: &Row, refusal: &Refusal, judgement: &Judgement) {
+        let group = Group {
+            route: Some(self.name.clone()),
+            reason: Some(refusal.name()),
+            ..Group::default()
+        };
+        if flood::passes(&FAILED, group) {
+            tracing::warn!(
+                relay = &*self.name,
+                row = &*row.id,
+                reason = refusal.name(),
+                attempts = judgement.attempts,
+                set_aside = judgement.is_aside,
+                "{}: {}",
+                FAILED.message,
+                refusal.why()
+            );
+        }
+    }
+
+    fn note_held(&self) {
+        let mut known = self.account.known();
+        known.held = self.own.held.len();
+        known.held_rows = self.own.held.shown();
+    }
+
+    async fn listen(&mut self) {
+        match self.own.ear.begin(&*self.outbox).await {
+            None => {}
+            Some(Ok(())) => self.account.known().listens = true,
+            Some(Err(Trouble(why))) => self.account.went_wrong(None, "not_listening", &why),
+        }
+    }
+
+    async fn ask(&mut self) -> Result<(), Trouble> {
+        let now = Instant::now();
+        if self.own.ask_at.is_some_and(|at| now < at) {
+            return Ok(());
+        }
+        let waiting = limited(self.outbox.waiting()).await?;
+        self.own.ask_at = Some(now + ASK);
+        self.account.waits(waiting);
+        Ok(())
+    }
+
+    /// Says what the relay does now.
+    fn tell(&self, state: State, why: Option<String>) {
+        if !self.account.is_now(state, why.clone()) {
+            return;
+        }
+        let relay = &*self.name;
+        match state {
+            State::Waiting | State::Detached => {
+                tracing::warn!(relay, why, "no rows are published");
+            }
+            // Those who share a table take turns.
+            State::Standby | State::Relaying => {
+                tracing::debug!(relay, ?state, "the relay has a new state");
+            }
+            State::Starting | State::Paused | State::Ending => {
+                tracing::info!(relay, ?state, "the relay has a new state");
+            }
+        }
+    }
+}
+
+/// Why nothing can be published now.
+fn why_not(broker: &BrokerState) -> Option<String> {
+    if !broker.is_connected() {
+        return Some("the broker is not connected".to_owned());
+    }
+    let alarm = broker.blocked.as_ref()?;
+    Some(format!("the broker takes no messages: {alarm}"))
+}
+
+async fn limited<T>(asked: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+    timeout(DATABASE, asked).await.unwrap_or_else(|_| {
+        Err(Trouble(format!(
+            "the database has not answered within {DATABASE:?}"
+        )))
+    })
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
+    }
+}

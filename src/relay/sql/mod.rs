@@ -1,0 +1,227 @@
+//! The outbox by SQL, for each kind of database in its own words ([`dialect`]).
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::outbox::{Bell, Excluded, Failed, Lock, Outbox, Settled, Taken, Trouble, Waiting};
+use super::{Config, Identifier};
+use crate::database::{Client, Isolation, Kind, Listening, Session, Statement, Table, Value};
+
+mod dialect;
+mod postgres;
+mod rows;
+mod trouble;
+
+use dialect::{Asked, Dialect, Known};
+use trouble::Told;
+
+/// The table of a relay, in a database.
+pub(super) struct SqlOutbox {
+    client: Arc<dyn Client>,
+    dialect: Arc<dyn Dialect>,
+    config: Config,
+    selected: Arc<[Identifier]>,
+    told: Told,
+    /// What is known of the table's columns, until a statement is refused.
+    known: Mutex<Option<Arc<Known>>>,
+}
+
+impl SqlOutbox {
+    /// None for a kind of database that relays do not know, which a check reports.
+    pub fn new(client: Arc<dyn Client>, kind: Kind, config: &Config) -> Option<Self> {
+        let selected: Arc<[Identifier]> = config.selected().into();
+        Some(SqlOutbox {
+            client,
+            dialect: dialect::of(kind, config, &selected)?,
+            config: config.clone(),
+            selected,
+            told: Told::new(&config.table),
+            known: Mutex::default(),
+        })
+    }
+
+    async fn take(&self, but: &Excluded) -> Result<Taken, Trouble> {
+        if self.config.columns.key.is_none() && !but.keys.is_empty() {
+            // All are in one order.
+            return Ok(Taken::Rows {
+                rows: Vec::new(),
+                more: false,
+                lock: Box::new(Nothing),
+            });
+        }
+        let known = self.known().await?;
+        let mut session = self.session().await?;
+        // What the one before has committed has to be seen by each statement: the lock is taken by the first.
+        self.told
+            .of(session.begin(Some(Isolation::ReadCommitted)).await)?;
+        for asked in self.dialect.begun() {
+            self.ask(&mut *session, asked).await?;
+        }
+        let locked = self.ask(&mut *session, self.dialect.lock()).await?;
+        if !rows::is_true(&locked) {
+            self.told.of(session.rollback().await)?;
+            return Ok(Taken::Elsewhere);
+        }
+        let candidates = self
+            .ask(&mut *session, self.dialect.candidates(&known, but))
+            .await?;
+        let (chosen, more) = rows::choose(
+            &candidates,
+            self.config.publish.max_body.0,
+            usize::from(self.config.batch),
+        );
+        let rows = if chosen.is_empty() {
+            Vec::new()
+        } else {
+            let ids: Vec<String> = chosen.iter().map(|one| one.id.clone()).collect();
+            let fetched = self
+                .ask(&mut *session, self.dialect.fetch(&known, &ids))
+                .await?;
+            rows::arranged(
+                chosen,
+                &fetched,
+                self.dialect.encoding(&known),
+                &self.selected,
+            )
+        };
+        let lock = SqlLock {
+            session,
+            dialect: self.dialect.clone(),
+            known,
+            told: self.told.clone(),
+        };
+        Ok(Taken::Rows {
+            rows,
+            more,
+            lock: Box::new(lock),
+        })
+    }
+
+    /// What is known of the table. The first time, it is found out whether what is needed may be done with it.
+    async fn known(&self) -> Result<Arc<Known>, Trouble> {
+        if let Some(known) = &*self.lock_known() {
+            return Ok(known.clone());
+        }
+        let mut session = self.session().await?;
+        let table = self.ask(&mut *session, self.dialect.describe()).await?;
+        let known = Arc::new(Known::of(&table));
+        self.told.of_columns(&self.config, &known)?;
+        self.told.of(session.begin(None).await)?;
+        let nothing = Settled {
+            published: Vec::new(),
+            failed: vec![Failed {
+                id: String::new(),
+                attempts: 1,
+                aside: Some(String::new()),
+            }],
+        };
+        // Whoever cannot settle publishes each row again and again.
+        for asked in self.dialect.rehearsal(&known, &nothing) {
+            self.ask(&mut *session, asked).await?;
+        }
+        self.told.of(session.rollback().await)?;
+        *self.lock_known() = Some(known.clone());
+        Ok(known)
+    }
+
+    async fn session(&self) -> Result<Box<dyn Session>, Trouble> {
+        self.told.of(self.client.session().await)
+    }
+
+    /// Asks, and forgets what was known of the table where the answer is that it is wrong.
+    async fn ask(&self, session: &mut dyn Session, asked: Asked) -> Result<Table, Trouble> {
+        let answer = query(session, &asked).await;
+        if answer.is_err() {
+            *self.lock_known() = None;
+        }
+        self.told.of(answer)
+    }
+
+    fn lock_known(&self) -> MutexGuard<'_, Option<Arc<Known>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn query(
+    session: &mut dyn Session,
+    (statement, values): &(Statement, Vec<Value>),
+) -> Result<Table, crate::database::Failure> {
+    session.query(statement, values).await
+}
+
+impl Outbox for SqlOutbox {
+    fn take<'a>(&'a self, but: &'a Excluded) -> BoxFuture<'a, Result<Taken, Trouble>> {
+        SqlOutbox::take(self, but).boxed()
+    }
+
+    fn waiting(&self) -> BoxFuture<'_, Result<Waiting, Trouble>> {
+        async {
+            let known = self.known().await?;
+            let mut session = self.session().await?;
+            let counted = self
+                .ask(&mut *session, self.dialect.waiting(&known))
+                .await?;
+            Ok(rows::waiting(&counted))
+        }
+        .boxed()
+    }
+
+    fn listen(&self) -> Option<BoxFuture<'_, Result<Box<dyn Bell>, Trouble>>> {
+        let channel = self.config.notify.as_ref()?;
+        let channels = vec![channel.as_str().to_owned()];
+        let listening = async move {
+            let listening = self.told.of(self.client.listen(&channels).await)?;
+            let told = self.told.clone();
+            let bell: Box<dyn Bell> = Box::new(Notified { listening, told });
+            Ok(bell)
+        };
+        Some(listening.boxed())
+    }
+}
+
+/// Rows that are locked by a transaction.
+struct SqlLock {
+    session: Box<dyn Session>,
+    dialect: Arc<dyn Dialect>,
+    known: Arc<Known>,
+    told: Told,
+}
+
+impl Lock for SqlLock {
+    fn settle(mut self: Box<Self>, settled: Settled) -> BoxFuture<'static, Result<(), Trouble>> {
+        async move {
+            for asked in self.dialect.settle(&self.known, &settled) {
+                self.told.of(query(&mut *self.session, &asked).await)?;
+            }
+            self.told.of(self.session.commit().await)
+        }
+        .boxed()
+    }
+}
+
+/// Nothing was taken.
+struct Nothing;
+
+impl Lock for Nothing {
+    fn settle(self: Box<Self>, _: Settled) -> BoxFuture<'static, Result<(), Trouble>> {
+        futures_util::future::ready(Ok(())).boxed()
+    }
+}
+
+/// LISTEN and NOTIFY.
+struct Notified {
+    listening: Box<dyn Listening>,
+    told: Told,
+}
+
+impl Bell for Notified {
+    fn rings(&mut self) -> BoxFuture<'_, Result<(), Trouble>> {
+        async {
+            let notification = self.listening.next().await;
+            self.told.of(notification).map(|_| ())
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,96 @@
+//! Why a database gives nothing, in sentences for operators.
+
+use std::sync::Arc;
+
+use super::dialect::Known;
+use crate::database::{Effects, Failure};
+use crate::relay::outbox::Trouble;
+use crate::relay::{Config, TableName};
+
+/// What is told of the failures of one table.
+#[derive(Clone)]
+pub(super) struct Told {
+    table: Arc<str>,
+}
+
+impl Told {
+    pub fn new(table: &TableName) -> Self {
+        Told {
+            table: table.to_string().into(),
+        }
+    }
+
+    /// What came of something that was asked, or why nothing did.
+    ///
+    /// # Errors
+    /// The sentence.
+    pub fn of<T>(&self, result: Result<T, Failure>) -> Result<T, Trouble> {
+        result.map_err(|failure| Trouble(self.sentence(failure)))
+    }
+
+    fn sentence(&self, failure: Failure) -> String {
+        let table = &self.table;
+        match failure {
+            Failure::Refused(code) => match code.as_str() {
+                "42P01" | "3F000" => format!("there is no table `{table}` in the database"),
+                "42501" => format!(
+                    "the database's user lacks rights on `{table}`: it needs SELECT, UPDATE and DELETE"
+                ),
+                "25006" => "the database takes no changes: it is read only".to_owned(),
+                code => format!("the database refuses what is asked about `{table}`: {code}"),
+            },
+            Failure::Unavailable(why)
+            | Failure::Overloaded(why)
+            | Failure::Broken(why)
+            | Failure::Unknown(why)
+            | Failure::TooLarge(why) => why,
+            Failure::Constraint(_, what) => format!(
+                "a constraint is against it that rows of `{table}` go: {}",
+                what.as_deref().unwrap_or("it has no name")
+            ),
+            Failure::BadValue(_, why) => {
+                format!("a column of `{table}` does not take what is to be written there: {why}")
+            }
+            Failure::Raised => format!("a trigger is against what is done with `{table}`"),
+            Failure::Conflict(what) => format!("another transaction is in the way: {what}"),
+            Failure::Locked => format!("somebody else has locked `{table}`"),
+            Failure::Timeout(Effects::None | Effects::Unknown) => {
+                "a statement took longer than the database's `statement_timeout`".to_owned()
+            }
+            Failure::NotOne | Failure::NoRow | Failure::Ambiguous(_) => {
+                format!("the database gave an answer about `{table}` that is none")
+            }
+        }
+    }
+
+    /// Whether the table has all columns that the relay names.
+    ///
+    /// # Errors
+    /// The first one that it lacks.
+    pub fn of_columns(&self, config: &Config, known: &Known) -> Result<(), Trouble> {
+        let columns = &config.columns;
+        let named = [
+            Some(&columns.id),
+            Some(&columns.payload),
+            columns.sequence.as_ref(),
+            columns.key.as_ref(),
+            columns.created_at.as_ref(),
+            columns.published_at.as_ref(),
+            columns.attempts.as_ref(),
+            columns.error.as_ref(),
+        ];
+        let selected = config.selected();
+        let mut all = named.into_iter().flatten().chain(&selected);
+        match all.find(|column| !known.has(column)) {
+            None => Ok(()),
+            Some(column) => {
+                let names: Vec<String> = known.names().map(|name| format!("`{name}`")).collect();
+                Err(Trouble(format!(
+                    "the table `{}` has no column `{column}`; it has {}",
+                    self.table,
+                    names.join(", ")
+                )))
+            }
+        }
+    }
+}
