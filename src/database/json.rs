@@ -18,7 +18,7 @@ pub(super) fn string(text: &[u8], into: &mut BytesMut) {
     into.extend_from_slice(b"\"");
     let needs_escape = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
     match std::str::from_utf8(text) {
-        Ok(_) if !text.iter().any(|byte| needs_escape(byte)) => into.extend_from_slice(text),
+        Ok(_) if !text.iter().any(needs_escape) => into.extend_from_slice(text),
         Ok(_) => escaped(text, into),
         Err(_) => escaped(String::from_utf8_lossy(text).as_bytes(), into),
     }

@@ -29,7 +29,7 @@ pub(super) enum Sink<'a> {
 /// Why statements did not come to their end.
 #[derive(Debug)]
 pub(super) enum Stop {
-    Server(ServerError),
+    Server(Box<ServerError>),
     /// The statement has done its part, and the result is not what was wanted.
     Ours(Failure),
 }
@@ -211,7 +211,7 @@ impl Run<'_> {
                 let error = ServerError::read(conn.body(frame));
                 let is_fatal = error.is_fatal;
                 if !matches!(self.stop, Some(Stop::Server(_))) {
-                    self.stop = Some(Stop::Server(error));
+                    self.stop = Some(Stop::Server(Box::new(error)));
                 }
                 if is_fatal {
                     // It is closed by the server.

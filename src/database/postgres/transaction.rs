@@ -110,7 +110,7 @@ pub(super) async fn commit(conn: &mut Conn) -> Result<(), Stop> {
         Ok(Ok(tag)) if tag == "COMMIT" && conn.status == Status::Idle => Ok(()),
         Ok(Ok(_)) => Err(Stop::Ours(Failure::Refused("25P02".to_owned()))),
         Ok(Err(error)) if error.is_fatal => Err(Stop::Ours(unknown())),
-        Ok(Err(error)) => Err(Stop::Server(error)),
+        Ok(Err(error)) => Err(Stop::Server(Box::new(error))),
         Err(_) => Err(Stop::Ours(unknown())),
     }
 }

@@ -153,14 +153,13 @@ fn check_one(text: &str, found: &Scanned, kind: Kind, keys: &[&str], problems: &
                 )
                 .help("write `set local`, in a list of `statements`, or set it for the database's user");
         }
+        "lock" if kind == Kind::Postgres => {}
         "copy" | "listen" | "unlisten" | "prepare" | "deallocate" | "discard" | "load"
         | "attach" | "detach" | "pragma" | "lock" | "handler" => {
-            if first != "lock" || kind != Kind::Postgres {
-                problems.error(
-                    keys,
-                    format!("`{first}` belongs to a connection, and none is kept here"),
-                );
-            }
+            problems.error(
+                keys,
+                format!("`{first}` belongs to a connection, and none is kept here"),
+            );
         }
         _ => {}
     }
