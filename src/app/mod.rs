@@ -1,6 +1,7 @@
 //! The composition root: builds everything once, then waits for reloads and for the end.
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -313,17 +314,28 @@ async fn drain(snapshot: Arc<ArcSwap<Snapshot>>, status: Arc<Status>, flows: Arc
     wait_for_end(&snapshot, &status, &flows).await;
 }
 
+/// How long before the drain timeout relays take no more rows, so that those under way are settled.
+const SETTLING: Duration = Duration::from_secs(5);
+
 async fn wait_for_end(snapshot: &ArcSwap<Snapshot>, status: &Status, flows: &Flows) {
     let limit = snapshot.load().config.shutdown.drain_timeout.0;
     let listeners = status.all_listeners();
     let brokers: Vec<_> = snapshot.load().brokers.values().cloned().collect();
     let ended = async {
-        flows.subscriptions.end().await;
-        for listener in &listeners {
-            listener.drain.started().await;
-            listener.drain.ended().await;
-        }
+        let mut callers = pin!(async {
+            flows.subscriptions.end().await;
+            for listener in &listeners {
+                listener.drain.started().await;
+                listener.drain.ended().await;
+            }
+        });
+        // What the last requests have written is published too, but rows that are under way when all ends come twice.
+        let early = limit - SETTLING.min(limit / 2);
+        let have_ended = tokio::time::timeout(early, &mut callers).await.is_ok();
         flows.relays.end().await;
+        if !have_ended {
+            callers.await;
+        }
         // Whoever publishes has its answer by now.
         join_all(brokers.iter().map(|broker| broker.close())).await;
     };
