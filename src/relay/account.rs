@@ -20,6 +20,9 @@ pub struct Description {
     pub since: SystemTime,
     /// Whether it is told of new rows; otherwise it looks now and then.
     pub listens: bool,
+    /// Why not, where it tries to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_listening: Option<String>,
     pub lag: Lag,
     /// How many rows the broker has confirmed.
     pub published: u64,
@@ -39,7 +42,7 @@ pub struct Description {
 /// How much waits, as it was when the table was last asked.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Lag {
-    /// None before the table has answered.
+    /// None where the table has not answered.
     pub rows: Option<u64>,
     /// In seconds; None where the table does not note that.
     pub oldest: Option<f64>,
@@ -65,6 +68,16 @@ pub enum State {
     Ending,
 }
 
+impl State {
+    /// Whether rows are published when there are some, by this process or another one, or nobody wants that.
+    pub const fn is_healthy(self) -> bool {
+        match self {
+            State::Starting | State::Detached | State::Waiting => false,
+            State::Relaying | State::Standby | State::Paused | State::Ending => true,
+        }
+    }
+}
+
 /// What went wrong last.
 #[derive(Clone, Debug, Serialize)]
 pub struct LastError {
@@ -87,6 +100,7 @@ impl Account {
             why: None,
             since: SystemTime::now(),
             listens: false,
+            not_listening: None,
             lag: Lag::default(),
             published: 0,
             duplicates: 0,
@@ -127,12 +141,21 @@ impl Account {
         });
     }
 
-    pub fn waits(&self, waiting: Waiting) {
-        self.known().lag = Lag {
+    /// Whether it is told of new rows, or why not.
+    pub fn listens(&self, result: Result<(), String>) {
+        let mut known = self.known();
+        known.listens = result.is_ok();
+        known.not_listening = result.err();
+    }
+
+    /// How much waits, where that is known.
+    pub fn waits(&self, waiting: Option<Waiting>) {
+        let lag = |waiting: Waiting| Lag {
             rows: Some(waiting.rows),
             oldest: waiting.oldest.map(|age| age.as_secs_f64()),
             set_aside: waiting.aside,
         };
+        self.known().lag = waiting.map(lag).unwrap_or_default();
     }
 }
 

@@ -30,8 +30,15 @@ pub(super) struct Tried {
     /// How many of them the broker says that it had before.
     pub duplicates: u64,
     pub failed: Vec<(Row, Refusal)>,
-    /// Why the broker takes nothing now.
-    pub down: Option<String>,
+    /// Why the broker takes nothing now, and what that is called.
+    pub down: Option<Refusal>,
+}
+
+impl Tried {
+    /// How many were tried.
+    pub fn count(&self) -> usize {
+        self.published.len() + self.failed.len()
+    }
 }
 
 impl Publisher {
@@ -50,16 +57,15 @@ impl Publisher {
                         return;
                     }
                     let result = self.send(&row).await;
-                    self.metrics.relayed(&result);
                     let mut tried = tried.lock().unwrap_or_else(PoisonError::into_inner);
                     match result {
                         Ok(confirmed) => {
                             tried.duplicates += u64::from(confirmed.duplicate);
                             tried.published.push(row);
                         }
-                        Err(Refusal::Unavailable(why) | Refusal::Blocked(why)) => {
+                        Err(down @ (Refusal::Unavailable(_) | Refusal::Blocked(_))) => {
                             is_down.store(true, Ordering::Relaxed);
-                            tried.down = Some(why);
+                            tried.down = Some(down);
                             return;
                         }
                         Err(refusal) => {
@@ -72,7 +78,9 @@ impl Publisher {
         };
         let keys = stream::iter(by_key(rows)).map(one_key);
         keys.buffer_unordered(AT_ONCE).collect::<()>().await;
-        tried.into_inner().unwrap_or_else(PoisonError::into_inner)
+        let tried = tried.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.metrics.relayed(&tried);
+        tried
     }
 
     async fn send(&self, row: &Row) -> Result<Confirmed, Refusal> {

@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use tokio::sync::Semaphore;
 
-use super::outbox::{Bell, Excluded, Lock, Outbox, Settled, Taken, Trouble, Waiting};
+use super::outbox::{Bell, Excluded, Lock, Outbox, Settled, Stuck, Taken, Trouble, Waiting};
 use super::row::{Payload, Row};
 use super::{Config, Identifier};
 
@@ -56,6 +56,10 @@ pub(super) struct Fake {
     /// What goes wrong with the next ones that take, and that settle.
     pub take_fails: Mutex<VecDeque<Trouble>>,
     pub settle_fails: Mutex<VecDeque<Trouble>>,
+    /// Why it does not say how much waits.
+    pub counts: Mutex<Option<Trouble>>,
+    /// The ids of rows that cannot be settled.
+    pub sticks: Mutex<Vec<String>>,
     pub settled: Mutex<Vec<Settled>>,
     pub takes: Mutex<usize>,
     /// Somebody else has rows under way for so many times.
@@ -110,9 +114,9 @@ impl Outbox for Table {
             return ready(Ok(Taken::Elsewhere)).boxed();
         }
         let rows = fake.rows.lock().unwrap();
-        let is_free = |row: &Row| match &row.key {
-            Some(key) => !but.keys.contains(key),
-            None => !but.ids.contains(&row.id),
+        let is_free = |row: &Row| {
+            let by_key = row.key.as_ref().is_none_or(|key| !but.keys.contains(key));
+            by_key && !but.ids.contains(&row.id)
         };
         let waiting = rows
             .iter()
@@ -130,6 +134,9 @@ impl Outbox for Table {
     }
 
     fn waiting(&self) -> BoxFuture<'_, Result<Waiting, Trouble>> {
+        if let Some(trouble) = self.0.counts.lock().unwrap().clone() {
+            return ready(Err(trouble)).boxed();
+        }
         let rows = self.0.rows.lock().unwrap();
         let aside = rows.iter().filter(|(_, aside)| aside.is_some()).count();
         let waiting = Waiting {
@@ -149,12 +156,22 @@ impl Outbox for Table {
 struct FakeLock(Arc<Fake>);
 
 impl Lock for FakeLock {
-    fn settle(self: Box<Self>, settled: Settled) -> BoxFuture<'static, Result<(), Trouble>> {
+    fn settle(
+        self: Box<Self>,
+        mut settled: Settled,
+    ) -> BoxFuture<'static, Result<Vec<Stuck>, Trouble>> {
         if let Some(trouble) = self.0.settle_fails.lock().unwrap().pop_front() {
             return ready(Err(trouble)).boxed();
         }
+        let sticks = self.0.sticks.lock().unwrap().clone();
+        settled.published.retain(|id| !sticks.contains(id));
+        settled.failed.retain(|failed| !sticks.contains(&failed.id));
         self.0.apply(settled);
-        ready(Ok(())).boxed()
+        let stuck = sticks.into_iter().map(|id| Stuck {
+            id,
+            why: "a constraint is against it".to_owned(),
+        });
+        ready(Ok(stuck.collect())).boxed()
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is told of relays when it is asked for, so that nothing is told of those that are gone.
 
 use super::Relay;
-use super::metrics::{ASIDE, HELD, LAG_ROWS, LAG_SECONDS};
+use super::metrics::{ASIDE, HEALTHY, HELD, LAG_ROWS, LAG_SECONDS};
 use crate::value::exposition::{Metric, labels};
 
 /// Writes what Prometheus is told of the relays that there are now.
@@ -17,6 +17,10 @@ pub fn render_metrics<'a>(relays: impl Iterator<Item = &'a Relay>, text: &mut St
             metric.write_sample(text, labels, value);
         }
     };
+    let healthy = all
+        .iter()
+        .map(|(labels, known)| (labels, u8::from(known.state.is_healthy()).to_string()));
+    write(&HEALTHY, healthy.collect());
     let rows = all
         .iter()
         .filter_map(|(labels, known)| Some((labels, known.lag.rows?.to_string())));

@@ -1,4 +1,5 @@
-//! Rows that failed: they hold back what comes behind them of their key until they are tried again.
+//! Rows that failed: they hold back what comes behind them of their key until they are tried again. One that is published, and
+//! of which the table does not take that, holds back nothing but itself.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -15,6 +16,9 @@ use crate::net::backoff::{Backoff, Jitter};
 const MOST: usize = 1000;
 /// So many are shown.
 const SHOWN: usize = 20;
+
+/// Why a row is held back that is published.
+pub(super) const NOT_SETTLED: &str = "row_not_settled";
 
 const TRY_AGAIN: Backoff = Backoff {
     first: Duration::from_secs(1),
@@ -59,15 +63,27 @@ pub(super) struct Shown {
 impl Held {
     /// A row has failed, for the `attempts`th time as far as that is counted.
     pub fn hold(&mut self, row: &Row, refusal: &Refusal, attempts: u32) {
-        let place = place(row);
-        let before = self.0.get(&place).filter(|before| before.id == row.id);
+        let why = (refusal.name(), refusal.why());
+        self.insert(place(row), &row.id, attempts, why);
+    }
+
+    /// A row is published, and the table does not take that.
+    pub fn hold_published(&mut self, row: &Row, why: &str) {
+        self.release(row);
+        let place = Place::Id(row.id.clone());
+        self.insert(place, &row.id, 0, (NOT_SETTLED, why));
+    }
+
+    fn insert(&mut self, place: Place, id: &str, attempts: u32, why: (&'static str, &str)) {
+        let before = self.0.get(&place).filter(|before| before.id == id);
         let failures = before.map_or(0, |before| before.failures);
+        let (reason, detail) = why;
         let failure = Failure {
-            id: row.id.clone(),
+            id: id.to_owned(),
             attempts,
             failures: failures + 1,
-            reason: refusal.name(),
-            detail: refusal.why().to_owned(),
+            reason,
+            detail: detail.to_owned(),
             at: SystemTime::now(),
             next: Instant::now() + TRY_AGAIN.after(failures),
         };
@@ -82,14 +98,33 @@ impl Held {
 
     /// The row is out of the way.
     pub fn release(&mut self, row: &Row) {
-        self.0.remove(&place(row));
+        if !self.0.is_empty() {
+            self.0.remove(&place(row));
+        }
+    }
+
+    /// The row is published, and the table says so.
+    pub fn release_published(&mut self, row: &Row) {
+        self.release(row);
+        if !self.0.is_empty() {
+            self.0.remove(&Place::Id(row.id.clone()));
+        }
+    }
+
+    /// Whether this row, and no key, is held back.
+    pub fn has_id(&self, id: &str) -> bool {
+        !self.0.is_empty() && self.0.contains_key(&Place::Id(id.to_owned()))
     }
 
     /// Forgets those that are due and were not among the rows that there are: somebody else has removed them.
     pub fn forget_gone(&mut self, taken: &[Row]) {
         let now = Instant::now();
         self.0.retain(|held, failure| {
-            failure.next > now || taken.iter().any(|row| place(row) == *held)
+            let is_there = |row: &Row| match held {
+                Place::Key(_) => place(row) == *held,
+                Place::Id(id) => row.id == *id,
+            };
+            failure.next > now || taken.iter().any(is_there)
         });
     }
 

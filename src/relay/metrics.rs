@@ -2,12 +2,16 @@
 
 use metrics::counter;
 
-use crate::broker::{Confirmed, Refusal};
+use super::batch::Tried;
 use crate::value::exposition::Metric;
 
 pub const RELAYED: Metric = Metric::counter(
     "outrigger_relayed_total",
     "Rows that a relay has tried to publish, by what became of them.",
+);
+pub const HEALTHY: Metric = Metric::gauge(
+    "outrigger_relay_healthy",
+    "Whether rows are published when there are some, by this process or another one: 1 or 0. One that is paused is healthy.",
 );
 pub const LAG_ROWS: Metric = Metric::gauge(
     "outrigger_relay_lag_rows",
@@ -38,13 +42,21 @@ impl Metrics {
         }
     }
 
-    pub fn relayed(&self, result: &Result<Confirmed, Refusal>) {
-        let result = match result {
-            Ok(Confirmed { duplicate: false }) => "confirmed",
-            Ok(Confirmed { duplicate: true }) => "duplicate",
-            Err(refusal) => refusal.name(),
-        };
-        let relay = self.relay.clone();
-        counter!(RELAYED.name, "relay" => relay, "result" => result).increment(1);
+    /// Counts what became of rows.
+    pub fn relayed(&self, tried: &Tried) {
+        let confirmed = tried.published.len() as u64 - tried.duplicates;
+        self.count("confirmed", confirmed);
+        self.count("duplicate", tried.duplicates);
+        let refusals = tried.failed.iter().map(|(_, refusal)| refusal);
+        for refusal in refusals.chain(&tried.down) {
+            self.count(refusal.name(), 1);
+        }
+    }
+
+    fn count(&self, result: &'static str, rows: u64) {
+        if rows > 0 {
+            let relay = self.relay.clone();
+            counter!(RELAYED.name, "relay" => relay, "result" => result).increment(rows);
+        }
     }
 }

@@ -27,10 +27,12 @@ mod metrics;
 mod outbox;
 mod row;
 mod runner;
+mod settle;
 mod sql;
 mod template;
 #[cfg(test)]
 mod tests;
+mod unsettled;
 
 pub use config::{After, Columns, Config, Publish};
 pub use gauges::render_metrics;
@@ -41,6 +43,7 @@ pub use template::RowTemplate;
 /// What is told of relays.
 pub const METRICS: &[Metric] = &[
     metrics::RELAYED,
+    metrics::HEALTHY,
     metrics::LAG_ROWS,
     metrics::LAG_SECONDS,
     metrics::HELD,

@@ -31,7 +31,7 @@ pub trait Outbox: Send + Sync {
 pub struct Excluded {
     /// All rows with these keys.
     pub keys: Vec<String>,
-    /// Rows without a key.
+    /// These rows.
     pub ids: Vec<String>,
 }
 
@@ -49,11 +49,21 @@ pub enum Taken {
 
 /// Rows that were taken. Dropped, they are as they were.
 pub trait Lock: Send {
-    /// Says what became of the rows. Those that it does not name are as they were.
+    /// Says what became of the rows. Those that it does not name are as they were. Gives those of which the table does not
+    /// take it: they are as they were, too.
     ///
     /// # Errors
     /// Why it is not known to hold: they come again.
-    fn settle(self: Box<Self>, settled: Settled) -> BoxFuture<'static, Result<(), Trouble>>;
+    fn settle(self: Box<Self>, settled: Settled)
+    -> BoxFuture<'static, Result<Vec<Stuck>, Trouble>>;
+}
+
+/// A row of which the table does not take what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stuck {
+    pub id: String,
+    /// In a sentence that is safe to show.
+    pub why: String,
 }
 
 /// What became of rows.

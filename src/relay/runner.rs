@@ -8,21 +8,19 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::account::{Account, State};
-use super::batch::{Publisher, Tried};
+use super::batch::Publisher;
 use super::ear::Ear;
 use super::held::Held;
-use super::judge::{Judgement, judge};
-use super::outbox::{Failed, Lock, Outbox, Settled, Taken, Trouble};
-use super::row::Row;
+use super::outbox::{Outbox, Settled, Taken, Trouble};
+use super::unsettled::Unsettled;
 use super::{Config, Relay};
-use crate::broker::{Refusal, State as BrokerState};
+use crate::broker::State as BrokerState;
 use crate::net::backoff::{Backoff, Jitter};
-use crate::telemetry::flood::{self, Group, Kind};
 
 /// How often is looked whether the first try to connect to the broker has ended.
 const SOON: Duration = Duration::from_millis(20);
 /// How often is looked whether the broker is there, or another process still has rows under way.
-const LOOK: Duration = Duration::from_secs(1);
+pub(super) const LOOK: Duration = Duration::from_secs(1);
 /// How often the table is asked how many rows wait.
 const ASK: Duration = Duration::from_secs(15);
 /// The longest that anything may take which the database does; it has shorter limits of its own.
@@ -33,13 +31,6 @@ const TRY_AGAIN: Backoff = Backoff {
     first: Duration::from_secs(1),
     longest: Duration::from_secs(30),
     jitter: Jitter::Half,
-};
-
-/// Rows that were not published.
-static FAILED: Kind = Kind {
-    message: "a row was not published",
-    severe: false,
-    first: 10,
 };
 
 /// What is wanted of a relay.
@@ -65,7 +56,8 @@ pub(super) struct Runner {
 /// What a relay remembers from one transaction to the next.
 #[derive(Default)]
 pub(super) struct Own {
-    held: Held,
+    pub held: Held,
+    pub unsettled: Unsettled,
     ear: Ear,
     /// When the table is asked again how many rows wait.
     ask_at: Option<Instant>,
@@ -75,7 +67,7 @@ pub(super) struct Own {
 
 /// When to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Next {
+pub(super) enum Next {
     Now,
     /// Or when there are new rows.
     After(Duration),
@@ -135,8 +127,7 @@ impl Runner {
                 () = at(until) => return Ok(()),
                 heard = self.own.ear.hears() => {
                     if let Err(Trouble(why)) = heard {
-                        tracing::debug!(relay = &*self.name, why, "nobody tells of new rows any more");
-                        self.account.known().listens = false;
+                        self.hears_nothing(why);
                     }
                     // What was told meanwhile may be lost, too.
                     if may_wake {
@@ -183,7 +174,7 @@ impl Runner {
 
     async fn look(&mut self) -> Result<Next, Trouble> {
         self.listen().await;
-        self.ask().await?;
+        self.ask().await;
         let excluded = self.own.held.excluded();
         match limited(self.outbox.take(&excluded)).await? {
             Taken::Elsewhere => {
@@ -195,7 +186,11 @@ impl Runner {
             Taken::Rows { rows, more, lock } => {
                 self.tell(State::Relaying, None);
                 if !more {
-                    self.own.held.forget_gone(&rows);
+                    let Own {
+                        held, unsettled, ..
+                    } = &mut self.own;
+                    unsettled.keep(&rows, |id| held.has_id(id));
+                    held.forget_gone(&rows);
                     self.note_held();
                 }
                 if rows.is_empty() {
@@ -206,14 +201,16 @@ impl Runner {
                 let wanted = self.wanted.clone();
                 let goes_on = move || *wanted.borrow() == Wanted::Relaying;
                 let taken = rows.len();
+                let (before, rows) = self.own.unsettled.split(rows);
                 let tried = self.publisher.publish(rows, &goes_on).await;
-                self.settle(lock, tried, taken, more).await
+                let is_rest = !more && before.len() + tried.count() == taken;
+                self.settle(lock, before, tried, is_rest).await
             }
         }
     }
 
     /// When there is nothing to take: the next look, the next attempt of a row that failed, or the next one to listen.
-    fn idle(&self) -> Next {
+    pub(super) fn idle(&self) -> Next {
         let now = Instant::now();
         let left = |at: Instant| at.saturating_duration_since(now);
         let poll = self.config.poll.0;
@@ -224,98 +221,7 @@ impl Runner {
         Next::After(due.map_or(poll, |due| due.min(poll)))
     }
 
-    async fn settle(
-        &mut self,
-        lock: Box<dyn Lock>,
-        tried: Tried,
-        taken: usize,
-        more: bool,
-    ) -> Result<Next, Trouble> {
-        let mut settled = Settled::default();
-        for row in &tried.published {
-            settled.published.push(row.id.clone());
-        }
-        for (row, refusal) in &tried.failed {
-            settled.failed.extend(self.failed(row, refusal));
-        }
-        let aside = settled
-            .failed
-            .iter()
-            .filter(|one| one.aside.is_some())
-            .count();
-        let published = settled.published.len();
-        let result = limited(lock.settle(settled)).await;
-        {
-            let mut known = self.account.known();
-            known.published += published as u64;
-            known.duplicates += tried.duplicates;
-            known.failed += tried.failed.len() as u64;
-        }
-        if let Err(Trouble(why)) = result {
-            self.note_held();
-            if published > 0 {
-                tracing::warn!(
-                    relay = &*self.name,
-                    published,
-                    "rows that were published may be published again, under the same ids: {why}"
-                );
-            }
-            return Err(Trouble(why));
-        }
-        self.account.known().set_aside += aside as u64;
-        for row in &tried.published {
-            self.own.held.release(row);
-        }
-        self.note_held();
-        if let Some(why) = tried.down {
-            self.account.went_wrong(None, "broker_unavailable", &why);
-            self.tell(State::Waiting, Some(why));
-            return Ok(Next::NotBefore(LOOK));
-        }
-        let untried = published + tried.failed.len() < taken;
-        Ok(if more || untried {
-            Next::Now
-        } else {
-            self.idle()
-        })
-    }
-
-    /// Judges a row that was not published: whether it is tried again, and what the table is told of it.
-    fn failed(&mut self, row: &Row, refusal: &Refusal) -> Option<Failed> {
-        let before = row.attempts.max(self.own.held.attempts(row));
-        let judgement = judge(&self.config, row, refusal, before);
-        self.account
-            .went_wrong(Some(&row.id), refusal.name(), refusal.why());
-        self.warn(row, refusal, &judgement);
-        if judgement.is_aside {
-            self.own.held.release(row);
-        } else {
-            self.own.held.hold(row, refusal, judgement.attempts);
-        }
-        judgement.failed
-    }
-
-    fn warn(&self, row: &Row, refusal: &Refusal, judgement: &Judgement) {
-        let group = Group {
-            route: Some(self.name.clone()),
-            reason: Some(refusal.name()),
-            ..Group::default()
-        };
-        if flood::passes(&FAILED, group) {
-            tracing::warn!(
-                relay = &*self.name,
-                row = &*row.id,
-                reason = refusal.name(),
-                attempts = judgement.attempts,
-                set_aside = judgement.is_aside,
-                "{}: {}",
-                FAILED.message,
-                refusal.why()
-            );
-        }
-    }
-
-    fn note_held(&self) {
+    pub(super) fn note_held(&self) {
         let mut known = self.account.known();
         known.held = self.own.held.len();
         known.held_rows = self.own.held.shown();
@@ -324,24 +230,41 @@ impl Runner {
     async fn listen(&mut self) {
         match self.own.ear.begin(&*self.outbox).await {
             None => {}
-            Some(Ok(())) => self.account.known().listens = true,
-            Some(Err(Trouble(why))) => self.account.went_wrong(None, "not_listening", &why),
+            Some(Ok(())) => self.account.listens(Ok(())),
+            Some(Err(Trouble(why))) => self.hears_nothing(why),
         }
     }
 
-    async fn ask(&mut self) -> Result<(), Trouble> {
+    fn hears_nothing(&self, why: String) {
+        let (relay, poll) = (&*self.name, self.config.poll.0);
+        if self.account.known().not_listening.as_ref() != Some(&why) {
+            tracing::warn!(
+                relay,
+                why,
+                "nobody tells of new rows: it is looked for them every {poll:?}"
+            );
+        }
+        self.account.listens(Err(why));
+    }
+
+    /// Asks how much waits. Where the database does not say it, rows are published all the same.
+    async fn ask(&mut self) {
         let now = Instant::now();
         if self.own.ask_at.is_some_and(|at| now < at) {
-            return Ok(());
+            return;
         }
-        let waiting = limited(self.outbox.waiting()).await?;
         self.own.ask_at = Some(now + ASK);
-        self.account.waits(waiting);
-        Ok(())
+        match limited(self.outbox.waiting()).await {
+            Ok(waiting) => self.account.waits(Some(waiting)),
+            Err(Trouble(why)) => {
+                self.account.went_wrong(None, "not_counted", &why);
+                self.account.waits(None);
+            }
+        }
     }
 
     /// Says what the relay does now.
-    fn tell(&self, state: State, why: Option<String>) {
+    pub(super) fn tell(&self, state: State, why: Option<String>) {
         if !self.account.is_now(state, why.clone()) {
             return;
         }
@@ -370,7 +293,9 @@ fn why_not(broker: &BrokerState) -> Option<String> {
     Some(format!("the broker takes no messages: {alarm}"))
 }
 
-async fn limited<T>(asked: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+pub(super) async fn limited<T>(
+    asked: impl Future<Output = Result<T, Trouble>>,
+) -> Result<T, Trouble> {
     timeout(DATABASE, asked).await.unwrap_or_else(|_| {
         Err(Trouble(format!(
             "the database has not answered within {DATABASE:?}"

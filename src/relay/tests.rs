@@ -330,11 +330,90 @@ async fn a_database_that_fails_is_tried_again() {
         .await;
     assert_eq!(it.now()["state"], "detached");
     it.until_empty().await;
-    // What was not settled comes again, under the same id.
-    assert_eq!(it.published(), ["1", "1"]);
+    // What was not settled is, and is not published again.
+    assert_eq!(it.published(), ["1"]);
+    assert_eq!(it.now()["published"], 1);
     it.until("it goes on", |it| it.now()["state"] == "relaying")
         .await;
     assert_eq!(it.now()["last_error"]["reason"], "database_failed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_published_and_does_not_go_holds_back_itself_alone() {
+    let outbox = Outbox::with(["1", "2"].map(|id| row(id, Some("a"))));
+    outbox.sticks.lock().unwrap().push("1".to_owned());
+    let it = Relayed::new(outbox, Fake::default(), SUBJECT);
+    it.until("the other is gone", |it| it.outbox.left() == ["1"])
+        .await;
+    it.outbox.put([row("3", Some("a"))]);
+    it.until("a later one is gone", |it| {
+        it.outbox.left() == ["1"] && it.published().len() == 3
+    })
+    .await;
+    sleep(Duration::from_secs(1000)).await;
+    let now = it.now();
+    assert_eq!(now["held_rows"][0]["reason"], "row_not_settled");
+    assert_eq!(now["held_rows"][0]["detail"], "a constraint is against it");
+    it.outbox.sticks.lock().unwrap().clear();
+    it.until_empty().await;
+    assert_eq!(it.published(), ["1", "2", "3"]);
+    it.until("nothing is held", |it| it.now()["held"] == 0)
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_noted_is_held_back_instead_of_set_aside() {
+    let rows = [
+        Row {
+            payload: Payload::Null,
+            ..row("1", Some("a"))
+        },
+        row("2", Some("a")),
+        row("3", Some("b")),
+    ];
+    let outbox = Outbox::with(rows);
+    outbox.sticks.lock().unwrap().push("1".to_owned());
+    let it = Relayed::new(outbox, Fake::default(), SUBJECT);
+    it.until("the other key is published", |it| {
+        it.outbox.left() == ["1", "2"]
+    })
+    .await;
+    sleep(Duration::from_secs(100)).await;
+    assert!(
+        *it.outbox.takes.lock().unwrap() < 150,
+        "it is not tried at once"
+    );
+    let now = it.now();
+    assert_eq!((&now["held"], &now["set_aside"]), (&json!(1), &json!(0)));
+    it.outbox.sticks.lock().unwrap().clear();
+    it.until("it is set aside", |it| it.now()["set_aside"] == 1)
+        .await;
+    it.until("the next one is published", |it| it.outbox.left() == ["1"])
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_behind_one_that_is_published_is_held_back() {
+    let broker = says([confirmed(), Err(Refusal::Rejected(why()))]);
+    let rows = ["1", "2"].map(|id| row(id, Some("a")));
+    let it = Relayed::new(Outbox::with(rows), broker, SUBJECT);
+    it.until("one is published", |it| it.outbox.left() == ["2"])
+        .await;
+    let began = Instant::now();
+    it.until_empty().await;
+    assert!(began.elapsed() >= Duration::from_millis(500), "not at once");
+    assert_eq!(it.published(), ["1", "2", "2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_is_not_known_and_rows_are_published_all_the_same() {
+    let outbox = Outbox::with([row("1", None)]);
+    *outbox.counts.lock().unwrap() = Some(Trouble("it takes too long".to_owned()));
+    let it = Relayed::new(outbox, Fake::default(), SUBJECT);
+    it.until_empty().await;
+    let now = it.now();
+    assert_eq!(now["lag"]["rows"], Value::Null);
+    assert_eq!(now["last_error"]["reason"], "not_counted");
 }
 
 #[tokio::test(start_paused = true)]
@@ -453,6 +532,7 @@ async fn metrics_tell_of_what_waits() {
     let mut text = String::new();
     render_metrics([&it.relay].into_iter(), &mut text);
     for line in [
+        "outrigger_relay_healthy{relay=\"orders\"} 1\n",
         "outrigger_relay_lag_rows{relay=\"orders\"} 1\n",
         "outrigger_relay_lag_seconds{relay=\"orders\"} 7\n",
         "outrigger_relay_held{relay=\"orders\"} 1\n",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::postgres::Postgres;
 use super::rows::Encoding;
 use crate::database::{Kind, Statement, Table, Value};
-use crate::relay::outbox::{Excluded, Settled};
+use crate::relay::outbox::{Excluded, Failed};
 use crate::relay::{Config, Identifier};
 
 /// A statement, and the values of its parameters.
@@ -17,11 +17,8 @@ pub(super) trait Dialect: Send + Sync {
     /// The columns of the table: the name and the type of each.
     fn describe(&self) -> Asked;
 
-    /// What a transaction begins with.
-    fn begun(&self) -> Vec<Asked>;
-
-    /// What makes this process the only one that has rows of the table under way, until the transaction ends. The answer is
-    /// one value: whether it is so.
+    /// What makes this process the only one that has rows of the table under way, until the transaction ends. The first value
+    /// of the answer is whether it is so. It is what a transaction begins with.
     fn lock(&self) -> Asked;
 
     /// Which rows are next, in their order: the id, the key, the bytes of the payload, and of the other values. There may be
@@ -35,11 +32,20 @@ pub(super) trait Dialect: Send + Sync {
     /// How the payload stands in the answer to that.
     fn encoding(&self, known: &Known) -> Encoding;
 
-    /// Says what became of rows.
-    fn settle(&self, known: &Known, settled: &Settled) -> Vec<Asked>;
+    /// Says that rows are published.
+    fn settle_published(&self, known: &Known, ids: &[String]) -> Asked;
 
-    /// All that [`Dialect::settle`] may ask, about no row.
-    fn rehearsal(&self, known: &Known, settled: &Settled) -> Vec<Asked>;
+    /// Says what became of a row that was not published. None where the table has no place for that.
+    fn settle_failed(&self, known: &Known, failed: &Failed) -> Option<Asked>;
+
+    /// All that is asked to settle rows, about no row.
+    fn rehearsal(&self, known: &Known, failed: &Failed) -> Vec<Asked>;
+
+    /// Has constraints that are looked at when the transaction ends looked at with each statement, where there are such.
+    fn at_once(&self) -> Option<Asked>;
+
+    /// Makes a point to which the transaction can be undone, undoes it to there, and forgets the point.
+    fn savepoint(&self) -> [Asked; 3];
 
     /// How many rows wait, how old the oldest is in seconds, and how many are set aside.
     fn waiting(&self, known: &Known) -> Asked;

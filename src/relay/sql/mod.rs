@@ -1,20 +1,23 @@
 //! The outbox by SQL, for each kind of database in its own words ([`dialect`]).
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::outbox::{Bell, Excluded, Failed, Lock, Outbox, Settled, Taken, Trouble, Waiting};
+use super::outbox::{Bell, Excluded, Failed, Outbox, Taken, Trouble, Waiting};
 use super::{Config, Identifier};
 use crate::database::{Client, Isolation, Kind, Listening, Session, Statement, Table, Value};
 
 mod dialect;
 mod postgres;
 mod rows;
+mod settle;
 mod trouble;
 
 use dialect::{Asked, Dialect, Known};
+use settle::SqlLock;
 use trouble::Told;
 
 /// The table of a relay, in a database.
@@ -26,6 +29,8 @@ pub(super) struct SqlOutbox {
     told: Told,
     /// What is known of the table's columns, until a statement is refused.
     known: Mutex<Option<Arc<Known>>>,
+    /// Whether the table has refused what became of rows.
+    was_refused: Arc<AtomicBool>,
 }
 
 impl SqlOutbox {
@@ -39,26 +44,16 @@ impl SqlOutbox {
             selected,
             told: Told::new(&config.table),
             known: Mutex::default(),
+            was_refused: Arc::default(),
         })
     }
 
     async fn take(&self, but: &Excluded) -> Result<Taken, Trouble> {
-        if self.config.columns.key.is_none() && !but.keys.is_empty() {
-            // All are in one order.
-            return Ok(Taken::Rows {
-                rows: Vec::new(),
-                more: false,
-                lock: Box::new(Nothing),
-            });
-        }
         let known = self.known().await?;
         let mut session = self.session().await?;
         // What the one before has committed has to be seen by each statement: the lock is taken by the first.
         self.told
             .of(session.begin(Some(Isolation::ReadCommitted)).await)?;
-        for asked in self.dialect.begun() {
-            self.ask(&mut *session, asked).await?;
-        }
         let locked = self.ask(&mut *session, self.dialect.lock()).await?;
         if !rows::is_true(&locked) {
             self.told.of(session.rollback().await)?;
@@ -91,6 +86,7 @@ impl SqlOutbox {
             dialect: self.dialect.clone(),
             known,
             told: self.told.clone(),
+            was_refused: self.was_refused.clone(),
         };
         Ok(Taken::Rows {
             rows,
@@ -109,16 +105,13 @@ impl SqlOutbox {
         let known = Arc::new(Known::of(&table));
         self.told.of_columns(&self.config, &known)?;
         self.told.of(session.begin(None).await)?;
-        let nothing = Settled {
-            published: Vec::new(),
-            failed: vec![Failed {
-                id: String::new(),
-                attempts: 1,
-                aside: Some(String::new()),
-            }],
+        let failed = Failed {
+            id: String::new(),
+            attempts: 1,
+            aside: Some(String::new()),
         };
-        // Whoever cannot settle publishes each row again and again.
-        for asked in self.dialect.rehearsal(&known, &nothing) {
+        // Whoever cannot settle publishes rows in vain.
+        for asked in self.dialect.rehearsal(&known, &failed) {
             self.ask(&mut *session, asked).await?;
         }
         self.told.of(session.rollback().await)?;
@@ -178,35 +171,6 @@ impl Outbox for SqlOutbox {
             Ok(bell)
         };
         Some(listening.boxed())
-    }
-}
-
-/// Rows that are locked by a transaction.
-struct SqlLock {
-    session: Box<dyn Session>,
-    dialect: Arc<dyn Dialect>,
-    known: Arc<Known>,
-    told: Told,
-}
-
-impl Lock for SqlLock {
-    fn settle(mut self: Box<Self>, settled: Settled) -> BoxFuture<'static, Result<(), Trouble>> {
-        async move {
-            for asked in self.dialect.settle(&self.known, &settled) {
-                self.told.of(query(&mut *self.session, &asked).await)?;
-            }
-            self.told.of(self.session.commit().await)
-        }
-        .boxed()
-    }
-}
-
-/// Nothing was taken.
-struct Nothing;
-
-impl Lock for Nothing {
-    fn settle(self: Box<Self>, _: Settled) -> BoxFuture<'static, Result<(), Trouble>> {
-        futures_util::future::ready(Ok(())).boxed()
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::dialect::{Asked, Dialect, Known};
 use super::rows::Encoding;
 use crate::database::{Kind, Scalar, Statement, Type, Value};
-use crate::relay::outbox::{Excluded, Failed, Settled, Waiting};
+use crate::relay::outbox::{Excluded, Failed, Waiting};
 use crate::relay::{After, Columns, Config, Identifier, TableName};
 
 /// The first half of the advisory lock's number, so that it is nobody else's: "outr". The second one is the table's own.
@@ -92,20 +92,8 @@ impl Postgres {
         format!("octet_length({payload}), {}", others.join(" + "))
     }
 
-    fn settle_published(&self, ids: &[String]) -> Asked {
-        let (table, id) = (&self.table, quoted(&self.columns.id));
-        let statement = match (self.after, &self.columns.published_at) {
-            (After::Mark, Some(column)) => format!(
-                "update {table} set {} = clock_timestamp() where {id} = any($1)",
-                quoted(column)
-            ),
-            _ => format!("delete from {table} where {id} = any($1)"),
-        };
-        asked(&statement, &[INFERRED_LIST], vec![list(ids)])
-    }
-
     /// None where the table has no place for it.
-    fn settle_failed(&self, failed: &Failed, id: Value) -> Option<Asked> {
+    fn note_failed(&self, failed: &Failed, id: Value) -> Option<Asked> {
         let mut sets = Vec::new();
         let mut values = vec![id];
         if let Some(column) = &self.columns.attempts {
@@ -141,73 +129,74 @@ impl Dialect for Postgres {
         asked(&statement, &[], Vec::new())
     }
 
-    fn begun(&self) -> Vec<Asked> {
-        let limit = format!(
-            "set local idle_in_transaction_session_timeout = {}",
-            self.idle
-        );
-        vec![asked(&limit, &[], Vec::new())]
-    }
-
     fn lock(&self) -> Asked {
         let lock = format!(
-            "select pg_try_advisory_xact_lock({LOCK_CLASS}, {}::oid::int4)",
-            self.class
+            "select pg_try_advisory_xact_lock({LOCK_CLASS}, {}::oid::int4), \
+             set_config('idle_in_transaction_session_timeout', '{}', true)",
+            self.class, self.idle
         );
         asked(&lock, &[], Vec::new())
     }
 
     fn candidates(&self, known: &Known, but: &Excluded) -> Asked {
         let id = text(&self.columns.id);
-        let (key, held, types, values) = match &self.columns.key {
-            None => ("''".to_owned(), String::new(), vec![], vec![]),
+        let (key, held) = match &self.columns.key {
+            // All are in one order.
+            None => ("''".to_owned(), "'' <> all($2)".to_owned()),
             Some(column) => {
                 let key = text(column);
-                let held = format!(
-                    " and ({key} is null or {key} <> all($1)) and ({key} is not null or {id} <> all($2))"
-                );
-                let values = vec![list(&but.keys), list(&but.ids)];
-                (key, held, vec![TEXTS, TEXTS], values)
+                let held = format!("({key} is null or {key} <> all($2))");
+                (key, held)
             }
         };
         let statement = format!(
-            "select {id}, {key}, {} from {} o where {}{held} order by {} limit {}",
+            "select {id}, {key}, {} from {} o where {} and {id} <> all($1) and {held} order by {} limit {}",
             self.sizes(known),
             self.table,
             self.waits(),
             self.order(),
             self.batch + 1
         );
-        asked(&statement, &types, values)
+        let values = vec![list(&but.ids), list(&but.keys)];
+        asked(&statement, &[TEXTS, TEXTS], values)
     }
 
     fn fetch(&self, known: &Known, ids: &[String]) -> Asked {
         let payload = &self.columns.payload;
-        let (value, size) = if is_bytes(known, payload) {
-            let quoted = quoted(payload);
-            (format!("encode({quoted}, 'hex')"), quoted)
+        let (written, given) = if is_bytes(known, payload) {
+            (quoted(payload), "encode(payload, 'hex')")
         } else {
-            (text(payload), text(payload))
-        };
-        // What has grown since it was chosen is as large as it was not.
-        let bounded = |size: &str, value: &str| {
-            format!(
-                "case when octet_length({size}) <= {} then {value} end",
-                self.max_body
-            )
+            (text(payload), "payload")
         };
         let attempts = match &self.columns.attempts {
             Some(column) => format!("coalesce({}, 0)::text", quoted(column)),
             None => "'0'".to_owned(),
         };
-        let mut columns = vec![text(&self.columns.id), bounded(&size, &value), attempts];
-        columns.extend(self.selected.iter().map(|column| {
-            let text = text(column);
-            bounded(&text, &text)
-        }));
+        // What has grown since it was chosen is as large as it was not.
+        let bounded = |name: &str, given: &str| {
+            let most = self.max_body;
+            format!("case when octet_length({name}) <= {most} then {given} end")
+        };
+        let mut inner = vec![
+            format!("{} as id", text(&self.columns.id)),
+            format!("{written} as payload"),
+            format!("{attempts} as attempts"),
+        ];
+        let mut outer = vec![
+            "id".to_owned(),
+            bounded("payload", given),
+            "attempts".to_owned(),
+        ];
+        for (place, column) in self.selected.iter().enumerate() {
+            let name = format!("value{place}");
+            inner.push(format!("{} as {name}", text(column)));
+            outer.push(bounded(&name, &name));
+        }
+        // The inner one is for making each text once.
         let statement = format!(
-            "select {} from {} where {} = any($1) and {} for update skip locked",
-            columns.join(", "),
+            "select {} from (select {} from {} o where o.{} = any($1) and {} for update skip locked) taken",
+            outer.join(", "),
+            inner.join(", "),
             self.table,
             quoted(&self.columns.id),
             self.waits()
@@ -223,24 +212,39 @@ impl Dialect for Postgres {
         }
     }
 
-    fn settle(&self, _: &Known, settled: &Settled) -> Vec<Asked> {
-        let mut all = Vec::new();
-        if !settled.published.is_empty() {
-            all.push(self.settle_published(&settled.published));
-        }
-        for failed in &settled.failed {
-            let id = Value::Text(failed.id.clone());
-            all.extend(self.settle_failed(failed, id));
-        }
-        all
+    fn settle_published(&self, _: &Known, ids: &[String]) -> Asked {
+        let (table, id) = (&self.table, quoted(&self.columns.id));
+        let statement = match (self.after, &self.columns.published_at) {
+            (After::Mark, Some(column)) => format!(
+                "update {table} set {} = clock_timestamp() where {id} = any($1)",
+                quoted(column)
+            ),
+            _ => format!("delete from {table} where {id} = any($1)"),
+        };
+        asked(&statement, &[INFERRED_LIST], vec![list(ids)])
     }
 
-    fn rehearsal(&self, _: &Known, settled: &Settled) -> Vec<Asked> {
-        let mut all = vec![self.settle_published(&[])];
-        for failed in &settled.failed {
-            all.extend(self.settle_failed(failed, Value::Null));
-        }
-        all
+    fn settle_failed(&self, _: &Known, failed: &Failed) -> Option<Asked> {
+        self.note_failed(failed, Value::Text(failed.id.clone()))
+    }
+
+    fn rehearsal(&self, known: &Known, failed: &Failed) -> Vec<Asked> {
+        let published = self.settle_published(known, &[]);
+        let failed = self.note_failed(failed, Value::Null);
+        [published].into_iter().chain(failed).collect()
+    }
+
+    fn at_once(&self) -> Option<Asked> {
+        Some(asked("set constraints all immediate", &[], Vec::new()))
+    }
+
+    fn savepoint(&self) -> [Asked; 3] {
+        [
+            "savepoint outrigger",
+            "rollback to savepoint outrigger",
+            "release savepoint outrigger",
+        ]
+        .map(|statement| asked(statement, &[], Vec::new()))
     }
 
     fn waiting(&self, _: &Known) -> Asked {

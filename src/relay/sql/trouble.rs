@@ -28,7 +28,8 @@ impl Told {
         result.map_err(|failure| Trouble(self.sentence(failure)))
     }
 
-    fn sentence(&self, failure: Failure) -> String {
+    /// Why there is nothing, in a sentence that is safe to show.
+    pub fn sentence(&self, failure: Failure) -> String {
         let table = &self.table;
         match failure {
             Failure::Refused(code) => match code.as_str() {
@@ -37,6 +38,8 @@ impl Told {
                     "the database's user lacks rights on `{table}`: it needs SELECT, UPDATE and DELETE"
                 ),
                 "25006" => "the database takes no changes: it is read only".to_owned(),
+                // The database's words for what has no code.
+                words if words.contains(' ') => words.to_owned(),
                 code => format!("the database refuses what is asked about `{table}`: {code}"),
             },
             Failure::Unavailable(why)

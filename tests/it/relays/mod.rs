@@ -1,15 +1,18 @@
 //! From rows of a table to messages of a broker, through the real program, a real database and a real broker.
 
+mod brokers;
 mod outages;
 mod postgres;
+mod settling;
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{LIMIT, NatsServer, PostgresServer, Proxy, Setup, eventually};
+use crate::support::{LIMIT, NatsServer, Origin, PostgresServer, Proxy, Setup, eventually};
 
 /// What publishes the rows of the table `outbox`, and delivers the messages to the route `all`.
 fn setup(database: &str, broker: &NatsServer, app: impl Display, relay: &str) -> Setup {
@@ -19,6 +22,8 @@ fn setup(database: &str, broker: &NatsServer, app: impl Display, relay: &str) ->
             r#"
 [databases.main]
 url = {{ value = "{database}" }}
+# Tests hold up statements until something else has happened.
+statement_timeout = "60s"
 
 [brokers.events]
 url = {{ value = "{}" }}
@@ -54,6 +59,16 @@ fn until_state(proxy: &Proxy, wanted: &str) {
     eventually(LIMIT, wanted, || state(proxy)["state"] == wanted);
 }
 
+/// The bodies of the messages that the application has got, by their keys.
+fn by_key(origin: &Origin) -> BTreeMap<String, Vec<String>> {
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for request in origin.requests() {
+        let key = request.header("x-key").unwrap_or_default().to_owned();
+        all.entry(key).or_default().push(request.text());
+    }
+    all
+}
+
 /// A database of its own with a table `outbox`, on the server that all tests share.
 struct Table {
     server: PostgresServer,
@@ -81,6 +96,12 @@ impl Table {
         let url = self.server.url();
         let (server, _) = url.rsplit_once('/').expect("it names a database");
         format!("{server}/{}", self.name)
+    }
+
+    /// The URL by way of something that stands before the server.
+    fn url_by(&self, other: &str) -> String {
+        let (place, _) = other.rsplit_once('/').expect("it names a database");
+        format!("{place}/{}", self.name)
     }
 
     /// The URL with which that user logs in.

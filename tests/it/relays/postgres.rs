@@ -1,22 +1,13 @@
 //! Rows of PostgreSQL.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
 
-use super::{COLUMNS, Table, setup, state, until_state};
-use crate::support::{LIMIT, Launch, NatsServer, Origin, Proxy, SOON, eventually, stays};
-
-/// The bodies of the messages that the application has got, by their keys.
-fn by_key(origin: &Origin) -> BTreeMap<String, Vec<String>> {
-    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for request in origin.requests() {
-        let key = request.header("x-key").unwrap_or_default().to_owned();
-        all.entry(key).or_default().push(request.text());
-    }
-    all
-}
+use super::{COLUMNS, Table, by_key, setup, state, until_state};
+use crate::support::{
+    LIMIT, Launch, NatsServer, Origin, Pgbouncer, Proxy, SOON, eventually, stays,
+};
 
 #[test]
 fn a_row_becomes_a_message_and_is_gone() {
@@ -124,6 +115,13 @@ fn what_cannot_be_published_is_set_aside_and_may_be_mended() {
     eventually(LIMIT, "it is delivered", || origin.requests().len() == 2);
 }
 
+/// The same without what delivers.
+fn relays_alone(toml: &str) -> String {
+    let (before, rest) = toml.split_once("[subscriptions.handler]").unwrap();
+    let (_, relay) = rest.split_once("[relays.orders]").unwrap();
+    format!("{before}[relays.orders]{relay}")
+}
+
 #[test]
 fn two_processes_take_turns() {
     let (table, broker, origin) = (Table::new(), NatsServer::start(), Origin::start());
@@ -131,10 +129,7 @@ fn two_processes_take_turns() {
     let setup = setup(&table.url(), &broker, origin.address(), &relay);
     let one = Proxy::with(&setup);
     // Who delivers in order is one as well.
-    let toml = setup.toml();
-    let (before, rest) = toml.split_once("[subscriptions.handler]").unwrap();
-    let (_, relay) = rest.split_once("[relays.orders]").unwrap();
-    let other = Launch::new(format!("{before}[relays.orders]{relay}")).start();
+    let other = Launch::new(relays_alone(&setup.toml())).start();
     for round in 0..10 {
         table.insert(&format!(
             "select 'k' || i % 5, 'made', to_jsonb({round} * 100 + i) from generate_series(1, 100) i"
@@ -150,8 +145,12 @@ fn two_processes_take_turns() {
             "{key}: {numbers:?}"
         );
     }
+    eventually(LIMIT, "all are settled", || table.count("true") == 0);
+    // What the table says so of is counted a moment later.
     let published = |proxy: &Proxy| state(proxy)["published"].as_u64().unwrap();
-    assert_eq!(published(&one) + published(&other), 1000, "none twice");
+    let both = || published(&one) + published(&other);
+    eventually(LIMIT, "all are counted", || both() >= 1000);
+    assert_eq!(both(), 1000, "none twice");
     drop(other);
     table.insert("values ('k', 'made', to_jsonb(0))");
     eventually(LIMIT, "the one that is left goes on", || {
@@ -173,6 +172,44 @@ fn a_notification_wakes_it() {
             origin.requests().len() == round
         });
     }
+}
+
+#[test]
+fn behind_a_pooler_it_looks_and_says_why_nobody_tells() {
+    let (table, broker, origin) = (Table::new(), NatsServer::start(), Origin::start());
+    let bouncer = Pgbouncer::start();
+    let url = table.url_by(&bouncer.url());
+    let relay = format!("batch = 10\nnotify = \"outbox\"\n{COLUMNS}");
+    let setup = setup(&url, &broker, origin.address(), &relay);
+    let one = Proxy::with(&setup);
+    let other = Launch::new(relays_alone(&setup.toml())).start();
+    eventually(LIMIT, "it says so", || {
+        let now = state(&one);
+        now["listens"] == false
+            && now["not_listening"]
+                .as_str()
+                .is_some_and(|why| why.starts_with("a pooler stands before the database"))
+    });
+    for round in 0..5 {
+        table.insert(&format!(
+            "select 'k' || i % 5, 'made', to_jsonb({round} * 100 + i) from generate_series(1, 100) i"
+        ));
+    }
+    eventually(LIMIT, "all are delivered", || {
+        origin.requests().len() >= 500
+    });
+    for (key, bodies) in by_key(&origin) {
+        let numbers: Vec<u32> = bodies.iter().map(|body| body.parse().unwrap()).collect();
+        assert!(
+            numbers.is_sorted() && numbers.len() == 100,
+            "{key}: {numbers:?}"
+        );
+    }
+    eventually(LIMIT, "all are gone", || table.count("true") == 0);
+    eventually(LIMIT, "it is logged", || {
+        let told = "nobody tells of new rows: it is looked for them every 100ms";
+        one.log().contains(told) && other.log().contains(told)
+    });
 }
 
 #[test]
@@ -265,8 +302,25 @@ fn a_user_who_may_not_delete_publishes_nothing() {
     let why = state(&proxy)["why"].to_string();
     assert!(why.contains("lacks rights on `outbox`"), "{why}");
     assert!(origin.requests().is_empty());
+    let healthy = || {
+        let labels = [("relay", "orders")];
+        proxy.metrics().sum("outrigger_relay_healthy", &labels)
+    };
+    assert_eq!(healthy(), 0.0);
     table.sql(&format!("grant delete on outbox to {user}"));
     eventually(LIMIT, "it is delivered", || origin.requests().len() == 1);
+    assert_eq!(healthy(), 1.0);
+    for shown in [
+        "/relays",
+        "/relays/orders",
+        "/databases",
+        "/brokers",
+        "/config",
+    ] {
+        let text = proxy.admin("GET", shown, "").text();
+        assert!(!text.contains("hush"), "{shown}: {text}");
+    }
+    assert!(!proxy.log().contains("hush"), "{}", proxy.log());
 }
 
 #[test]

@@ -1,0 +1,128 @@
+//! Says in the table what became of rows, and commits.
+//!
+//! All goes at once. Where the database refuses something of that, as a constraint, a trigger or a column that is too short is
+//! against one row, the next transaction goes step by step, and finds out which row it is: the others are settled without it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::dialect::{Asked, Dialect, Known};
+use super::query;
+use super::trouble::Told;
+use crate::database::{Failure, Session};
+use crate::relay::outbox::{Lock, Settled, Stuck, Trouble};
+
+/// Rows that are locked by a transaction.
+pub(super) struct SqlLock {
+    pub session: Box<dyn Session>,
+    pub dialect: Arc<dyn Dialect>,
+    pub known: Arc<Known>,
+    pub told: Told,
+    /// Whether something was refused the last time.
+    pub was_refused: Arc<AtomicBool>,
+}
+
+impl Lock for SqlLock {
+    fn settle(
+        mut self: Box<Self>,
+        settled: Settled,
+    ) -> BoxFuture<'static, Result<Vec<Stuck>, Trouble>> {
+        async move {
+            let step_by_step = self.was_refused.swap(false, Ordering::Relaxed);
+            let result = if step_by_step {
+                self.by_steps(settled).await
+            } else {
+                self.at_once(&settled).await.map(|()| Vec::new())
+            };
+            if result.as_ref().is_err_and(is_refusal) {
+                self.was_refused.store(true, Ordering::Relaxed);
+            }
+            self.told.of(result)
+        }
+        .boxed()
+    }
+}
+
+impl SqlLock {
+    async fn at_once(&mut self, settled: &Settled) -> Result<(), Failure> {
+        if !settled.published.is_empty() {
+            let asked = self
+                .dialect
+                .settle_published(&self.known, &settled.published);
+            self.ask(&asked).await?;
+        }
+        for failed in &settled.failed {
+            if let Some(asked) = self.dialect.settle_failed(&self.known, failed) {
+                self.ask(&asked).await?;
+            }
+        }
+        self.session.commit().await
+    }
+
+    /// Halves what is refused until it is one row.
+    async fn by_steps(&mut self, settled: Settled) -> Result<Vec<Stuck>, Failure> {
+        if let Some(asked) = self.dialect.at_once() {
+            self.ask(&asked).await?;
+        }
+        let mut stuck = Vec::new();
+        let mut parts = vec![settled.published];
+        while let Some(mut ids) = parts.pop() {
+            if ids.is_empty() {
+                continue;
+            }
+            let asked = self.dialect.settle_published(&self.known, &ids);
+            if let Some(why) = self.try_out(&asked).await? {
+                if let [id] = &*ids {
+                    stuck.push(Stuck {
+                        id: id.clone(),
+                        why,
+                    });
+                } else {
+                    let rest = ids.split_off(ids.len() / 2);
+                    parts.extend([rest, ids]);
+                }
+            }
+        }
+        for failed in &settled.failed {
+            if let Some(asked) = self.dialect.settle_failed(&self.known, failed)
+                && let Some(why) = self.try_out(&asked).await?
+            {
+                let id = failed.id.clone();
+                stuck.push(Stuck { id, why });
+            }
+        }
+        self.session.commit().await?;
+        Ok(stuck)
+    }
+
+    /// Asks something that may be refused without an end of the transaction. Why it was, if it was.
+    async fn try_out(&mut self, asked: &Asked) -> Result<Option<String>, Failure> {
+        let [begin, undo, end] = self.dialect.savepoint();
+        self.ask(&begin).await?;
+        let refused = match self.ask(asked).await {
+            Ok(()) => None,
+            Err(failure) if is_refusal(&failure) => {
+                self.ask(&undo).await?;
+                Some(self.told.sentence(failure))
+            }
+            Err(failure) => return Err(failure),
+        };
+        self.ask(&end).await?;
+        Ok(refused)
+    }
+
+    async fn ask(&mut self, asked: &Asked) -> Result<(), Failure> {
+        query(&mut *self.session, asked).await.map(|_| ())
+    }
+}
+
+/// Whether it is the database's word, and may be about one row.
+fn is_refusal(failure: &Failure) -> bool {
+    matches!(
+        failure,
+        Failure::Refused(_) | Failure::Constraint(..) | Failure::BadValue(..) | Failure::Raised
+    )
+}
