@@ -143,38 +143,48 @@ class Nats(Server):
 
 class Kafka(Server):
     """Tansu, which keeps all that it has in `objects.py`, a process that does not end with it, and behind `relay.py`, so that
-    it ends between requests, and its clients see it end amid them."""
+    it ends between requests, and its clients see it end amid them. With `in_memory` it stands alone, and what it has ends
+    with it."""
 
     kind = "kafka"
 
-    def __init__(self):
+    def __init__(self, in_memory=False):
         super().__init__()
-        self.port, self.inner = harness.free_port(), harness.free_port()
+        self.in_memory = in_memory
+        self.port = harness.free_port()
+        self.inner = self.port if in_memory else harness.free_port()
         self.binary = subprocess.run([SERVERS / "tansu"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
-        self.objects = self.helper("objects.py")
-        self.endpoint = f"http://127.0.0.1:{self.objects.stdout.readline().strip()}"
-        self.relay = self.helper("relay.py", self.port, self.inner)
+        self.helpers = []
+        if not in_memory:
+            self.objects = self.helper("objects.py")
+            self.endpoint = f"http://127.0.0.1:{self.objects.stdout.readline().strip()}"
+            self.relay = self.helper("relay.py", self.port, self.inner)
         self.url = f"kafka://127.0.0.1:{self.port}"
         self.process = None
         self.start()
 
-    @staticmethod
-    def helper(script, *arguments):
-        return subprocess.Popen([sys.executable, SERVERS / script, *map(str, arguments)], stdin=subprocess.PIPE,
-                                stdout=subprocess.PIPE, text=True)
+    def helper(self, script, *arguments):
+        self.helpers.append(subprocess.Popen([sys.executable, SERVERS / script, *map(str, arguments)], stdin=subprocess.PIPE,
+                                             stdout=subprocess.PIPE, text=True))
+        return self.helpers[-1]
 
     def tell(self, word):
+        if self.in_memory:
+            return
         print(word, file=self.relay.stdin, flush=True)
         self.relay.stdout.readline()
 
     def start(self):
         place = "tcp://127.0.0.1:{}".format
-        store = {"AWS_ENDPOINT": self.endpoint, "AWS_ALLOW_HTTP": "true", "AWS_DEFAULT_REGION": "any",
-                 "AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"}
+        engine, store = "memory://events/", {}
+        if not self.in_memory:
+            engine = "s3://events/"
+            store = {"AWS_ENDPOINT": self.endpoint, "AWS_ALLOW_HTTP": "true", "AWS_DEFAULT_REGION": "any",
+                     "AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"}
         with open(self.directory / "log", "a") as log:
             self.process = subprocess.Popen([self.binary, "broker", "--listener-url", place(self.inner),
                                              "--advertised-listener-url", place(self.port),
-                                             "--storage-engine", "s3://events/"], env=os.environ | store,
+                                             "--storage-engine", engine], env=os.environ | store,
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         harness.eventually("Tansu accepts", lambda: harness.accepts(self.inner))
         self.tell("open")
@@ -192,7 +202,7 @@ class Kafka(Server):
     def end(self):
         self.process.kill()
         self.process.wait()
-        for helper in self.relay, self.objects:
+        for helper in reversed(self.helpers):
             helper.stdin.close()
             helper.wait()
 

@@ -1,9 +1,9 @@
 //! What the bridge is measured beside. Each prints how many seconds its messages or requests took.
 //!
 //! ```text
-//! bare publish URL NAME COUNT        publishes to a queue (amqp://) or a subject (nats://), and waits for each confirm
+//! bare publish URL NAME COUNT        publishes to a queue (amqp://), subject (nats://) or topic (kafka://), and waits for each confirm
 //! bare bridge URL NAME PORT          publishes what is posted to it, and answers when it is confirmed
-//! bare consume URL NAME COUNT PORT   posts each message of a queue or stream to an application, and acknowledges it
+//! bare consume URL NAME COUNT PORT   posts each message of a queue, stream or topic to an application, and acknowledges it
 //! bare post PORT PATH COUNT          posts over HTTP
 //! bare serve PORT                    an application that answers every request at once
 //! ```
@@ -18,6 +18,7 @@ use std::time::Instant;
 use tokio::task::JoinSet;
 
 mod http;
+mod kafka;
 mod nats;
 mod rabbitmq;
 
@@ -47,13 +48,16 @@ impl Left {
 enum Publisher {
     RabbitMq(rabbitmq::Publisher),
     Nats(nats::Publisher),
+    Kafka(kafka::Publisher),
 }
 
 impl Publisher {
-    /// `name` is that of a queue or a subject.
+    /// `name` is that of a queue, a subject or a topic.
     async fn open(url: &str, name: &str) -> Result<Publisher> {
         Ok(if url.starts_with("amqp") {
             Publisher::RabbitMq(rabbitmq::Publisher::open(url, name).await?)
+        } else if url.starts_with("kafka") {
+            Publisher::Kafka(kafka::Publisher::open(url, name).await?)
         } else {
             Publisher::Nats(nats::Publisher::open(url, name).await?)
         })
@@ -63,6 +67,7 @@ impl Publisher {
         match self {
             Publisher::RabbitMq(publisher) => publisher.publish(number).await,
             Publisher::Nats(publisher) => publisher.publish(number).await,
+            Publisher::Kafka(publisher) => publisher.publish(number).await,
         }
     }
 }
@@ -81,6 +86,9 @@ async fn main() -> Result<()> {
         }
         ["consume", url, name, count, port] if url.starts_with("amqp") => {
             rabbitmq::consume(url, name, left(count)?, port.parse()?).await
+        }
+        ["consume", url, name, count, port] if url.starts_with("kafka") => {
+            kafka::consume(url, name, count.parse()?, port.parse()?).await
         }
         ["consume", url, name, count, port] => {
             nats::consume(url, name, left(count)?, port.parse()?).await
