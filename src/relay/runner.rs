@@ -23,6 +23,8 @@ const SOON: Duration = Duration::from_millis(20);
 pub(super) const LOOK: Duration = Duration::from_secs(1);
 /// How often the table is asked how many rows wait.
 const ASK: Duration = Duration::from_secs(15);
+/// How many times as long as that takes is not asked again: rows are published meanwhile.
+const ASKING: u32 = 20;
 /// The longest that anything may take which the database does; it has shorter limits of its own.
 const DATABASE: Duration = Duration::from_secs(60);
 
@@ -253,8 +255,10 @@ impl Runner {
         if self.own.ask_at.is_some_and(|at| now < at) {
             return;
         }
-        self.own.ask_at = Some(now + ASK);
-        match limited(self.outbox.waiting()).await {
+        let waiting = limited(self.outbox.waiting()).await;
+        let pause = ASK.max(now.elapsed() * ASKING);
+        self.own.ask_at = Some(Instant::now() + pause);
+        match waiting {
             Ok(waiting) => self.account.waits(Some(waiting)),
             Err(Trouble(why)) => {
                 self.account.went_wrong(None, "not_counted", &why);

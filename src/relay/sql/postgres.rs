@@ -130,9 +130,12 @@ impl Dialect for Postgres {
     }
 
     fn lock(&self) -> Asked {
+        // Tables that are empty most of the time are thought to be small when they are not, and a plan that reads and sorts all
+        // of one for each few rows is as good then.
         let lock = format!(
             "select pg_try_advisory_xact_lock({LOCK_CLASS}, {}::oid::int4), \
-             set_config('idle_in_transaction_session_timeout', '{}', true)",
+             set_config('idle_in_transaction_session_timeout', '{}', true), \
+             set_config('enable_seqscan', 'off', true), set_config('enable_sort', 'off', true)",
             self.class, self.idle
         );
         asked(&lock, &[], Vec::new())

@@ -67,6 +67,29 @@ fn the_rows_of_a_key_come_in_their_order() {
 }
 
 #[test]
+fn a_table_of_which_the_database_knows_little_is_not_read_again_and_again() {
+    let (table, broker, origin) = (Table::new(), NatsServer::start(), Origin::start());
+    table.sql("alter table outbox set (autovacuum_enabled = off)");
+    table.insert("select 'k' || i % 50, 'made', to_jsonb(i) from generate_series(1, 3000) i");
+    let relay = format!("batch = 20\n{COLUMNS}");
+    let setup = setup(&table.url(), &broker, origin.address(), &relay);
+    let proxy = Launch::new(relays_alone(&setup.toml())).start();
+    eventually(LIMIT, "all are published", || table.count("true") == 0);
+    // Counts are told when a connection ends.
+    drop(proxy);
+    let scans = |kind: &str| -> u32 {
+        let asked = format!("select {kind} from pg_stat_user_tables where relname = 'outbox'");
+        table.sql(&asked).parse().unwrap()
+    };
+    eventually(LIMIT, "they are counted", || scans("idx_scan") >= 300);
+    let whole = scans("seq_scan");
+    assert!(
+        whole < 100,
+        "for 150 transactions it was read {whole} times"
+    );
+}
+
+#[test]
 fn a_row_that_is_committed_late_is_not_missed() {
     let (table, broker, origin) = (Table::new(), NatsServer::start(), Origin::start());
     let _proxy = Proxy::with(&setup(&table.url(), &broker, origin.address(), COLUMNS));
