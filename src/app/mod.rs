@@ -24,6 +24,7 @@ use crate::relay;
 use crate::subscription;
 use crate::target;
 use crate::telemetry::{self, Telemetry, flood};
+use crate::tls::callers;
 use crate::upstream;
 use crate::value::exposition::Metric;
 
@@ -153,7 +154,7 @@ async fn serve(
     let status = reloader.status();
     tokio::spawn(recall_expired(status.clone()));
     tokio::spawn(drop_gone_series(telemetry.clone(), status.clone()));
-    tokio::spawn(sum_up_floods());
+    tokio::spawn(flood::sum_up_in_time());
 
     let control: Arc<dyn admin::Proxy> = Arc::new(Control::new(
         snapshot.clone(),
@@ -249,6 +250,10 @@ async fn settle(program: Program) {
 /// Lets go of what is resident only for serving, whenever there is little to serve after load.
 async fn settle_after_load(program: Program) {
     let mut load = Load::of(process::worker_count());
+    // The start goes on for a moment behind its end, and this look itself begins with what happens once.
+    tokio::time::sleep(load::LOOK).await;
+    load.is_over(load::cpu_time());
+    program.let_go();
     loop {
         tokio::time::sleep(load::LOOK).await;
         if load.is_over(load::cpu_time()) {
@@ -282,23 +287,16 @@ async fn drop_gone_series(telemetry: Arc<Telemetry>, status: Arc<Status>) {
     }
 }
 
-/// Looks again and again for callers whose certificate has expired.
+/// Looks every second for callers whose certificate has expired, while there are any with one.
 async fn recall_expired(status: Arc<Status>) {
-    let mut ticks = tokio::time::interval(Duration::from_secs(1));
     loop {
-        ticks.tick().await;
-        for listener in status.listeners() {
-            listener.recall_expired();
+        callers::entered().await;
+        while status.listeners().iter().any(|l| l.has_known_callers()) {
+            for listener in status.listeners() {
+                listener.recall_expired();
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
-    }
-}
-
-/// Has the log tell in time how many lines it did not write.
-async fn sum_up_floods() {
-    let mut ticks = tokio::time::interval(Duration::from_secs(1));
-    loop {
-        ticks.tick().await;
-        flood::sum_up();
     }
 }
 

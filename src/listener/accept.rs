@@ -111,6 +111,11 @@ impl Listener {
         self.tls.load_full()
     }
 
+    /// Whether somebody is connected who has a certificate.
+    pub fn has_known_callers(&self) -> bool {
+        !self.callers.is_empty()
+    }
+
     /// Asks callers to end whose certificate has expired.
     pub fn recall_expired(&self) {
         self.callers.recall_expired(SystemTime::now());

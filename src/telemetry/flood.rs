@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// What is withheld is told so often.
@@ -14,6 +15,8 @@ const TERM: Duration = Duration::from_secs(1);
 const MOST: usize = 512;
 
 static ALL: Floods = Floods::new();
+/// Something may be withheld from now on.
+static BEGUN: Notify = Notify::const_new();
 
 /// A place in the program from which lines come.
 #[derive(Debug)]
@@ -39,15 +42,22 @@ pub struct Group {
 /// Whether a line may be written. One that may not is counted, and is part of the next sum.
 pub fn passes(kind: &'static Kind, group: Group) -> bool {
     let (passes, sum) = ALL.admit(kind, group, Instant::now());
+    BEGUN.notify_one();
     if let Some(sum) = sum {
         sum.tell();
     }
     passes
 }
 
-/// Tells what was withheld and is due. To be called again and again.
-pub fn sum_up() {
-    ALL.due(Instant::now()).iter().for_each(Sum::tell);
+/// Tells in time what was withheld. It never ends.
+pub async fn sum_up_in_time() {
+    loop {
+        BEGUN.notified().await;
+        while !ALL.is_empty() {
+            tokio::time::sleep(TERM).await;
+            ALL.due(Instant::now()).iter().for_each(Sum::tell);
+        }
+    }
 }
 
 /// Tells all that was withheld, at the end of the program.
@@ -77,6 +87,11 @@ struct Sum {
 impl Floods {
     const fn new() -> Self {
         Floods(Mutex::new(BTreeMap::new()))
+    }
+
+    fn is_empty(&self) -> bool {
+        let floods = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        floods.is_empty()
     }
 
     fn admit(&self, kind: &'static Kind, group: Group, now: Instant) -> (bool, Option<Sum>) {

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use rustls::pki_types::{CertificateDer, UnixTime};
 use slab::Slab;
+use tokio::sync::Notify;
 
 use super::inbound::Server;
 use crate::net::drain::Recall;
@@ -19,6 +20,14 @@ struct Caller {
     chain: Vec<CertificateDer<'static>>,
     valid_until: SystemTime,
     recall: Recall,
+}
+
+/// Somebody has come in since that was last asked.
+static ENTERED: Notify = Notify::const_new();
+
+/// Completes when a caller with an identity has come in since it last completed.
+pub async fn entered() {
+    ENTERED.notified().await;
 }
 
 /// A caller's place, until its connection ends.
@@ -39,10 +48,15 @@ impl Callers {
             valid_until,
             recall,
         });
+        ENTERED.notify_one();
         Presence {
             callers: self.clone(),
             key,
         }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.all().is_empty()
     }
 
     /// Recalls those whose certificate has expired.

@@ -8,6 +8,7 @@ use x509_cert::der::Decode;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAltName};
 
+use super::distinguished;
 use crate::http::peer::Identity;
 
 /// The longest SPIFFE ID, in bytes (SPIFFE ID, section 2.3).
@@ -63,8 +64,8 @@ impl Certificate {
         let key_usage = tbs.get_extension::<KeyUsage>();
         let common_name = tbs.subject().common_name().ok().flatten();
         let mut certificate = Certificate {
-            subject: tbs.subject().to_string(),
-            issuer: tbs.issuer().to_string(),
+            subject: distinguished::text(tbs.subject()),
+            issuer: distinguished::text(tbs.issuer()),
             dns: Vec::new(),
             uris: Vec::new(),
             ips: Vec::new(),

@@ -18,7 +18,7 @@ use super::certificate::{Certificate, end_of, is_weak};
 use super::dates::date;
 use super::der::{children, first, first_whole, inside, unfit};
 use super::inventory::{Item, Kind, Opening};
-use super::{files, provider, words};
+use super::{distinguished, files, provider, words};
 use crate::value::FilePath;
 use crate::value::problem::Problems;
 
@@ -142,7 +142,7 @@ impl<'a> Parsed<'a> {
             return Err(unfit());
         }
         Ok(Parsed {
-            issuer: issuer.decode_as::<Name>()?.to_string(),
+            issuer: distinguished::text(&issuer.decode_as::<Name>()?),
             name: issuer.value(),
             signature: first(&inside(&algorithm)?)?.decode_as()?,
             signed: Signed {

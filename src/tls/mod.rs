@@ -15,6 +15,7 @@ mod chain;
 mod checked;
 mod dates;
 mod der;
+mod distinguished;
 mod files;
 pub mod handshake;
 pub mod inbound;
