@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
+use super::lanes::Lanes;
 use super::link::{Link, keep_open};
 use super::names::Place;
 use super::session::{Session, Terms};
@@ -49,6 +50,7 @@ pub(in crate::broker) fn connect(
     Arc::new(Nats {
         opening: runtime.spawn(keep_open(link.clone())).abort_handle(),
         telling: runtime.spawn(tell).abort_handle(),
+        lanes: Lanes::new(runtime),
         runtime: runtime.clone(),
         link,
         unsettled,
@@ -60,6 +62,7 @@ pub(in crate::broker) fn connect(
 struct Nats {
     link: Arc<Link>,
     unsettled: Arc<Unsettled>,
+    lanes: Lanes,
     runtime: Handle,
     opening: AbortHandle,
     telling: AbortHandle,
@@ -128,7 +131,8 @@ impl Client for Nats {
                 let why = "the connection to NATS was closed".to_owned();
                 return Err(Refusal::Unavailable(why));
             }
-            let session = self.session().map_err(Refusal::Unavailable)?;
+            let shared = self.session().map_err(Refusal::Unavailable)?;
+            let session = self.lanes.session(&self.link, shared).await;
             publish::publish(&session, &subject, &message).await
         }
         .boxed()
@@ -195,6 +199,7 @@ impl Client for Nats {
             // What is late may be stored, as whoever published it is told.
             let _late = tokio::time::timeout(CLOSING, end).await;
             self.telling.abort();
+            self.lanes.close();
             self.link.close();
         }
         .boxed()

@@ -68,6 +68,14 @@ impl Link {
         session.filter(|session| !session.is_lost())
     }
 
+    /// One more connection, to the same server.
+    ///
+    /// # Errors
+    /// Why not, in a sentence without the URL.
+    pub async fn open_beside(&self, session: &Session) -> Result<Session, String> {
+        Session::open(session.server(), &self.terms).await
+    }
+
     /// The connection, when there is one. None after `deadline`.
     pub async fn session_by(&self, deadline: Instant) -> Option<Arc<Session>> {
         tokio::time::timeout_at(deadline, self.wait_for_session())

@@ -5,8 +5,9 @@
 //! cannot be in two streams: they are `outrigger.orders.CONSUMER.retry.1` and `outrigger.orders.CONSUMER.dlq`. The
 //! consumer is part of them because others that read the same stream must not see what failed here.
 //!
-//! [`link`] connects and connects again; each connection is a [`session`]. [`declare`] creates the streams. What is taken
-//! from one is kept alive by [`unsettled`] until [`settle`] tells the server what became of it.
+//! [`link`] connects and connects again; each connection is a [`session`], and whoever publishes has one of its own from
+//! [`lanes`]. [`declare`] creates the streams. What is taken from one is kept alive by [`unsettled`] until [`settle`] tells
+//! the server what became of it.
 
 #[cfg(feature = "nats")]
 mod api;
@@ -23,6 +24,8 @@ mod declare;
 mod headers;
 #[cfg(feature = "nats")]
 mod heard;
+#[cfg(feature = "nats")]
+mod lanes;
 #[cfg(feature = "nats")]
 mod link;
 #[cfg(feature = "nats")]

@@ -38,6 +38,7 @@ pub(super) struct Terms {
 /// is sent over another.
 pub(super) struct Session {
     client: Client,
+    server: ServerAddr,
     replies: Replies,
     lost: watch::Receiver<bool>,
 }
@@ -69,6 +70,7 @@ impl Session {
             .ok_or("the connection was lost at once")?;
         Ok(Session {
             client,
+            server: server.clone(),
             replies,
             lost,
         })
@@ -83,6 +85,11 @@ impl Session {
         let mut lost = self.lost.clone();
         // An error means that the library has ended, which is the same.
         let _ended = lost.wait_for(|lost| *lost).await;
+    }
+
+    /// To which server it leads.
+    pub fn server(&self) -> &ServerAddr {
+        &self.server
     }
 
     /// The most bytes that the server takes, those of the headers among them.

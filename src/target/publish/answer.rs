@@ -1,6 +1,7 @@
 //! What the caller is told of its message.
 
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::message::MESSAGE_UNFIT;
@@ -32,7 +33,7 @@ pub(super) struct Sent {
 
 /// The answer for a message that the broker has.
 pub(super) fn confirmed(broker: &str, id: &str, confirmed: Confirmed) -> Response {
-    let mut response = json(StatusCode::ACCEPTED, &told(broker, id, confirmed));
+    let mut response = json(StatusCode::ACCEPTED, &Told::new(broker, id, confirmed));
     if let Ok(id) = HeaderValue::from_str(id) {
         response.headers.insert(&MESSAGE_ID, &id);
     }
@@ -63,7 +64,7 @@ pub(super) fn refused(refusal: Refusal, id: &str) -> Error {
 pub(super) fn of_batch(broker: &str, sent: &[Sent]) -> Response {
     let all = sent.iter().all(|sent| sent.result.is_ok());
     let one = |sent: &Sent| match &sent.result {
-        Ok(confirmed) => told(broker, &sent.id, *confirmed),
+        Ok(confirmed) => json!(Told::new(broker, &sent.id, *confirmed)),
         Err(refusal) => {
             let (reason, detail) = meaning(refusal, &sent.id);
             json!({
@@ -85,12 +86,25 @@ pub(super) fn of_batch(broker: &str, sent: &[Sent]) -> Response {
     json(status, &json!({ "confirmed": all, "results": results }))
 }
 
-fn told(broker: &str, id: &str, confirmed: Confirmed) -> Value {
-    let mut told = json!({ "message_id": id, "broker": broker, "confirmed": true });
-    if confirmed.duplicate {
-        told["duplicate"] = true.into();
+/// What is told of a message that the broker has.
+#[derive(Serialize)]
+struct Told<'a> {
+    message_id: &'a str,
+    broker: &'a str,
+    confirmed: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    duplicate: bool,
+}
+
+impl<'a> Told<'a> {
+    fn new(broker: &'a str, id: &'a str, confirmed: Confirmed) -> Self {
+        Told {
+            message_id: id,
+            broker,
+            confirmed: true,
+            duplicate: confirmed.duplicate,
+        }
     }
-    told
 }
 
 fn meaning(refusal: &Refusal, id: &str) -> (Reason, String) {
@@ -119,8 +133,8 @@ pub(super) fn label(result: &Result<Confirmed, Refusal>) -> &'static str {
     }
 }
 
-fn json(status: StatusCode, value: &Value) -> Response {
-    let mut text = value.to_string().into_bytes();
+fn json(status: StatusCode, value: &impl Serialize) -> Response {
+    let mut text = serde_json::to_vec(value).unwrap_or_default();
     // Whoever reads it does so in a terminal.
     text.push(b'\n');
     let mut response = Response::new(status, Body::full(text));

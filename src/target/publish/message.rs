@@ -216,11 +216,16 @@ fn headers_of(
 ) -> Result<Vec<(String, String)>, Error> {
     let mut headers: Vec<(String, String)> = Vec::new();
     for (name, value) in request.headers.iter() {
-        let Ok(name) = std::str::from_utf8(name).map(str::to_ascii_lowercase) else {
-            continue;
-        };
-        let goes_along = binary && name.starts_with("ce-") || TRACE.contains(&name.as_str());
-        if goes_along {
+        let is_attribute = name
+            .get(..3)
+            .is_some_and(|start| start.eq_ignore_ascii_case(b"ce-"));
+        let is_trace = TRACE
+            .iter()
+            .any(|trace| name.eq_ignore_ascii_case(trace.as_bytes()));
+        if binary && is_attribute || is_trace {
+            let Ok(name) = std::str::from_utf8(name).map(str::to_ascii_lowercase) else {
+                continue;
+            };
             let value = text(&name, value)?;
             headers.push((name, value));
         }

@@ -1,6 +1,6 @@
 //! What is counted of messages that are published.
 
-use metrics::{Histogram, counter, histogram};
+use metrics::{Counter, Histogram, counter, histogram};
 use tokio::time::Instant;
 
 use super::answer;
@@ -19,6 +19,7 @@ pub const DURATION: Metric = Metric::histogram(
 /// Of one route.
 pub(super) struct RouteMetrics {
     route: String,
+    confirmed: Counter,
     duration: Histogram,
 }
 
@@ -26,6 +27,10 @@ impl RouteMetrics {
     pub fn new(route: &str) -> Self {
         RouteMetrics {
             route: route.to_owned(),
+            confirmed: published(
+                route.to_owned(),
+                answer::label(&Ok(Confirmed { duplicate: false })),
+            ),
             duration: histogram!(DURATION.name, "route" => route.to_owned()),
         }
     }
@@ -36,7 +41,13 @@ impl RouteMetrics {
 
     pub fn end(&self, started: Instant, result: &Result<Confirmed, Refusal>) {
         self.duration.record(started.elapsed());
-        let (route, result) = (self.route.clone(), answer::label(result));
-        counter!(PUBLISHED.name, "route" => route, "result" => result).increment(1);
+        match result {
+            Ok(Confirmed { duplicate: false }) => self.confirmed.increment(1),
+            _ => published(self.route.clone(), answer::label(result)).increment(1),
+        }
     }
+}
+
+fn published(route: String, result: &'static str) -> Counter {
+    counter!(PUBLISHED.name, "route" => route, "result" => result)
 }

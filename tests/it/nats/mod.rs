@@ -3,6 +3,7 @@
 mod connecting;
 mod consuming;
 mod dead_letters;
+mod lanes;
 mod outages;
 mod publishing;
 mod streams;

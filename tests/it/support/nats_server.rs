@@ -112,6 +112,9 @@ impl NatsServer {
     pub fn freeze(&self, frozen: bool) {
         let process = self.process.as_ref().expect("it runs");
         process.signal(if frozen { Signal::STOP } else { Signal::CONT });
+        if frozen {
+            eventually(LIMIT, "it stands still", || process.stands_still());
+        }
     }
 
     /// Publishes headers as they are, `NATS/1.0` in front, which no library would send.

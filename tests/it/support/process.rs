@@ -48,6 +48,16 @@ impl Process {
         kill_process(pid, signal).expect("the process can be signalled");
     }
 
+    /// Whether it was stopped, and none of its threads runs on (proc_pid_stat(5)).
+    pub fn stands_still(&self) -> bool {
+        self.files("task").all(|thread| {
+            let told = fs::read_to_string(thread.path().join("stat"));
+            let told = told.unwrap_or_default();
+            told.rsplit_once(") ")
+                .is_some_and(|(_, rest)| rest.starts_with('T'))
+        })
+    }
+
     /// How it ended, if it has.
     pub fn exited(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("a child can be waited for")
