@@ -38,6 +38,10 @@ const SILENCE: Duration = Duration::from_secs(3 * HEARTBEAT.as_secs());
 const AGAIN: Duration = Duration::from_secs(1);
 /// Copies are taken so long before they are due, and held: the server gives them out up to 100 ms later than it was told.
 const EARLY: Duration = Duration::from_millis(300);
+/// So many are asked for at most that have not come: whoever ends waits for them.
+const MOST_COMING: usize = 64;
+/// So long at most for what was asked for before the end to come. Where messages flow, they all do.
+const COMING: Duration = Duration::from_millis(250);
 /// So long at most for what was sent before the end to arrive.
 const REST: Duration = Duration::from_secs(1);
 
@@ -206,7 +210,7 @@ impl Puller {
         let mut is_lost = pin!(session.lost());
         let mut is_to_end = pin!(ending.wait_for(|ending| *ending));
         loop {
-            let free = self.room.free();
+            let free = self.room.free().min(MOST_COMING);
             if self.is_worth_pulling(free, coming) {
                 let batch = free - coming;
                 number += 1;
@@ -245,6 +249,8 @@ impl Puller {
                 Heard::Gone(why) => return why,
             }
         }
+        self.take_coming(session, &mut arriving, &inbox, progress, coming)
+            .await;
         self.take_rest(session, arriving, &inbox, progress).await;
         "it was closed".to_owned()
     }
@@ -252,7 +258,8 @@ impl Puller {
     /// A pull for each place that becomes free would cost as much as the messages, and one at a time would wait for its
     /// last message before the next.
     fn is_worth_pulling(&self, free: usize, coming: usize) -> bool {
-        free > coming && (coming == 0 || free - coming >= self.room.most().div_ceil(4))
+        free > coming
+            && (coming == 0 || free - coming >= self.room.most().min(MOST_COMING).div_ceil(4))
     }
 
     async fn ask(&self, session: &Session, reply: &str, batch: usize) -> Option<()> {
@@ -300,6 +307,30 @@ impl Puller {
                 // Whoever closed it does not listen: dropped, the message goes back.
                 let _closed = out.send(taken);
             }
+        }
+    }
+
+    /// Whoever stops to listen while the server gives out loses what it has in hand: it looks first whether somebody
+    /// listens, and sends later. Those messages would come again only after [`ACK_WAIT`].
+    async fn take_coming(
+        &mut self,
+        session: &Session,
+        arriving: &mut Subscriber,
+        inbox: &str,
+        progress: Duration,
+        mut coming: usize,
+    ) {
+        let end = Instant::now() + COMING;
+        while coming > 0 {
+            let Ok(Some(received)) = tokio::time::timeout_at(end, arriving.next()).await else {
+                return;
+            };
+            coming -= match self.hear(session, received, inbox, progress).await {
+                Heard::Message => 1,
+                Heard::NotYet => 0,
+                Heard::Over { rest, .. } => rest.min(coming),
+                Heard::Gone(_) => return,
+            };
         }
     }
 

@@ -147,6 +147,34 @@ async fn closing_hands_back_what_nobody_has_seen_and_lets_the_rest_be_settled() 
     assert_eq!(ids, [("1".to_owned(), 1), ("2".to_owned(), 1)]);
 }
 
+/// The server would keep what it was about to give out to somebody who does not listen any more, for as long as it waits for
+/// an acknowledgement: ten seconds.
+#[tokio::test]
+async fn what_comes_while_a_consumer_closes_comes_to_the_next_at_once() {
+    const COUNT: usize = 400;
+    let server = NatsServer::start();
+    let client = connected(&server, ORDERS).await;
+    for number in 0..COUNT {
+        let id = number.to_string();
+        soon(publish(&client, "orders.new", &id)).await.unwrap();
+    }
+    let mut done = 0;
+    let mut waited = Duration::ZERO;
+    while done < COUNT {
+        let mut consumer = client.consume(&source("orders"), 16);
+        // So many that it has just asked for more.
+        for _ in 0..10.min(COUNT - done) {
+            let before = Instant::now();
+            let settle = next(&mut consumer).await.settle;
+            waited = waited.max(before.elapsed());
+            soon(settle.settle(Verdict::Done)).await.unwrap();
+            done += 1;
+        }
+        soon(consumer.close()).await;
+    }
+    assert!(waited < Duration::from_secs(5), "waited {waited:?}");
+}
+
 #[tokio::test]
 async fn a_long_delivery_is_not_given_out_twice() {
     let server = NatsServer::start();
