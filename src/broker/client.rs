@@ -97,8 +97,10 @@ pub enum Refusal {
     Unroutable(String),
     /// A queue or stream refused it: it is full, or has other rules.
     Rejected(String),
-    /// The message itself cannot be sent: it is too large for the broker, or a name in it is none.
+    /// The message itself cannot be sent: a name in it is none, for one.
     Unfit(String),
+    /// It is larger than the broker takes.
+    TooLarge(String),
     /// The broker takes no messages now: an alarm.
     Blocked(String),
     /// There is no connection, and the message was not sent.
@@ -114,6 +116,7 @@ impl Refusal {
             Refusal::Unroutable(_) => "message_unroutable",
             Refusal::Rejected(_) => "message_rejected",
             Refusal::Unfit(_) => "message_unfit",
+            Refusal::TooLarge(_) => "message_too_large",
             Refusal::Blocked(_) => "broker_blocked",
             Refusal::Unavailable(_) => "broker_unavailable",
             Refusal::Unknown(_) => "confirm_unknown",
@@ -126,6 +129,7 @@ impl Refusal {
             Refusal::Unroutable(why)
             | Refusal::Rejected(why)
             | Refusal::Unfit(why)
+            | Refusal::TooLarge(why)
             | Refusal::Blocked(why)
             | Refusal::Unavailable(why)
             | Refusal::Unknown(why) => why,

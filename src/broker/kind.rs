@@ -1,6 +1,7 @@
 //! The kinds of brokers that there are.
 
-use crate::value::Wrong;
+use crate::value::problem::Problems;
+use crate::value::{ByteSize, Wrong};
 
 /// A kind of broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ struct Facts {
     /// The cargo feature that builds it.
     feature: &'static str,
     is_built: bool,
+    /// The largest message that a broker takes unless it is set up otherwise, and what that option is called.
+    largest: (u64, &'static str),
 }
 
 const ALL: [Kind; 3] = [Kind::RabbitMq, Kind::Nats, Kind::Kafka];
@@ -30,18 +33,22 @@ impl Kind {
                 schemes: ["amqp", "amqps"],
                 feature: "rabbitmq",
                 is_built: cfg!(feature = "rabbitmq"),
+                // Since 4.0; 128 MiB before.
+                largest: (16 << 20, "max_message_size"),
             },
             Kind::Nats => Facts {
                 name: "NATS",
                 schemes: ["nats", "natss"],
                 feature: "nats",
                 is_built: cfg!(feature = "nats"),
+                largest: (1 << 20, "max_payload"),
             },
             Kind::Kafka => Facts {
                 name: "Kafka",
                 schemes: ["kafka", "kafkas"],
                 feature: "kafka",
                 is_built: cfg!(feature = "kafka"),
+                largest: (1 << 20, "message.max.bytes"),
             },
         }
     }
@@ -49,6 +56,25 @@ impl Kind {
     /// Its name, as it writes it itself.
     pub const fn name(self) -> &'static str {
         self.facts().name
+    }
+
+    /// Reports a limit of bodies, the key `max_body`, above what brokers take that are not set up for it.
+    pub fn check_largest(self, max_body: ByteSize, problems: &mut Problems) {
+        let (largest, option) = self.facts().largest;
+        if max_body.0 > largest {
+            problems
+                .warning(
+                    &["max_body"],
+                    format!(
+                        "{} takes no message larger than {} unless it is set up so",
+                        self.name(),
+                        ByteSize(largest)
+                    ),
+                )
+                .help(format!(
+                    "see to it that the broker's `{option}` is as large"
+                ));
+        }
     }
 
     /// The kind that a URL is for, and whether TLS is spoken.

@@ -183,6 +183,7 @@ impl Config {
             problems.within(&["publish"], |problems| {
                 let keys = self.publish.keys();
                 keys.check_kind(kind, self.publish.broker.as_str(), problems);
+                kind.check_largest(self.publish.max_body, problems);
             });
         }
         if let Some(kind) = database.filter(|kind| *kind != database::Kind::Postgres) {

@@ -19,10 +19,11 @@ pub(super) struct Judgement {
 /// fault of a row's. What cannot be a message is none the next time either; where nobody waits for messages somebody may do
 /// so soon.
 pub(super) fn judge(config: &Config, row: &Row, refusal: &Refusal, before: u32) -> Judgement {
-    let is_its_own = matches!(refusal, Refusal::Unfit(_) | Refusal::Unroutable(_));
+    let is_unfit = matches!(refusal, Refusal::Unfit(_) | Refusal::TooLarge(_));
+    let is_its_own = is_unfit || matches!(refusal, Refusal::Unroutable(_));
     let attempts = before.saturating_add(u32::from(is_its_own));
     let is_over = match refusal {
-        Refusal::Unfit(_) => true,
+        _ if is_unfit => true,
         Refusal::Unroutable(_) => attempts >= config.attempts,
         _ => false,
     };

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::held::Held;
 use super::link::Link;
 use super::names;
-use super::publish::{publish, sentence};
+use super::publish::publish;
 use super::record::{self, Notes};
 use super::taken::Taken;
 use crate::broker::{Consumer, Delivery, Lost, Settle, Verdict};
@@ -117,7 +117,7 @@ impl Settling {
             stored.map_err(|refusal| {
                 Lost(format!(
                     "its copy could not be stored: {}",
-                    sentence(refusal)
+                    refusal.why().to_owned()
                 ))
             })?;
         }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use super::link::{Cluster, Link};
 use super::names;
-use super::publish::{publish, sentence};
+use super::publish::publish;
 use super::record::{self, Notes};
 use crate::broker::DeadLetter;
 
@@ -66,7 +66,7 @@ pub(super) async fn replay(
         let mut failed = None;
         for record in &letters {
             if let Err(refusal) = publish(link, record::copy(record, topic, &notes)).await {
-                failed = Some(sentence(refusal));
+                failed = Some(refusal.why().to_owned());
                 break;
             }
             moved += 1;

@@ -98,7 +98,7 @@ fn refusal(error: KrafkaError, topic: &str, was_sent: bool) -> Refusal {
             ErrorCode::UnknownTopicOrPartition => missing(topic),
             ErrorCode::InvalidTopic => Refusal::Unfit(format!("`{topic}` is no name for a topic")),
             ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge => {
-                Refusal::Unfit("the message is larger than the broker takes".to_owned())
+                Refusal::TooLarge("the message is larger than the broker takes".to_owned())
             }
             ErrorCode::InvalidRecord | ErrorCode::InvalidTimestamp => {
                 Refusal::Unfit(format!("the broker takes no such message: {message}"))
@@ -120,17 +120,6 @@ fn refusal(error: KrafkaError, topic: &str, was_sent: bool) -> Refusal {
         | KrafkaError::Compression { .. }) => Refusal::Unfit(error.to_string()),
         error => open(error.to_string()),
     }
-}
-
-/// Why, whatever it means.
-pub(super) fn sentence(refusal: Refusal) -> String {
-    let (Refusal::Unroutable(why)
-    | Refusal::Rejected(why)
-    | Refusal::Unfit(why)
-    | Refusal::Blocked(why)
-    | Refusal::Unavailable(why)
-    | Refusal::Unknown(why)) = refusal;
-    why
 }
 
 fn missing(topic: &str) -> Refusal {

@@ -127,7 +127,7 @@ async fn put_back(session: &Session, place: &Place, buried: &Buried) -> Result<(
     let body = buried.message.body.clone();
     let store = publish::store(session, place.replayed().into(), headers, body);
     match tokio::time::timeout(LIMIT, store).await {
-        Ok(stored) => stored.map(drop).map_err(publish::sentence),
+        Ok(stored) => stored.map(drop).map_err(|refusal| refusal.why().to_owned()),
         Err(_) => Err("NATS does not answer".to_owned()),
     }
 }

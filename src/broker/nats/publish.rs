@@ -50,7 +50,7 @@ pub(super) async fn publish(
     let size = message.body.len() + size_of(&headers);
     let most = session.max_payload().saturating_sub(NOTES);
     if size > most {
-        return Err(Refusal::Unfit(format!(
+        return Err(Refusal::TooLarge(format!(
             "the message has {size} bytes with its headers, and NATS takes {most}"
         )));
     }
@@ -138,7 +138,7 @@ pub(super) async fn store(
         .await
         .map_err(|why| match why {
             Unanswered::TooLarge => {
-                Refusal::Unfit("the message is larger than NATS takes".to_owned())
+                Refusal::TooLarge("the message is larger than NATS takes".to_owned())
             }
             Unanswered::Forbidden => {
                 Refusal::Rejected(format!("NATS does not permit to publish to `{subject}`"))
@@ -160,7 +160,7 @@ pub(super) async fn store(
     match answer {
         Answer {
             error: Some(error), ..
-        } if error.err_code == TOO_LARGE => Err(Refusal::Unfit(error.description)),
+        } if error.err_code == TOO_LARGE => Err(Refusal::TooLarge(error.description)),
         Answer {
             error: Some(error), ..
         } => Err(Refusal::Rejected(error.description)),
@@ -170,18 +170,6 @@ pub(super) async fn store(
             ..
         } => Ok(Confirmed { duplicate }),
         _ => Err(unknown()),
-    }
-}
-
-/// Why a message is not known to be stored.
-pub(super) fn sentence(refusal: Refusal) -> String {
-    match refusal {
-        Refusal::Unroutable(why)
-        | Refusal::Rejected(why)
-        | Refusal::Unfit(why)
-        | Refusal::Blocked(why)
-        | Refusal::Unavailable(why)
-        | Refusal::Unknown(why) => why,
     }
 }
 

@@ -141,7 +141,9 @@ impl Settling {
                 Err(_) => Refusal::Unknown("NATS does not answer".to_owned()),
             };
             match refusal {
-                Refusal::Rejected(why) | Refusal::Unfit(why) => return Err(Lost(why)),
+                Refusal::Rejected(why) | Refusal::Unfit(why) | Refusal::TooLarge(why) => {
+                    return Err(Lost(why));
+                }
                 Refusal::Unroutable(why)
                 | Refusal::Blocked(why)
                 | Refusal::Unavailable(why)

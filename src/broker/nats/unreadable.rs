@@ -85,7 +85,7 @@ async fn bury(session: &Session, given: &Given<'_>, found: stored::Stored) -> Re
     let store = publish::store(session, dead_subject.as_str().into(), headers, message.body);
     match tokio::time::timeout(LIMIT, store).await {
         Ok(Ok(_stored)) => {}
-        Ok(Err(refusal)) => return Err(publish::sentence(refusal)),
+        Ok(Err(refusal)) => return Err(refusal.why().to_owned()),
         Err(_) => return Err("NATS does not answer".to_owned()),
     }
     // As the server names it: what counts is the number in the stream.

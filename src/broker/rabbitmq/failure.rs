@@ -58,11 +58,18 @@ pub(super) fn refusal(error: &lapin::Error, exchange: &str) -> Refusal {
         Some(ACCESS_REFUSED) => Refusal::Rejected(format!(
             "the broker does not let this user publish to the exchange `{exchange}`"
         )),
-        Some(CONTENT_TOO_LARGE | PRECONDITION_FAILED) => Refusal::Unfit(
-            "the broker does not take such a message: it may be too large".to_owned(),
-        ),
+        Some(CONTENT_TOO_LARGE) => too_large(),
+        // `message size 3000000 is larger than configured max size 2097152`
+        Some(PRECONDITION_FAILED) if words(error).contains("larger than") => too_large(),
+        Some(PRECONDITION_FAILED) => {
+            Refusal::Unfit("the broker does not take such a message".to_owned())
+        }
         _ => Refusal::Unknown(format!("{} before it confirmed", words(error))),
     }
+}
+
+fn too_large() -> Refusal {
+    Refusal::TooLarge("the message is larger than the broker takes".to_owned())
 }
 
 fn code(error: &lapin::Error) -> Option<ShortUInt> {

@@ -150,14 +150,7 @@ async fn put(
     let late = || Err(Refusal::Unknown("the broker did not confirm".to_owned()));
     let put = timeout(ANSWER, shared.publish("", queue, properties, body)).await;
     put.unwrap_or_else(|_| late())
-        .map_err(|refusal| match refusal {
-            Refusal::Unroutable(why)
-            | Refusal::Rejected(why)
-            | Refusal::Unfit(why)
-            | Refusal::Blocked(why)
-            | Refusal::Unavailable(why)
-            | Refusal::Unknown(why) => why,
-        })
+        .map_err(|refusal| refusal.why().to_owned())
 }
 
 /// Puts a letter at the end of its queue, as it is.

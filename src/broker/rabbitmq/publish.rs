@@ -35,7 +35,7 @@ impl Link {
     /// lost.
     pub async fn publish(&self, parcel: Parcel) -> Result<(), Refusal> {
         if properties::size(&parcel.properties) + FRAME_OVERHEAD > self.frame_max() as usize {
-            return Err(Refusal::Unfit(
+            return Err(Refusal::TooLarge(
                 "the headers are larger than the broker takes".to_owned(),
             ));
         }

@@ -219,7 +219,7 @@ impl Held {
                     copy = self.another(more);
                     self.refused(deadline, why)?;
                 }
-                Err(Refusal::Unfit(why)) => self.refused(deadline, why)?,
+                Err(Refusal::Unfit(why) | Refusal::TooLarge(why)) => self.refused(deadline, why)?,
             }
             tokio::time::sleep(PAUSE).await;
             if !self.acker.usable() || self.shared.is_closed() {

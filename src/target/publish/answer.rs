@@ -13,6 +13,8 @@ use crate::http::message::Response;
 
 /// A message that leads to no queue, stream or topic.
 const MESSAGE_UNROUTABLE: Reason = Reason::new("message_unroutable", 502);
+/// A message that is larger than the broker takes.
+const MESSAGE_TOO_LARGE: Reason = Reason::new("message_too_large", 413);
 /// A queue or stream that takes no more, or not this.
 const MESSAGE_REJECTED: Reason = Reason::new("message_rejected", 503);
 /// A broker that takes no messages for now.
@@ -112,6 +114,7 @@ fn meaning(refusal: &Refusal, id: &str) -> (Reason, String) {
         Refusal::Unroutable(why) => (MESSAGE_UNROUTABLE, why.clone()),
         Refusal::Rejected(why) => (MESSAGE_REJECTED, why.clone()),
         Refusal::Unfit(why) => (MESSAGE_UNFIT, why.clone()),
+        Refusal::TooLarge(why) => (MESSAGE_TOO_LARGE, why.clone()),
         Refusal::Blocked(why) => (BROKER_BLOCKED, why.clone()),
         Refusal::Unavailable(why) => (BROKER_UNAVAILABLE, why.clone()),
         Refusal::Unknown(why) => (

@@ -110,6 +110,7 @@ impl Block for Config {
 }
 
 impl Config {
+        kind.check_largest(self.max_body, problems);
     fn keys(&self) -> AddressKeys<'_, HeaderTemplate> {
         AddressKeys {
             exchange: self.exchange.as_ref(),

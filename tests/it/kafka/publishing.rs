@@ -102,7 +102,7 @@ async fn each_refusal_says_why() {
     const TOO_LARGE: i32 = 10;
     cluster.run(&format!("push_request_errors 0 1 {TOO_LARGE}"));
     let refused = soon(publish(&client, "orders", None, "b")).await;
-    assert!(matches!(refused, Err(Refusal::Unfit(_))), "{refused:?}");
+    assert!(matches!(refused, Err(Refusal::TooLarge(_))), "{refused:?}");
     let ours = Message {
         headers: vec![("outrigger-group".to_owned(), "mine".to_owned())],
         ..message("c")

@@ -117,7 +117,7 @@ async fn each_refusal_has_its_reason_and_others_go_on() {
         ..message("4")
     };
     let unfit = refused("orders.new", large).await;
-    assert!(matches!(unfit, Refusal::Unfit(_)), "{unfit:?}");
+    assert!(matches!(unfit, Refusal::TooLarge(_)), "{unfit:?}");
     for name in ["nats-rollup", "nats-msg-id", "outrigger-attempt"] {
         let ordering = Message {
             headers: vec![(name.to_owned(), "all".to_owned())],

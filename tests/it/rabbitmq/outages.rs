@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use outrigger::broker::{Client, Refusal, Verdict};
+use outrigger::broker::{Client, Message, Refusal, Verdict};
 use tokio::sync::Mutex;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::Instant;
@@ -84,6 +84,32 @@ async fn an_alarm_stops_what_is_published_and_not_what_is_consumed() {
 }
 
 /// Closing does not wait for a broker that reads nothing.
+#[tokio::test]
+async fn a_message_that_is_larger_than_the_broker_takes_is_told_so_and_others_go_on() {
+    let _alone = ALONE.lock().await;
+    let node = Node::fragile();
+    let queue = name("work");
+    let client = node.client(&queue_block(&queue, "")).await;
+    let most = |bytes: u32| {
+        let set = format!("application:set_env(rabbit, max_message_size, {bytes}).");
+        node.ctl(&["eval", &set]);
+    };
+    most(2 << 20);
+    let large = Message {
+        body: vec![b'x'; 3 << 20].into(),
+        ..message("large")
+    };
+    let (large, other) = tokio::join!(
+        publish(&client, to(&queue), large),
+        publish(&client, to(&queue), message("other")),
+    );
+    most(16 << 20);
+    assert!(matches!(large, Err(Refusal::TooLarge(_))), "{large:?}");
+    other.unwrap();
+    until_waiting(&client, &queue, 1).await;
+    client.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_alarm_holds_up_nobody_who_goes() {
     let _alone = ALONE.lock().await;

@@ -197,7 +197,7 @@ async fn headers_give_the_broker_no_orders_and_break_no_connection() {
     let mut long = message("1");
     long.headers = vec![("long".to_owned(), "x".repeat(200_000))];
     let refused = publish(&client, to(&queue), long).await;
-    assert!(matches!(refused, Err(Refusal::Unfit(_))), "{refused:?}");
+    assert!(matches!(refused, Err(Refusal::TooLarge(_))), "{refused:?}");
     let mut nearly = message("2");
     nearly.headers = vec![("long".to_owned(), "x".repeat(120_000))];
     publish(&client, to(&queue), nearly).await.unwrap();
