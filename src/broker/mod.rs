@@ -18,6 +18,7 @@ pub(crate) mod fake;
 mod kafka;
 mod kind;
 mod ladder;
+mod leads;
 mod message;
 mod nats;
 mod place;

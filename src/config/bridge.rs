@@ -1,5 +1,7 @@
 //! What is told of routes, subscriptions and relays once it is known what kind of broker or database each is that they name.
 
+use std::collections::BTreeMap;
+
 use super::opened::Opened;
 use super::read::Blocks;
 use crate::broker::{self, Kind, Source};
@@ -46,8 +48,75 @@ pub(super) fn check(blocks: &Blocks, opened: &Opened, problems: &mut Problems) {
             if let Some(broker) = blocks.brokers.get(&subscription.broker) {
                 check_source(name, subscription, broker, problems);
             }
+            check_way(name, subscription, blocks, problems);
         });
     }
+}
+
+/// Whether what a subscription delivers is published to where it comes from, by its route or by way of other subscriptions.
+fn check_way(
+    name: &Name,
+    subscription: &subscription::Config,
+    blocks: &Blocks,
+    problems: &mut Problems,
+) {
+    let Some(others) = way_back(name, blocks) else {
+        return;
+    };
+    let route = &subscription.route;
+    let by_way = match &others[..] {
+        [] => String::new(),
+        others => format!(", by way of {}", others.join(" and ")),
+    };
+    problems
+        .warning(
+            &["route"],
+            format!("what the route `{route}` publishes comes back to this subscription{by_way}: each message goes round for ever"),
+        )
+        .help("publish it elsewhere, or read less");
+}
+
+/// The subscriptions between one and itself, on a way of their messages that leads back to it.
+fn way_back<'a>(start: &'a Name, blocks: &'a Blocks) -> Option<Vec<String>> {
+    let mut before: BTreeMap<&Name, &Name> = BTreeMap::new();
+    let mut open = vec![start];
+    while let Some(one) = open.pop() {
+        for next in fed_by(one, blocks) {
+            if next == start {
+                let back = std::iter::successors(Some(one), |name| before.get(*name).copied());
+                let mut way: Vec<String> = back
+                    .take_while(|name| *name != start)
+                    .map(|name| format!("`{name}`"))
+                    .collect();
+                way.reverse();
+                return Some(way);
+            }
+            if !before.contains_key(next) {
+                before.insert(next, one);
+                open.push(next);
+            }
+        }
+    }
+    None
+}
+
+/// The subscriptions that get what the route of this one publishes.
+fn fed_by<'a>(name: &Name, blocks: &'a Blocks) -> Vec<&'a Name> {
+    let route = blocks.subscriptions.get(name).map(|one| &one.route);
+    let route = route.and_then(|route| blocks.routes.get(route));
+    let Some((broker, to)) = route.and_then(|route| route.target.publishes()) else {
+        return Vec::new();
+    };
+    let subscriptions = blocks.subscriptions.iter();
+    let fed = subscriptions.filter(|(name, subscription)| {
+        let config = blocks.brokers.get(&subscription.broker);
+        let from = subscription.source(name.as_str());
+        subscription.broker.as_str() == broker
+            && config
+                .zip(from)
+                .is_some_and(|(config, from)| config.leads(&to, &from))
+    });
+    fed.map(|(name, _)| name).collect()
 }
 
 /// Doubts about what a subscription consumes.

@@ -10,13 +10,14 @@ use super::health::{self, Part, Seen};
 use super::mirror::MirrorConfig;
 use super::rewrite::RewriteConfig;
 use super::settle::ChooseUpstream;
-use crate::broker::{Client, Kind};
+use crate::broker::{Address, Client, Kind};
 use crate::database;
 use crate::http::caller_key::CallerKey;
 use crate::http::handler::Handler;
 use crate::upstream::{Resend, Upstream};
 use crate::value::Name;
 use crate::value::problem::Problems;
+use crate::value::template::HeaderTemplate;
 
 /// The name of an upstream, a broker or a database, and the keys under which it stands.
 pub type Named<'c> = (&'c str, Vec<String>);
@@ -47,6 +48,11 @@ pub trait Block {
     /// The brokers that it names, each with the keys below its own.
     fn brokers(&self) -> Vec<Named<'_>> {
         Vec::new()
+    }
+
+    /// The broker that it publishes to, and where there.
+    fn publishes(&self) -> Option<(&str, Address<HeaderTemplate>)> {
+        None
     }
 
     /// What can be told once it is known what kind of broker the one is that it names.

@@ -3,11 +3,12 @@
 use super::block::{Block, Build, Named, Opened, Options};
 use super::health::{Part, Seen};
 use super::settle::ChooseUpstream;
-use crate::broker::Kind;
+use crate::broker::{Address, Kind};
 use crate::database;
 use crate::http::handler::Handler;
 use crate::value::captures;
 use crate::value::problem::Problems;
+use crate::value::template::HeaderTemplate;
 
 /// Makes `Config`, the keys of `[routes.NAME]` that say where its requests go, out of a list of targets: each a key
 /// and the type of its block, which is a [`Block`]; two keys of the same type do not compile. Before them stand the keys
@@ -101,6 +102,12 @@ pub trait Targets {
             }
         }
         named
+    }
+
+    /// The broker that is published to, and where there.
+    fn publishes(&self) -> Option<(&str, Address<HeaderTemplate>)> {
+        let mut blocks = self.blocks().into_iter();
+        blocks.find_map(|(_, block)| block.publishes())
     }
 
     /// The databases that are named, and under which keys.

@@ -55,6 +55,6 @@ mod url;
 
 #[cfg(feature = "rabbitmq")]
 pub(super) use client::connect;
-pub use config::{ExchangeConfig, QueueConfig};
+pub use config::{ExchangeConfig, ExchangeType, QueueConfig};
 #[cfg(feature = "rabbitmq")]
 pub(super) use url::check_url;

@@ -104,13 +104,17 @@ impl Block for Config {
         vec![(&self.broker, vec!["broker".to_owned()])]
     }
 
+    fn publishes(&self) -> Option<(&str, Address<HeaderTemplate>)> {
+        Some((&self.broker, self.keys().address()?))
+    }
+
     fn check_broker(&self, kind: Kind, problems: &mut Problems) {
         self.keys().check_kind(kind, &self.broker, problems);
+        kind.check_largest(self.max_body, problems);
     }
 }
 
 impl Config {
-        kind.check_largest(self.max_body, problems);
     fn keys(&self) -> AddressKeys<'_, HeaderTemplate> {
         AddressKeys {
             exchange: self.exchange.as_ref(),
