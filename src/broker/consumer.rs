@@ -50,8 +50,11 @@ pub enum Verdict {
     Retry { step: usize },
     /// It is kept among the dead letters. `reason` is a word for labels.
     DeadLetter { reason: String },
-    /// It goes back to where it was, as if it had never been taken.
+    /// It goes back to where it was, as if it had never been taken, or behind others where the broker puts what comes back.
     Return,
+    /// It goes back when its consumer closes, which is to be next, and before all that was behind it: none of those that its
+    /// consumer has given out may be under way.
+    Leave,
 }
 
 /// Why it is not certain that the broker has taken a verdict, in a sentence.

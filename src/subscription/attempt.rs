@@ -126,7 +126,7 @@ impl Attempt {
                 self.warn_of_dead(id, attempt, outcome, reason);
                 "dead-lettered".to_owned()
             }
-            Verdict::Return => return,
+            Verdict::Return | Verdict::Leave => return,
         };
         if !matches!(verdict, Verdict::Retry { .. }) {
             account.metrics.is_over(attempt);
@@ -179,6 +179,6 @@ fn result(verdict: &Verdict) -> &'static str {
         Verdict::Done => ACKED,
         Verdict::Retry { .. } => "retried",
         Verdict::DeadLetter { .. } => "dead_lettered",
-        Verdict::Return => "returned",
+        Verdict::Return | Verdict::Leave => "returned",
     }
 }

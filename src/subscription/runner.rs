@@ -117,7 +117,7 @@ impl Runner {
                     ask_at = now + ASK;
                     self.ask();
                 },
-                delivery = next(&mut held.consumer), if has_room => held.ready.push_back(delivery),
+                delivery = next(&mut held.consumer), if has_room && wanted == Wanted::Delivering => held.ready.push_back(delivery),
             }
         }
         self.tell(Wanted::Ended);
@@ -252,16 +252,26 @@ impl Runner {
         }
     }
 
-    /// Ends the consumer, and hands back what is not begun.
+    /// Ends the consumer, and hands back what is not begun. Where order is asked for, what is under way ends before: only what
+    /// goes back with all else does so to where it was.
     async fn let_go(&mut self) {
+        let is_ordered = self.config.ordered_by.is_some();
+        if is_ordered && !self.held.under_way.is_empty() {
+            return;
+        }
         let consumer = self.held.consumer.take();
         let ready = std::mem::take(&mut self.held.ready);
         if consumer.is_none() && ready.is_empty() {
             return;
         }
+        let verdict = if is_ordered {
+            Verdict::Leave
+        } else {
+            Verdict::Return
+        };
         let back = ready
             .into_iter()
-            .map(|delivery| delivery.settle.settle(Verdict::Return));
+            .map(|delivery| delivery.settle.settle(verdict.clone()));
         let all = async {
             for lost in join_all(back).await.into_iter().filter_map(Result::err) {
                 tracing::debug!(

@@ -104,7 +104,7 @@ impl Settling {
         };
         let copy = match verdict {
             Verdict::Done => None,
-            Verdict::Return => return Ok(()),
+            Verdict::Return | Verdict::Leave => return Ok(()),
             Verdict::Retry { step } => Some(self.out.waiting(held, step)?),
             Verdict::DeadLetter { reason } => Some(self.out.dead(held, reason)?),
         };

@@ -57,7 +57,8 @@ impl Settling {
         let deadline = Instant::now() + LIMIT;
         let settled = match verdict {
             Verdict::Done => self.tell(DONE, deadline).await,
-            Verdict::Return => self.tell(BACK, deadline).await,
+            // It is given out before what is new, in the order in which it comes back.
+            Verdict::Return | Verdict::Leave => self.tell(BACK, deadline).await,
             Verdict::Retry { step } => self.retry(step, deadline).await,
             Verdict::DeadLetter { .. } if !self.keeps_dead_letters => {
                 self.tell(ENDED, deadline).await

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
+use lapin::Consumer as Taking;
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
-use lapin::{Channel, Consumer as Taking};
 use tokio::time::timeout;
 
 use super::super::{Consumer, Delivery};
 use super::failure::{answer, words};
 use super::names::short;
 use super::ready;
-use super::settle;
+use super::settle::{self, Inlet};
 use super::shared::Shared;
 use crate::net::backoff::{Backoff, Jitter};
 
@@ -46,7 +46,7 @@ enum Source {
 
 struct Attached {
     /// Everything that is in flight holds on to it.
-    channel: Arc<Channel>,
+    inlet: Arc<Inlet>,
     taking: Taking,
 }
 
@@ -87,8 +87,8 @@ impl QueueConsumer {
                     Some(Ok(taken)) if !taken.acker.usable() => {}
                     Some(Ok(taken)) => {
                         self.failures = 0;
-                        let channel = &attached.channel;
-                        return settle::held(&self.shared, &self.queue, channel, taken)
+                        let inlet = &attached.inlet;
+                        return settle::held(&self.shared, &self.queue, inlet, taken)
                             .into_delivery();
                     }
                     Some(Err(error)) => self.lose(words(&error)),
@@ -123,7 +123,7 @@ async fn attach(
     let asked = channel.basic_consume(short(queue)?, "".into(), options, FieldTable::default());
     let taking = answer(asked).await?;
     Ok(Attached {
-        channel: Arc::new(channel),
+        inlet: Inlet::new(channel),
         taking,
     })
 }
@@ -135,7 +135,7 @@ impl Consumer for QueueConsumer {
 
     fn trouble(&self) -> Option<String> {
         match &self.source {
-            Source::Attached(attached) if attached.channel.status().connected() => None,
+            Source::Attached(attached) if attached.inlet.channel.status().connected() => None,
             _ if self.shared.link.borrow().is_none() => Some(self.shared.trouble()),
             _ => Some(match &self.trouble {
                 Some(why) => format!("the queue `{}` cannot be consumed: {why}", self.queue),
@@ -146,13 +146,10 @@ impl Consumer for QueueConsumer {
 
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            let Source::Attached(Attached {
-                channel,
-                mut taking,
-            }) = self.source
-            else {
+            let Source::Attached(Attached { inlet, mut taking }) = self.source else {
                 return;
             };
+            let channel = &inlet.channel;
             // Without it, or late, the end of the channel gives back what is left.
             let cancelled = channel.basic_cancel(taking.tag(), BasicCancelOptions::default());
             if answer(cancelled).await.is_err() {
@@ -160,14 +157,14 @@ impl Consumer for QueueConsumer {
             }
             let mut left = Vec::new();
             while let Ok(Some(Ok(taken))) = timeout(LAST, taking.next()).await {
-                left.push(settle::held(&self.shared, &self.queue, &channel, taken));
+                left.push(settle::held(&self.shared, &self.queue, &inlet, taken));
             }
             // Each of them, and this.
-            let nothing_in_flight = Arc::strong_count(&channel) == left.len() + 1;
-            let Ok(before) = ready::count(&channel, &self.queue).await else {
+            let nothing_in_flight = Arc::strong_count(&inlet) == left.len() + 1;
+            let Ok(before) = ready::count(channel, &self.queue).await else {
                 return;
             };
-            let wanted = before + left.len() as u64;
+            let wanted = before + left.len() as u64 + inlet.left();
             for held in &left {
                 // What is in flight would come twice if the channel ended; without, that keeps the order.
                 if held.is_worn() || !nothing_in_flight {

@@ -9,6 +9,7 @@
 //! puts all where they were that had come over it; those that were on their way, a quorum queue puts at its end as well.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -36,11 +37,35 @@ const REFUSED: Duration = Duration::from_secs(60);
 /// How long to wait before it is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What was taken, with all that is needed to settle it. It holds on to `channel`, whose end would give the message back.
+/// A channel over which messages come.
+pub(super) struct Inlet {
+    pub channel: Channel,
+    /// How many go back when it ends, and are nobody's any more.
+    left: AtomicU64,
+}
+
+impl Inlet {
+    pub fn new(channel: Channel) -> Arc<Self> {
+        Arc::new(Inlet {
+            channel,
+            left: AtomicU64::new(0),
+        })
+    }
+
+    pub fn left(&self) -> u64 {
+        self.left.load(Ordering::Relaxed)
+    }
+
+    fn leave(&self) {
+        self.left.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What was taken, with all that is needed to settle it. It holds on to `inlet`, whose end would give the message back.
 pub(super) fn held(
     shared: &Arc<Shared>,
     queue: &Arc<str>,
-    channel: &Arc<Channel>,
+    inlet: &Arc<Inlet>,
     taken: Taken,
 ) -> Held {
     let table = taken.properties.headers().as_ref();
@@ -57,7 +82,7 @@ pub(super) fn held(
         properties: taken.properties,
         body: Bytes::from(taken.data),
         acker: taken.acker,
-        _channel: channel.clone(),
+        inlet: inlet.clone(),
     }
 }
 
@@ -72,7 +97,7 @@ pub(super) struct Held {
     properties: BasicProperties,
     body: Bytes,
     acker: lapin::Acker,
-    _channel: Arc<Channel>,
+    inlet: Arc<Inlet>,
 }
 
 /// Hands the message back when it is dropped.
@@ -150,6 +175,12 @@ impl Held {
                 self.told(answer(rejected).await?)
             }
             Verdict::Return => self.hand_back().await,
+            // At the end of its queue, as it would be lost otherwise.
+            Verdict::Leave if self.is_worn() => self.hand_back().await,
+            Verdict::Leave => {
+                self.inlet.leave();
+                Ok(())
+            }
         }
     }
 

@@ -109,3 +109,25 @@ async fn what_no_request_can_be_made_of_is_a_dead_letter() {
         assert!(app.seen().is_empty());
     }
 }
+
+/// Handed back one by one, they would come behind what is behind them.
+#[tokio::test(start_paused = true)]
+async fn what_has_an_order_goes_back_when_nothing_is_under_way() {
+    let fake = Arc::new(Fake::with_ladder(&[]));
+    let app = Arc::new(App {
+        gate: Some(Semaphore::new(0)),
+        ..App::default()
+    });
+    for id in ["a", "b", "c"] {
+        fake.put(id, 1, Some("k"));
+    }
+    let subscription = start(&fake, &app, "prefetch = 2\nordered_by = \"key\"");
+    until("one is delivered", || app.seen() == ["a"]).await;
+    subscription.pause();
+    sleep(Duration::from_secs(5)).await;
+    assert!(fake.settled().is_empty());
+    app.gate.as_ref().unwrap().add_permits(1);
+    let left = ("b".to_owned(), Verdict::Leave);
+    until("both go", || fake.settled() == [done("a"), left.clone()]).await;
+    assert_eq!(app.seen(), ["a"]);
+}

@@ -169,6 +169,30 @@ async fn closing_with_nothing_in_flight_keeps_the_order() {
     }
 }
 
+/// A quorum queue puts at its end what is handed back by itself.
+#[tokio::test]
+async fn what_is_left_to_go_back_with_its_consumer_keeps_its_place() {
+    for kind in ["quorum", "classic"] {
+        let queue = name("work");
+        let block = queue_block(&queue, &format!("kind = {kind:?}"));
+        let client = Node::shared().client(&block).await;
+        publish_all(&client, &queue, 1..=9).await;
+        let mut consumer = client.consume(&from(&queue), 5);
+        let mut taken = vec![next_settled(&mut consumer, Verdict::Done).await.0];
+        for _ in 0..2 {
+            next_settled(&mut consumer, Verdict::Leave).await;
+        }
+        until_waiting(&client, &queue, 3).await;
+        consumer.close().await;
+        let mut consumer = client.consume(&from(&queue), 5);
+        for _ in 0..8 {
+            taken.push(next_settled(&mut consumer, Verdict::Done).await.0);
+        }
+        assert_eq!(taken.join(" "), "1 2 3 4 5 6 7 8 9", "{kind}");
+        client.close().await;
+    }
+}
+
 /// A limit on deliveries drops what was handed back so often: rollouts would lose messages that nobody has looked at.
 #[tokio::test]
 async fn handing_back_costs_no_message_its_last_life() {
