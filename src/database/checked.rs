@@ -74,7 +74,7 @@ impl Checked {
     }
 
     #[cfg_attr(
-        not(feature = "postgres"),
+        not(any(feature = "mysql", feature = "postgres")),
         expect(dead_code, reason = "no kind is built in that would ask")
     )]
     pub(super) fn url(&self) -> &str {
@@ -82,7 +82,7 @@ impl Checked {
     }
 
     #[cfg_attr(
-        not(feature = "postgres"),
+        not(any(feature = "mysql", feature = "postgres")),
         expect(dead_code, reason = "no kind is built in that would ask")
     )]
     pub(super) fn tls(&self) -> Option<&Arc<outbound::Client>> {

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "mysql", feature = "postgres"))]
 use super::Kind;
+#[cfg(feature = "mysql")]
+use super::mariadb;
 #[cfg(feature = "postgres")]
 use super::postgres;
 use super::{Checked, Client};
@@ -14,7 +16,7 @@ use super::{Checked, Client};
 /// `name` is the database's in the config. None for a kind that this program was built without, which no config has that was
 /// checked.
 #[cfg_attr(
-    not(feature = "postgres"),
+    not(any(feature = "mysql", feature = "postgres")),
     expect(
         unused_variables,
         reason = "no kind is built in that would look at them"
@@ -24,6 +26,8 @@ pub fn connect(name: &str, config: &Checked, runtime: &Handle) -> Option<Arc<dyn
     match config.kind() {
         #[cfg(feature = "postgres")]
         Kind::Postgres => postgres::connect(name, config, runtime),
+        #[cfg(feature = "mysql")]
+        Kind::MySql => mariadb::connect(name, config, runtime),
         _ => None,
     }
 }

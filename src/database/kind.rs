@@ -35,7 +35,7 @@ impl Kind {
                 name: "MariaDB",
                 schemes: &["mysql", "mariadb"],
                 feature: "mysql",
-                is_built: false,
+                is_built: cfg!(feature = "mysql"),
             },
             Kind::Sqlite => Facts {
                 name: "SQLite",

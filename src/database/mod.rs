@@ -11,22 +11,28 @@
 //! PostgreSQL is spoken to by a client of our own, which is a few hundred lines. What rules of this room need, libraries of
 //! others do not give: rows as text (the digits of a `numeric`, `infinity`), the transaction's status and the command's tag
 //! after each statement, a connection that is read by the request that waits for it and by no task beside it, types that are
-//! declared for statements without a name, our own TLS, and a hand on the socket when a deadline has passed.
+//! declared for statements without a name, our own TLS, and a hand on the socket when a deadline has passed. MariaDB is spoken to
+//! in the same way, for reasons that are told in its folder.
 
 mod checked;
 mod client;
 mod config;
 mod connect;
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "mysql", feature = "postgres"))]
 mod down;
 mod failure;
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "mysql", feature = "postgres"))]
 mod json;
 mod kind;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod link;
+mod mariadb;
 mod output;
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "mysql", feature = "postgres"))]
 mod pool;
 mod postgres;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod reach;
 mod scan;
 mod state;
 mod statement;

@@ -20,6 +20,9 @@ pub(super) trait Pooled: Send + 'static {
     /// Whether it can be used again, as far as can be seen: nothing came while it was idle, nor did it end.
     fn is_fit(&mut self) -> bool;
 
+    /// Tells the server that it is closed in order, as far as that takes no waiting.
+    fn close(self);
+
     /// It is used on another worker from now on.
     fn moved(self) -> Option<Self>
     where
@@ -32,7 +35,7 @@ struct Idle<C> {
     since: Instant,
 }
 
-pub(super) struct Pool<C> {
+pub(super) struct Pool<C: Pooled> {
     /// Those of each worker, and behind them those of all other threads. The last one is used first.
     shelves: Box<[Mutex<Vec<Idle<C>>>]>,
     permits: Arc<Semaphore>,
@@ -83,7 +86,11 @@ impl<C: Pooled> Pool<C> {
                 born,
                 since,
             } = found;
-            if !self.is_young(born, since) || !connection.is_fit() {
+            if !connection.is_fit() {
+                continue;
+            }
+            if !self.is_young(born, since) {
+                connection.close();
                 continue;
             }
             let connection = if is_own {
@@ -153,7 +160,9 @@ impl<C: Pooled> Pool<C> {
                     !self.is_young(idle.born, idle.since) || !idle.connection.is_fit()
                 })
                 .collect();
-            drop(over);
+            for idle in over {
+                idle.connection.close();
+            }
         }
     }
 
@@ -162,6 +171,17 @@ impl<C: Pooled> Pool<C> {
         let in_use = self.settings.max_connections - self.permits.available_permits();
         let idle = self.shelves.iter().map(|shelf| lock(shelf).len()).sum();
         (in_use, idle, self.waiting.load(Ordering::Relaxed))
+    }
+}
+
+impl<C: Pooled> Drop for Pool<C> {
+    fn drop(&mut self) {
+        for shelf in &mut self.shelves {
+            let shelf = shelf.get_mut().unwrap_or_else(PoisonError::into_inner);
+            for idle in shelf.drain(..) {
+                idle.connection.close();
+            }
+        }
     }
 }
 
@@ -193,6 +213,8 @@ impl<C: Pooled> Lease<C> {
         };
         if pool.is_young(born, idle.since) {
             lock(&pool.shelves[pool.own()]).push(idle);
+        } else {
+            idle.connection.close();
         }
         drop(permit);
     }
@@ -229,6 +251,8 @@ mod tests {
         fn is_fit(&mut self) -> bool {
             self.1
         }
+
+        fn close(self) {}
 
         fn moved(self) -> Option<Self> {
             Some(self)

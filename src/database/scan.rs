@@ -107,6 +107,7 @@ impl Scanner<'_> {
                 b'[' if self.kind == Kind::Sqlite => self.quoted(b']', false),
                 b'$' => self.dollar(),
                 b'?' if self.kind != Kind::Postgres => self.question_mark(),
+                b'@' if self.kind == Kind::MySql => self.variable(),
                 byte if is_word(byte) => self.word(),
                 _ => self.at += 1,
             }
@@ -210,6 +211,13 @@ impl Scanner<'_> {
         self.add(1, number);
     }
 
+    /// `@name` is a variable of the session, and `@@name` a setting.
+    fn variable(&mut self) {
+        let is_setting = self.peek(1) == Some(b'@');
+        self.found.marks_session |= !is_setting;
+        self.at += if is_setting { 2 } else { 1 };
+    }
+
     fn digits(&self, from: usize) -> usize {
         let rest = self.bytes.get(self.at + from..).unwrap_or_default();
         rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
@@ -241,7 +249,9 @@ impl Scanner<'_> {
             self.quoted(b'\'', true);
         }
         self.writes |= WRITES.contains(&word.as_str());
-        self.found.marks_session |= MARKS.contains(&word.as_str());
+        // What a procedure does is not seen here.
+        let is_procedure = word == "call" && self.kind == Kind::MySql;
+        self.found.marks_session |= is_procedure || MARKS.contains(&word.as_str());
         match self.words {
             0 => self.found.first = word,
             1 => self.found.second = word,
@@ -331,6 +341,13 @@ mod tests {
         }
         assert!(!scan("select 1 /*! into outfile 'x' */", Kind::MySql).only_reads);
         assert!(scan("select set_config('a', 'b', false)", Kind::Postgres).marks_session);
+        for (text, marks) in [
+            ("select @a := 1", true),
+            ("call p()", true),
+            ("select @@version, 'a@b'", false),
+        ] {
+            assert_eq!(scan(text, Kind::MySql).marks_session, marks, "{text}");
+        }
         let found = scan("Set Local x = 1", Kind::Postgres);
         assert_eq!(
             (found.first.as_str(), found.second.as_str()),

@@ -20,8 +20,8 @@ pub(super) async fn cancel(conn: &mut Conn, way: &Way) {
         let Ok(mut other) = reach(&address, way).await else {
             return;
         };
-        wire::cancel_request(&key, &mut other.write);
-        if other.send().await.is_ok() {
+        wire::cancel_request(&key, &mut other.link.write);
+        if other.link.send().await.is_ok() {
             other.closed().await;
         }
     };

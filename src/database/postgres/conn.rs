@@ -1,40 +1,18 @@
 //! A connection that is logged in, and the frames that come and go on it.
 
-use std::future::poll_fn;
-use std::io::IoSlice;
-use std::task::{Poll, ready};
-
-use bytes::{Buf, BytesMut};
-use tokio::net::{TcpStream, UnixStream};
-use tokio::time::Instant;
+use bytes::Buf;
 
 use super::error::ServerError;
 use super::frame::{Frame, HEAD};
 use super::prepared::Prepared;
-use super::url::Address;
 use super::wire;
+use crate::database::link::{Broken, Link};
 use crate::database::pool::Pooled;
-use crate::net::buffer;
+use crate::database::reach::Address;
 use crate::net::io::Io;
-use crate::net::timer::Deadline;
 
 /// The longest message that is no row. Errors and descriptions are far shorter.
 pub(super) const LONGEST: usize = 1 << 20;
-/// How much is read ahead of what is asked for while something large is written.
-const AHEAD: usize = 1 << 20;
-/// A buffer that grew larger is not kept.
-const KEPT: usize = 64 << 10;
-
-/// Why a connection is of no use any more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Broken {
-    /// The time is over.
-    Late,
-    /// It ended, or something came that is no message of the protocol.
-    Lost(String),
-    /// A message is longer than it may be, and was not read.
-    TooLong,
-}
 
 /// The status of a connection's transaction, of a `ReadyForQuery`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,10 +23,7 @@ pub(super) enum Status {
 }
 
 pub(super) struct Conn {
-    io: Io,
-    read: BytesMut,
-    pub write: Vec<u8>,
-    deadline: Deadline,
+    pub link: Link,
     /// How many `ReadyForQuery` are yet to come.
     pub awaited: u32,
     pub status: Status,
@@ -67,10 +42,7 @@ pub(super) struct Conn {
 impl Conn {
     pub fn new(io: Io, address: &Address) -> Self {
         Conn {
-            io,
-            read: BytesMut::new(),
-            write: Vec::new(),
-            deadline: Deadline::new(),
+            link: Link::new(io),
             awaited: 0,
             status: Status::Idle,
             is_cancelled: false,
@@ -82,79 +54,23 @@ impl Conn {
         }
     }
 
-    /// From now on, waiting for longer than until `at` is an error.
-    pub fn set_deadline(&mut self, at: Instant) {
-        self.deadline.set(at);
-    }
-
-    pub fn clear_deadline(&mut self) {
-        self.deadline.clear();
-    }
-
     /// Whether the server has answered all that it was asked, and no transaction is open.
     pub fn is_at_rest(&self) -> bool {
         self.awaited == 0 && self.status == Status::Idle && !self.is_cancelled
     }
 
-    /// Lets go of what a connection at rest does not need.
-    pub fn rest(&mut self) {
-        self.deadline.clear();
-        if self.read.is_empty() {
-            let read = std::mem::take(&mut self.read);
-            if (1..=KEPT).contains(&read.capacity()) {
-                buffer::give_read(read);
-            }
-        }
-        let write = std::mem::take(&mut self.write);
-        if (1..=KEPT).contains(&write.capacity()) {
-            buffer::give_write(write);
-        }
-    }
-
-    /// Sends what was written to `self.write`, and reads meanwhile, where the server waits for that.
-    pub async fn send(&mut self) -> Result<(), Broken> {
-        let mut sent = 0;
-        let result = poll_fn(|cx| {
-            while sent < self.write.len() {
-                let slices = [IoSlice::new(&self.write[sent..])];
-                match self.io.poll_write_vectored(cx, &slices) {
-                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(lost("it takes nothing"))),
-                    Poll::Ready(Ok(count)) => sent += count,
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(lost(error))),
-                    Poll::Pending => {
-                        if self.read.len() < AHEAD {
-                            room(&mut self.read, 0);
-                            match self.io.poll_read(cx, &mut self.read) {
-                                Poll::Ready(Ok(0)) => return Poll::Ready(Err(ended())),
-                                Poll::Ready(Ok(_)) => continue,
-                                Poll::Ready(Err(error)) => return Poll::Ready(Err(lost(error))),
-                                Poll::Pending => {}
-                            }
-                        }
-                        ready!(self.deadline.poll_passed(cx));
-                        return Poll::Ready(Err(Broken::Late));
-                    }
-                }
-            }
-            Poll::Ready(Ok(()))
-        });
-        let result = result.await;
-        self.write.clear();
-        result
-    }
-
     /// Whether a whole message is there already, so that nothing is waited for.
     pub fn has_frame(&self) -> bool {
-        matches!(Frame::at(&self.read), Ok(Some(frame)) if self.read.len() >= frame.length)
+        matches!(Frame::at(&self.link.read), Ok(Some(frame)) if self.link.read.len() >= frame.length)
     }
 
     /// The next message, a row of at most `most` bytes. Whoever has looked at it says so: [`Conn::done`].
     pub async fn frame(&mut self, most: usize) -> Result<Frame, Broken> {
         loop {
-            let wanted = match Frame::at(&self.read) {
-                Err(()) => return Err(lost("it sent no message of the protocol")),
+            let wanted = match Frame::at(&self.link.read) {
+                Err(()) => return Err(Broken::lost("it sent no message of the protocol")),
                 Ok(None) => HEAD,
-                Ok(Some(frame)) if self.read.len() >= frame.length => return Ok(frame),
+                Ok(Some(frame)) if self.link.read.len() >= frame.length => return Ok(frame),
                 Ok(Some(frame)) => {
                     let most = if frame.kind == b'D' { most } else { LONGEST };
                     if frame.length > most.saturating_add(HEAD) {
@@ -163,62 +79,30 @@ impl Conn {
                     frame.length
                 }
             };
-            self.fill(wanted).await?;
+            self.link.fill(wanted).await?;
         }
     }
 
     pub fn body(&self, frame: Frame) -> &[u8] {
-        &self.read[HEAD..frame.length]
+        &self.link.read[HEAD..frame.length]
     }
 
     pub fn done(&mut self, frame: Frame) {
-        self.read.advance(frame.length);
-    }
-
-    /// Reads once, into room for `wanted` bytes in all.
-    async fn fill(&mut self, wanted: usize) -> Result<(), Broken> {
-        room(&mut self.read, wanted);
-        poll_fn(|cx| {
-            match self.io.poll_read(cx, &mut self.read) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(ended())),
-                Poll::Ready(Ok(_)) => return Poll::Ready(Ok(())),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(lost(error))),
-                Poll::Pending => {}
-            }
-            ready!(self.deadline.poll_passed(cx));
-            Poll::Ready(Err(Broken::Late))
-        })
-        .await
-    }
-
-    /// Reads the one byte that answers a question for TLS. What comes behind it in the clear is not taken.
-    pub async fn byte(&mut self) -> Result<u8, Broken> {
-        let mut byte = BytesMut::with_capacity(1);
-        let read = poll_fn(|cx| self.io.poll_read_most(cx, &mut byte, 1)).await;
-        match (read, byte.first()) {
-            (Ok(_), Some(byte)) => Ok(*byte),
-            (Ok(_), None) => Err(ended()),
-            (Err(error), _) => Err(lost(error)),
-        }
+        self.link.read.advance(frame.length);
     }
 
     /// Waits until the server has closed the connection.
     pub async fn closed(&mut self) {
-        while self.fill(0).await.is_ok() {
-            self.read.clear();
+        while self.link.fill(0).await.is_ok() {
+            self.link.read.clear();
         }
-    }
-
-    /// The stream below, for a handshake, before anything was read ahead.
-    pub fn into_io(self) -> Io {
-        self.io
     }
 
     /// Runs a command without parameters or rows, and says what its tag is. Waits for the end of it.
     pub async fn command(&mut self, command: &str) -> Result<Result<String, ServerError>, Broken> {
-        wire::query(command, &mut self.write);
+        wire::query(command, &mut self.link.write);
         self.awaited += 1;
-        self.send().await?;
+        self.link.send().await?;
         self.outcome().await
     }
 
@@ -266,37 +150,17 @@ impl Conn {
 
 impl Pooled for Conn {
     fn is_fit(&mut self) -> bool {
-        // Whatever came while nothing was asked for ends it: its end, a farewell, or what is left of an earlier statement.
-        let nothing = self.io.try_peek();
-        self.is_at_rest()
-            && matches!(nothing, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+        self.is_at_rest() && self.link.is_quiet()
     }
 
-    /// Has the event loop of this thread wake whoever waits for it. What is encrypted stays with the other one's.
+    fn close(self) {
+        self.link.say_last(wire::TERMINATE);
+    }
+
     fn moved(self) -> Option<Self> {
-        let io = match self.io {
-            Io::Tcp(socket) => Io::Tcp(TcpStream::from_std(socket.into_std().ok()?).ok()?),
-            Io::Unix(socket) => Io::Unix(UnixStream::from_std(socket.into_std().ok()?).ok()?),
-            Io::Tls(stream) => Io::Tls(stream),
-        };
-        Some(Conn { io, ..self })
+        Some(Conn {
+            link: self.link.moved()?,
+            ..self
+        })
     }
-}
-
-fn room(read: &mut BytesMut, wanted: usize) {
-    if read.capacity() == 0 {
-        *read = buffer::take_read();
-    }
-    let missing = wanted.saturating_sub(read.len()).max(1);
-    if read.capacity() - read.len() < missing {
-        read.reserve(missing.max(4096));
-    }
-}
-
-fn ended() -> Broken {
-    Broken::Lost("it ended the connection".to_owned())
-}
-
-fn lost(why: impl ToString) -> Broken {
-    Broken::Lost(why.to_string())
 }

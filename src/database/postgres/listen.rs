@@ -25,14 +25,15 @@ pub(super) async fn listen(
     }
     for channel in channels {
         let name = channel.replace('"', "\"\"");
-        conn.set_deadline(Instant::now() + client.statement_timeout);
+        conn.link
+            .set_deadline(Instant::now() + client.statement_timeout);
         match conn.command(&format!("LISTEN \"{name}\"")).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => return Err(error.into_failure()),
             Err(_) => return Err(lost()),
         }
     }
-    conn.clear_deadline();
+    conn.link.clear_deadline();
     Ok(Box::new(Channels(conn)))
 }
 

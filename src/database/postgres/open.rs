@@ -1,21 +1,17 @@
 //! From a URL to a connection that is logged in.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use tokio::net::{TcpStream, UnixStream};
-
-use super::conn::{Broken, Conn, LONGEST};
+use super::conn::{Conn, LONGEST};
 use super::error::ServerError;
 use super::frame::Fields;
 use super::login::Login;
 use super::prepared::Prepared;
-use super::url::{Address, Servers};
+use super::url::Servers;
 use super::wire;
+use crate::database::reach::{Address, connect};
 use crate::database::url::Encrypted;
-use crate::net::io::Io;
-use crate::net::resolve::{Known, Resolve};
-use crate::process::descriptors;
+use crate::net::resolve::Resolve;
 use crate::tls::{self, outbound};
 
 /// Where and how to connect.
@@ -59,18 +55,18 @@ async fn open_one(address: &Address, way: &Way) -> Result<Conn, String> {
         .into_iter()
         .chain((!is_named).then_some(name))
         .chain(given);
-    wire::startup(all, &mut conn.write);
+    wire::startup(all, &mut conn.link.write);
     conn.awaited = 1;
     sent(&mut conn).await?;
     log_in(&mut conn, way).await?;
     look_around(&mut conn, way).await?;
-    conn.rest();
+    conn.link.rest();
     Ok(conn)
 }
 
 /// A connection on which nothing was said yet, but for the handshake of TLS.
 pub(super) async fn reach(address: &Address, way: &Way) -> Result<Conn, String> {
-    let io = connect(address, way).await?;
+    let io = connect(address, &*way.resolver).await?;
     let mut conn = Conn::new(io, address);
     let Some(client) = &way.tls else {
         return Ok(conn);
@@ -82,11 +78,12 @@ pub(super) async fn reach(address: &Address, way: &Way) -> Result<Conn, String> 
             Ok(conn)
         };
     }
-    wire::ssl_request(&mut conn.write);
+    wire::ssl_request(&mut conn.link.write);
     sent(&mut conn).await?;
-    match conn.byte().await.map_err(|broken| words(&broken))? {
+    // What comes behind it in the clear is not taken.
+    match conn.link.byte().await.map_err(|broken| broken.words())? {
         b'S' => {
-            let io = conn.into_io();
+            let io = conn.link.into_io();
             // Whoever offers the protocols of HTTP is refused since PostgreSQL 17.
             let shaken = tls::handshake::connect_raw(io, client, &address.shown()).await?;
             Ok(Conn::new(shaken, address))
@@ -96,49 +93,16 @@ pub(super) async fn reach(address: &Address, way: &Way) -> Result<Conn, String> 
     }
 }
 
-async fn connect(address: &Address, way: &Way) -> Result<Io, String> {
-    let (host, port) = match address {
-        Address::Unix(path) => {
-            let socket = UnixStream::connect(path).await;
-            return socket.map(Io::Unix).map_err(|error| error.to_string());
-        }
-        Address::Tcp(host, port) => (host, *port),
-    };
-    let addresses = match host.parse::<IpAddr>() {
-        Ok(ip) => vec![ip],
-        Err(_) => {
-            let found = way.resolver.addresses(host, Known::default()).await;
-            found
-                .map_err(|error| format!("it cannot be resolved: {error}"))?
-                .what
-                .all()
-        }
-    };
-    let addresses: Vec<SocketAddr> = addresses
-        .into_iter()
-        .map(|ip| SocketAddr::new(ip, port))
-        .collect();
-    let socket = TcpStream::connect(&addresses[..]).await.and_then(|socket| {
-        socket.set_nodelay(true)?;
-        if descriptors::is_for_upstreams(&socket) {
-            Ok(socket)
-        } else {
-            Err(descriptors::lack())
-        }
-    });
-    socket.map(Io::Tcp).map_err(|error| error.to_string())
-}
-
 /// Answers the server's questions until it is ready.
 async fn log_in(conn: &mut Conn, way: &Way) -> Result<(), String> {
     let servers = &way.servers;
-    let is_private = way.tls.is_some() || is_near(&conn.address);
+    let is_private = way.tls.is_some() || conn.address.is_near();
     let mut login = Login::new(&servers.user, servers.password.as_deref(), is_private);
     loop {
-        let frame = conn.frame(LONGEST).await.map_err(|broken| words(&broken))?;
+        let frame = conn.frame(LONGEST).await.map_err(|broken| broken.words())?;
         let body = conn.body(frame).to_vec();
         match frame.kind {
-            b'R' => login.answer(&body, &mut conn.write)?,
+            b'R' => login.answer(&body, &mut conn.link.write)?,
             b'K' => conn.key = body,
             b'S' => {
                 let mut fields = Fields(&body);
@@ -154,7 +118,7 @@ async fn log_in(conn: &mut Conn, way: &Way) -> Result<(), String> {
             _ => {}
         }
         conn.done(frame);
-        if !conn.write.is_empty() {
+        if !conn.link.write.is_empty() {
             sent(conn).await?;
         }
     }
@@ -167,13 +131,13 @@ async fn look_around(conn: &mut Conn, way: &Way) -> Result<(), String> {
     }
     wire::query(
         "select pg_catalog.pg_backend_pid(), pg_catalog.pg_is_in_recovery()",
-        &mut conn.write,
+        &mut conn.link.write,
     );
     conn.awaited = 1;
     sent(conn).await?;
     let mut row = None;
     loop {
-        let frame = conn.frame(LONGEST).await.map_err(|broken| words(&broken))?;
+        let frame = conn.frame(LONGEST).await.map_err(|broken| broken.words())?;
         match frame.kind {
             b'D' => row = super::row::values(conn.body(frame)),
             b'E' => return Err(told(&ServerError::read(conn.body(frame)))),
@@ -199,27 +163,8 @@ async fn look_around(conn: &mut Conn, way: &Way) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether nobody stands between this process and the server.
-fn is_near(address: &Address) -> bool {
-    match address {
-        Address::Unix(_) => true,
-        Address::Tcp(host, _) => {
-            host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-        }
-    }
-}
-
 async fn sent(conn: &mut Conn) -> Result<(), String> {
-    conn.send().await.map_err(|broken| words(&broken))
-}
-
-/// For operators.
-pub(super) fn words(broken: &Broken) -> String {
-    match broken {
-        Broken::Late => "it takes too long".to_owned(),
-        Broken::Lost(why) => why.clone(),
-        Broken::TooLong => "it sent a message that is too long".to_owned(),
-    }
+    conn.link.send().await.map_err(|broken| broken.words())
 }
 
 fn told(error: &ServerError) -> String {

@@ -6,13 +6,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::cancel::cancel;
-use super::conn::{Broken, Conn, LONGEST};
+use super::conn::{Conn, LONGEST};
 use super::error::{ServerError, affected};
 use super::frame::Frame;
 use super::open::Way;
 use super::prepared::Found;
 use super::row::{Columns, values as row_values};
 use super::wire;
+use crate::database::link::Broken;
 use crate::database::{Failure, Output, Statement, Table, Value};
 
 /// How long the server may take to say what became of a statement that was cancelled.
@@ -67,9 +68,9 @@ pub(super) async fn run(
         batch,
         sink,
     };
-    conn.set_deadline(run.batch.until);
+    conn.link.set_deadline(run.batch.until);
     // A reader whom the end of this would find waiting gets it first.
-    let mut sent = conn.send().await;
+    let mut sent = conn.link.send().await;
     loop {
         let arrived = match sent {
             Ok(()) => run.next(conn).await,
@@ -85,7 +86,7 @@ pub(super) async fn run(
             }
             Err(Broken::Late) if !conn.is_cancelled => {
                 cancel(conn, way).await;
-                conn.set_deadline(Instant::now() + GRACE);
+                conn.link.set_deadline(Instant::now() + GRACE);
             }
             Err(Broken::TooLong) => {
                 let failure = run.too_long();
@@ -117,10 +118,7 @@ struct Run<'a> {
 
 /// Writes all that is to be sent.
 fn prepare(conn: &mut Conn, batch: &Batch<'_>) -> Vec<Option<Found>> {
-    if conn.write.capacity() == 0 {
-        conn.write = crate::net::buffer::take_write();
-    }
-    let write = &mut conn.write;
+    let write = conn.link.writer();
     if let Some(first) = batch.first {
         wire::parse("", first, &[], write);
         wire::bind("", &[], &[], write);

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::conn::{Conn, Status};
 use super::query::{Batch, Sink, Stop, run};
 use super::shared::{InUse, Postgres};
-use super::transaction::{begin, broken_off, commit, rollback};
+use super::transaction::{begin, commit, rollback};
 use crate::database::{Effects, Failure, Isolation, Session, Statement, Table, Value};
 
 pub(super) struct Own {
@@ -33,11 +33,11 @@ impl Own {
     async fn begin(&mut self, isolation: Option<Isolation>) -> Result<(), Failure> {
         let limit = self.client.statement_timeout;
         let conn = self.conn()?;
-        conn.set_deadline(Instant::now() + limit);
+        conn.link.set_deadline(Instant::now() + limit);
         match conn.command(&begin(isolation)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(error.into_failure()),
-            Err(broken) => Err(broken_off(&broken, Effects::None, true)),
+            Err(broken) => Err(broken.failure(Effects::None, true)),
         }
     }
 
@@ -66,7 +66,7 @@ impl Own {
                 } else {
                     Effects::Unknown
                 };
-                Err(broken_off(&broken, effects, is_within))
+                Err(broken.failure(effects, is_within))
             }
         }
     }

@@ -79,7 +79,7 @@ impl InUse {
     /// For the next one, if it is at rest.
     pub fn give_back(mut self) {
         if let Some(mut lease) = self.lease.take_if(|lease| lease.connection.is_at_rest()) {
-            lease.connection.rest();
+            lease.connection.link.rest();
             lease.give_back();
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::conn::{Broken, Conn, Status};
+use super::conn::{Conn, Status};
 use super::open::Way;
 use super::query::{Batch, Sink, Stop, run};
 use crate::database::{Done, Effects, Failure, Isolation, Output, Shape, Value, Work};
@@ -69,7 +69,7 @@ async fn attempt(
             } else {
                 Effects::Unknown
             };
-            return Err(Stop::Ours(broken_off(&broken, effects, is_transaction)));
+            return Err(Stop::Ours(broken.failure(effects, is_transaction)));
         }
     };
     if !is_transaction || conn.awaited > 0 || conn.status == Status::Idle {
@@ -105,7 +105,7 @@ pub(super) fn begin(isolation: Option<Isolation>) -> String {
 
 /// Ends the transaction. The server says `ROLLBACK` to a `COMMIT` behind a statement that failed.
 pub(super) async fn commit(conn: &mut Conn) -> Result<(), Stop> {
-    conn.set_deadline(Instant::now() + END);
+    conn.link.set_deadline(Instant::now() + END);
     match conn.command("COMMIT").await {
         Ok(Ok(tag)) if tag == "COMMIT" && conn.status == Status::Idle => Ok(()),
         Ok(Ok(_)) => Err(Stop::Ours(Failure::Refused("25P02".to_owned()))),
@@ -116,7 +116,7 @@ pub(super) async fn commit(conn: &mut Conn) -> Result<(), Stop> {
 }
 
 pub(super) async fn rollback(conn: &mut Conn) -> Result<(), Failure> {
-    conn.set_deadline(Instant::now() + END);
+    conn.link.set_deadline(Instant::now() + END);
     match conn.command("ROLLBACK").await {
         Ok(Ok(_)) => Ok(()),
         _ => Err(Failure::Unavailable(
@@ -130,7 +130,7 @@ async fn forget_plans(conn: &mut Conn) -> bool {
     if let Some(prepared) = &mut conn.prepared {
         prepared.clear();
     }
-    conn.set_deadline(Instant::now() + END);
+    conn.link.set_deadline(Instant::now() + END);
     matches!(conn.command("DEALLOCATE ALL").await, Ok(Ok(_)))
 }
 
@@ -139,7 +139,7 @@ async fn forget_session(conn: &mut Conn) {
     if let Some(prepared) = &mut conn.prepared {
         prepared.clear();
     }
-    conn.set_deadline(Instant::now() + END);
+    conn.link.set_deadline(Instant::now() + END);
     if !matches!(conn.command("DISCARD ALL").await, Ok(Ok(_))) {
         conn.is_cancelled = true;
     }
@@ -149,18 +149,4 @@ fn unknown() -> Failure {
     Failure::Unknown(
         "the connection to the database broke while the transaction was ended".to_owned(),
     )
-}
-
-/// What a broken connection means to whoever wanted something.
-pub(super) fn broken_off(broken: &Broken, effects: Effects, nothing_kept: bool) -> Failure {
-    match (broken, effects) {
-        (Broken::Late, effects) => Failure::Timeout(effects),
-        (_, Effects::Unknown) => Failure::Unknown(
-            "the connection to the database broke while a statement ran".to_owned(),
-        ),
-        (_, Effects::None) if nothing_kept => Failure::Unavailable(
-            "the connection to the database broke, and nothing was kept".to_owned(),
-        ),
-        _ => Failure::Broken("the connection to the database broke".to_owned()),
-    }
 }

@@ -2,19 +2,11 @@
 
 use std::path::PathBuf;
 
-use percent_encoding::percent_decode_str;
-
-use crate::database::url::Encrypted;
+use crate::database::reach::Address;
+use crate::database::url::{self, Encrypted, decode};
 use crate::value::Wrong;
 
 const PORT: u16 = 5432;
-
-/// Where a server is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Address {
-    Tcp(String, u16),
-    Unix(PathBuf),
-}
 
 /// Servers that are tried in their order, and who logs in to each. It has no `Debug`: it holds a password.
 #[derive(Clone)]
@@ -118,48 +110,16 @@ impl Servers {
 }
 
 fn address(host: &str) -> Option<Address> {
-    let (name, port) = match host.rsplit_once(':') {
-        Some((name, port)) if !name.is_empty() && !port.ends_with(']') => {
-            (name, port.parse().ok()?)
-        }
-        _ => (host, PORT),
-    };
-    let name = percent_decode_str(name).decode_utf8().ok()?;
+    let (name, port) = url::place(host, PORT)?;
     if name.starts_with('/') {
         return Some(Address::Unix(socket(&name, port)));
     }
-    let bare = name
-        .strip_prefix('[')
-        .and_then(|name| name.strip_suffix(']'));
-    let bare = bare.unwrap_or(&name);
-    let fits = !bare.is_empty() && port != 0 && !bare.contains(['@', '#', ' ', '[', ']', '\0']);
-    fits.then(|| Address::Tcp(bare.to_owned(), port))
+    Some(Address::Tcp(name, port))
 }
 
 /// The socket in a folder, as PostgreSQL calls it.
 fn socket(folder: &str, port: u16) -> PathBuf {
     PathBuf::from(folder).join(format!(".s.PGSQL.{port}"))
-}
-
-fn decode(text: &str) -> Result<String, Wrong> {
-    let decoded = percent_decode_str(text).decode_utf8();
-    let decoded = decoded.ok().filter(|text| !text.contains('\0'));
-    decoded.map(|text| text.into_owned()).ok_or_else(|| {
-        Wrong::new(
-            "the user, the password or the name in the URL of this database is not text in UTF-8",
-        )
-    })
-}
-
-impl Address {
-    /// As `tls` and operators know it: `host:port`, or the path.
-    pub fn shown(&self) -> String {
-        match self {
-            Address::Tcp(host, port) if host.contains(':') => format!("[{host}]:{port}"),
-            Address::Tcp(host, port) => format!("{host}:{port}"),
-            Address::Unix(path) => path.display().to_string(),
-        }
-    }
 }
 
 #[cfg(test)]

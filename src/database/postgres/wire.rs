@@ -9,6 +9,9 @@ const VERSION: i32 = 3 << 16;
 const SSL_REQUEST: i32 = 80_877_103;
 const CANCEL_REQUEST: i32 = 80_877_102;
 
+/// The last message of a client.
+pub(super) const TERMINATE: &[u8] = b"X\0\0\0\x04";
+
 /// Appends a message of this kind.
 fn message(kind: u8, into: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     into.push(kind);

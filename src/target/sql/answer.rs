@@ -155,6 +155,7 @@ fn reason(failure: &Failure) -> Reason {
         Failure::NotOne => MORE_THAN_ONE_ROW,
         Failure::TooLarge(_) => RESULT_TOO_LARGE,
         Failure::Conflict("deadlock_detected") => DEADLOCK_DETECTED,
+        Failure::Conflict("lock_not_available") => LOCK_NOT_AVAILABLE,
         Failure::Conflict(_) => SERIALIZATION_FAILURE,
         Failure::Locked => LOCK_NOT_AVAILABLE,
         Failure::Timeout(_) => STATEMENT_TIMEOUT,

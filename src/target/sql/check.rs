@@ -1,8 +1,10 @@
 //! What is wrong with a block of `sql`.
 
+use std::ops::Range;
+
 use super::config::Config;
 use super::source::Source;
-use crate::database::{Kind, Scanned, Shape, scan};
+use crate::database::{Kind, Scalar, Scanned, Shape, scan};
 use crate::target::block::Opened;
 use crate::value::problem::Problems;
 
@@ -86,6 +88,12 @@ pub(super) fn check_statements(
         let found = scan(text, kind);
         highest = highest.max(found.highest);
         check_one(text, &found, kind, &keys, problems);
+        let is_transaction = written.len() > 1 || config.transaction.is_some();
+        if kind == Kind::MySql && is_transaction && commits(&found) {
+            problems
+                .error(&keys, "MariaDB ends a transaction before it does this")
+                .help("give it a route of its own, without `transaction`");
+        }
         if found.highest > config.parameters.len() {
             problems
                 .error(
@@ -110,12 +118,53 @@ pub(super) fn check_statements(
             )
             .help("take it out, or use it in the statement");
     }
+    if kind == Kind::MySql {
+        check_types(config, problems);
+    }
     let writes = written.iter().any(|(text, _)| !scan(text, kind).only_reads);
     if config.result == Shape::Affected && !writes {
         problems.warning(
             &["result"],
             "a query changes no row: this tells how many it has found",
         );
+    }
+}
+
+/// What MariaDB commits before and behind it, whatever transaction it stands in.
+fn commits(found: &Scanned) -> bool {
+    const WORDS: [&str; 15] = [
+        "alter",
+        "analyze",
+        "cache",
+        "check",
+        "create",
+        "drop",
+        "flush",
+        "grant",
+        "install",
+        "optimize",
+        "rename",
+        "repair",
+        "revoke",
+        "truncate",
+        "uninstall",
+    ];
+    WORDS.contains(&found.first.as_str()) && found.second != "temporary"
+}
+
+/// Types that only PostgreSQL has.
+fn check_types(config: &Config, problems: &mut Problems) {
+    for (place, parameter) in config.parameters.iter().enumerate() {
+        let keys = ["parameters", &place.to_string(), "type"];
+        if parameter.of.is_list {
+            problems
+                .error(&keys, "MariaDB has no lists")
+                .help("write `json`, and `json_table($1, '$[*]' columns (...))` in the statement");
+        } else if parameter.of.scalar == Scalar::Interval {
+            problems
+                .error(&keys, "MariaDB has no type for intervals")
+                .help("write `int8`, and `interval $1 second` in the statement");
+        }
     }
 }
 
@@ -134,28 +183,45 @@ fn check_one(text: &str, found: &Scanned, kind: Kind, keys: &[&str], problems: &
             .help("write them as a list, `statements`, which is one transaction");
         return;
     }
+    let is_bare = |(place, _): &(Range<usize>, usize)| &text[place.clone()] == "?";
+    let bare = found.placeholders.iter().filter(|one| is_bare(one)).count();
+    if bare > 0 && bare < found.placeholders.len() {
+        problems
+            .error(
+                keys,
+                "some placeholders of this have a number, and some have none",
+            )
+            .help("write `$1` and so on");
+    }
     if text.contains('\0') {
         problems.error(keys, "no statement has a NUL in it");
     }
     let first = found.first.as_str();
     match first {
-        "begin" | "start" | "commit" | "end" | "rollback" | "abort" | "savepoint" | "release" => {
+        "begin" | "start" | "commit" | "end" | "rollback" | "abort" | "savepoint" | "release"
+        | "xa" => {
             problems
                 .error(keys, "transactions are not begun or ended here")
                 .help("write the statements as a list, `statements`, which is one transaction");
         }
-        "set" if found.second == "local" || found.second == "transaction" => {}
+        "set" if kind == Kind::MySql && found.second == "statement" => {}
+        "set"
+            if kind == Kind::Postgres
+                && matches!(found.second.as_str(), "local" | "transaction") => {}
         "set" | "reset" | "use" => {
             problems
                 .error(
                     keys,
                     "this would hold for the next ones on the same connection as well",
                 )
-                .help("write `set local`, in a list of `statements`, or set it for the database's user");
+                .help(match kind {
+                    Kind::MySql => "write `set statement NAME = VALUE for ...`, and for transactions `transaction`",
+                    _ => "write `set local`, in a list of `statements`, or set it for the database's user",
+                });
         }
         "lock" if kind == Kind::Postgres => {}
-        "copy" | "listen" | "unlisten" | "prepare" | "deallocate" | "discard" | "load"
-        | "attach" | "detach" | "pragma" | "lock" | "handler" => {
+        "copy" | "listen" | "unlisten" | "prepare" | "execute" | "deallocate" | "discard"
+        | "load" | "attach" | "detach" | "pragma" | "lock" | "unlock" | "handler" => {
             problems.error(
                 keys,
                 format!("`{first}` belongs to a connection, and none is kept here"),

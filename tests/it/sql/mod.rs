@@ -1,7 +1,9 @@
-//! Statements in PostgreSQL, through the real program and against a real server.
+//! Statements in PostgreSQL and MariaDB, through the real program and against real servers.
 
 mod connections;
 mod failures;
+#[cfg(feature = "mysql")]
+mod mariadb;
 mod parameters;
 mod pooler;
 mod results;

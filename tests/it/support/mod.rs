@@ -15,6 +15,8 @@ mod issuer;
 #[cfg(feature = "kafka")]
 mod kafka_cluster;
 mod launch;
+#[cfg(feature = "mysql")]
+mod mariadb_server;
 mod metrics;
 mod nats_server;
 mod origin;
@@ -43,6 +45,8 @@ pub use issuer::{Issuer, key_set, now};
 #[cfg(feature = "kafka")]
 pub use kafka_cluster::KafkaCluster;
 pub use launch::Launch;
+#[cfg(feature = "mysql")]
+pub use mariadb_server::MariaDbServer;
 pub use metrics::Metrics;
 pub use nats_server::NatsServer;
 pub use origin::Origin;

@@ -1,0 +1,74 @@
+//! What is left in a session, and what its settings are.
+
+use serde_json::json;
+
+use super::{config, get, post, proxy};
+use crate::support::{MariaDbServer, Proxy};
+
+#[test]
+fn nothing_of_a_session_is_seen_by_the_next_one() {
+    let url = MariaDbServer::shared().url();
+    let function = format!("f{:x}", fastrand::u64(..));
+    MariaDbServer::shared().define(&format!(
+        "create function {function}() returns int begin set @mark = 'hush'; return 1; end"
+    ));
+    let hidden = format!("statement = \"select {function}() as a\"");
+    let routes = [
+        (
+            "/mark",
+            "statement = \"select @mark := 'hush' as a, get_lock('outrigger-mark', 0) as b\"",
+        ),
+        ("/hidden", &hidden),
+        (
+            "/look",
+            "statement = \"select @mark as a, is_used_lock('outrigger-mark') as b\"\nresult = \"one\"",
+        ),
+        (
+            "/settings",
+            "statement = \"select @@sql_mode as a, @@time_zone as b, @@character_set_client as c\"\nresult = \"one\"",
+        ),
+    ];
+    let proxy = Proxy::start(&config(&url, "pool.max_connections = 1", &routes));
+    let settings = get(&proxy, "/settings").json();
+    assert_eq!(settings["b"], "+00:00");
+    assert_eq!(settings["c"], "utf8mb4");
+    for path in ["/mark", "/hidden"] {
+        for _ in 0..2 {
+            assert_eq!(get(&proxy, path).status, 200);
+            assert_eq!(get(&proxy, "/look").json(), json!({ "a": null, "b": null }));
+            assert_eq!(get(&proxy, "/settings").json(), settings);
+        }
+    }
+}
+
+#[test]
+fn settings_of_the_server_change_no_meaning() {
+    // What `"` and `\` mean is a setting there, by which a placeholder would be none.
+    let proxy = proxy(
+        "statement = '''select \"a\\\"$1\" as a, $1 as b, '\\'' as c'''\nparameters = [{ from = \"query.x\" }]\nresult = \"one\"",
+    );
+    let answer = get(&proxy, "/run?x=7");
+    assert_eq!(
+        answer.json(),
+        json!({ "a": "a\"$1", "b": "7", "c": "'" }),
+        "{}",
+        answer.text()
+    );
+}
+
+#[test]
+fn statements_may_be_prepared_each_time() {
+    let url = MariaDbServer::shared().url();
+    let block = "statement = \"select $1 as a\"\nparameters = [{ from = \"query.a\" }]";
+    let count = "statement = \"show session status like 'Prepared_stmt_count'\"\nresult = \"one\"";
+    let database = "prepare = \"never\"\npool.max_connections = 1";
+    let proxy = Proxy::start(&config(
+        &url,
+        database,
+        &[("/run", block), ("/count", count)],
+    ));
+    for number in 0..5 {
+        let answer = post(&proxy, &format!("/run?a={number}"), "");
+        assert_eq!(answer.json(), json!([{ "a": number.to_string() }]));
+    }
+}
