@@ -110,7 +110,7 @@
 //!
 //! A folder `database/KIND/` with an implementation of [`database::Client`], and its lines in `database/{connect,kind,scan,url}.rs`; a
 //! cargo feature. The pool, what is known of a database that is down, and how values are written as JSON are there for all kinds.
-//! `tests/it/sql` shows what one has to prove against a real server.
+//! `tests/it/sql` and `tests/it/sqlite` show what one has to prove.
 //!
 //! ## A new policy
 //!

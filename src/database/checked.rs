@@ -74,7 +74,7 @@ impl Checked {
     }
 
     #[cfg_attr(
-        not(any(feature = "mysql", feature = "postgres")),
+        not(any(feature = "mysql", feature = "postgres", feature = "sqlite")),
         expect(dead_code, reason = "no kind is built in that would ask")
     )]
     pub(super) fn url(&self) -> &str {

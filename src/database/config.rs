@@ -15,7 +15,7 @@ const MOST_CONNECTIONS: usize = 10_000;
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// `postgres://user:password@host:5432/name`; the scheme tells the kind.
+    /// `postgres://user:password@host:5432/name` or `sqlite:///data/shop.db`; the scheme tells the kind.
     pub url: Secret,
     /// How TLS is spoken; by default with the CAs of the system, where the URL's `sslmode` wants TLS. Present, it is
     /// TLS that is spoken, and the server has to prove its name.

@@ -80,6 +80,15 @@ impl Down {
         Failure::Unavailable(NO_CONNECTION.to_owned())
     }
 
+    /// Something else than connecting has failed. `why` is for operators.
+    pub fn troubled(&self, why: String) {
+        let mut known = self.known();
+        if known.last_error.as_ref().is_none_or(|(_, old)| *old != why) {
+            tracing::warn!(database = self.name, "the database is in trouble: {why}");
+        }
+        known.last_error = Some((SystemTime::now(), why));
+    }
+
     /// Whether the last try succeeded; None before the first one has ended.
     pub fn is_connected(&self) -> Option<bool> {
         let known = self.known();

@@ -16,6 +16,8 @@ pub enum Failure {
     Locked,
     /// It took too long. What is known of its effects.
     Timeout(Effects),
+    /// There is no room for it on the disk. Nothing was kept.
+    Full,
     /// The result has more rows, or more bytes, than it may.
     TooLarge(String),
     /// There is a row too many.

@@ -41,7 +41,7 @@ impl Kind {
                 name: "SQLite",
                 schemes: &["sqlite"],
                 feature: "sqlite",
-                is_built: false,
+                is_built: cfg!(feature = "sqlite"),
             },
         }
     }

@@ -18,22 +18,24 @@ mod checked;
 mod client;
 mod config;
 mod connect;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod down;
 mod failure;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod json;
 mod kind;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod link;
 mod mariadb;
 mod output;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod pool;
 mod postgres;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod reach;
 mod scan;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod state;
 mod statement;
 mod types;

@@ -1,8 +1,11 @@
 //! Where rows go: JSON that is kept until it is whole, or handed on in pieces.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Effects, Failure};
@@ -55,6 +58,7 @@ pub struct Output {
 }
 
 /// To whom pieces are handed on.
+#[derive(Clone)]
 struct Way {
     sender: mpsc::Sender<Result<Bytes, Failure>>,
     /// Not before so many bytes are there.
@@ -88,6 +92,19 @@ impl Output {
         let mut output = Output::whole(form, limits, big_numbers);
         output.way = Some(Way { sender, hold });
         (output, pieces)
+    }
+
+    /// Takes it away from whoever has it, who can still tell its reader how it ended.
+    pub(super) fn take(&mut self) -> Output {
+        let mut rest = Output::whole(self.form, self.limits, self.big_numbers);
+        rest.way.clone_from(&self.way);
+        std::mem::replace(self, rest)
+    }
+
+    /// Whether there is a piece for a reader who waits for one.
+    pub(super) fn has_piece(&self) -> bool {
+        let passes = |way: &Way| self.passed + self.text.len() > way.hold;
+        self.text.len() >= PIECE && self.way.as_ref().is_some_and(passes)
     }
 
     /// How many rows may come before there is one too many.
@@ -176,12 +193,32 @@ impl Output {
             self.passed += length;
             match timeout_at(until, sender.send(Ok(piece))).await {
                 Ok(Ok(())) => {}
-                Ok(Err(_)) => {
-                    return Err(Failure::Broken(
-                        "nobody reads the result any more".to_owned(),
-                    ));
-                }
+                Ok(Err(_)) => return Err(nobody_reads()),
                 Err(_) => return Err(Failure::Timeout(Effects::None)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The same for a thread that may block. One who has not taken it when it `is_over` has lost the rest.
+    pub(super) fn flush_blocking(&mut self, is_over: impl Fn() -> bool) -> Result<(), Failure> {
+        /// Between two looks at whether the reader has made room.
+        const PAUSE: Duration = Duration::from_millis(2);
+        let Some(way) = &self.way else { return Ok(()) };
+        let sender = way.sender.clone();
+        while !self.text.is_empty() {
+            let length = self.text.len().min(PIECE);
+            let mut piece = Ok(self.text.split_to(length).freeze());
+            self.passed += length;
+            while let Err(refused) = sender.try_send(piece) {
+                piece = match refused {
+                    TrySendError::Closed(_) => return Err(nobody_reads()),
+                    TrySendError::Full(_) if is_over() => {
+                        return Err(Failure::Timeout(Effects::None));
+                    }
+                    TrySendError::Full(piece) => piece,
+                };
+                std::thread::sleep(PAUSE);
             }
         }
         Ok(())
@@ -210,10 +247,13 @@ impl Output {
     }
 }
 
+fn nobody_reads() -> Failure {
+    Failure::Broken("nobody reads the result any more".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     const LIMITS: Limits = Limits { rows: 3, bytes: 20 };
 

@@ -23,6 +23,8 @@ pub struct Scanned {
     pub marks_session: bool,
     /// A quote or a comment does not end.
     pub is_open: bool,
+    /// The first placeholder that has no number: one with a name, or of another form than those before it. Only SQLite has such.
+    pub unnumbered: Option<String>,
 }
 
 /// Words that change something, wherever they stand, or may lock rows.
@@ -105,6 +107,7 @@ impl Scanner<'_> {
                 b'"' => self.quoted(b'"', self.kind == Kind::MySql),
                 b'`' if self.kind != Kind::Postgres => self.quoted(b'`', false),
                 b'[' if self.kind == Kind::Sqlite => self.quoted(b']', false),
+                b'$' | b':' | b'@' if self.kind == Kind::Sqlite => self.named(byte),
                 b'$' => self.dollar(),
                 b'?' if self.kind != Kind::Postgres => self.question_mark(),
                 b'@' if self.kind == Kind::MySql => self.variable(),
@@ -200,14 +203,41 @@ impl Scanner<'_> {
         }
     }
 
+    /// `$1`, or what SQLite takes for a variable: a name behind one of its marks, whatever stands in its brackets included.
+    fn named(&mut self, mark: u8) {
+        let digits = self.digits(1);
+        let behind = &self.bytes[self.at + 1 + digits..];
+        let goes_on = behind
+            .first()
+            .is_some_and(|byte| is_word(*byte) || *byte == b'(')
+            || behind.starts_with(b"::");
+        if mark == b'$' && digits > 0 && !goes_on {
+            self.form(b'$', 1 + digits);
+            self.placeholder(1, digits);
+            return;
+        }
+        let name = behind.iter().take_while(|byte| is_word(**byte)).count();
+        let length = 1 + digits + name;
+        if length > 1 {
+            self.unnumbered(length);
+        }
+        self.at += length;
+    }
+
     /// `?`, which is the next one, or `?1`.
     fn question_mark(&mut self) {
         let digits = self.digits(1);
         if digits > 0 {
+            if self.kind == Kind::Sqlite {
+                self.form(b'?', 1 + digits);
+            }
             self.placeholder(1, digits);
             return;
         }
-        let number = self.found.placeholders.len() + 1;
+        let number = match self.kind {
+            Kind::Sqlite => self.found.highest.saturating_add(1),
+            _ => self.found.placeholders.len() + 1,
+        };
         self.add(1, number);
     }
 
@@ -216,6 +246,21 @@ impl Scanner<'_> {
         let is_setting = self.peek(1) == Some(b'@');
         self.found.marks_session |= !is_setting;
         self.at += if is_setting { 2 } else { 1 };
+    }
+
+    /// `$1` has a number in SQLite by where it stands first, and `?1` by its own: both together mean something else than
+    /// they say.
+    fn form(&mut self, mark: u8, length: usize) {
+        let first = self.found.placeholders.first();
+        if first.is_some_and(|(place, _)| place.len() > 1 && self.bytes[place.start] != mark) {
+            self.unnumbered(length);
+        }
+    }
+
+    fn unnumbered(&mut self, length: usize) {
+        let text = &self.bytes[self.at..self.at + length];
+        let text = || String::from_utf8_lossy(text).into_owned();
+        self.found.unnumbered.get_or_insert_with(text);
     }
 
     fn digits(&self, from: usize) -> usize {
@@ -302,7 +347,31 @@ mod tests {
         ] {
             assert_eq!(numbers(text, Kind::MySql), expected, "{text}");
         }
-        assert_eq!(numbers("select ?2, [?], ?1", Kind::Sqlite), [2, 1]);
+        assert_eq!(numbers("select ?2, [?], ?1, ?", Kind::Sqlite), [2, 1, 3]);
+        assert_eq!(numbers("select $2, ($1)", Kind::Sqlite), [2, 1]);
+    }
+
+    #[test]
+    fn placeholders_without_a_number_are_seen() {
+        for (text, expected) in [
+            ("select $1, $2", None),
+            ("select ':x', a : b, @ [:y] -- :z", None),
+            ("select :x, @y", Some(":x")),
+            ("select @1", Some("@1")),
+            ("select $name", Some("$name")),
+            ("select $1::text", Some("$1")),
+            ("select $1(x)", Some("$1")),
+            ("select $1x", Some("$1x")),
+            ("select $1, ?2", Some("?2")),
+            ("select ?1, $2", Some("$2")),
+        ] {
+            let found = scan(text, Kind::Sqlite).unnumbered;
+            assert_eq!(found.as_deref(), expected, "{text}");
+        }
+        assert_eq!(
+            scan("select a::text, $1::int", Kind::Postgres).unnumbered,
+            None
+        );
     }
 
     #[test]
@@ -358,7 +427,7 @@ mod tests {
     #[test]
     fn nothing_that_is_written_breaks_it() {
         for text in [
-            "$", "$x", "'", "e'", "e'\\", "?", "/*", "ü$ü$", "$ü", "\u{0}",
+            "$", "$x", ":", "@ü", "$1::", "'", "e'", "e'\\", "?", "/*", "ü$ü$", "$ü", "\u{0}",
         ] {
             for kind in [Kind::Postgres, Kind::MySql, Kind::Sqlite] {
                 scan(text, kind);

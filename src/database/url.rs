@@ -8,6 +8,8 @@ use super::Kind;
 use super::mariadb;
 #[cfg(feature = "postgres")]
 use super::postgres;
+#[cfg(feature = "sqlite")]
+use super::sqlite;
 use crate::value::Wrong;
 
 /// Whether TLS is spoken.
@@ -26,6 +28,9 @@ pub(super) fn check(kind: Kind, url: &str) -> Result<Encrypted, Wrong> {
         Kind::Postgres => postgres::check_url(url),
         #[cfg(feature = "mysql")]
         Kind::MySql => mariadb::check_url(url),
+        #[cfg(feature = "sqlite")]
+        Kind::Sqlite => sqlite::check_url(url),
+        #[cfg(not(all(feature = "mysql", feature = "postgres", feature = "sqlite")))]
         _ => Kind::of_url(url).map(|_| Encrypted::Never),
     }
 }

@@ -75,6 +75,8 @@ mod route_stats;
 mod routing;
 #[cfg(feature = "postgres")]
 mod sql;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod tidy;
 mod timeouts;
 mod tls_broken;

@@ -54,6 +54,7 @@ impl Told {
             Failure::BadValue(_, why) => {
                 format!("a column of `{table}` does not take what is to be written there: {why}")
             }
+            Failure::Full => "the database has no room on its disk".to_owned(),
             Failure::Raised => format!("a trigger is against what is done with `{table}`"),
             Failure::Conflict(what) => format!("another transaction is in the way: {what}"),
             Failure::Locked => format!("somebody else has locked `{table}`"),

@@ -21,6 +21,8 @@ const RAISED: Reason = Reason::new("raised_exception", 400);
 const NO_ROW: Reason = Reason::new("no_row", 404);
 /// Two rows or more, where one was wanted.
 const MORE_THAN_ONE_ROW: Reason = Reason::new("more_than_one_row", 500);
+/// There is no room on the database's disk.
+const DISK_FULL: Reason = Reason::new("disk_full", 507);
 const RESULT_TOO_LARGE: Reason = Reason::new("result_too_large", 413);
 /// The database takes the statement for wrong, or forbidden.
 const STATEMENT_REFUSED: Reason = Reason::new("statement_refused", 500);
@@ -104,6 +106,7 @@ pub(super) fn failed(failure: Failure, parameters: &[ParameterConfig]) -> Error 
         Failure::Raised => Error::new(reason, "the statement raised an error"),
         Failure::NoRow => Error::new(reason, "there is no such row"),
         Failure::NotOne => Error::new(reason, "there is more than one such row"),
+        Failure::Full => Error::new(reason, "the database has no room for it: nothing was kept"),
         Failure::TooLarge(detail) | Failure::Overloaded(detail) => Error::new(reason, detail),
         Failure::Conflict(_) => again(Error::new(
             reason,
@@ -127,7 +130,10 @@ pub(super) fn failed(failure: Failure, parameters: &[ParameterConfig]) -> Error 
         }
         Failure::Refused(code) => Error::new(
             reason,
-            format!("the database refuses the statement of this route (SQLSTATE {code})"),
+            format!(
+                "the database refuses the statement of this route ({})",
+                named(&code)
+            ),
         ),
         Failure::Ambiguous(name) => Error::new(
             reason,
@@ -135,6 +141,15 @@ pub(super) fn failed(failure: Failure, parameters: &[ParameterConfig]) -> Error 
                 "two columns of the result are called `{name}`: name one of them otherwise (`as`)"
             ),
         ),
+    }
+}
+
+/// Codes have five letters in SQL, and say of themselves what they are elsewhere.
+fn named(code: &str) -> String {
+    if code.len() == 5 {
+        format!("SQLSTATE {code}")
+    } else {
+        code.to_owned()
     }
 }
 
@@ -153,6 +168,7 @@ fn reason(failure: &Failure) -> Reason {
         Failure::Raised => RAISED,
         Failure::NoRow => NO_ROW,
         Failure::NotOne => MORE_THAN_ONE_ROW,
+        Failure::Full => DISK_FULL,
         Failure::TooLarge(_) => RESULT_TOO_LARGE,
         Failure::Conflict("deadlock_detected") => DEADLOCK_DETECTED,
         Failure::Conflict("lock_not_available") => LOCK_NOT_AVAILABLE,

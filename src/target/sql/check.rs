@@ -196,6 +196,14 @@ fn check_one(text: &str, found: &Scanned, kind: Kind, keys: &[&str], problems: &
     if text.contains('\0') {
         problems.error(keys, "no statement has a NUL in it");
     }
+    if let Some(placeholder) = &found.unnumbered {
+        problems
+            .error(
+                keys,
+                format!("`{placeholder}` is no placeholder that is bound here"),
+            )
+            .help("write `$1`, `$2` and so on, in the order of `parameters`");
+    }
     let first = found.first.as_str();
     match first {
         "begin" | "start" | "commit" | "end" | "rollback" | "abort" | "savepoint" | "release"

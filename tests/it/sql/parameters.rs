@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{config, post, proxy};
-use crate::support::{PostgresServer, Proxy};
+use crate::support::{PostgresServer, Proxy, injections};
 
 #[test]
 fn parameters_come_from_every_part_of_a_request() {
@@ -97,7 +97,7 @@ fn no_text_of_a_caller_is_a_part_of_a_statement() {
         .collect();
     let proxy = Proxy::start(&config(&url, "", &routes));
     let mut client = proxy.client();
-    let all = crate::sql::injections();
+    let all = injections();
     assert!(all.len() >= 500, "{}", all.len());
     for text in &all {
         let body = json!({ "a": text }).to_string();

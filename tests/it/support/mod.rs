@@ -11,6 +11,8 @@ pub mod frames;
 mod h2_client;
 mod h2_origin;
 pub mod imports;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod injections;
 mod issuer;
 #[cfg(feature = "kafka")]
 mod kafka_cluster;
@@ -41,6 +43,8 @@ pub use client::{Client, Response};
 pub use config::Setup;
 pub use h2_client::H2Client;
 pub use h2_origin::{H2Origin, LARGE};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use injections::injections;
 pub use issuer::{Issuer, key_set, now};
 #[cfg(feature = "kafka")]
 pub use kafka_cluster::KafkaCluster;

@@ -131,6 +131,15 @@ impl Process {
             .count()
     }
 
+    /// How many of its threads have this name.
+    pub fn threads(&self, name: &str) -> usize {
+        // One may have ended by now.
+        let names = self
+            .files("task")
+            .filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());
+        names.filter(|found| found.trim_end() == name).count()
+    }
+
     /// Whether one of its inotify instances has a watch (proc_pid_fdinfo(5)).
     fn watches_files(&self) -> bool {
         self.files("fdinfo").any(|entry| {

@@ -7,7 +7,7 @@ mod results;
 mod sessions;
 mod types;
 
-use super::{config, get, injections, post, state};
+use super::{config, get, post, state};
 use crate::support::{MariaDbServer, Proxy};
 
 /// A proxy whose route `/run` has `block` run by the shared server.

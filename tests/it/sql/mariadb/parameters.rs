@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{config, injections, post, proxy, table};
-use crate::support::{MariaDbServer, Proxy};
+use super::{config, post, proxy, table};
+use crate::support::{MariaDbServer, Proxy, injections};
 
 #[test]
 fn parameters_come_from_every_part_of_a_request() {
