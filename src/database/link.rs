@@ -83,6 +83,7 @@ impl Link {
         self.deadline.set(at);
     }
 
+    #[cfg(feature = "postgres")]
     pub fn clear_deadline(&mut self) {
         self.deadline.clear();
     }
@@ -163,6 +164,7 @@ impl Link {
     }
 
     /// Reads one byte and no more of what there is.
+    #[cfg(feature = "postgres")]
     pub async fn byte(&mut self) -> Result<u8, Broken> {
         let mut byte = BytesMut::with_capacity(1);
         let read = poll_fn(|cx| self.io.poll_read_most(cx, &mut byte, 1)).await;

@@ -28,6 +28,8 @@ pub(super) struct Conn {
     /// The answer to a command is not here, or not all of it.
     pub awaits: bool,
     pub in_transaction: bool,
+    /// The statement that is under way was told to be executed, and not only prepared.
+    pub has_run: bool,
     /// Something was cancelled on it, or the server is about to close it.
     pub is_over: bool,
     /// By which name the server is asked for.
@@ -67,6 +69,7 @@ impl Conn {
             number: 0,
             awaits: false,
             in_transaction: false,
+            has_run: false,
             is_over: false,
             address: address.clone(),
             peer: peer.unwrap_or_else(|| address.clone()),

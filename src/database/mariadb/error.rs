@@ -77,7 +77,8 @@ impl ServerError {
             3572 => Failure::Locked,
             1317 | 1969 | 3024 => Failure::Timeout(Effects::None),
             1644 => Failure::Raised,
-            1053 | 1927 | 4031 => unavailable("the database ended the connection"),
+            // A node of a cluster that has lost the others calls each command unknown.
+            1047 | 1053 | 1927 | 4031 => unavailable("the database ended the connection"),
             1021 | 1037 | 1038 | 1040 | 1041 | 1114 | 1203 | 1226 | 1461 => {
                 unavailable("the database has no room for this now")
             }

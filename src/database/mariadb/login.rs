@@ -1,6 +1,9 @@
 //! The greeting of the server, and the proof of who logs in.
 
 use aws_lc_rs::digest;
+use aws_lc_rs::rsa::{OAEP_SHA1_MGF1SHA1, OaepPublicEncryptingKey, PublicEncryptingKey};
+use rustls::pki_types::SubjectPublicKeyInfoDer;
+use rustls::pki_types::pem::PemObject;
 
 use super::error::ServerError;
 use super::packet::{Fields, put_bytes};
@@ -80,8 +83,19 @@ pub(super) struct Login<'a> {
     pub user: &'a str,
     pub password: &'a str,
     pub database: &'a str,
-    /// Nobody else can read the connection.
-    pub is_private: bool,
+    pub way: Secrecy,
+    /// What the last proof was for.
+    pub scramble: Vec<u8>,
+}
+
+/// Who else may be on the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Secrecy {
+    /// Nobody: it is encrypted, or a socket of the file system.
+    Private,
+    /// Nobody but who may read what this machine says to itself.
+    Near,
+    Open,
 }
 
 /// What the server may say when it was told who logs in.
@@ -116,7 +130,7 @@ impl Login<'_> {
     ///
     /// # Errors
     /// Why there is none, for operators.
-    pub fn answer(&self, greeting: &Greeting, over_tls: bool) -> Result<Vec<u8>, String> {
+    pub fn answer(&mut self, greeting: &Greeting, over_tls: bool) -> Result<Vec<u8>, String> {
         let chosen = self.flags(greeting);
         let tls = if over_tls { flags::TLS } else { 0 };
         let mut into = Vec::new();
@@ -127,7 +141,8 @@ impl Login<'_> {
             SHA2 => SHA2,
             _ => NATIVE,
         };
-        let proof = self.proof(plugin, &greeting.scramble)?;
+        self.scramble.clone_from(&greeting.scramble);
+        let proof = self.proof(plugin)?;
         into.push(u8::try_from(proof.len()).unwrap_or(0));
         into.extend_from_slice(&proof);
         if chosen & flags::WITH_DATABASE != 0 {
@@ -149,30 +164,38 @@ impl Login<'_> {
     ///
     /// # Errors
     /// Why there is nothing to be said, for operators.
-    pub fn next(&self, body: &[u8]) -> Result<Next, String> {
+    pub fn next(&mut self, body: &[u8]) -> Result<Next, String> {
         match body.split_first() {
             Some((0x00, _)) => Ok(Next::In),
             Some((0xff, _)) => Err(ServerError::read(body).told()),
             Some((0xfe, rest)) if !rest.is_empty() => {
                 let mut fields = Fields(rest);
                 let plugin = String::from_utf8_lossy(fields.until_nul()).into_owned();
-                let scramble = fields.0.strip_suffix(b"\0").unwrap_or(fields.0);
-                Ok(Next::Say(self.proof(&plugin, scramble)?))
+                self.scramble = fields.0.strip_suffix(b"\0").unwrap_or(fields.0).to_vec();
+                Ok(Next::Say(self.proof(&plugin)?))
             }
             // The proof was enough.
             Some((0x01, [0x03])) => Ok(Next::Wait),
             // The server has forgotten the password's digest, and wants the password.
+            Some((0x01, [0x04])) if self.way == Secrecy::Near => Ok(Next::Say(vec![0x02])),
             Some((0x01, [0x04])) => Ok(Next::Say(self.clear()?)),
+            // Its key, by which nobody can read the password who listens. That it is the server's own is not known.
+            Some((0x01, key)) if self.way == Secrecy::Near => {
+                let sealed = sealed(self.password, &self.scramble, key);
+                sealed
+                    .map(Next::Say)
+                    .ok_or_else(|| "the server's key cannot be used".to_owned())
+            }
             _ => Err("the server asks for something that this client does not know".to_owned()),
         }
     }
 
-    fn proof(&self, plugin: &str, scramble: &[u8]) -> Result<Vec<u8>, String> {
+    fn proof(&self, plugin: &str) -> Result<Vec<u8>, String> {
         match plugin {
             NATIVE if self.password.is_empty() => Ok(Vec::new()),
-            NATIVE => Ok(native(self.password, scramble)),
+            NATIVE => Ok(native(self.password, &self.scramble)),
             SHA2 if self.password.is_empty() => Ok(Vec::new()),
-            SHA2 => Ok(sha2(self.password, scramble)),
+            SHA2 => Ok(sha2(self.password, &self.scramble)),
             "mysql_clear_password" | "sha256_password" => self.clear(),
             // Who is at the other end of a unix socket, the server asks the system.
             "unix_socket" | "auth_socket" => Ok(Vec::new()),
@@ -187,7 +210,7 @@ impl Login<'_> {
 
     /// The password as it is.
     fn clear(&self) -> Result<Vec<u8>, String> {
-        if self.is_private {
+        if self.way != Secrecy::Open {
             Ok([self.password.as_bytes(), b"\0"].concat())
         } else {
             Err("the server wants the password as it is, over a connection that others can read: TLS is needed".to_owned())
@@ -222,6 +245,19 @@ fn sha2(password: &str, scramble: &[u8]) -> Vec<u8> {
     masked(once.as_ref(), mask.as_ref())
 }
 
+/// The password, mixed with the scramble, under a public key in PEM.
+fn sealed(password: &str, scramble: &[u8], key: &[u8]) -> Option<Vec<u8>> {
+    let key = SubjectPublicKeyInfoDer::from_pem_slice(key).ok()?;
+    let key = OaepPublicEncryptingKey::new(PublicEncryptingKey::from_der(&key).ok()?).ok()?;
+    let clear = [password.as_bytes(), b"\0"].concat();
+    let mask: Vec<u8> = scramble.iter().copied().cycle().take(clear.len()).collect();
+    let mut sealed = vec![0; key.ciphertext_size()];
+    let mixed = masked(&clear, &mask);
+    key.encrypt(&OAEP_SHA1_MGF1SHA1, &mixed, &mut sealed, None)
+        .ok()?;
+    Some(sealed)
+}
+
 fn masked(bytes: &[u8], mask: &[u8]) -> Vec<u8> {
     bytes.iter().zip(mask).map(|(a, b)| a ^ b).collect()
 }
@@ -230,12 +266,13 @@ fn masked(bytes: &[u8], mask: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn login(is_private: bool) -> Login<'static> {
+    fn login(way: Secrecy) -> Login<'static> {
         Login {
             user: "me",
             password: "hush",
             database: "shop",
-            is_private,
+            way,
+            scramble: b"abcdefghijklmnopqrst".to_vec(),
         }
     }
 
@@ -253,7 +290,7 @@ mod tests {
             (7, &b"abcdefghijklmnopqrst"[..])
         );
         assert_eq!(greeting.flags & flags::METADATA, flags::METADATA);
-        assert!(login(false).answer(&greeting, false).is_ok());
+        assert!(login(Secrecy::Open).answer(&greeting, false).is_ok());
         for length in 0..body.len() - 22 {
             assert!(Greeting::read(&body[..length]).is_err(), "{length}");
         }
@@ -275,7 +312,9 @@ mod tests {
             hex(sha2("hush", scramble)),
             "72b591de69688502be8c86f6c120516fbfa7ef48949ff68ae840679231f3d2ed"
         );
-        assert!(matches!(login(true).next(b"\x01\x04"), Ok(Next::Say(said)) if said == b"hush\0"));
+        assert!(
+            matches!(login(Secrecy::Private).next(b"\x01\x04"), Ok(Next::Say(said)) if said == b"hush\0")
+        );
         for asked in [
             &b"\x01\x04"[..],
             b"\xfemysql_clear_password\0",
@@ -283,8 +322,33 @@ mod tests {
             b"\xfe",
             b"",
         ] {
-            assert!(login(false).next(asked).is_err(), "{asked:?}");
+            assert!(login(Secrecy::Open).next(asked).is_err(), "{asked:?}");
         }
-        assert!(matches!(login(false).next(b"\0\0\0"), Ok(Next::In)));
+        assert!(matches!(login(Secrecy::Open).next(b"\0\0\0"), Ok(Next::In)));
+    }
+
+    #[test]
+    fn a_password_goes_under_the_server_s_key_where_it_cannot_go_encrypted() {
+        use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
+        use aws_lc_rs::rsa::{KeySize, OaepPrivateDecryptingKey, PrivateDecryptingKey};
+        use base64::Engine as _;
+
+        let key = PrivateDecryptingKey::generate(KeySize::Rsa2048).unwrap();
+        let public: PublicKeyX509Der<'_> = key.public_key().as_der().unwrap();
+        let text = base64::engine::general_purpose::STANDARD.encode(public.as_ref());
+        let pem = format!("-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----\n");
+        let mut login = login(Secrecy::Near);
+        assert!(matches!(login.next(b"\x01\x04"), Ok(Next::Say(said)) if said == [2]));
+        let told = [b"\x01", pem.as_bytes()].concat();
+        let Ok(Next::Say(sealed)) = login.next(&told) else {
+            panic!("nothing was said");
+        };
+        let key = OaepPrivateDecryptingKey::new(key).unwrap();
+        let mut room = vec![0; key.min_output_size()];
+        let opened = key
+            .decrypt(&OAEP_SHA1_MGF1SHA1, &sealed, &mut room, None)
+            .unwrap();
+        assert_eq!(masked(opened, &login.scramble), b"hush\0");
+        assert!(login.next(b"\x01no key").is_err());
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::conn::{Conn, LONGEST};
-use super::login::{Greeting, Login, Next};
+use super::login::{Greeting, Login, Next, Secrecy};
 use super::packet::{self, Fields};
 use super::url::Servers;
 use super::wire::{self, flags};
@@ -132,11 +132,19 @@ pub(super) async fn log_in(peer: &Address, address: &Address, way: &Way) -> Resu
     if is_unix && servers.encrypted == Encrypted::Always {
         return Err("TLS is wanted, and MariaDB speaks none on a unix socket".to_owned());
     }
-    let login = Login {
+    let secrecy = if tls.is_some() || is_unix {
+        Secrecy::Private
+    } else if address.is_near() {
+        Secrecy::Near
+    } else {
+        Secrecy::Open
+    };
+    let mut login = Login {
         user: &servers.user,
         password: &servers.password,
         database: &servers.database,
-        is_private: tls.is_some() || address.is_near(),
+        way: secrecy,
+        scramble: Vec::new(),
     };
     if let Some(client) = tls {
         if greeting.flags & flags::TLS == 0 {

@@ -58,6 +58,7 @@ pub(super) async fn run(
     mut sink: Sink<'_>,
 ) -> Result<Result<u64, Stop>, Broken> {
     conn.link.set_deadline(run.until);
+    conn.has_run = false;
     let known = conn.prepared.find(&run.statement.key);
     let was_known = known.is_some();
     let ready = match known {
@@ -138,6 +139,7 @@ async fn execute(
         Err(failure) => return Ok(Err(Stop::Ours(failure))),
     };
     conn.is_fresh = false;
+    conn.has_run = true;
     conn.is_marked |= run.statement.marks_session;
     conn.send(wire::EXECUTE, |into| {
         into.extend_from_slice(&ready.id.to_le_bytes());

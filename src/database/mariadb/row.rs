@@ -96,3 +96,38 @@ fn is_null(nulls: &[u8], place: usize) -> bool {
 fn nonsense() -> Failure {
     Failure::Broken("the database sent a row that cannot be read".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::wire::flags;
+    use super::*;
+    use crate::database::{BigNumbers, Form, Limits};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn whatever_a_server_sends_breaks_nothing(
+            kinds in prop::collection::vec(any::<u8>(), 1..8),
+            marks in any::<u16>(),
+            noise in prop::collection::vec(any::<u8>(), 0..64),
+            row in prop::collection::vec(any::<u8>(), 0..128),
+        ) {
+            prop_assert!(Column::read(&noise, flags::METADATA).is_none_or(|one| one.name.len() <= 64 * 3));
+            let mut columns = Columns::default();
+            for kind in kinds {
+                let mut body = b"\x03def\0\0\0\x01a\0\x0c\x2d\0\0\0\0\0".to_vec();
+                body.push(kind);
+                body.extend_from_slice(&marks.to_le_bytes());
+                body.extend_from_slice(&[6, 0, 0]);
+                columns.push(Column::read(&body, 0).unwrap());
+            }
+            let limits = Limits { rows: 9, bytes: 1 << 20 };
+            let mut output = Output::whole(Form::One, limits, BigNumbers::String);
+            if columns.write(&row, &mut output).is_ok() {
+                let text = output.finish();
+                prop_assert!(serde_json::from_slice::<serde::de::IgnoredAny>(&text).is_ok(), "{text:?}");
+            }
+            let _unreadable = columns.add(&row, &mut Table::default());
+        }
+    }
+}

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::conn::Conn;
 use super::query::{Run, Sink, Stop, run};
 use super::shared::{InUse, MariaDb};
-use super::transaction::{begin, commit, rollback};
+use super::transaction::{begin, commit, cut_off, rollback};
 use crate::database::{Effects, Failure, Isolation, Session, Statement, Table, Value};
 
 pub(super) struct Own {
@@ -63,14 +63,7 @@ impl Own {
             )),
             Ok(Err(Stop::Server(error))) => Err(error.into_failure()),
             Ok(Err(Stop::Ours(failure))) => Err(failure),
-            Err(broken) => {
-                let effects = if is_within || !statement.writes {
-                    Effects::None
-                } else {
-                    Effects::Unknown
-                };
-                Err(broken.failure(effects, is_within))
-            }
+            Err(broken) => Err(cut_off(conn, statement, &broken, is_within)),
         }
     }
 }

@@ -9,10 +9,12 @@ use super::error::ServerError;
 use super::open::{Way, forget_session};
 use super::query::{Run, Sink, Stop, run};
 use crate::database::link::Broken;
-use crate::database::{Done, Effects, Failure, Isolation, Output, Shape, Value, Work};
+use crate::database::{Done, Effects, Failure, Isolation, Output, Shape, Statement, Value, Work};
 
 /// How long the server may take to end a transaction, or to forget what a session has left, beyond the deadline.
 const END: Duration = Duration::from_secs(2);
+/// A transaction is open where none should be (SQLSTATE "active SQL transaction").
+const LEFT_OPEN: &str = "25001";
 
 /// Runs all of `work`, once.
 pub(super) async fn carry_out(
@@ -57,11 +59,6 @@ async fn attempt(
         let Some(statement) = work.statements.first() else {
             return Ok(0);
         };
-        let effects = if statement.writes {
-            Effects::Unknown
-        } else {
-            Effects::None
-        };
         let asked = Run {
             way,
             statement,
@@ -70,8 +67,13 @@ async fn attempt(
         };
         let affected = match run(conn, &asked, Sink::Json(&mut *output)).await {
             Ok(result) => result?,
-            Err(broken) => return Err(Stop::Ours(broken.failure(effects, false))),
+            Err(broken) => return Err(Stop::Ours(cut_off(conn, statement, &broken, false))),
         };
+        if conn.in_transaction {
+            // A procedure has begun one, and what it did does not hold before that ends.
+            let _closed = rollback(conn).await;
+            return Err(Stop::Ours(Failure::Refused(LEFT_OPEN.to_owned())));
+        }
         judge(work, output).map_err(Stop::Ours)?;
         return Ok(affected);
     }
@@ -127,6 +129,21 @@ async fn steps(
     }
     judge(work, output).map_err(Stop::Ours)?;
     Ok(affected)
+}
+
+/// What a connection that broke means for a statement. Within a transaction, nothing of it holds.
+pub(super) fn cut_off(
+    conn: &Conn,
+    statement: &Statement,
+    broken: &Broken,
+    is_within: bool,
+) -> Failure {
+    let effects = if statement.writes && conn.has_run && !is_within {
+        Effects::Unknown
+    } else {
+        Effects::None
+    };
+    broken.failure(effects, is_within || !conn.has_run)
 }
 
 /// Whether the rows are what is wanted.

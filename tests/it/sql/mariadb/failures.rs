@@ -31,22 +31,27 @@ fn constraints_have_their_reasons() {
     for (body, status, reason, told) in [
         (first, 409, "unique_violation", "`only_once`"),
         (
-            r#"{"id":2,"n":1,"parent":77}"#,
+            r#"{"id":2,"n":1,"parent":7777777}"#,
             409,
             "foreign_key_violation",
             "`known_t",
         ),
         (r#"{"id":3,"n":null}"#, 400, "not_null_violation", "`n`"),
-        (r#"{"id":4,"n":-77}"#, 400, "check_violation", "`positive`"),
+        (
+            r#"{"id":4,"n":-7777777}"#,
+            400,
+            "check_violation",
+            "`positive`",
+        ),
         (r#"{"id":5,"n":1,"s":"7777777"}"#, 400, "bad_value", "`s`"),
-        (r#"{"id":6,"n":1,"e":"77"}"#, 400, "bad_value", "`e`"),
-        (r#"{"id":7,"n":1,"d":"77"}"#, 400, "bad_value", "`d`"),
+        (r#"{"id":6,"n":1,"e":"7777777"}"#, 400, "bad_value", "`e`"),
+        (r#"{"id":7,"n":1,"d":"7777777"}"#, 400, "bad_value", "`d`"),
     ] {
         let answer = post(&proxy, "/put", body);
         answer.assert_refused(status, reason);
         let text = answer.json()["detail"].to_string();
         assert!(
-            text.contains(told) && !text.contains("77") && !text.contains("insert"),
+            text.contains(told) && !text.contains("7777777") && !text.contains("insert"),
             "{text}"
         );
     }
@@ -224,4 +229,21 @@ fn a_statement_that_ends_its_transaction_is_told() {
     answer.assert_refused(504, "outcome_unknown");
     assert!(answer.text().contains("ended the transaction"));
     assert_eq!(server.sql(&format!("select count(*) from {table}")), "1");
+}
+
+#[test]
+fn what_a_procedure_leaves_open_is_not_told_to_be_done() {
+    let name = format!("p{:x}", fastrand::u64(..));
+    let table = table("id bigint");
+    let server = MariaDbServer::shared();
+    server.define(&format!(
+        "create procedure {name}() begin start transaction; insert into {table} values (1); end"
+    ));
+    let block = format!("statement = \"call {name}()\"\nresult = \"none\"");
+    let proxy = Proxy::start(&config(&server.url(), "", &[("/run", &block)]));
+    let answer = post(&proxy, "/run", "");
+    answer.assert_refused(500, "statement_refused");
+    assert!(answer.text().contains("25001"));
+    assert_eq!(server.sql(&format!("select count(*) from {table}")), "0");
+    assert_eq!(state(&proxy)["pool"]["in_use"], 0);
 }
