@@ -1,7 +1,7 @@
 //! Rows that go to each kind of broker. What cannot be published there has its own reason, and others go on.
 
-use super::{COLUMNS, Table, by_key, state};
-use crate::support::{KafkaCluster, LIMIT, NatsServer, Origin, Proxy, Setup, eventually};
+use super::{COLUMNS, LIMIT, Table, by_key, state};
+use crate::support::{KafkaCluster, NatsServer, Origin, Proxy, Setup, eventually};
 
 /// Relays 300 rows of 7 keys, and between them others that lead nowhere or are too large, and looks what comes of it.
 /// `broker` has the broker's block and what a subscription consumes, `to` where a message goes, and `nowhere` the kinds of

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::{COLUMNS, PsqlSession, Table, setup, state, until_state};
-use crate::support::{LIMIT, NatsServer, Origin, PostgresServer, Proxy, Script, eventually};
+use super::{COLUMNS, LIMIT, PsqlSession, Table, setup, state, until_state};
+use crate::support::{NatsServer, Origin, PostgresServer, Proxy, Script, eventually};
 
 /// Deleting waits while somebody holds a lock.
 const GATE: &str = "create function gate() returns trigger language plpgsql as \

@@ -1,7 +1,7 @@
 //! Rows that are published, and of which the table does not take that.
 
-use super::{COLUMNS, Table, by_key, setup, state, until_state};
-use crate::support::{LIMIT, NatsServer, Origin, Proxy, eventually};
+use super::{COLUMNS, LIMIT, Table, by_key, setup, state, until_state};
+use crate::support::{NatsServer, Origin, Proxy, eventually};
 
 /// Waits until the table has no other rows than these.
 fn until_left(table: &Table, ids: &str) {
