@@ -1,7 +1,5 @@
 //! Where rows go: JSON that is kept until it is whole, or handed on in pieces.
 
-use std::time::Duration;
-
 use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -200,10 +198,9 @@ impl Output {
         Ok(())
     }
 
-    /// The same for a thread that may block. One who has not taken it when it `is_over` has lost the rest.
-    pub(super) fn flush_blocking(&mut self, is_over: impl Fn() -> bool) -> Result<(), Failure> {
-        /// Between two looks at whether the reader has made room.
-        const PAUSE: Duration = Duration::from_millis(2);
+    /// The same for a thread that may block. `waits` does so between two looks at whether the reader has made room; one who
+    /// has not when it says that the time is over has lost the rest.
+    pub(super) fn flush_blocking(&mut self, waits: impl Fn() -> bool) -> Result<(), Failure> {
         let Some(way) = &self.way else { return Ok(()) };
         let sender = way.sender.clone();
         while !self.text.is_empty() {
@@ -213,12 +210,9 @@ impl Output {
             while let Err(refused) = sender.try_send(piece) {
                 piece = match refused {
                     TrySendError::Closed(_) => return Err(nobody_reads()),
-                    TrySendError::Full(_) if is_over() => {
-                        return Err(Failure::Timeout(Effects::None));
-                    }
-                    TrySendError::Full(piece) => piece,
+                    TrySendError::Full(piece) if waits() => piece,
+                    TrySendError::Full(_) => return Err(Failure::Timeout(Effects::None)),
                 };
-                std::thread::sleep(PAUSE);
             }
         }
         Ok(())
@@ -254,6 +248,7 @@ fn nobody_reads() -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     const LIMITS: Limits = Limits { rows: 3, bytes: 20 };
 

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use rusqlite::config::DbConfig;
@@ -24,7 +24,7 @@ const PREPARED: usize = 64;
 const LARGEST_VALUE: i32 = 64 << 20;
 /// Between two looks at a ticket, in steps of SQLite's machine: well below a millisecond.
 const STEPS: i32 = 4000;
-/// How long something without a ticket, as undoing is, waits for a lock.
+/// How long undoing may wait for a lock.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What opening a file takes.
@@ -99,10 +99,15 @@ impl File {
 
     /// Undoes what is open.
     pub fn rest(&mut self) {
+        let ticket = Ticket::new(Instant::now() + PATIENCE);
+        let watch = self.watch.clone();
         let is_left_open = |(connection, _): &mut (Connection, Identity)| {
-            !connection.is_autocommit()
-                && connection.execute_batch("ROLLBACK").is_err()
-                && !connection.is_autocommit()
+            if connection.is_autocommit() {
+                return false;
+            }
+            let _running = watch.begin(&ticket, connection);
+            let undone = connection.execute_batch("ROLLBACK");
+            undone.is_err() && !connection.is_autocommit()
         };
         // Closing it does the same.
         drop(self.open.take_if(is_left_open));
@@ -184,15 +189,7 @@ fn settle(connection: &mut Connection, way: &Way, watch: &Watch) -> rusqlite::Re
 fn wait(watch: &Watch, times: i32) -> bool {
     const LONGEST: u64 = 20;
     let step = Duration::from_millis(u64::try_from(times).unwrap_or(LONGEST).clamp(1, LONGEST));
-    let left = watch.left().unwrap_or_else(|| {
-        let waited = Duration::from_millis(LONGEST) * u32::try_from(times).unwrap_or(u32::MAX);
-        PATIENCE.saturating_sub(waited)
-    });
-    if left.is_zero() {
-        return false;
-    }
-    std::thread::sleep(step.min(left));
-    true
+    watch.wait(step)
 }
 
 /// The path as SQLite takes it with parameters.

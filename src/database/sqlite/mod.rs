@@ -17,6 +17,8 @@ mod query;
 mod row;
 mod session;
 mod shared;
+#[cfg(test)]
+mod tests;
 mod thread;
 mod ticket;
 mod transaction;

@@ -59,7 +59,7 @@ pub(super) fn has_offset(text: &str) -> bool {
     let Some(sign) = text.rfind(['+', '-']) else {
         return false;
     };
-    let offset = text[sign + 1..].as_bytes();
+    let offset = &text.as_bytes()[sign + 1..];
     let is_offset = match offset.len() {
         2 => two_digits(offset).is_some_and(|hours| hours < 24),
         5 => is_time(&text[sign + 1..]),

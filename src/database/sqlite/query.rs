@@ -1,5 +1,7 @@
 //! One statement, row by row.
 
+use std::time::Duration;
+
 use rusqlite::Connection;
 
 use super::bind::bind;
@@ -7,6 +9,9 @@ use super::error::{Trouble, bad_value, judge};
 use super::row::{Columns, values as row_values};
 use super::ticket::Ticket;
 use crate::database::{Failure, Output, Statement, Table, Value};
+
+/// Between two looks at whether a reader has made room.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// Where the rows of a statement go.
 pub(super) enum Sink<'a> {
@@ -69,7 +74,7 @@ pub(super) fn run(
                 }
                 columns.write(row, output).map_err(Stop::Ours)?;
                 if output.has_piece() {
-                    let flushed = output.flush_blocking(|| ticket.is_over());
+                    let flushed = output.flush_blocking(|| ticket.wait(PAUSE));
                     flushed.map_err(Stop::Ours)?;
                 }
             }

@@ -34,7 +34,7 @@ enum Look {
 
 impl Columns {
     pub fn of(prepared: &rusqlite::Statement<'_>) -> Self {
-        let columns = prepared.columns().into_iter().enumerate();
+        let columns = prepared.columns().enumerate();
         let columns = columns.map(|(place, column)| {
             let mut key = BytesMut::new();
             key.extend_from_slice(if place == 0 { b"{" } else { b"," });

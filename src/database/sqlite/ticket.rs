@@ -5,7 +5,7 @@
 //! who comes late interrupts nothing that follows.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, InterruptHandle};
@@ -15,6 +15,7 @@ pub(super) struct Ticket {
     is_given_up: AtomicBool,
     /// While what it is for runs.
     running: Mutex<Option<InterruptHandle>>,
+    wakes: Condvar,
 }
 
 impl Ticket {
@@ -23,6 +24,7 @@ impl Ticket {
             until,
             is_given_up: AtomicBool::new(false),
             running: Mutex::default(),
+            wakes: Condvar::new(),
         })
     }
 
@@ -40,12 +42,25 @@ impl Ticket {
         }
     }
 
+    /// Waits for so long, or until it has to end. False when it has.
+    pub fn wait(&self, most: Duration) -> bool {
+        let running = lock(&self.running);
+        if self.is_over() {
+            return false;
+        }
+        // Woken too early, one looks too early.
+        let _woken = self.wakes.wait_timeout(running, most.min(self.left()));
+        !self.is_over()
+    }
+
     /// Ends what it is for.
     pub fn give_up(&self) {
+        let running = lock(&self.running);
         self.is_given_up.store(true, Ordering::SeqCst);
-        if let Some(connection) = &*lock(&self.running) {
+        if let Some(connection) = &*running {
             connection.interrupt();
         }
+        self.wakes.notify_all();
     }
 }
 
@@ -76,9 +91,10 @@ impl Watch {
             .is_some_and(|ticket| ticket.is_over())
     }
 
-    /// How long what runs may still take; None when nothing does.
-    pub fn left(&self) -> Option<Duration> {
-        lock(&self.0).as_ref().map(|ticket| ticket.left())
+    /// Waits for so long, or until what runs has to end. False when it has, or nothing runs.
+    pub fn wait(&self, most: Duration) -> bool {
+        let ticket = lock(&self.0).clone();
+        ticket.is_some_and(|ticket| ticket.wait(most))
     }
 }
 
@@ -111,7 +127,7 @@ mod tests {
                 // It may come before the statement has begun, and is then without effect on it.
                 while !ticket.is_over() || lock(&ticket.running).is_some() {
                     ticket.give_up();
-                    std::thread::sleep(Duration::from_millis(1));
+                    std::thread::yield_now();
                 }
             });
             let ended = connection.query_row(ENDLESS, [], |row| row.get::<_, i64>(0));
@@ -120,7 +136,7 @@ mod tests {
         });
         let code = ended.unwrap_err().sqlite_error_code();
         assert_eq!(code, Some(rusqlite::ErrorCode::OperationInterrupted));
-        assert!(watch.left().is_none() && !watch.is_over());
+        assert!(!watch.wait(Duration::ZERO) && !watch.is_over());
         let statement = "with recursive n(i) as (select 1 union all select i + 1 from n limit 100000) select count(*) from n";
         let mut statement = connection.prepare(statement).unwrap();
         let mut rows = statement.query([]).unwrap();

@@ -53,7 +53,7 @@ pub(super) fn carry_out(
             return Err(failure);
         }
         output.reset();
-        std::thread::sleep(wait);
+        ticket.wait(wait);
     }
 }
 
