@@ -9,8 +9,8 @@ use super::{Done, Failure, Isolation, Output, State, Statement, Value, Work};
 /// One database. Connections are made when they are needed. All of it may be called from any thread, within a runtime.
 pub trait Client: Send + Sync {
     /// Runs `work` with `values`, those of all its parameters, and has `output` write the rows of the last statement. What
-    /// takes longer than until `until`, or than the database's `statement_timeout`, is cancelled. A future that is dropped
-    /// cancels it too: then whether a single statement that writes was carried out is not known, and no transaction was.
+    /// takes longer than until `until`, or than the database's `statement_timeout` once there is a connection, is cancelled. A
+    /// future that is dropped cancels it too: then whether a single statement that writes was carried out is not known, and no transaction was.
     ///
     /// # Errors
     /// Why it is not known to be done.

@@ -24,7 +24,7 @@ pub struct Config {
     /// The longest that connecting may take, TLS and login included.
     #[serde(default = "connect_timeout")]
     pub connect_timeout: Duration,
-    /// The longest that a statement may take, its rows read; all statements of a transaction together.
+    /// The longest that a statement may take once it has a connection, its rows read; all statements of a transaction together.
     #[serde(default = "statement_timeout")]
     pub statement_timeout: Duration,
     /// Whether statements are prepared once for each connection.

@@ -90,7 +90,8 @@ fn lines_are_given_to_whoever_asks_for_them() {
 
 #[test]
 fn what_is_too_large_is_refused_before_the_answer_begins() {
-    let block = "statement = \"select repeat('x', $1) as a from generate_series(1, $2)\"\n\
+    // Where the series stands among the columns, the server sends rows while it makes more of them.
+    let block = "statement = \"select repeat('x', $1) as a, generate_series(1, $2) as i\"\n\
                  parameters = [{ from = \"query.size\", type = \"int4\" }, { from = \"query.rows\", type = \"int4\" }]\n\
                  max_rows = 5\nmax_bytes = \"10KiB\"";
     let proxy = proxy(block);
