@@ -1,10 +1,14 @@
 //! What runs statements.
 
+use std::future::ready;
+
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
-use super::{Done, Failure, Isolation, Output, State, Statement, Value, Work};
+use super::{
+    Done, Failure, Inspected, Isolation, Objection, Output, State, Statement, Value, Work,
+};
 
 /// One database. Connections are made when they are needed. All of it may be called from any thread, within a runtime.
 pub trait Client: Send + Sync {
@@ -37,6 +41,18 @@ pub trait Client: Send + Sync {
         &'a self,
         channels: &'a [String],
     ) -> BoxFuture<'a, Result<Box<dyn Listening>, Failure>>;
+
+    /// Has the database look at a statement, and run nothing of it.
+    ///
+    /// # Errors
+    /// Why there is nothing to be said of it.
+    fn inspect<'a>(
+        &'a self,
+        _statement: &'a Statement,
+    ) -> BoxFuture<'a, Result<Inspected, Objection>> {
+        let why = "a database of this kind is not asked yet";
+        Box::pin(ready(Err(Objection::Unreachable(why.to_owned()))))
+    }
 
     /// How it is now.
     fn state(&self) -> State;

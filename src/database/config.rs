@@ -30,8 +30,22 @@ pub struct Config {
     /// Whether statements are prepared once for each connection.
     #[serde(default)]
     pub prepare: Prepare,
+    /// When what a session keeps is forgotten, before somebody else has the connection.
+    #[serde(default)]
+    pub reset: Reset,
     #[serde(default)]
     pub pool: Pool,
+}
+
+/// `reset`
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reset {
+    /// Behind a statement which leaves something by its own words, as `set_config` does.
+    #[default]
+    Auto,
+    /// Behind each: a function of one's own may set something that no word of the statement tells.
+    Always,
 }
 
 /// `prepare`

@@ -92,10 +92,7 @@ impl Link {
     pub fn rest(&mut self) {
         self.deadline.clear();
         if self.read.is_empty() {
-            let read = std::mem::take(&mut self.read);
-            if (1..=KEPT).contains(&read.capacity()) {
-                buffer::give_read(read);
-            }
+            give(std::mem::take(&mut self.read));
         }
         let write = std::mem::take(&mut self.write);
         if (1..=KEPT).contains(&write.capacity()) {
@@ -113,10 +110,19 @@ impl Link {
 
     /// Sends what was written to `self.write`, and reads meanwhile, where the server waits for that.
     pub async fn send(&mut self) -> Result<(), Broken> {
+        let mut write = std::mem::take(&mut self.write);
+        let result = self.send_all(&write).await;
+        write.clear();
+        self.write = write;
+        result
+    }
+
+    /// Sends these bytes in the same way.
+    pub async fn send_all(&mut self, bytes: &[u8]) -> Result<(), Broken> {
         let mut sent = 0;
-        let result = poll_fn(|cx| {
-            while sent < self.write.len() {
-                let slices = [IoSlice::new(&self.write[sent..])];
+        poll_fn(|cx| {
+            while sent < bytes.len() {
+                let slices = [IoSlice::new(&bytes[sent..])];
                 match self.io.poll_write_vectored(cx, &slices) {
                     Poll::Ready(Ok(0)) => {
                         return Poll::Ready(Err(Broken::lost("it takes nothing")));
@@ -141,10 +147,8 @@ impl Link {
                 }
             }
             Poll::Ready(Ok(()))
-        });
-        let result = result.await;
-        self.write.clear();
-        result
+        })
+        .await
     }
 
     /// Reads once, into room for `wanted` bytes in all.
@@ -182,7 +186,8 @@ impl Link {
 
     /// Whether nothing came that nobody has asked for: the connection's end, a farewell, or what is left of an earlier statement.
     pub fn is_quiet(&self) -> bool {
-        let nothing = self.io.try_peek();
+        // The kernel is asked: what it has not told the event loop yet would leave a writing caller without knowing what became of it.
+        let nothing = self.io.peek();
         self.read.is_empty()
             && matches!(nothing, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
     }
@@ -202,6 +207,14 @@ impl Link {
             Io::Tls(stream) => Io::Tls(stream),
         };
         Some(Link { io, ..self })
+    }
+}
+
+/// Keeps a buffer for others, unless it has grown for something long.
+pub(super) fn give(mut empty: BytesMut) {
+    empty.clear();
+    if !empty.try_reclaim(KEPT + 1) {
+        buffer::give_read(empty);
     }
 }
 

@@ -8,11 +8,12 @@
 //! Texts of callers are values that are bound, never a part of a statement. What is told to be done was committed by the
 //! server's own word, and where that word did not come, [`Failure::Unknown`] says so.
 //!
-//! PostgreSQL is spoken to by a client of our own, which is a few hundred lines. What rules of this room need, libraries of
-//! others do not give: rows as text (the digits of a `numeric`, `infinity`), the transaction's status and the command's tag
-//! after each statement, a connection that is read by the request that waits for it and by no task beside it, types that are
-//! declared for statements without a name, our own TLS, and a hand on the socket when a deadline has passed. MariaDB is spoken to
-//! in the same way, for reasons that are told in its folder.
+//! PostgreSQL is spoken to in the words of `postgres_protocol`, on which tokio-postgres rests: messages and logins are its. When they
+//! are sent, and what their answers mean, is decided here, for what the rules of this room need, no client of others gives:
+//! rows as text (the digits of a `numeric`, `infinity`), the transaction's status and the command's tag after each statement, a
+//! connection that is read by the request that waits for it and by no task beside it, types that are declared for statements
+//! without a name, a limit to each message before it is read, our own TLS, and a hand on the socket when a deadline has passed. MariaDB
+//! is spoken to by a client of our own for the same reasons, which are told in its folder.
 
 mod checked;
 mod client;
@@ -21,6 +22,7 @@ mod connect;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod down;
 mod failure;
+mod inspect;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod json;
 mod kind;
@@ -46,6 +48,7 @@ pub use client::{Client, Listening, Notification, Session, Table};
 pub use config::Config;
 pub use connect::connect;
 pub use failure::{Constraint, Effects, Failure};
+pub use inspect::{Inspected, Objection};
 pub use kind::Kind;
 pub use output::{BigNumbers, Form, Limits, Output, Pieces};
 pub use scan::{Scanned, scan};

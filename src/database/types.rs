@@ -82,6 +82,11 @@ impl Type {
         is_list: false,
     };
 
+    /// Whether the database says what it is.
+    pub fn is_inferred(self) -> bool {
+        self.scalar == S::Inferred
+    }
+
     fn name(self) -> &'static str {
         let names = NAMES.iter().find(|(scalar, _)| *scalar == self.scalar);
         names.map_or("", |(_, names)| names[0])

@@ -8,18 +8,20 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use super::inspect;
 use super::listen;
 use super::open::Way;
 use super::session::Own;
 use super::shared::Postgres;
 use super::transaction::carry_out;
 use super::url;
-use crate::database::config::Prepare;
+use crate::database::config::{Prepare, Reset};
 use crate::database::down::Down;
 use crate::database::pool::Pool;
 use crate::database::url::Encrypted;
 use crate::database::{
-    Checked, Client, Done, Failure, Listening, Output, Session, State, Value, Work,
+    Checked, Client, Done, Failure, Inspected, Listening, Objection, Output, Session, State,
+    Statement, Value, Work,
 };
 use crate::net::backoff::{Backoff, Jitter};
 use crate::net::resolve::SystemResolver;
@@ -50,6 +52,7 @@ pub(in crate::database) fn connect(
             tls: tls.cloned(),
             resolver: Arc::new(SystemResolver::new()),
             prepares: block.prepare == Prepare::Auto,
+            resets: block.reset == Reset::Always,
         },
         pool: Pool::new(&block.pool),
         down: Down::new(name),
@@ -89,6 +92,13 @@ impl Client for Shared {
         channels: &'a [String],
     ) -> BoxFuture<'a, Result<Box<dyn Listening>, Failure>> {
         listen::listen(&self.0, channels).boxed()
+    }
+
+    fn inspect<'a>(
+        &'a self,
+        statement: &'a Statement,
+    ) -> BoxFuture<'a, Result<Inspected, Objection>> {
+        inspect::inspect(&self.0, statement).boxed()
     }
 
     fn state(&self) -> State {

@@ -1,16 +1,19 @@
-//! A connection that is logged in, and the frames that come and go on it.
+//! A connection that is logged in, and the messages that come and go on it.
 
-use bytes::Buf;
+use bytes::BytesMut;
+use postgres_protocol::message::backend::{DATA_ROW_TAG, Header, Message, ReadyForQueryBody};
+use postgres_protocol::message::frontend;
 
-use super::error::ServerError;
-use super::frame::{Frame, HEAD};
+use super::error::{ServerError, affected};
 use super::prepared::Prepared;
-use super::wire;
-use crate::database::link::{Broken, Link};
+use crate::database::link::{Broken, Link, give};
 use crate::database::pool::Pooled;
 use crate::database::reach::Address;
+use crate::net::buffer;
 use crate::net::io::Io;
 
+/// Kind and length of a message.
+const HEAD: usize = 5;
 /// The longest message that is no row. Errors and descriptions are far shorter.
 pub(super) const LONGEST: usize = 1 << 20;
 
@@ -24,6 +27,8 @@ pub(super) enum Status {
 
 pub(super) struct Conn {
     pub link: Link,
+    /// What is to be sent.
+    pub write: BytesMut,
     /// How many `ReadyForQuery` are yet to come.
     pub awaited: u32,
     pub status: Status,
@@ -31,8 +36,8 @@ pub(super) struct Conn {
     pub is_cancelled: bool,
     /// Where it leads to, for whoever cancels.
     pub address: Address,
-    /// The process that serves it, and its secret.
-    pub key: Vec<u8>,
+    /// The process that serves it, and its secret; None once it has ended.
+    pub key: Option<(i32, i32)>,
     pub version: String,
     /// None where statements go without a name.
     pub prepared: Option<Prepared>,
@@ -43,11 +48,12 @@ impl Conn {
     pub fn new(io: Io, address: &Address) -> Self {
         Conn {
             link: Link::new(io),
+            write: BytesMut::new(),
             awaited: 0,
             status: Status::Idle,
             is_cancelled: false,
             address: address.clone(),
-            key: Vec::new(),
+            key: None,
             version: String::new(),
             prepared: None,
             is_pooled: false,
@@ -59,36 +65,63 @@ impl Conn {
         self.awaited == 0 && self.status == Status::Idle && !self.is_cancelled
     }
 
-    /// Whether a whole message is there already, so that nothing is waited for.
-    pub fn has_frame(&self) -> bool {
-        matches!(Frame::at(&self.link.read), Ok(Some(frame)) if self.link.read.len() >= frame.length)
+    /// Lets go of what a connection at rest does not need.
+    pub fn rest(&mut self) {
+        self.link.rest();
+        give(std::mem::take(&mut self.write));
     }
 
-    /// The next message, a row of at most `most` bytes. Whoever has looked at it says so: [`Conn::done`].
-    pub async fn frame(&mut self, most: usize) -> Result<Frame, Broken> {
+    /// Room for what is to be sent.
+    pub fn writer(&mut self) -> &mut BytesMut {
+        if self.write.capacity() == 0 {
+            self.write = buffer::take_read();
+        }
+        &mut self.write
+    }
+
+    /// Sends what was written to `self.write`.
+    pub async fn send(&mut self) -> Result<(), Broken> {
+        let result = self.link.send_all(&self.write).await;
+        self.write.clear();
+        result
+    }
+
+    /// Whether a whole message is there already, so that nothing is waited for.
+    pub fn has_message(&self) -> bool {
+        matches!(self.head(), Ok(Some((_, length))) if self.link.read.len() >= length)
+    }
+
+    /// The next message, a row of at most `most` bytes.
+    pub async fn message(&mut self, most: usize) -> Result<Message, Broken> {
         loop {
-            let wanted = match Frame::at(&self.link.read) {
-                Err(()) => return Err(Broken::lost("it sent no message of the protocol")),
-                Ok(None) => HEAD,
-                Ok(Some(frame)) if self.link.read.len() >= frame.length => return Ok(frame),
-                Ok(Some(frame)) => {
-                    let most = if frame.kind == b'D' { most } else { LONGEST };
-                    if frame.length > most.saturating_add(HEAD) {
+            let wanted = match self.head()? {
+                None => HEAD,
+                Some((_, length)) if self.link.read.len() >= length => {
+                    let message = Message::parse(&mut self.link.read).ok().flatten();
+                    return message.ok_or_else(nonsense);
+                }
+                Some((kind, length)) => {
+                    let most = if kind == DATA_ROW_TAG { most } else { LONGEST };
+                    // Before there is room made for it.
+                    if length > most.saturating_add(HEAD) {
                         return Err(Broken::TooLong);
                     }
-                    frame.length
+                    length
                 }
             };
             self.link.fill(wanted).await?;
         }
     }
 
-    pub fn body(&self, frame: Frame) -> &[u8] {
-        &self.link.read[HEAD..frame.length]
-    }
-
-    pub fn done(&mut self, frame: Frame) {
-        self.link.read.advance(frame.length);
+    /// The kind of the next message, and its length with its head; None as long as that is not there.
+    fn head(&self) -> Result<Option<(u8, usize)>, Broken> {
+        let header = Header::parse(&self.link.read).map_err(|_| nonsense())?;
+        // The length counts itself, and not the kind.
+        let measured = header.map(|header| {
+            let length = usize::try_from(header.len()).map_err(|_| nonsense())?;
+            Ok((header.tag(), length + 1))
+        });
+        measured.transpose()
     }
 
     /// Waits until the server has closed the connection.
@@ -100,9 +133,9 @@ impl Conn {
 
     /// Runs a command without parameters or rows, and says what its tag is. Waits for the end of it.
     pub async fn command(&mut self, command: &str) -> Result<Result<String, ServerError>, Broken> {
-        wire::query(command, &mut self.link.write);
+        frontend::query(command, &mut self.write).map_err(Broken::lost)?;
         self.awaited += 1;
-        self.link.send().await?;
+        self.send().await?;
         self.outcome().await
     }
 
@@ -110,15 +143,14 @@ impl Conn {
     pub async fn outcome(&mut self) -> Result<Result<String, ServerError>, Broken> {
         let mut result = Ok(String::new());
         loop {
-            let frame = self.frame(LONGEST).await?;
-            match frame.kind {
-                b'C' => {
+            match self.message(LONGEST).await? {
+                Message::CommandComplete(body) => {
                     if let Ok(tag) = &mut result {
-                        *tag = super::error::affected(self.body(frame)).0.to_owned();
+                        *tag = affected(&body).0.to_owned();
                     }
                 }
-                b'E' => {
-                    let error = ServerError::read(self.body(frame));
+                Message::ErrorResponse(body) => {
+                    let error = ServerError::read(&body);
                     if error.is_fatal {
                         return Ok(Err(error));
                     }
@@ -126,25 +158,23 @@ impl Conn {
                         result = Err(error);
                     }
                 }
-                b'Z' => {
-                    self.ready(frame);
+                Message::ReadyForQuery(body) => {
+                    self.ready(&body);
                     return Ok(result);
                 }
                 _ => {}
             }
-            self.done(frame);
         }
     }
 
-    /// Takes note of a `ReadyForQuery`, and is done with it.
-    pub fn ready(&mut self, frame: Frame) {
-        self.status = match self.body(frame) {
-            b"I" => Status::Idle,
-            b"T" => Status::Open,
+    /// Takes note of a `ReadyForQuery`.
+    pub fn ready(&mut self, body: &ReadyForQueryBody) {
+        self.status = match body.status() {
+            b'I' => Status::Idle,
+            b'T' => Status::Open,
             _ => Status::Failed,
         };
         self.awaited = self.awaited.saturating_sub(1);
-        self.done(frame);
     }
 }
 
@@ -154,7 +184,9 @@ impl Pooled for Conn {
     }
 
     fn close(self) {
-        self.link.say_last(wire::TERMINATE);
+        let mut last = BytesMut::new();
+        frontend::terminate(&mut last);
+        self.link.say_last(&last);
     }
 
     fn moved(self) -> Option<Self> {
@@ -163,4 +195,8 @@ impl Pooled for Conn {
             ..self
         })
     }
+}
+
+fn nonsense() -> Broken {
+    Broken::lost("it sent no message of the protocol")
 }

@@ -1,6 +1,8 @@
 //! What the server says when something failed (PostgreSQL's documentation, appendix A).
 
-use super::frame::Fields;
+use fallible_iterator::FallibleIterator;
+use postgres_protocol::message::backend::{CommandCompleteBody, ErrorResponseBody};
+
 use crate::database::{Constraint, Effects, Failure};
 
 /// An error of the server. Its message may have values in it, so it is shown to operators only, and only when there is no
@@ -10,6 +12,8 @@ pub(super) struct ServerError {
     /// The SQLSTATE.
     pub code: String,
     pub message: String,
+    /// Where in the statement, in characters from 1.
+    pub position: Option<usize>,
     /// The connection ends with it.
     pub is_fatal: bool,
     constraint: Option<String>,
@@ -19,19 +23,16 @@ pub(super) struct ServerError {
 }
 
 impl ServerError {
-    pub fn read(body: &[u8]) -> Self {
+    pub fn read(body: &ErrorResponseBody) -> Self {
         let mut error = ServerError::default();
-        let mut rest = body;
-        while let Some((kind, after)) = rest.split_first().filter(|(kind, _)| **kind != 0) {
-            let Some(end) = memchr::memchr(0, after) else {
-                break;
-            };
-            let text = String::from_utf8_lossy(&after[..end]).into_owned();
-            rest = &after[end + 1..];
-            match kind {
+        let mut fields = body.fields();
+        while let Ok(Some(field)) = fields.next() {
+            let text = String::from_utf8_lossy(field.value_bytes()).into_owned();
+            match field.type_() {
                 b'V' => error.is_fatal = text == "FATAL" || text == "PANIC",
                 b'C' => error.code = text,
                 b'M' => error.message = text,
+                b'P' => error.position = text.parse().ok(),
                 b'n' => error.constraint = Some(text),
                 b'c' => error.column = Some(text),
                 b'W' => error.context = text,
@@ -46,8 +47,16 @@ impl ServerError {
         matches!(self.code.as_str(), "0A000" | "26000" | "42P05")
     }
 
+    /// Whoever stands in between, a pooler for one, has lost the server: what became of the statement is not known.
+    pub fn is_of_the_way(&self) -> bool {
+        self.code.starts_with("08")
+    }
+
     /// What it means to whoever wanted the statement.
     pub fn into_failure(self) -> Failure {
+        if self.is_of_the_way() {
+            return Failure::Broken("the way to the database broke".to_owned());
+        }
         let constraint = |kind| Failure::Constraint(kind, self.constraint.clone());
         match self.code.as_str() {
             "23505" => constraint(Constraint::Unique),
@@ -67,9 +76,6 @@ impl ServerError {
             code if code.starts_with("53") => {
                 Failure::Unavailable("the database has no room for this now".to_owned())
             }
-            code if code.starts_with("08") => {
-                Failure::Broken("the way to the database broke".to_owned())
-            }
             code if code.starts_with("22") => {
                 let detail = format!("a value is not what the database takes (SQLSTATE {code})");
                 Failure::BadValue(self.parameter(), detail)
@@ -87,8 +93,8 @@ impl ServerError {
 }
 
 /// Reads how many rows a command changed or gave off its tag: `INSERT 0 5`, `SELECT 3`.
-pub(super) fn affected(body: &[u8]) -> (&str, u64) {
-    let tag = Fields(body).text().unwrap_or_default();
+pub(super) fn affected(body: &CommandCompleteBody) -> (&str, u64) {
+    let tag = body.tag().unwrap_or_default();
     let word = tag.split(' ').next().unwrap_or_default();
     let count = tag.rsplit(' ').next().and_then(|count| count.parse().ok());
     (word, count.unwrap_or(0))
@@ -97,6 +103,22 @@ pub(super) fn affected(body: &[u8]) -> (&str, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::BytesMut;
+    use postgres_protocol::message::backend::Message;
+
+    fn message(kind: u8, body: &[u8]) -> Message {
+        let mut message = BytesMut::from(&[kind, 0, 0, 0][..]);
+        message.extend_from_slice(&[u8::try_from(body.len() + 4).unwrap()]);
+        message.extend_from_slice(body);
+        Message::parse(&mut message).unwrap().unwrap()
+    }
+
+    fn read(body: &[u8]) -> ServerError {
+        match message(b'E', body) {
+            Message::ErrorResponse(body) => ServerError::read(&body),
+            _ => unreachable!(),
+        }
+    }
 
     fn error(fields: &[(u8, &str)]) -> ServerError {
         let mut body = Vec::new();
@@ -106,7 +128,7 @@ mod tests {
             body.push(0);
         }
         body.push(0);
-        ServerError::read(&body)
+        read(&body)
     }
 
     #[test]
@@ -128,13 +150,20 @@ mod tests {
         assert!(matches!(bad, Failure::BadValue(Some(1), _)));
         assert!(!format!("{bad:?}").contains("hush"));
         assert!(error(&[(b'V', "FATAL"), (b'C', "57P01")]).is_fatal);
-        assert_eq!(ServerError::read(b"C"), ServerError::default());
+        assert_eq!(read(b"C"), ServerError::default());
     }
 
     #[test]
     fn a_tag_tells_what_was_done() {
-        assert_eq!(affected(b"INSERT 0 5\0"), ("INSERT", 5));
-        assert_eq!(affected(b"ROLLBACK\0"), ("ROLLBACK", 0));
-        assert_eq!(affected(b"\xff"), ("", 0));
+        for (tag, word, count) in [
+            (&b"INSERT 0 5\0"[..], "INSERT", 5),
+            (b"ROLLBACK\0", "ROLLBACK", 0),
+            (b"\xff\0", "", 0),
+        ] {
+            match message(b'C', tag) {
+                Message::CommandComplete(body) => assert_eq!(affected(&body), (word, count)),
+                _ => unreachable!(),
+            }
+        }
     }
 }

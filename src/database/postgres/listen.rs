@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use postgres_protocol::escape::escape_identifier;
+use postgres_protocol::message::backend::Message;
 use tokio::time::Instant;
 
 use super::conn::{Conn, LONGEST};
-use super::frame::Fields;
 use super::shared::Postgres;
 use crate::database::{Failure, Listening, Notification};
 
@@ -24,10 +25,10 @@ pub(super) async fn listen(
         return Err(Failure::Refused(why.to_owned()));
     }
     for channel in channels {
-        let name = channel.replace('"', "\"\"");
+        let listen = format!("LISTEN {}", escape_identifier(channel));
         conn.link
             .set_deadline(Instant::now() + client.statement_timeout);
-        match conn.command(&format!("LISTEN \"{name}\"")).await {
+        match conn.command(&listen).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => return Err(error.into_failure()),
             Err(_) => return Err(lost()),
@@ -41,22 +42,15 @@ impl Channels {
     async fn next(&mut self) -> Result<Notification, Failure> {
         let conn = &mut self.0;
         loop {
-            let frame = conn.frame(LONGEST).await.map_err(|_| lost())?;
-            let mut fields = Fields(conn.body(frame));
-            let told = match frame.kind {
-                b'A' => {
-                    let _process = fields.u32();
-                    Some((
-                        fields.text().map(str::to_owned),
-                        fields.text().map(str::to_owned),
-                    ))
+            match conn.message(LONGEST).await.map_err(|_| lost())? {
+                Message::NotificationResponse(told) => {
+                    return Ok(Notification {
+                        channel: told.channel().map_err(|_| lost())?.to_owned(),
+                        payload: told.message().map_err(|_| lost())?.to_owned(),
+                    });
                 }
-                b'E' => return Err(lost()),
-                _ => None,
-            };
-            conn.done(frame);
-            if let Some((Some(channel), Some(payload))) = told {
-                return Ok(Notification { channel, payload });
+                Message::ErrorResponse(_) => return Err(lost()),
+                _ => {}
             }
         }
     }

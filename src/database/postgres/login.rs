@@ -1,20 +1,13 @@
-//! The proof of who logs in: SCRAM-SHA-256 (RFC 5802, RFC 7677), or what older servers ask for.
+//! The proof of who logs in: SCRAM-SHA-256 (RFC 5802, RFC 7677), or what older servers ask for. The computing is
+//! `postgres_protocol`'s, which also prepares a password as its standard says (SASLprep, RFC 4013) and refuses a server that wants
+//! more than 100,000 rounds; which question may be answered is decided here.
 
-use std::num::NonZeroU32;
-
-use aws_lc_rs::{constant_time, digest, hmac, pbkdf2, rand};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
-use super::frame::Fields;
-use super::wire;
-
-/// By which a server may ask for a password.
-const MECHANISM: &str = "SCRAM-SHA-256";
-/// More rounds than any server wants would keep a thread busy for long.
-const MOST_ROUNDS: u32 = 1_000_000;
-/// No channel binding.
-const HEADER: &str = "n,,";
+use bytes::BytesMut;
+use fallible_iterator::FallibleIterator;
+use postgres_protocol::authentication::md5_hash;
+use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
+use postgres_protocol::message::backend::Message;
+use postgres_protocol::message::frontend;
 
 /// Who logs in. It has no `Debug`: it holds a password.
 pub(super) struct Login<'a> {
@@ -22,7 +15,7 @@ pub(super) struct Login<'a> {
     password: Option<&'a str>,
     /// Nobody else can read the connection.
     is_private: bool,
-    scram: Option<Scram>,
+    scram: Option<ScramSha256>,
     /// The server has proven that it knows the password too.
     is_proven: bool,
 }
@@ -38,52 +31,58 @@ impl<'a> Login<'a> {
         }
     }
 
-    /// Writes the answer to what the server asks for (`Authentication...`), if there is one.
+    /// Writes the answer to what the server asks for, if it asks for something that has to do with the login.
     ///
     /// # Errors
     /// Why there is none, in words for operators.
-    pub fn answer(&mut self, question: &[u8], write: &mut Vec<u8>) -> Result<(), String> {
-        let mut fields = Fields(question);
-        match fields.u32() {
-            Some(0) if self.scram.is_some() && !self.is_proven => {
-                return Err("the server has not proven that it knows the password".to_owned());
+    pub fn answer(&mut self, question: &Message, write: &mut BytesMut) -> Result<(), String> {
+        let unfit = |_| "the password cannot be sent".to_owned();
+        match question {
+            Message::AuthenticationOk if self.scram.is_some() && !self.is_proven => {
+                Err("the server has not proven that it knows the password".to_owned())
             }
-            Some(0) => {}
-            Some(3) if self.is_private => {
-                wire::password(&[self.password()?.as_bytes(), b"\0"].concat(), write);
+            Message::AuthenticationCleartextPassword if self.is_private => {
+                let password = self.password()?.as_bytes();
+                frontend::password_message(password, write).map_err(unfit)
             }
-            Some(3) => {
+            Message::AuthenticationCleartextPassword => {
                 let why = "the server wants the password as it is, over a connection that others can read";
-                return Err(why.to_owned());
+                Err(why.to_owned())
             }
-            Some(5) => {
-                let answer = md5(self.user, self.password()?, fields.0);
-                wire::password(&[answer.as_bytes(), b"\0"].concat(), write);
+            Message::AuthenticationMd5Password(body) => {
+                let password = self.password()?.as_bytes();
+                let answer = md5_hash(self.user.as_bytes(), password, body.salt());
+                frontend::password_message(answer.as_bytes(), write).map_err(unfit)
             }
-            Some(10) => {
-                let mut knows = false;
-                while let Some(name) = fields.text() {
-                    knows |= name == MECHANISM;
+            Message::AuthenticationSasl(body) => {
+                let knows = body.mechanisms().any(|name| Ok(name == SCRAM_SHA_256));
+                if self.scram.is_some() || !matches!(knows, Ok(true)) {
+                    return Err(UNKNOWN.to_owned());
                 }
-                let begun = Scram::begin(self.password()?).filter(|_| knows);
-                let begun =
-                    begun.ok_or("the server wants another kind of login than SCRAM-SHA-256")?;
-                wire::sasl_initial(MECHANISM, begun.first().as_bytes(), write);
-                self.scram = Some(begun);
+                let password = self.password()?.as_bytes();
+                let scram = ScramSha256::new(password, ChannelBinding::unsupported());
+                let first = scram.message();
+                frontend::sasl_initial_response(SCRAM_SHA_256, first, write).map_err(unfit)?;
+                self.scram = Some(scram);
+                Ok(())
             }
-            Some(11) => {
-                let told = String::from_utf8_lossy(fields.0);
-                let last = self.scram.as_mut().and_then(|scram| scram.last(&told));
-                let last = last.ok_or("what the server says in the login cannot be read")?;
-                wire::password(last.as_bytes(), write);
+            Message::AuthenticationSaslContinue(body) => {
+                let scram = self.scram.as_mut().ok_or(UNREADABLE)?;
+                scram.update(body.data()).map_err(|_| UNREADABLE)?;
+                frontend::sasl_response(scram.message(), write).map_err(unfit)
             }
-            Some(12) => {
-                let told = String::from_utf8_lossy(fields.0);
-                self.is_proven = self.scram.as_ref().is_some_and(|scram| scram.proves(&told));
+            Message::AuthenticationSaslFinal(body) => {
+                let scram = self.scram.as_mut().ok_or(UNREADABLE)?;
+                self.is_proven = scram.finish(body.data()).is_ok();
+                Ok(())
             }
-            _ => return Err("the server wants a kind of login that is not known here".to_owned()),
+            Message::AuthenticationGss
+            | Message::AuthenticationGssContinue(_)
+            | Message::AuthenticationKerberosV5
+            | Message::AuthenticationScmCredential
+            | Message::AuthenticationSspi => Err(UNKNOWN.to_owned()),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn password(&self) -> Result<&'a str, String> {
@@ -92,128 +91,29 @@ impl<'a> Login<'a> {
     }
 }
 
-/// A login by SCRAM that has begun. It has no `Debug`: it holds a password.
-struct Scram {
-    password: String,
-    nonce: String,
-    /// What the server has to prove in the end.
-    expected: Option<Vec<u8>>,
-}
-
-impl Scram {
-    /// None where the system has no random numbers.
-    fn begin(password: &str) -> Option<Self> {
-        let mut random = [0; 18];
-        rand::fill(&mut random).ok()?;
-        Some(Scram {
-            password: password.to_owned(),
-            nonce: STANDARD.encode(random),
-            expected: None,
-        })
-    }
-
-    /// PostgreSQL knows the user from the beginning of the connection.
-    fn first(&self) -> String {
-        format!("{HEADER}n=,r={}", self.nonce)
-    }
-
-    /// The answer to the server's first message. None where that is no such message.
-    fn last(&mut self, server_first: &str) -> Option<String> {
-        let mut parts = server_first.split(',');
-        let nonce = parts.next()?.strip_prefix("r=")?;
-        let salt = STANDARD.decode(parts.next()?.strip_prefix("s=")?).ok()?;
-        let rounds: u32 = parts.next()?.strip_prefix("i=")?.parse().ok()?;
-        if !nonce.starts_with(&self.nonce)
-            || nonce.len() == self.nonce.len()
-            || rounds > MOST_ROUNDS
-        {
-            return None;
-        }
-        let mut salted = [0; digest::SHA256_OUTPUT_LEN];
-        let password = self.password.as_bytes();
-        let rounds = NonZeroU32::new(rounds)?;
-        pbkdf2::derive(
-            pbkdf2::PBKDF2_HMAC_SHA256,
-            rounds,
-            &salt,
-            password,
-            &mut salted,
-        );
-        let client_key = sign(&salted, b"Client Key");
-        let stored_key = digest::digest(&digest::SHA256, client_key.as_ref());
-        let without_proof = format!("c={},r={nonce}", STANDARD.encode(HEADER));
-        let bare = format!("n=,r={}", self.nonce);
-        let signed = format!("{bare},{server_first},{without_proof}");
-        let signature = sign(stored_key.as_ref(), signed.as_bytes());
-        let pairs = client_key.as_ref().iter().zip(signature.as_ref());
-        let proof: Vec<u8> = pairs.map(|(key, signature)| key ^ signature).collect();
-        let server_key = sign(&salted, b"Server Key");
-        self.expected = Some(
-            sign(server_key.as_ref(), signed.as_bytes())
-                .as_ref()
-                .to_vec(),
-        );
-        Some(format!("{without_proof},p={}", STANDARD.encode(proof)))
-    }
-
-    /// Whether the server's last message proves that it knows the password too.
-    fn proves(&self, server_last: &str) -> bool {
-        let signature = server_last.strip_prefix("v=");
-        let signature = signature.and_then(|text| STANDARD.decode(text.trim_end()).ok());
-        match (signature, &self.expected) {
-            (Some(signature), Some(expected)) => {
-                constant_time::verify_slices_are_equal(&signature, expected).is_ok()
-            }
-            _ => false,
-        }
-    }
-}
-
-fn sign(key: &[u8], text: &[u8]) -> hmac::Tag {
-    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text)
-}
-
-/// The answer to a question by MD5, with the salt of the question.
-fn md5(user: &str, password: &str, salt: &[u8]) -> String {
-    let inner = format!(
-        "{:x}",
-        md5::compute([password.as_bytes(), user.as_bytes()].concat())
-    );
-    format!("md5{:x}", md5::compute([inner.as_bytes(), salt].concat()))
-}
+const UNKNOWN: &str = "the server wants another kind of login than SCRAM-SHA-256";
+const UNREADABLE: &str = "what the server says in the login cannot be answered";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn scram_is_that_of_its_standard() {
-        // RFC 7677, section 3, with the user's name that PostgreSQL leaves empty.
-        let mut scram = Scram::begin("pencil").unwrap();
-        scram.nonce = "rOprNGfwEbeRWgbNEkqO".to_owned();
-        let server_first = "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
-        let last = scram.last(server_first).unwrap();
-        assert!(last.starts_with("c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p="));
-        assert!(!scram.proves("v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="));
-        let expected = STANDARD.encode(scram.expected.clone().unwrap());
-        assert!(scram.proves(&format!("v={expected}")));
-        for wrong in [
-            "",
-            "r=x,s=AA==,i=1",
-            "r=rOprNGfwEbeRWgbNEkqO,s=AA==,i=1",
-            "r=rOprNGfwEbeRWgbNEkqOx,s=AA==,i=0",
-            "e=other",
-        ] {
-            assert!(scram.last(wrong).is_none(), "{wrong}");
-        }
+    /// The message with which a server asks (`Authentication...`).
+    fn question(body: &[u8]) -> Message {
+        let mut message = BytesMut::from(&b"R\0\0\0"[..]);
+        message.extend_from_slice(&[u8::try_from(body.len() + 4).unwrap()]);
+        message.extend_from_slice(body);
+        Message::parse(&mut message).unwrap().unwrap()
+    }
+
+    fn ask(login: &mut Login<'_>, body: &[u8]) -> Result<Vec<u8>, String> {
+        let mut write = BytesMut::new();
+        let answered = login.answer(&question(body), &mut write);
+        answered.map(|()| write.to_vec())
     }
 
     #[test]
     fn what_is_asked_for_is_answered_or_refused() {
-        let ask = |login: &mut Login<'_>, question: &[u8]| {
-            let mut write = Vec::new();
-            login.answer(question, &mut write).map(|()| write)
-        };
         let mut open = Login::new("me", Some("secret"), false);
         assert!(ask(&mut open, b"\0\0\0\x03").is_err());
         assert_eq!(ask(&mut open, b"\0\0\0\0"), Ok(Vec::new()));
@@ -226,13 +126,50 @@ mod tests {
         let answer = ask(&mut private, b"\0\0\0\x05salt").unwrap();
         assert_eq!(&answer[5..8], b"md5");
         assert_eq!(answer.len(), 5 + 35 + 1);
+        assert!(ask(&mut private, b"\0\0\0\x07").is_err());
         assert!(ask(&mut private, b"\0\0\0\x0aOTHER\0\0").is_err());
+        assert!(ask(&mut private, b"\0\0\0\x0aOTHER").is_err());
         assert!(ask(&mut private, b"\0\0\0\x0bv=x").is_err());
-        // A server that says it is content has to prove itself first.
-        ask(&mut private, b"\0\0\0\x0aSCRAM-SHA-256\0\0").unwrap();
-        assert!(ask(&mut private, b"\0\0\0\0").is_err());
         let mut nobody = Login::new("me", None, true);
         assert!(ask(&mut nobody, b"\0\0\0\x05salt").is_err());
-        assert!(ask(&mut nobody, b"").is_err());
+        assert!(ask(&mut nobody, b"\0\0\0\x0aSCRAM-SHA-256\0\0").is_err());
+    }
+
+    #[test]
+    fn a_server_has_to_prove_itself_before_it_is_content() {
+        let begun = |login: &mut Login<'_>| {
+            let first = ask(login, b"\0\0\0\x0aSCRAM-SHA-256\0\0").unwrap();
+            let first = String::from_utf8(first[5..].to_vec()).unwrap();
+            let (_, nonce) = first.rsplit_once("r=").unwrap();
+            nonce.to_owned()
+        };
+        let mut login = Login::new("me", Some("secret"), true);
+        begun(&mut login);
+        assert!(ask(&mut login, b"\0\0\0\0").is_err());
+        assert!(ask(&mut login, b"\0\0\0\x0aSCRAM-SHA-256\0\0").is_err());
+
+        let mut login = Login::new("me", Some("secret"), true);
+        let nonce = begun(&mut login);
+        let challenge = format!("\0\0\0\x0br={nonce}x,s=AAAA,i=4096");
+        assert!(ask(&mut login, challenge.as_bytes()).is_ok());
+        assert!(ask(&mut login, b"\0\0\0\x0cv=AAAA").is_ok());
+        assert!(ask(&mut login, b"\0\0\0\0").is_err());
+        // Neither another challenge nor another proof after it.
+        assert!(ask(&mut login, challenge.as_bytes()).is_err());
+        assert!(ask(&mut login, b"\0\0\0\x0cv=AAAA").is_ok());
+        assert!(ask(&mut login, b"\0\0\0\0").is_err());
+
+        // Rounds that would keep a thread busy, and what is no challenge.
+        for wrong in [
+            "r=NONCEx,s=AAAA,i=100000000",
+            "r=x,s=AAAA,i=1",
+            "e=other",
+            "",
+        ] {
+            let mut login = Login::new("me", Some("secret"), true);
+            let wrong = wrong.replace("NONCE", &begun(&mut login));
+            let asked = ask(&mut login, format!("\0\0\0\x0b{wrong}").as_bytes());
+            assert!(asked.is_err(), "{wrong}");
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! PostgreSQL, by the protocol of its frontends (version 3.0).
 //!
-//! A [`connection`](conn) is opened by [`open`] and speaks frames ([`frame`], [`wire`]); [`query`] runs statements on it, and
-//! [`transaction`] several of them. Rows come as text, which [`row`] makes JSON. Statements are prepared once for each connection,
+//! How messages are written and read, and what proves a login (SCRAM, MD5), is `postgres_protocol`'s, the part of tokio-postgres
+//! that does no input and output. A [`connection`](conn) is opened by [`open`], and reads no message before its length is known to be
+//! one that it may have; [`query`] runs statements on it, and [`transaction`] several of them. Rows come as text, which [`row`] makes JSON. Statements are prepared once for each connection,
 //! unless the backend that answers is not the one that was connected to: then a pooler (pgbouncer, for one) stands in between,
 //! which may have each statement run elsewhere, and they go without a name, with their types declared.
 //!
@@ -19,7 +20,7 @@ mod conn;
 #[cfg(feature = "postgres")]
 mod error;
 #[cfg(feature = "postgres")]
-mod frame;
+mod inspect;
 #[cfg(feature = "postgres")]
 mod listen;
 #[cfg(feature = "postgres")]
@@ -38,6 +39,9 @@ mod row;
 mod session;
 #[cfg(feature = "postgres")]
 mod shared;
+#[cfg(feature = "postgres")]
+#[cfg(test)]
+mod tests;
 #[cfg(feature = "postgres")]
 mod transaction;
 #[cfg(feature = "postgres")]

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use postgres_protocol::message::backend::Message;
+use postgres_protocol::message::frontend;
+
 use super::conn::{Conn, LONGEST};
 use super::error::ServerError;
-use super::frame::Fields;
 use super::login::Login;
 use super::prepared::Prepared;
 use super::url::Servers;
-use super::wire;
 use crate::database::reach::{Address, connect};
 use crate::database::url::Encrypted;
 use crate::net::resolve::Resolve;
@@ -21,6 +22,8 @@ pub(super) struct Way {
     pub resolver: Arc<dyn Resolve>,
     /// Whether statements are prepared where the server itself answers.
     pub prepares: bool,
+    /// Whether each use of a session ends with forgetting all that it keeps.
+    pub resets: bool,
 }
 
 /// Tries each server once, and says why the last one failed, for operators.
@@ -55,12 +58,12 @@ async fn open_one(address: &Address, way: &Way) -> Result<Conn, String> {
         .into_iter()
         .chain((!is_named).then_some(name))
         .chain(given);
-    wire::startup(all, &mut conn.link.write);
+    frontend::startup_message(all, &mut conn.write).map_err(|error| error.to_string())?;
     conn.awaited = 1;
     sent(&mut conn).await?;
     log_in(&mut conn, way).await?;
     look_around(&mut conn, way).await?;
-    conn.link.rest();
+    conn.rest();
     Ok(conn)
 }
 
@@ -78,7 +81,7 @@ pub(super) async fn reach(address: &Address, way: &Way) -> Result<Conn, String> 
             Ok(conn)
         };
     }
-    wire::ssl_request(&mut conn.link.write);
+    frontend::ssl_request(&mut conn.write);
     sent(&mut conn).await?;
     // What comes behind it in the clear is not taken.
     match conn.link.byte().await.map_err(|broken| broken.words())? {
@@ -99,26 +102,27 @@ async fn log_in(conn: &mut Conn, way: &Way) -> Result<(), String> {
     let is_private = way.tls.is_some() || conn.address.is_near();
     let mut login = Login::new(&servers.user, servers.password.as_deref(), is_private);
     loop {
-        let frame = conn.frame(LONGEST).await.map_err(|broken| broken.words())?;
-        let body = conn.body(frame).to_vec();
-        match frame.kind {
-            b'R' => login.answer(&body, &mut conn.link.write)?,
-            b'K' => conn.key = body,
-            b'S' => {
-                let mut fields = Fields(&body);
-                if let (Some("server_version"), Some(version)) = (fields.text(), fields.text()) {
+        match conn
+            .message(LONGEST)
+            .await
+            .map_err(|broken| broken.words())?
+        {
+            Message::BackendKeyData(body) => {
+                conn.key = Some((body.process_id(), body.secret_key()));
+            }
+            Message::ParameterStatus(body) => {
+                if let (Ok("server_version"), Ok(version)) = (body.name(), body.value()) {
                     conn.version = version.to_owned();
                 }
             }
-            b'E' => return Err(told(&ServerError::read(&body))),
-            b'Z' => {
-                conn.ready(frame);
+            Message::ErrorResponse(body) => return Err(told(&ServerError::read(&body))),
+            Message::ReadyForQuery(body) => {
+                conn.ready(&body);
                 return Ok(());
             }
-            _ => {}
+            question => login.answer(&question, &mut conn.write)?,
         }
-        conn.done(frame);
-        if !conn.link.write.is_empty() {
+        if !conn.write.is_empty() {
             sent(conn).await?;
         }
     }
@@ -129,33 +133,33 @@ async fn look_around(conn: &mut Conn, way: &Way) -> Result<(), String> {
     if !way.prepares && !way.servers.must_write {
         return Ok(());
     }
-    wire::query(
-        "select pg_catalog.pg_backend_pid(), pg_catalog.pg_is_in_recovery()",
-        &mut conn.link.write,
-    );
+    let question = "select pg_catalog.pg_backend_pid(), pg_catalog.pg_is_in_recovery()";
+    frontend::query(question, &mut conn.write).map_err(|error| error.to_string())?;
     conn.awaited = 1;
     sent(conn).await?;
     let mut row = None;
     loop {
-        let frame = conn.frame(LONGEST).await.map_err(|broken| broken.words())?;
-        match frame.kind {
-            b'D' => row = super::row::values(conn.body(frame)),
-            b'E' => return Err(told(&ServerError::read(conn.body(frame)))),
-            b'Z' => {
-                conn.ready(frame);
+        match conn
+            .message(LONGEST)
+            .await
+            .map_err(|broken| broken.words())?
+        {
+            Message::DataRow(body) => row = super::row::values(&body),
+            Message::ErrorResponse(body) => return Err(told(&ServerError::read(&body))),
+            Message::ReadyForQuery(body) => {
+                conn.ready(&body);
                 break;
             }
             _ => {}
         }
-        conn.done(frame);
     }
     let mut row = row.unwrap_or_default().into_iter();
     let (process, recovers) = (row.next().flatten(), row.next().flatten());
     if way.servers.must_write && recovers.as_deref() != Some(b"f") {
         return Err("this server takes no writes".to_owned());
     }
-    let process = process.and_then(|text| std::str::from_utf8(&text).ok()?.parse::<u32>().ok());
-    let is_same = process.is_some() && process == Fields(&conn.key).u32();
+    let process = process.and_then(|text| std::str::from_utf8(&text).ok()?.parse::<i32>().ok());
+    let is_same = process.is_some() && process == conn.key.map(|(process, _)| process);
     conn.is_pooled = !is_same;
     if way.prepares && is_same {
         conn.prepared = Some(Prepared::default());
@@ -164,9 +168,14 @@ async fn look_around(conn: &mut Conn, way: &Way) -> Result<(), String> {
 }
 
 async fn sent(conn: &mut Conn) -> Result<(), String> {
-    conn.link.send().await.map_err(|broken| broken.words())
+    conn.send().await.map_err(|broken| broken.words())
 }
 
-fn told(error: &ServerError) -> String {
-    format!("{} (SQLSTATE {})", error.message, error.code)
+/// For operators.
+pub(super) fn told(error: &ServerError) -> String {
+    let ServerError { message, code, .. } = error;
+    match error.position {
+        Some(place) => format!("{message} (SQLSTATE {code}, at character {place})"),
+        None => format!("{message} (SQLSTATE {code})"),
+    }
 }

@@ -1,14 +1,16 @@
 //! Statements in one go: all of them are sent before the first answer is waited for, and none is run behind one that failed.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use postgres_protocol::message::backend::{DataRowBody, Message};
+use postgres_protocol::message::frontend;
 use tokio::time::Instant;
 
 use super::cancel::cancel;
 use super::conn::{Conn, LONGEST};
 use super::error::{ServerError, affected};
-use super::frame::Frame;
 use super::open::Way;
 use super::prepared::Found;
 use super::row::{Columns, values as row_values};
@@ -16,10 +18,15 @@ use super::wire;
 use crate::database::link::Broken;
 use crate::database::{Failure, Output, Statement, Table, Value};
 
-/// How long the server may take to say what became of a statement that was cancelled.
-const GRACE: Duration = Duration::from_secs(1);
+/// How long the server may take to say what became of a statement that was cancelled, before it is told once more.
+const GRACE: Duration = Duration::from_millis(500);
+/// How often it is told.
+const MOST_CANCELS: u32 = 3;
 /// How much of a result that is not wanted any more is read, so that its connection can be kept.
 const MOST_UNWANTED: usize = 4 << 20;
+
+/// SQLSTATE of what exceeds a limit of the program: a statement or a value is longer than a message can be.
+const TOO_LONG: &str = "54000";
 
 /// Where the rows of the last statement go.
 pub(super) enum Sink<'a> {
@@ -56,8 +63,10 @@ pub(super) async fn run(
     batch: Batch<'_>,
     sink: Sink<'_>,
 ) -> Result<Result<u64, Stop>, Broken> {
+    let mut found = Vec::with_capacity(batch.statements.len());
+    let written = prepare(conn, &batch, &mut found);
     let mut run = Run {
-        found: prepare(conn, &batch),
+        found,
         firsts: usize::from(batch.first.is_some()),
         ended: 0,
         parsed: 0,
@@ -68,9 +77,17 @@ pub(super) async fn run(
         batch,
         sink,
     };
+    if written.is_err() {
+        conn.write.clear();
+        let failure = Failure::Refused(TOO_LONG.to_owned());
+        run.stop = Some(Stop::Ours(failure));
+        return Ok(run.end(conn));
+    }
+    conn.awaited += 1;
     conn.link.set_deadline(run.batch.until);
+    let mut cancels = 0;
     // A reader whom the end of this would find waiting gets it first.
-    let mut sent = conn.link.send().await;
+    let mut sent = conn.send().await;
     loop {
         let arrived = match sent {
             Ok(()) => run.next(conn).await,
@@ -79,12 +96,13 @@ pub(super) async fn run(
         sent = Ok(());
         match arrived {
             Ok(None) => return Ok(run.end(conn)),
-            Ok(Some(frame)) => {
-                if run.take(conn, frame)? {
+            Ok(Some(message)) => {
+                if run.take(conn, message)? {
                     return Ok(run.end(conn));
                 }
             }
-            Err(Broken::Late) if !conn.is_cancelled => {
+            Err(Broken::Late) if cancels < MOST_CANCELS => {
+                cancels += 1;
                 cancel(conn, way).await;
                 conn.link.set_deadline(Instant::now() + GRACE);
             }
@@ -116,43 +134,40 @@ struct Run<'a> {
     unwanted: usize,
 }
 
-/// Writes all that is to be sent.
-fn prepare(conn: &mut Conn, batch: &Batch<'_>) -> Vec<Option<Found>> {
-    let write = conn.link.writer();
+/// Writes all that is to be sent, and tells what was known of each statement.
+fn prepare(conn: &mut Conn, batch: &Batch<'_>, all: &mut Vec<Option<Found>>) -> io::Result<()> {
+    conn.writer();
+    let write = &mut conn.write;
     if let Some(first) = batch.first {
-        wire::parse("", first, &[], write);
-        wire::bind("", &[], &[], write);
-        wire::execute(write);
+        wire::once(first, write)?;
     }
-    let mut all = Vec::with_capacity(batch.statements.len());
     for statement in batch.statements {
-        let found = conn.prepared.as_mut().map(|prepared| {
-            let (found, gone) = prepared.find(&statement.key);
-            if let Some(gone) = gone {
-                wire::close_statement(&gone, write);
-            }
-            found
-        });
-        let name = found.as_ref().map_or("", |found| &found.name);
-        if found.as_ref().is_none_or(|found| found.is_new) {
-            wire::parse(name, &statement.text, &statement.types, write);
-        }
-        wire::bind(name, &statement.types, batch.values, write);
-        if found.as_ref().is_none_or(|found| found.columns.is_none()) {
-            wire::describe_portal(write);
-        }
-        wire::execute(write);
+        let known = conn.prepared.as_mut();
+        let known = known.map(|prepared| prepared.find(&statement.key));
+        let (found, gone) = known.map_or((None, None), |(found, gone)| (Some(found), gone));
         all.push(found);
+        if let Some(gone) = gone {
+            wire::close_statement(&gone, write)?;
+        }
+        let found = all.last().and_then(Option::as_ref);
+        let name = found.map_or("", |found| &found.name);
+        if found.is_none_or(|found| found.is_new) {
+            wire::parse(name, &statement.text, &statement.types, write)?;
+        }
+        wire::bind(name, statement, batch.values, write)?;
+        if found.is_none_or(|found| found.columns.is_none()) {
+            wire::describe_portal(write)?;
+        }
+        wire::execute(write)?;
     }
-    wire::sync(write);
-    conn.awaited += 1;
-    all
+    frontend::sync(write);
+    Ok(())
 }
 
 impl Run<'_> {
     /// The next message. None where what is left is not worth waiting for.
-    async fn next(&mut self, conn: &mut Conn) -> Result<Option<Frame>, Broken> {
-        if !conn.has_frame()
+    async fn next(&mut self, conn: &mut Conn) -> Result<Option<Message>, Broken> {
+        if !conn.has_message()
             && let Sink::Json(output) = &mut self.sink
             && self.stop.is_none()
             && let Err(failure) = output.flush(self.batch.until).await
@@ -165,8 +180,7 @@ impl Run<'_> {
             _ => LONGEST,
         };
         // A row has less in JSON than here where its numbers are short: names stand before them instead.
-        let frame = conn.frame(most.max(LONGEST)).await?;
-        Ok(Some(frame))
+        conn.message(most.max(LONGEST)).await.map(Some)
     }
 
     fn is_last(&self) -> bool {
@@ -181,51 +195,53 @@ impl Run<'_> {
     }
 
     /// Takes a message. True when it was the last one, or those that follow are not waited for.
-    fn take(&mut self, conn: &mut Conn, frame: Frame) -> Result<bool, Broken> {
-        match frame.kind {
-            b'1' => self.parsed += 1,
-            b'T' | b'n' => {
-                let columns = match frame.kind {
-                    b'T' => Some(Arc::new(
-                        Columns::read(conn.body(frame)).ok_or_else(nonsense)?,
-                    )),
-                    _ => None,
-                };
-                if let Some((statement, Some(_))) = self.current() {
-                    let key = statement.key.clone();
-                    if let Some(prepared) = &mut conn.prepared {
-                        prepared.note(&key, columns.clone());
-                    }
-                }
-                self.columns = columns;
+    fn take(&mut self, conn: &mut Conn, message: Message) -> Result<bool, Broken> {
+        match message {
+            Message::ParseComplete => self.parsed += 1,
+            Message::RowDescription(body) => {
+                let columns = Columns::read(&body).ok_or_else(nonsense)?;
+                self.described(conn, Some(Arc::new(columns)));
             }
-            b'D' => self.row(conn.body(frame)),
-            b'C' => {
-                self.affected = affected(conn.body(frame)).1;
+            Message::NoData => self.described(conn, None),
+            Message::DataRow(body) => self.row(&body),
+            Message::CommandComplete(body) => {
+                self.affected = affected(&body).1;
                 self.next_statement();
             }
-            b'I' => self.next_statement(),
-            b'E' => {
-                let error = ServerError::read(conn.body(frame));
+            Message::EmptyQueryResponse => self.next_statement(),
+            Message::ErrorResponse(body) => {
+                let error = ServerError::read(&body);
                 let is_fatal = error.is_fatal;
                 if !matches!(self.stop, Some(Stop::Server(_))) {
                     self.stop = Some(Stop::Server(Box::new(error)));
                 }
                 if is_fatal {
-                    // It is closed by the server.
+                    // It is closed by the server: nobody is there any more who could be told to stop.
                     conn.is_cancelled = true;
+                    conn.key = None;
                     return Ok(true);
                 }
             }
-            b'G' | b'H' | b'W' => return Err(Broken::Lost("it began to copy".to_owned())),
-            b'Z' => {
-                conn.ready(frame);
+            Message::CopyInResponse(_) | Message::CopyOutResponse(_) => {
+                return Err(Broken::Lost("it began to copy".to_owned()));
+            }
+            Message::ReadyForQuery(body) => {
+                conn.ready(&body);
                 return Ok(true);
             }
             _ => {}
         }
-        conn.done(frame);
         Ok(self.stop.is_some() && self.unwanted > MOST_UNWANTED)
+    }
+
+    /// Takes note of the columns of the statement that is run now.
+    fn described(&mut self, conn: &mut Conn, columns: Option<Arc<Columns>>) {
+        if let Some((statement, Some(_))) = self.current()
+            && let Some(prepared) = &mut conn.prepared
+        {
+            prepared.note(&statement.key, columns.clone());
+        }
+        self.columns = columns;
     }
 
     fn next_statement(&mut self) {
@@ -233,9 +249,9 @@ impl Run<'_> {
         self.columns = None;
     }
 
-    fn row(&mut self, body: &[u8]) {
+    fn row(&mut self, body: &DataRowBody) {
         if !self.is_last() || self.stop.is_some() {
-            self.unwanted += body.len();
+            self.unwanted += body.buffer().len();
             return;
         }
         if self.columns.is_none() {
@@ -247,7 +263,7 @@ impl Run<'_> {
         };
         let written = match &mut self.sink {
             Sink::Json(output) if !output.wants_rows() => {
-                self.unwanted += body.len();
+                self.unwanted += body.buffer().len();
                 Ok(())
             }
             Sink::Json(output) => match columns.twice().filter(|_| output.rows() == 0) {

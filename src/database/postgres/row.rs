@@ -1,11 +1,13 @@
 //! A row of a result as JSON.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
+use fallible_iterator::FallibleIterator;
+use postgres_protocol::message::backend::{DataRowBody, RowDescriptionBody};
 
 use super::array;
-use super::frame::Fields;
 use super::oid::{self, Look};
 use crate::database::json;
 use crate::database::{BigNumbers, Failure, Output};
@@ -24,23 +26,18 @@ struct Column {
 
 impl Columns {
     /// Reads a description of rows. None where it is none.
-    pub fn read(body: &[u8]) -> Option<Self> {
-        let mut fields = Fields(body);
-        let count = fields.u16()?;
-        let mut columns = Vec::with_capacity(count.into());
-        for place in 0..count {
-            let name = fields.text()?;
-            // Table, number in it, type, size, modifier, format.
-            let (_, _, number) = (fields.u32()?, fields.u16()?, fields.u32()?);
-            let (_, _, _) = (fields.u16()?, fields.u32()?, fields.u16()?);
+    pub fn read(body: &RowDescriptionBody) -> Option<Self> {
+        let mut fields = body.fields();
+        let mut columns: Vec<Column> = Vec::new();
+        while let Some(field) = fields.next().ok()? {
             let mut key = BytesMut::new();
-            key.extend_from_slice(if place == 0 { b"{" } else { b"," });
-            json::string(name.as_bytes(), &mut key);
+            key.extend_from_slice(if columns.is_empty() { b"{" } else { b"," });
+            json::string(field.name().as_bytes(), &mut key);
             key.extend_from_slice(b":");
             columns.push(Column {
-                name: name.to_owned(),
+                name: field.name().to_owned(),
                 key: key.freeze(),
-                look: oid::look(number),
+                look: oid::look(field.type_oid()),
             });
         }
         Some(Columns(columns))
@@ -58,23 +55,26 @@ impl Columns {
     }
 
     /// Writes a row, which `body` is.
-    pub fn write(&self, body: &[u8], output: &mut Output) -> Result<(), Failure> {
+    pub fn write(&self, body: &DataRowBody, output: &mut Output) -> Result<(), Failure> {
         let nonsense = || Failure::Broken("the database sent a row that cannot be read".to_owned());
         output.begin_row()?;
-        let mut fields = Fields(body);
-        if fields.u16() != u16::try_from(self.0.len()).ok() {
-            return Err(nonsense());
-        }
+        let mut ranges = body.ranges();
         let big = output.big_numbers;
         if self.0.is_empty() {
             output.text.extend_from_slice(b"{");
         }
         for column in &self.0 {
             output.text.extend_from_slice(&column.key);
-            match fields.value().ok_or_else(nonsense)? {
-                None => json::null(&mut output.text),
-                Some(text) => value(column.look, text, big, &mut output.text),
+            match ranges.next() {
+                Ok(Some(None)) => json::null(&mut output.text),
+                Ok(Some(Some(range))) => {
+                    value(column.look, &body.buffer()[range], big, &mut output.text);
+                }
+                _ => return Err(nonsense()),
             }
+        }
+        if !matches!(ranges.next(), Ok(None)) {
+            return Err(nonsense());
         }
         output.text.extend_from_slice(b"}");
         output.end_row()
@@ -82,14 +82,10 @@ impl Columns {
 }
 
 /// The values of a row as they came.
-pub(super) fn values(body: &[u8]) -> Option<Vec<Option<Bytes>>> {
-    let mut fields = Fields(body);
-    let count = fields.u16()?;
-    let mut values = Vec::with_capacity(count.into());
-    for _ in 0..count {
-        values.push(fields.value()?.map(Bytes::copy_from_slice));
-    }
-    Some(values)
+pub(super) fn values(body: &DataRowBody) -> Option<Vec<Option<Bytes>>> {
+    let copy = |range: Range<usize>| Bytes::copy_from_slice(&body.buffer()[range]);
+    let values = body.ranges().map(|range| Ok(range.map(copy)));
+    values.collect().ok()
 }
 
 fn value(look: Look, text: &[u8], big: BigNumbers, into: &mut BytesMut) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::cancel::cancel;
+use super::cancel::end;
 use super::conn::Conn;
 use super::open::{Way, open};
 use crate::database::Failure;
@@ -82,7 +82,7 @@ impl InUse {
     /// For the next one, if it is at rest.
     pub fn give_back(mut self) {
         if let Some(mut lease) = self.lease.take_if(|lease| lease.connection.is_at_rest()) {
-            lease.connection.link.rest();
+            lease.connection.rest();
             lease.give_back();
         }
     }
@@ -93,13 +93,13 @@ impl Drop for InUse {
         let Some(mut lease) = self.lease.take() else {
             return;
         };
-        if lease.connection.awaited == 0 || lease.connection.is_cancelled {
+        if lease.connection.awaited == 0 || lease.connection.key.is_none() {
             return;
         }
         let client = self.client.clone();
         // It ends with the time that a cancel may take; its place in the pool is taken until then.
         self.client.runtime.spawn(async move {
-            cancel(&mut lease.connection, &client.way).await;
+            end(&mut lease.connection, &client.way).await;
         });
     }
 }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::conn::{Conn, Status};
 use super::open::Way;
 use super::query::{Batch, Sink, Stop, run};
+use crate::database::link::Broken;
 use crate::database::{Done, Effects, Failure, Isolation, Output, Shape, Value, Work};
 
 /// How long the server may take to end a transaction, or to forget what a session has left, beyond the deadline.
@@ -33,7 +34,8 @@ pub(super) async fn carry_out(
         output.reset();
         result = attempt(conn, way, work, values, output, until).await;
     }
-    if work.marks_session() && conn.is_at_rest() && !conn.is_pooled {
+    let is_marked = way.resets || work.marks_session();
+    if is_marked && conn.is_at_rest() && !conn.is_pooled {
         forget_session(conn).await;
     }
     match result {
@@ -52,6 +54,8 @@ async fn attempt(
     until: Instant,
 ) -> Result<u64, Stop> {
     let is_transaction = work.is_transaction();
+    // Without a transaction around it, a statement holds as soon as it has run.
+    let may_hold = !is_transaction && work.writes();
     let begin = begin(work.isolation);
     let batch = Batch {
         first: is_transaction.then_some(begin.as_str()),
@@ -62,12 +66,15 @@ async fn attempt(
     let result = run(conn, way, batch, Sink::Json(&mut *output)).await;
     let result = match result {
         Ok(Ok(affected)) => judge(work, output).map(|()| affected).map_err(Stop::Ours),
+        Ok(Err(Stop::Server(error))) if error.is_of_the_way() && may_hold => Err(Stop::Ours(
+            Broken::lost("a pooler lost it").failure(Effects::Unknown, false),
+        )),
         Ok(Err(stop)) => Err(stop),
         Err(broken) => {
-            let effects = if is_transaction || !work.writes() {
-                Effects::None
-            } else {
+            let effects = if may_hold {
                 Effects::Unknown
+            } else {
+                Effects::None
             };
             return Err(Stop::Ours(broken.failure(effects, is_transaction)));
         }

@@ -110,6 +110,7 @@ fn a_caller_who_leaves_leaves_nothing_behind() {
     };
     eventually(LIMIT, "both run", || running() == "2");
     drop(callers);
+    // Long before it would end by itself.
     eventually(LIMIT, "none runs", || running() == "0");
     eventually(LIMIT, "no connection is in use", || {
         super::state(&proxy)["pool"]["in_use"] == 0

@@ -1,12 +1,16 @@
 //! Statements in PostgreSQL and MariaDB, through the real program and against real servers.
 
 mod connections;
+mod drill;
 mod failures;
 #[cfg(feature = "mysql")]
 mod mariadb;
 mod parameters;
+mod policies;
 mod pooler;
 mod results;
+mod secured;
+mod sessions;
 mod types;
 
 use serde_json::Value;

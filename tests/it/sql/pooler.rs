@@ -9,8 +9,8 @@ use crate::support::{Pgbouncer, PostgresServer, Proxy};
 
 #[test]
 fn statements_are_right_whichever_process_runs_them() {
-    let bouncer = Pgbouncer::start();
     let server = PostgresServer::shared();
+    let bouncer = Pgbouncer::before(&server);
     let table = table("id int8 primary key");
     let put = format!(
         "statements = [\"set local statement_timeout = '10s'\", \"insert into {table} values ($1)\"]\nresult = \"none\"\nparameters = [{{ from = \"query.a\", type = \"int8\" }}]"

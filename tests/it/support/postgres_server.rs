@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tempfile::TempDir;
 
+use super::pki::{Authority, Leaf};
 use super::process::Process;
 use super::wait::{LIMIT, eventually};
 
@@ -65,6 +66,38 @@ impl PostgresServer {
         self.script("ready");
     }
 
+    /// Has it speak TLS as `leaf`, and know callers by certificates of `root`. It stays so.
+    pub fn speak_tls(&self, root: &Authority, leaf: &Leaf) {
+        self.put("server.crt", &leaf.cert);
+        self.put("server.key", &leaf.key);
+        self.put("root.crt", root.pem());
+        self.sql("alter system set ssl_ca_file = 'root.crt'");
+        self.sql("alter system set ssl = on");
+        self.load_config();
+    }
+
+    /// Puts a line before all others that say who may log in, and how.
+    pub fn let_in_first(&self, line: &str) {
+        self.sql(&format!(
+            "copy (select '{line}') to program 'cat - pg_hba.conf >hba.new && mv hba.new pg_hba.conf'"
+        ));
+        self.load_config();
+    }
+
+    fn load_config(&self) {
+        let loaded = || self.sql("select extract(epoch from pg_conf_load_time())");
+        let before = loaded();
+        self.sql("select pg_reload_conf()");
+        eventually(LIMIT, "the config is read anew", || loaded() != before);
+    }
+
+    /// Writes a file that nobody else can read to the folder of its data.
+    fn put(&self, name: &str, text: &str) {
+        self.sql(&format!(
+            "copy (select unnest(string_to_array('{text}', E'\\n'))) to program 'umask 077; cat >{name}'"
+        ));
+    }
+
     fn script(&self, command: &str) -> String {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/servers/postgres");
         let output = Command::new(script)
@@ -91,7 +124,7 @@ impl PostgresServer {
     }
 }
 
-/// A pooler in transaction mode, before the server that all share. Killed when dropped.
+/// A pooler in transaction mode. Killed when dropped.
 pub struct Pgbouncer {
     port: u16,
     _process: Process,
@@ -99,17 +132,21 @@ pub struct Pgbouncer {
 }
 
 impl Pgbouncer {
+    /// Before the server that all share.
     pub fn start() -> Pgbouncer {
+        Pgbouncer::before(&PostgresServer::shared())
+    }
+
+    pub fn before(server: &PostgresServer) -> Pgbouncer {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
         let folder = tempfile::tempdir().unwrap();
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/servers/pgbouncer");
         let mut command = Command::new(script);
-        let server = PostgresServer::shared().port();
         command
             .arg(folder.path())
-            .args([port.to_string(), server.to_string()]);
+            .args([port.to_string(), server.port().to_string()]);
         let process = Process::spawn(&mut command);
         eventually(LIMIT, "pgbouncer is up", || {
             TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
