@@ -14,11 +14,15 @@ use crate::config;
 #[derive(Args)]
 #[command(after_help = "Examples:
   outrigger check config/outrigger.toml
-  outrigger check --strict /etc/outrigger")]
+  outrigger check --strict /etc/outrigger
+  outrigger check --live /etc/outrigger")]
 pub(super) struct Check {
     /// A TOML file, or a directory of them
     #[arg(env = CONFIG_VARIABLE, default_value = CONFIG_DEFAULT)]
     path: PathBuf,
+    /// Connect to the databases as well, and have them look at the statements of routes; nothing is run
+    #[arg(long)]
+    live: bool,
     /// Let warnings fail as well
     #[arg(long)]
     strict: bool,
@@ -34,7 +38,12 @@ impl Check {
 
     fn outcome(&self) -> u8 {
         let path = self.path.display();
-        match patiently(|| config::load(&self.path)) {
+        let load = if self.live {
+            config::load_live
+        } else {
+            config::load
+        };
+        match patiently(|| load(&self.path)) {
             Ok(loaded) if loaded.warnings.is_empty() => {
                 say(format_args!("{path} is good"));
                 0
@@ -85,13 +94,19 @@ mod tests {
         ] {
             let path = dir.path().join("x.toml");
             std::fs::write(&path, text).unwrap();
-            assert_eq!(Check { path, strict }.outcome(), expected, "{text}");
+            let check = Check {
+                path,
+                strict,
+                live: false,
+            };
+            assert_eq!(check.outcome(), expected, "{text}");
         }
         let path = dir.path().join("nothing.toml");
         assert_eq!(
             Check {
                 path,
-                strict: false
+                strict: false,
+                live: false
             }
             .outcome(),
             2

@@ -20,6 +20,7 @@ mod de;
 mod elsewhere;
 mod files;
 mod fingerprint;
+mod live;
 mod mount;
 mod opened;
 mod parse;
@@ -61,7 +62,32 @@ pub struct Loaded {
 /// # Errors
 /// Everything that is wrong with it, warnings included. A path where nothing is found is an error too.
 pub fn load(path: &Path) -> Result<Loaded, Report> {
-    assemble(&path.display().to_string(), read_all_files(path))
+    assemble(
+        &path.display().to_string(),
+        read_all_files(path),
+        Depth::Alone,
+    )
+}
+
+/// The same, and asks the databases what they think of the statements that routes have them run. They run nothing of it.
+///
+/// # Errors
+/// As [`load`], and a database that cannot be asked.
+pub fn load_live(path: &Path) -> Result<Loaded, Report> {
+    assemble(
+        &path.display().to_string(),
+        read_all_files(path),
+        Depth::Live,
+    )
+}
+
+/// What a config is held against.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    /// Itself, and the files that it names.
+    Alone,
+    /// Its databases as well.
+    Live,
 }
 
 /// The files at `path`, and those that were registered.
@@ -76,24 +102,25 @@ fn read_all_files(path: &Path) -> Files {
 /// # Errors
 /// Everything that is wrong with it, warnings included.
 pub fn parse(name: &str, text: &str) -> Result<Loaded, Report> {
-    assemble(name, Files::from_text(name, text))
+    assemble(name, Files::from_text(name, text), Depth::Alone)
 }
 
 /// Every certificate that a config names, also where the config is not fit to serve, and all that is wrong with it.
 pub fn certificates(path: &Path) -> (Inventory, Report) {
-    let examined = examine(&path.display().to_string(), read_all_files(path));
+    let files = read_all_files(path);
+    let examined = examine(&path.display().to_string(), files, Depth::Alone);
     let (_, found) = examined.blocks.finish(examined.opened);
     (found, examined.report)
 }
 
-fn assemble(name: &str, files: Files) -> Result<Loaded, Report> {
+fn assemble(name: &str, files: Files, depth: Depth) -> Result<Loaded, Report> {
     let Examined {
         blocks,
         opened,
         report,
         content,
         watched,
-    } = examine(name, files);
+    } = examine(name, files, depth);
     match (report.errors(), blocks.finish(opened)) {
         (0, (Some(config), _)) => Ok(Loaded {
             config,
@@ -114,13 +141,13 @@ struct Examined {
     watched: Vec<PathBuf>,
 }
 
-fn examine(name: &str, files: Files) -> Examined {
+fn examine(name: &str, files: Files, depth: Depth) -> Examined {
     let hash = files.fingerprint();
     let mut problems = files.problems.clone();
     let (blocks, opened, named) = if files.sources.is_empty() {
         Default::default()
     } else {
-        read_all(name, &files, &mut problems)
+        read_all(name, &files, depth, &mut problems)
     };
     let mut watched = files.watched.clone();
     watched.extend(files.named().into_keys());
@@ -143,7 +170,12 @@ fn examine(name: &str, files: Files) -> Examined {
 }
 
 /// The blocks, what was opened of them, and the fingerprint of the files that they name.
-fn read_all(name: &str, files: &Files, problems: &mut Vec<Problem>) -> (Blocks, Opened, u128) {
+fn read_all(
+    name: &str,
+    files: &Files,
+    depth: Depth,
+    problems: &mut Vec<Problem>,
+) -> (Blocks, Opened, u128) {
     let parsed = parse::parse(&files.sources);
     let incomplete = !parsed.problems.is_empty() || !files.problems.is_empty();
     let mut reader = Reader::new(parsed.root, &files.sources, name, incomplete);
@@ -160,6 +192,9 @@ fn read_all(name: &str, files: &Files, problems: &mut Vec<Problem>) -> (Blocks, 
             // Text that stands in no file says the same on every machine.
             if !files.watched.is_empty() {
                 check::connections(&blocks, process::descriptors::most(), &mut found);
+            }
+            if depth == Depth::Live {
+                live::check(&blocks, &opened, &mut found);
             }
         }
         found.gather_repeated();

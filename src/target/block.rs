@@ -1,8 +1,10 @@
 //! What each kind of target is to the others: the block of its key.
 
 use std::collections::BTreeMap;
+use std::future::ready;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use http::{HeaderValue, Method};
 
 use super::files::Root;
@@ -66,6 +68,18 @@ pub trait Block {
     /// What can be told once it is known what kind of database the one is that it names, and what was opened.
     fn check_database(&self, _: database::Kind, _: &Opened, _: &mut Problems) {}
 
+    /// What the database `asked` says of what it is to run; nothing where another one is named.
+    ///
+    /// # Errors
+    /// Why it cannot be asked, in words for operators.
+    fn check_live<'a>(
+        &'a self,
+        _asked: Asked<'a>,
+        _opened: &'a Opened,
+    ) -> BoxFuture<'a, Result<Problems, String>> {
+        Box::pin(ready(Ok(Problems::default())))
+    }
+
     /// How that is doing which answers the requests, as far as it is known without asking.
     fn health(&self, seen: &Seen<'_>) -> Vec<Part> {
         health::of_named(self, seen)
@@ -122,6 +136,14 @@ pub struct Opened {
 
 /// The client of a database, and of what kind that is.
 pub type Database = (Arc<dyn database::Client>, database::Kind);
+
+/// A database that is asked what it thinks of statements.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    pub name: &'a str,
+    pub kind: database::Kind,
+    pub client: &'a dyn database::Client,
+}
 
 /// What a target is built with, beside its block.
 pub struct Build<'a> {

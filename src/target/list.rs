@@ -1,6 +1,8 @@
 //! What follows from the list of targets.
 
-use super::block::{Block, Build, Named, Opened, Options};
+use futures_util::future::BoxFuture;
+
+use super::block::{Asked, Block, Build, Named, Opened, Options};
 use super::health::{Part, Seen};
 use super::settle::ChooseUpstream;
 use crate::broker::{Address, Kind};
@@ -135,6 +137,29 @@ pub trait Targets {
                 }
             }
         }
+    }
+
+    /// What the database `asked` says of what it is to run.
+    ///
+    /// # Errors
+    /// Why it cannot be asked, in words for operators.
+    fn check_live<'a>(
+        &'a self,
+        asked: Asked<'a>,
+        opened: &'a Opened,
+    ) -> BoxFuture<'a, Result<Problems, String>> {
+        let blocks = self.blocks().into_iter();
+        let answers: Vec<_> = blocks
+            .map(|(key, block)| (key, block.check_live(asked, opened)))
+            .collect();
+        Box::pin(async move {
+            let mut problems = Problems::default();
+            for (key, answer) in answers {
+                let found = answer.await?;
+                problems.within(&[key], |problems| problems.append(found));
+            }
+            Ok(problems)
+        })
     }
 
     /// What can be told once the kinds of the brokers are known.

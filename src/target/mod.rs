@@ -26,7 +26,7 @@ mod sql;
 mod tests;
 mod upstream;
 
-pub use block::{Block, Build, Database, Named, Opened, Options};
+pub use block::{Asked, Block, Build, Database, Named, Opened, Options};
 pub use health::{Part, Seen};
 pub use list::Targets;
 pub use settle::SettleUpstream;

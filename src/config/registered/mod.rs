@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
+use super::Depth;
 use super::files::{self, Files};
 use super::fingerprint::Fingerprint;
 use super::parse;
@@ -93,7 +94,7 @@ pub fn try_out<E: From<Unfit>>(
             files.sources.push(source);
         }
     }
-    match super::assemble(&path.display().to_string(), files) {
+    match super::assemble(&path.display().to_string(), files, Depth::Alone) {
         Ok(_) => Ok(fit),
         Err(report) => Err(Unfit::Wrong(report).into()),
     }

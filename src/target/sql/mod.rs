@@ -5,10 +5,11 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use http::{HeaderValue, Method, StatusCode, header};
 use tokio::time::Instant;
 
-use super::block::{Block, Build, Named, Opened, Options};
+use super::block::{Asked, Block, Build, Named, Opened, Options};
 use crate::database::{Client, Failure, Form, Kind, Limits, Output, Shape, Value, Work};
 use crate::http::body::Body;
 use crate::http::boxed::pinned;
@@ -22,6 +23,7 @@ use crate::value::problem::Problems;
 mod answer;
 mod check;
 mod config;
+mod live;
 mod metrics;
 mod parameters;
 mod source;
@@ -66,6 +68,14 @@ impl Block for Config {
 
     fn check_database(&self, kind: Kind, opened: &Opened, problems: &mut Problems) {
         check::check_statements(self, kind, opened, problems);
+    }
+
+    fn check_live<'a>(
+        &'a self,
+        asked: Asked<'a>,
+        opened: &'a Opened,
+    ) -> BoxFuture<'a, Result<Problems, String>> {
+        Box::pin(live::check(self, asked, opened))
     }
 
     fn open(&self, problems: &mut Problems) -> Opened {

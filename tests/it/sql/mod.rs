@@ -3,6 +3,7 @@
 mod connections;
 mod drill;
 mod failures;
+mod live;
 #[cfg(feature = "mysql")]
 mod mariadb;
 mod parameters;
