@@ -192,6 +192,15 @@ impl Link {
             && matches!(nothing, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
     }
 
+    /// Whether the server has closed it, or is gone.
+    #[cfg(feature = "mysql")]
+    pub fn has_ended(&self) -> bool {
+        match self.io.try_peek() {
+            Ok(count) => count == 0,
+            Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+        }
+    }
+
     /// Writes what the server is told last, as far as that takes no waiting.
     pub fn say_last(&self, bytes: &[u8]) {
         // Whoever does not take it sees the end.

@@ -19,8 +19,8 @@ pub(super) async fn cancel(conn: &mut Conn, way: &Way) {
             return;
         };
         other.link.set_deadline(Instant::now() + LIMIT);
-        // Servers count their connections alike: on another one, this number is somebody else.
-        if server_of(&mut other).await == conn.server {
+        // Servers count their connections alike: on another one, or one that was started anew, this number is somebody else.
+        if server_of(&mut other).await == conn.server && !conn.link.has_ended() {
             let _gone = other.command(&format!("KILL QUERY {}", conn.id)).await;
         }
     };

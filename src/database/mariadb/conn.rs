@@ -96,7 +96,14 @@ impl Conn {
     ) -> Result<(), Broken> {
         self.put(command, write);
         self.awaits = true;
-        self.link.send().await
+        let sent = self.link.send().await;
+        self.noting(sent)
+    }
+
+    /// Takes note of the connection's end: then there is nothing that could be cancelled.
+    fn noting<T>(&mut self, result: Result<T, Broken>) -> Result<T, Broken> {
+        self.is_over |= matches!(result, Err(Broken::Lost(_)));
+        result
     }
 
     /// Writes a command that is sent together with the next one. Nothing is answered to it, or the caller reads that.
@@ -136,7 +143,8 @@ impl Conn {
                     end
                 }
             };
-            self.link.fill(wanted).await?;
+            let filled = self.link.fill(wanted).await;
+            self.noting(filled)?;
         }
     }
 
