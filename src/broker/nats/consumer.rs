@@ -12,7 +12,7 @@ use super::link::Link;
 use super::names::Place;
 use super::pull::{Puller, Trouble};
 use super::settle::Settling;
-use super::taken::{Room, Taken};
+use super::taken::{Left, Room, Taken};
 use super::unsettled::{BACK, Unsettled};
 use crate::broker::{Consumer, Delivery, Ladder, Source};
 
@@ -29,6 +29,7 @@ pub(super) struct Taker {
     due: mpsc::UnboundedReceiver<Taken>,
     new: mpsc::UnboundedReceiver<Taken>,
     troubles: Vec<Arc<Trouble>>,
+    left: Arc<Left>,
     /// As many as may be given out.
     room: Arc<Semaphore>,
     ending: watch::Sender<bool>,
@@ -91,6 +92,7 @@ pub(super) fn begin(
         due,
         new,
         troubles,
+        left: Arc::default(),
         room: Arc::new(Semaphore::new(most)),
         ending,
         pullers,
@@ -133,6 +135,7 @@ impl Taker {
                 attempt,
                 subject,
                 taken,
+                left: self.left.clone(),
                 _given: given,
             }),
         }
@@ -144,14 +147,19 @@ impl Taker {
         let Some(session) = self.link.session() else {
             return;
         };
+        // What comes back is given out before what is new, in the order in which it does.
+        let mut back = self.left.take();
         for waiting in [&mut self.due, &mut self.new] {
-            while let Ok(mut taken) = waiting.try_recv() {
-                let ack = taken.hold.ack.clone();
-                if session.send(ack, None, None, BACK).await.is_err() {
-                    return;
-                }
-                taken.hold.end();
+            while let Ok(taken) = waiting.try_recv() {
+                back.push(taken);
             }
+        }
+        for mut taken in back {
+            let ack = taken.hold.ack.clone();
+            if session.send(ack, None, None, BACK).await.is_err() {
+                return;
+            }
+            taken.hold.end();
         }
         session.flush().await;
     }

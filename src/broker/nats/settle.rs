@@ -16,7 +16,7 @@ use super::link::Link;
 use super::names::Place;
 use super::publish;
 use super::replies::Unanswered;
-use super::taken::Taken;
+use super::taken::{Left, Taken};
 use super::unsettled::BACK;
 use crate::broker::{Ladder, Lost, Refusal, Settle, Verdict};
 
@@ -42,6 +42,7 @@ pub(super) struct Settling {
     /// Where it was published.
     pub subject: String,
     pub taken: Taken,
+    pub left: Arc<Left>,
     /// Until it is settled, it counts as given out.
     pub _given: OwnedSemaphorePermit,
 }
@@ -57,8 +58,12 @@ impl Settling {
         let deadline = Instant::now() + LIMIT;
         let settled = match verdict {
             Verdict::Done => self.tell(DONE, deadline).await,
-            // It is given out before what is new, in the order in which it comes back.
-            Verdict::Return | Verdict::Leave => self.tell(BACK, deadline).await,
+            Verdict::Return => self.tell(BACK, deadline).await,
+            Verdict::Leave => {
+                let Settling { left, taken, .. } = *self;
+                left.add(taken);
+                return Ok(());
+            }
             Verdict::Retry { step } => self.retry(step, deadline).await,
             Verdict::DeadLetter { .. } if !self.keeps_dead_letters => {
                 self.tell(ENDED, deadline).await

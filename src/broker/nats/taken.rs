@@ -1,7 +1,8 @@
 //! A message that was taken from a stream, and the room that it takes.
 
-use std::sync::Arc;
+use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_nats::Subject;
@@ -65,6 +66,24 @@ pub(super) struct Taken {
     pub delivery: Metadata,
     pub hold: Hold,
     seat: Option<Seat>,
+}
+
+/// What was given out and goes back when its consumer closes, in this order.
+#[derive(Default)]
+pub(super) struct Left(Mutex<Vec<Taken>>);
+
+impl Left {
+    pub fn add(&self, taken: Taken) {
+        self.all().push(taken);
+    }
+
+    pub fn take(&self) -> Vec<Taken> {
+        mem::take(&mut *self.all())
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<Taken>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What the server says of a delivery, by the subject at which it is acknowledged.

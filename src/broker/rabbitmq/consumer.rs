@@ -26,6 +26,8 @@ const BACKOFF: Backoff = Backoff {
 };
 /// The longest that each message may take that is handed back at the end.
 const LAST: Duration = Duration::from_secs(5);
+/// When nothing has come for so long, nothing is on its way.
+const QUIET: Duration = Duration::from_millis(100);
 
 pub(super) struct QueueConsumer {
     shared: Arc<Shared>,
@@ -150,12 +152,20 @@ impl Consumer for QueueConsumer {
                 return;
             };
             let channel = &inlet.channel;
+            let mut left = Vec::new();
+            // What is on its way when its consumer ends, a quorum queue puts at its end. When all that may be taken at once
+            // is here, nothing is.
+            let here = || Arc::strong_count(&inlet) as u64 - 1 + inlet.left();
+            while here() < u64::from(self.prefetch)
+                && let Ok(Some(Ok(taken))) = timeout(QUIET, taking.next()).await
+            {
+                left.push(settle::held(&self.shared, &self.queue, &inlet, taken));
+            }
             // Without it, or late, the end of the channel gives back what is left.
             let cancelled = channel.basic_cancel(taking.tag(), BasicCancelOptions::default());
             if answer(cancelled).await.is_err() {
                 return;
             }
-            let mut left = Vec::new();
             while let Ok(Some(Ok(taken))) = timeout(LAST, taking.next()).await {
                 left.push(settle::held(&self.shared, &self.queue, &inlet, taken));
             }
