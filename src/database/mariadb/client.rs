@@ -77,8 +77,7 @@ impl Client for Shared {
 
     fn session(&self) -> BoxFuture<'_, Result<Box<dyn Session>, Failure>> {
         async {
-            let until = Instant::now() + self.0.statement_timeout;
-            let in_use = self.0.lease(until).await?;
+            let in_use = self.0.lease(None).await?;
             let session: Box<dyn Session> = Box::new(Own::new(in_use, self.0.clone()));
             Ok(session)
         }
@@ -122,9 +121,9 @@ async fn run(
     output: &mut Output,
     until: Option<Instant>,
 ) -> Result<Done, Failure> {
+    let mut in_use = client.lease(until).await?;
     let limit = Instant::now() + client.statement_timeout;
     let until = until.map_or(limit, |until| until.min(limit));
-    let mut in_use = client.lease(until).await?;
     let mut tries = 0;
     loop {
         let Some(conn) = in_use.conn() else {

@@ -32,13 +32,16 @@ pub(super) struct InUse {
 }
 
 impl MariaDb {
-    /// A connection out of the pool, or a new one.
-    pub async fn lease(self: &Arc<Self>, until: Instant) -> Result<InUse, Failure> {
-        let left = until.saturating_duration_since(Instant::now());
+    /// A connection out of the pool, or a new one. Waiting and connecting have limits of their own, and end at `until` at the latest.
+    pub async fn lease(self: &Arc<Self>, until: Option<Instant>) -> Result<InUse, Failure> {
+        let left = until.map_or(Duration::MAX, |until| {
+            until.saturating_duration_since(Instant::now())
+        });
         let mut place = self.pool.take(left).await?;
-        let lease = match place.idle.take() {
-            Some(lease) => Some(lease),
-            None => {
+        let lease = match (place.idle.take(), until) {
+            (Some(lease), _) => Some(lease),
+            (None, None) => place.fill(self.open().await?),
+            (None, Some(until)) => {
                 let conn = timeout_at(until, self.open()).await;
                 let late = |_| {
                     Failure::Unavailable("connecting to the database takes too long".to_owned())
