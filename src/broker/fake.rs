@@ -27,6 +27,8 @@ pub(crate) struct Fake {
     pub keeps_dead_letters: bool,
     /// When its first try to connect ends.
     pub connects_at: Option<Instant>,
+    /// How long its consumers take to close.
+    closing: Duration,
     waiting: Arc<Waiting>,
     /// Consumers that were begun, and that were ended.
     pub consumers: Arc<Mutex<(usize, usize)>>,
@@ -53,6 +55,13 @@ impl Fake {
     pub fn connecting_until(at: Instant) -> Self {
         Fake {
             connects_at: Some(at),
+            ..Fake::default()
+        }
+    }
+
+    pub fn closing_for(closing: Duration) -> Self {
+        Fake {
+            closing,
             ..Fake::default()
         }
     }
@@ -113,6 +122,7 @@ impl Client for Fake {
             waiting: self.waiting.clone(),
             settled: self.settled.clone(),
             consumers: self.consumers.clone(),
+            closing: self.closing,
         })
     }
 
@@ -168,6 +178,7 @@ struct FakeConsumer {
     waiting: Arc<Waiting>,
     settled: Arc<Mutex<Vec<(String, Verdict)>>>,
     consumers: Arc<Mutex<(usize, usize)>>,
+    closing: Duration,
 }
 
 impl Consumer for FakeConsumer {
@@ -198,8 +209,11 @@ impl Consumer for FakeConsumer {
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
-        self.consumers.lock().unwrap().1 += 1;
-        futures_util::future::ready(()).boxed()
+        async move {
+            tokio::time::sleep(self.closing).await;
+            self.consumers.lock().unwrap().1 += 1;
+        }
+        .boxed()
     }
 }
 

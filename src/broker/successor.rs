@@ -71,9 +71,7 @@ impl Client for Successor {
             shared: self.0.clone(),
             from: from.clone(),
             prefetch,
-            taking: old.consume(from, prefetch),
-            old: Some(old),
-            closing: None,
+            taking: Taking::Old(old.consume(from, prefetch), old),
         })
     }
 
@@ -147,41 +145,45 @@ struct Succeeding {
     shared: Arc<Shared>,
     from: Source,
     prefetch: u16,
-    taking: Box<dyn Consumer>,
-    /// By whom it takes.
-    old: Option<Arc<dyn Client>>,
-    /// What hands back what the old one has taken. It is held here, so that whoever drops the future of `next` does not
-    /// cut it short.
-    closing: Option<BoxFuture<'static, ()>>,
+    taking: Taking,
+}
+
+/// By whom messages are taken.
+enum Taking {
+    Old(Box<dyn Consumer>, Arc<dyn Client>),
+    /// By nobody: what the old client has taken is handed back first, and comes before what the new one takes. This is held
+    /// here, so that whoever drops the future of `next` does not cut it short.
+    HandingBack(BoxFuture<'static, ()>),
+    New(Box<dyn Consumer>),
 }
 
 impl Succeeding {
     async fn take(&mut self) -> Delivery {
         loop {
-            if let Some(closing) = &mut self.closing {
-                closing.await;
-                self.closing = None;
+            match &mut self.taking {
+                Taking::Old(consumer, old) => {
+                    tokio::select! {
+                        biased;
+                        () = connected(&self.shared) => {}
+                        delivery = consumer.next() => return kept_by(old.clone(), delivery),
+                    }
+                }
+                Taking::HandingBack(handing_back) => handing_back.await,
+                Taking::New(consumer) => return consumer.next().await,
             }
-            let Some(old) = self.old.clone() else {
-                return self.taking.next().await;
-            };
-            tokio::select! {
-                biased;
-                () = connected(&self.shared) => self.move_on(),
-                delivery = self.taking.next() => return kept_by(old, delivery),
-            }
+            self.move_on();
         }
     }
 
     fn move_on(&mut self) {
-        let new = self.shared.new.consume(&self.from, self.prefetch);
-        let before = mem::replace(&mut self.taking, new);
-        let old = self.old.take();
-        let closing = async move {
-            before.close().await;
-            drop(old);
+        let nothing = Taking::HandingBack(std::future::ready(()).boxed());
+        self.taking = match mem::replace(&mut self.taking, nothing) {
+            Taking::Old(consumer, old) => Taking::HandingBack(close(consumer, old)),
+            Taking::HandingBack(_) => {
+                Taking::New(self.shared.new.consume(&self.from, self.prefetch))
+            }
+            new @ Taking::New(_) => new,
         };
-        self.closing = Some(closing.boxed());
     }
 }
 
@@ -191,19 +193,28 @@ impl Consumer for Succeeding {
     }
 
     fn trouble(&self) -> Option<String> {
-        self.taking.trouble()
+        match &self.taking {
+            Taking::Old(consumer, _) | Taking::New(consumer) => consumer.trouble(),
+            Taking::HandingBack(_) => None,
+        }
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
-        async move {
-            if let Some(closing) = self.closing {
-                closing.await;
-            }
-            self.taking.close().await;
-            drop(self.old);
+        match self.taking {
+            Taking::Old(consumer, old) => close(consumer, old),
+            Taking::HandingBack(handing_back) => handing_back,
+            Taking::New(consumer) => consumer.close(),
         }
-        .boxed()
     }
+}
+
+/// The client lives until its consumer has closed.
+fn close(consumer: Box<dyn Consumer>, client: Arc<dyn Client>) -> BoxFuture<'static, ()> {
+    async move {
+        consumer.close().await;
+        drop(client);
+    }
+    .boxed()
 }
 
 async fn connected(shared: &Shared) {

@@ -63,6 +63,24 @@ async fn a_consumer_moves_on_and_what_it_took_can_still_be_settled() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_new_one_takes_nothing_before_the_old_one_has_handed_back() {
+    let old = Arc::new(Fake::closing_for(Duration::from_secs(3)));
+    let new = Arc::new(later());
+    new.put("2", 1, None);
+    let as_client: Arc<dyn Client> = old.clone();
+    let client = succeed(&as_client, new.clone());
+    let mut consumer = client.consume(&from(), 4);
+    // Whoever gives up waiting does not cut the handing back short.
+    for _ in 0..7 {
+        let next = timeout(Duration::from_secs(1), consumer.next()).await;
+        assert!(next.is_err());
+        assert_eq!(new.consumers.lock().unwrap().0, 0);
+    }
+    assert_eq!(consumer.next().await.message.id, "2");
+    assert_eq!(*old.consumers.lock().unwrap(), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_next_one_takes_over_from_whoever_does_the_work() {
     let (old, _, client) = pair(later());
     let next: Arc<dyn Client> = Arc::new(later());
