@@ -34,6 +34,15 @@ struct Told {
     reads: AtomicUsize,
 }
 
+/// Has the callers end, also where waiting for them has failed.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 fn drill(server: &PostgresServer, url: &str) {
     let table = format!("t{:x}", fastrand::u64(..));
     server.sql(&format!("create table {table} (id text not null)"));
@@ -62,10 +71,11 @@ fn drill(server: &PostgresServer, url: &str) {
                 })
             })
             .collect();
+        let _ends = Ends(&stop);
         let more = || {
             let before = told.confirmed.lock().unwrap().len();
-            eventually(LIMIT, "more is confirmed", || {
-                told.confirmed.lock().unwrap().len() > before + 300
+            eventually(3 * LIMIT, "more is confirmed", || {
+                told.confirmed.lock().unwrap().len() > before + 2 * CALLERS
                     || callers.iter().any(|caller| caller.is_finished())
             });
         };
@@ -75,7 +85,6 @@ fn drill(server: &PostgresServer, url: &str) {
             server.again();
         }
         more();
-        stop.store(true, Ordering::SeqCst);
     });
     judge(server, &table, &told);
 }
