@@ -1,7 +1,5 @@
 //! What runs statements.
 
-use std::future::ready;
-
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
@@ -48,11 +46,8 @@ pub trait Client: Send + Sync {
     /// Why there is nothing to be said of it.
     fn inspect<'a>(
         &'a self,
-        _statement: &'a Statement,
-    ) -> BoxFuture<'a, Result<Inspected, Objection>> {
-        let why = "a database of this kind is not asked yet";
-        Box::pin(ready(Err(Objection::Unreachable(why.to_owned()))))
-    }
+        statement: &'a Statement,
+    ) -> BoxFuture<'a, Result<Inspected, Objection>>;
 
     /// How it is now.
     fn state(&self) -> State;

@@ -5,8 +5,8 @@
 pub struct Inspected {
     /// For what type it would take each parameter, were none declared; None where it does not tell.
     pub parameters: Vec<Option<String>>,
-    /// The names of the columns of its rows; none where it gives none.
-    pub columns: Vec<String>,
+    /// The names of the columns of its rows, which are none where it gives none; None where it does not tell.
+    pub columns: Option<Vec<String>>,
 }
 
 /// Why there is nothing to be said of a statement, in words for operators.

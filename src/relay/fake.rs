@@ -8,10 +8,12 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::outbox::{Bell, Excluded, Lock, Outbox, Settled, Stuck, Taken, Trouble, Waiting};
 use super::row::{Payload, Row};
 use super::{Config, Identifier};
+use crate::database;
 
 /// A row, with a payload of few bytes.
 pub(super) fn row(id: &str, key: Option<&str>) -> Row {
@@ -186,4 +188,43 @@ impl Bell for FakeBell {
         }
         .boxed()
     }
+}
+
+/// A database of which nobody asks anything.
+pub(super) struct NoDatabase;
+
+impl database::Client for NoDatabase {
+    fn run<'a>(
+        &'a self,
+        _: &'a database::Work,
+        _: &'a [database::Value],
+        _: &'a mut database::Output,
+        _: Option<Instant>,
+    ) -> BoxFuture<'a, Result<database::Done, database::Failure>> {
+        unreachable!()
+    }
+
+    fn session(&self) -> BoxFuture<'_, Result<Box<dyn database::Session>, database::Failure>> {
+        unreachable!()
+    }
+
+    fn listen<'a>(
+        &'a self,
+        _: &'a [String],
+    ) -> BoxFuture<'a, Result<Box<dyn database::Listening>, database::Failure>> {
+        unreachable!()
+    }
+
+    fn inspect<'a>(
+        &'a self,
+        _: &'a database::Statement,
+    ) -> BoxFuture<'a, Result<database::Inspected, database::Objection>> {
+        unreachable!()
+    }
+
+    fn state(&self) -> database::State {
+        unreachable!()
+    }
+
+    fn sweep(&self) {}
 }

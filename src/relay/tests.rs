@@ -3,20 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::fake::{Fake as Outbox, Table, config, row, row_with};
+use super::fake::{Fake as Outbox, NoDatabase, Table, config, row, row_with};
 use super::handle::Start;
 use super::outbox::Trouble;
 use super::row::{Payload, Row};
 use super::*;
 use crate::broker::fake::Fake;
 use crate::broker::{self, Confirmed, Refusal};
-use crate::database::{self, Failure};
+use crate::database;
 use crate::value::Name;
 use crate::value::problem::Problems;
 
@@ -564,36 +563,4 @@ fn the_columns_that_a_relay_asks_for_are_those_that_it_names() {
     let told = problems.into_vec().remove(0).message;
     assert!(told.contains("from PostgreSQL in this version"), "{told}");
     assert_eq!(row_with("1", &[]).value(&selected[0]), None);
-}
-
-/// A database of which nobody asks anything.
-struct NoDatabase;
-
-impl database::Client for NoDatabase {
-    fn run<'a>(
-        &'a self,
-        _: &'a database::Work,
-        _: &'a [database::Value],
-        _: &'a mut database::Output,
-        _: Option<Instant>,
-    ) -> BoxFuture<'a, Result<database::Done, Failure>> {
-        unreachable!()
-    }
-
-    fn session(&self) -> BoxFuture<'_, Result<Box<dyn database::Session>, Failure>> {
-        unreachable!()
-    }
-
-    fn listen<'a>(
-        &'a self,
-        _: &'a [String],
-    ) -> BoxFuture<'a, Result<Box<dyn database::Listening>, Failure>> {
-        unreachable!()
-    }
-
-    fn state(&self) -> database::State {
-        unreachable!()
-    }
-
-    fn sweep(&self) {}
 }

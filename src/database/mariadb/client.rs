@@ -8,6 +8,7 @@ use futures_util::future::{BoxFuture, ready};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use super::inspect::inspect;
 use super::open::Way;
 use super::session::Own;
 use super::shared::MariaDb;
@@ -18,7 +19,8 @@ use crate::database::down::Down;
 use crate::database::pool::Pool;
 use crate::database::url::Encrypted;
 use crate::database::{
-    Checked, Client, Done, Failure, Listening, Output, Session, State, Value, Work,
+    Checked, Client, Done, Failure, Inspected, Listening, Objection, Output, Session, State,
+    Statement, Value, Work,
 };
 use crate::net::backoff::{Backoff, Jitter};
 use crate::net::resolve::SystemResolver;
@@ -90,6 +92,13 @@ impl Client for Shared {
     ) -> BoxFuture<'a, Result<Box<dyn Listening>, Failure>> {
         let why = "MariaDB has no channels that could be listened to";
         ready(Err(Failure::Refused(why.to_owned()))).boxed()
+    }
+
+    fn inspect<'a>(
+        &'a self,
+        statement: &'a Statement,
+    ) -> BoxFuture<'a, Result<Inspected, Objection>> {
+        inspect(&self.0, statement).boxed()
     }
 
     fn state(&self) -> State {

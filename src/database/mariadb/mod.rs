@@ -8,7 +8,7 @@
 //! What takes too long, or is not wanted any more, is [stopped](cancel) by `KILL QUERY`. A connection on which something was stopped is
 //! closed: one that comes late finds no other statement on it.
 //!
-//! Libraries of others (mysql_async 0.37, sqlx-mysql 0.9) lack what rules of the room above need: whether something came on a
+//! The library mysql_async (0.37.1) lacks what rules of the room above need: whether something came on a
 //! connection that was idle, a limit for each row before it is read, our own TLS, and what a column holds beyond its type
 //! (MariaDB's JSON is a text).
 
@@ -24,6 +24,8 @@ mod column;
 mod conn;
 #[cfg(feature = "mysql")]
 mod error;
+#[cfg(feature = "mysql")]
+mod inspect;
 #[cfg(feature = "mysql")]
 mod login;
 #[cfg(feature = "mysql")]

@@ -64,7 +64,7 @@ pub(super) async fn run(
     let ready = match known {
         Some(ready) => ready,
         None => match prepare(conn, run).await? {
-            Ok(ready) => ready,
+            Ok((ready, _)) => ready,
             Err(stop) => return Ok(Err(stop)),
         },
     };
@@ -75,13 +75,16 @@ pub(super) async fn run(
     }
     conn.prepared.forget(&run.statement.key);
     match prepare(conn, run).await? {
-        Ok(ready) => execute(conn, run, &ready, &mut sink).await,
+        Ok((ready, _)) => execute(conn, run, &ready, &mut sink).await,
         Err(stop) => Ok(Err(stop)),
     }
 }
 
-/// Has the server prepare the statement.
-async fn prepare(conn: &mut Conn, run: &Run<'_>) -> Result<Result<Ready, Stop>, Broken> {
+/// Has the server prepare the statement. Gives the names of its columns as well.
+pub(super) async fn prepare(
+    conn: &mut Conn,
+    run: &Run<'_>,
+) -> Result<Result<(Ready, Vec<String>), Stop>, Broken> {
     let (text, order) = rewritten(&run.statement.text);
     conn.send(wire::PREPARE, |into| {
         into.extend_from_slice(text.as_bytes())
@@ -101,10 +104,15 @@ async fn prepare(conn: &mut Conn, run: &Run<'_>) -> Result<Result<Ready, Stop>, 
     };
     // Each list ends with a packet of its own, unless that was agreed to be left out.
     let has_end = conn.flags & flags::NO_EOF == 0;
-    for count in [parameters, columns] {
+    let mut names = Vec::new();
+    for (count, is_of_columns) in [(parameters, false), (columns, true)] {
         let end = u32::from(has_end && count > 0);
-        for _ in 0..u32::from(count) + end {
+        for place in 0..u32::from(count) + end {
             let packet = next(conn, run, LONGEST).await?;
+            if is_of_columns && place < u32::from(count) {
+                let column = Column::read(&conn.body(packet), conn.flags);
+                names.extend(column.map(|column| column.name));
+            }
             conn.done(packet);
         }
     }
@@ -125,7 +133,7 @@ async fn prepare(conn: &mut Conn, run: &Run<'_>) -> Result<Result<Ready, Stop>, 
             });
         }
     }
-    Ok(Ok(ready))
+    Ok(Ok((ready, names)))
 }
 
 async fn execute(

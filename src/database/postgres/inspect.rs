@@ -48,7 +48,7 @@ pub(super) async fn inspect(
     in_use.give_back();
     Ok(Inspected {
         parameters: numbers.iter().map(name).collect(),
-        columns: declared.columns,
+        columns: Some(declared.columns),
     })
 }
 

@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::file::Way;
+use super::inspect::inspect;
 use super::session::Own;
 use super::shared::Sqlite;
 use super::transaction::carry_out;
@@ -16,7 +17,8 @@ use crate::database::config::Prepare;
 use crate::database::down::Down;
 use crate::database::pool::Pool;
 use crate::database::{
-    Checked, Client, Done, Effects, Failure, Listening, Output, Session, State, Value, Work,
+    Checked, Client, Done, Effects, Failure, Inspected, Listening, Objection, Output, Session,
+    State, Statement, Value, Work,
 };
 
 /// A client, which opens the file when something is to be run.
@@ -64,6 +66,13 @@ impl Client for Shared {
     fn listen<'a>(&'a self, _: &'a [String]) -> BoxFuture<'a, Result<Box<dyn Listening>, Failure>> {
         let detail = "SQLite tells nobody of what happens in it";
         ready(Err(Failure::Unavailable(detail.to_owned()))).boxed()
+    }
+
+    fn inspect<'a>(
+        &'a self,
+        statement: &'a Statement,
+    ) -> BoxFuture<'a, Result<Inspected, Objection>> {
+        inspect(&self.0, statement).boxed()
     }
 
     fn state(&self) -> State {

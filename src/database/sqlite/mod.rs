@@ -12,6 +12,7 @@ mod bind;
 mod client;
 mod error;
 mod file;
+mod inspect;
 mod moment;
 mod query;
 mod row;

@@ -26,7 +26,7 @@ pub(super) async fn check(
     };
     // By the number of the parameter: for what statements take it.
     let mut taken = BTreeMap::new();
-    let mut columns = Vec::new();
+    let mut columns = None;
     let mut last = Vec::new();
     for ((_, keys), statement) in written.iter().zip(&work.statements) {
         last = keys.iter().map(String::as_str).collect();
@@ -53,7 +53,9 @@ pub(super) async fn check(
         }
     }
     check_types(config, &taken, &mut problems);
-    check_columns(config, &columns, &last, &mut problems);
+    if let Some(columns) = columns {
+        check_columns(config, &columns, &last, &mut problems);
+    }
     Ok(problems)
 }
 

@@ -213,15 +213,14 @@ async fn a_cluster_has_all_that_it_confirmed_when_the_leader_of_a_stream_is_kill
     })
     .await;
     let (confirmed, seen) = (RefCell::default(), RefCell::default());
-    let is_done = Cell::new(false);
-    let publishing = publish_ahead(&client, &confirmed, &seen, &is_done);
+    let (is_done, is_published, is_over) = (Cell::new(false), Cell::new(false), Cell::new(false));
+    let publishing = async {
+        publish_ahead(&client, &confirmed, &seen, &is_done).await;
+        is_published.set(true);
+    };
     let consuming = async {
         let mut consumer = client.consume(&source("orders"), 16);
-        let missing = || {
-            let seen = seen.borrow();
-            confirmed.borrow().iter().any(|id| !seen.contains(id))
-        };
-        while !is_done.get() || missing() {
+        while !is_over.get() {
             let take = take(&mut consumer, &seen);
             let _nothing_came = timeout(Duration::from_millis(100), take).await;
         }
@@ -239,14 +238,21 @@ async fn a_cluster_has_all_that_it_confirmed_when_the_leader_of_a_stream_is_kill
         let before = confirmed.borrow().len();
         more(before + 300).await;
         is_done.set(true);
-        led
+        until("all is published", || is_published.get()).await;
+        until("all that was confirmed has come", || {
+            let seen = seen.borrow();
+            confirmed.borrow().iter().all(|id| seen.contains(id))
+        })
+        .await;
+        // And what was stored without a word.
+        let alive = &servers[(led + 1) % servers.len()];
+        Box::pin(soon(async {
+            while stored(alive, "orders").await > 0 {
+                sleep(Duration::from_millis(10)).await;
+            }
+        }))
+        .await;
+        is_over.set(true);
     };
-    let ((), (), led) = tokio::join!(publishing, consuming, killing);
-    let alive = &servers[(led + 1) % servers.len()];
-    Box::pin(soon(async {
-        while stored(alive, "orders").await > 0 {
-            sleep(Duration::from_millis(10)).await;
-        }
-    }))
-    .await;
+    let ((), (), ()) = tokio::join!(publishing, consuming, Box::pin(killing));
 }

@@ -1,24 +1,7 @@
 //! `outrigger check --live`, which has the database itself look at the statements.
 
-use std::process::{Command, Stdio};
-
 use super::{config, table};
-use crate::support::PostgresServer;
-
-/// The exit code, and all that is said.
-fn check(text: &str) -> (Option<i32>, String) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("main.toml");
-    std::fs::write(&path, text).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_outrigger"))
-        .args(["check", "--live"])
-        .arg(&path)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    (output.status.code(), said.into_owned())
-}
+use crate::support::{PostgresServer, check_live as check};
 
 #[test]
 fn the_database_says_what_it_thinks_of_statements() {

@@ -4,6 +4,7 @@
 mod connections;
 mod failures;
 mod files;
+mod live;
 mod parameters;
 mod results;
 mod types;

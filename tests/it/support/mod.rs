@@ -5,6 +5,7 @@
 
 #[cfg(feature = "nats")]
 pub mod brokers;
+mod check;
 mod client;
 mod config;
 pub mod frames;
@@ -39,6 +40,7 @@ mod volume;
 mod wait;
 mod wire;
 
+pub use check::check_live;
 pub use client::{Client, Response};
 pub use config::Setup;
 pub use h2_client::H2Client;

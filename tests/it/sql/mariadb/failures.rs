@@ -102,9 +102,12 @@ fn a_statement_that_takes_too_long_is_stopped() {
         .collect();
     let database = "statement_timeout = \"1s\"\npool.max_connections = 1";
     let proxy = Proxy::start(&config(&url, database, &routes));
+    let mut unknown = 0;
     for _ in 0..2 {
         get(&proxy, "/sleep").assert_refused(504, "statement_timeout");
-        post(&proxy, "/put", "").assert_refused(504, "statement_timeout");
+        let put = post(&proxy, "/put", "");
+        put.assert_refused(504, "statement_timeout");
+        unknown += usize::from(put.text().contains("not known"));
         post(&proxy, "/most", "").assert_refused(504, "statement_timeout");
         assert_eq!(get(&proxy, "/quick").json(), json!([{ "a": 1 }]));
     }
@@ -113,7 +116,9 @@ fn a_statement_that_takes_too_long_is_stopped() {
         server.sql(&format!("select count(*) from information_schema.processlist where info like '%{table}%' and id <> connection_id()"))
     };
     eventually(LIMIT, "nothing of it runs", || running() == "0");
-    assert_eq!(server.sql(&format!("select count(*) from {table}")), "0");
+    let stored = server.sql(&format!("select count(*) from {table}"));
+    // A sleep that is stopped late may end as if it had been slept.
+    assert!(stored.parse::<usize>().unwrap() <= unknown, "{stored}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod connections;
 mod failures;
+mod live;
 mod parameters;
 mod results;
 mod sessions;
