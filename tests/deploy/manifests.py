@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""Renders what stands in deploy/ and holds it against the schemas of Kubernetes; see `run` beside this file.
+
+OUTRIGGER is the program. What is wrong is said, and the exit code is 1.
+"""
+
+import os
+import pathlib
+import sys
+import tempfile
+
+import yaml
+
+from kubernetes import Wrong, kustomize, pod_of, run, validate
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+KUSTOMIZE = ROOT / "deploy/kubernetes"
+OUTRIGGER = os.environ["OUTRIGGER"]
+
+WORKLOADS = ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Pod"]
+API = {"Job": "batch/v1", "CronJob": "batch/v1", "Pod": "v1"}
+
+
+def main():
+    for folder in sorted((KUSTOMIZE / "examples").iterdir()):
+        objects = kustomize(folder)
+        validate(objects, folder.name)
+        for thing in objects:
+            if thing["kind"] == "ConfigMap":
+                check_config(thing, folder.name)
+            elif thing["kind"] in WORKLOADS:
+                assert_sidecar(thing, folder.name)
+        print(f"examples/{folder.name}: {len(objects)} objects")
+    components = sorted(path.name for path in (KUSTOMIZE / "components").iterdir())
+    for component in components:
+        reaches_every_kind(component)
+    print(f"{len(components)} components reach {len(WORKLOADS)} kinds: {', '.join(components)}")
+
+
+def check_config(config_map, where):
+    """A config in a manifest is a good one. The files that it names come from volumes, which are not here."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        stand_ins = folder / "volumes"
+        stand_ins.mkdir()
+        tls = ROOT / "config/examples/tls"
+        for name, source in [("tls.crt", "server.crt"), ("tls.key", "server.key"), ("ca.crt", "ca.crt")]:
+            (stand_ins / name).write_bytes((tls / source).read_bytes())
+        (stand_ins / "payments-key").write_text("a key")
+        for name, text in config_map["data"].items():
+            for volume in ["tls", "secrets"]:
+                text = text.replace(f"/etc/outrigger-{volume}/", f"{stand_ins}/")
+            (folder / name).write_text(text)
+        run(OUTRIGGER, "check", "--strict", str(folder))
+
+
+def assert_sidecar(thing, where):
+    """It is a native one, it is there once, and what it mounts is there."""
+    pod = pod_of(thing)
+    spec = pod["spec"]
+    name = f"{where}: {thing['kind']} {thing['metadata']['name']}"
+    found = [each for each in spec.get("initContainers", []) if each["name"] == "outrigger"]
+    if len(found) != 1:
+        raise Wrong(f"{name}: {len(found)} sidecars")
+    sidecar = found[0]
+    for key in ["image", "startupProbe", "readinessProbe", "livenessProbe", "resources", "securityContext"]:
+        if key not in sidecar:
+            raise Wrong(f"{name}: the sidecar has no {key}")
+    if sidecar["restartPolicy"] != "Always":
+        raise Wrong(f"{name}: the sidecar is an ordinary init container")
+    if pod["metadata"]["labels"].get("outrigger") != "sidecar":
+        raise Wrong(f"{name}: its pods cannot be told from others")
+    mounted = [mount["name"] for mount in sidecar["volumeMounts"]]
+    volumes = [volume["name"] for volume in spec["volumes"]]
+    if missing := set(mounted) - set(volumes):
+        raise Wrong(f"{name}: no volumes {missing}")
+    return sidecar
+
+
+def reaches_every_kind(component):
+    """A workload of each kind that has a label is given what the component gives; one without the label is left alone."""
+    with tempfile.TemporaryDirectory(dir=KUSTOMIZE) as folder:
+        folder = pathlib.Path(folder)
+        kinds = [workload(kind, labelled) for kind in WORKLOADS for labelled in [True, False]]
+        (folder / "kinds.yaml").write_text(yaml.safe_dump_all(kinds))
+
+        def rendered(*components):
+            kustomization = {
+                "resources": ["kinds.yaml"],
+                "components": [f"../components/{name}" for name in components],
+                "images": [{"name": "outrigger", "newTag": "0.1.0"}],
+            }
+            (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+            objects = kustomize(folder)
+            validate(objects, f"component {component}")
+            return {(thing["kind"], thing["metadata"]["name"]): thing for thing in objects if thing["kind"] in WORKLOADS}
+
+        with_sidecar = rendered("sidecar")
+        with_both = with_sidecar if component == "sidecar" else rendered("sidecar", component)
+    adds_objects_alone = component == "prometheus"
+    for kind in WORKLOADS:
+        assert_sidecar(with_both[kind, "labelled"], f"component {component}")
+        if component != "sidecar" and not adds_objects_alone:
+            if pod_of(with_both[kind, "labelled"]) == pod_of(with_sidecar[kind, "labelled"]):
+                raise Wrong(f"component {component} does not reach {kind}")
+        if "initContainers" in pod_of(with_both[kind, "plain"])["spec"]:
+            raise Wrong(f"component {component} reaches a {kind} without the label")
+
+
+def workload(kind, labelled):
+    """The smallest one of a kind."""
+    labels = {"outrigger": "sidecar"} if labelled else {}
+    name = "labelled" if labelled else "plain"
+    pod = {
+        "metadata": {"labels": {"app": name}},
+        "spec": {"containers": [{"name": "app", "image": "app:1"}]},
+    }
+    whole = {"apiVersion": API.get(kind, "apps/v1"), "kind": kind, "metadata": {"name": name, "labels": labels}}
+    if kind == "Pod":
+        whole["metadata"]["labels"] = labels | {"app": name}
+        return whole | {"spec": pod["spec"]}
+    if kind in ["Job", "CronJob"]:
+        pod["spec"]["restartPolicy"] = "Never"
+        spec = {"template": pod}
+        if kind == "CronJob":
+            spec = {"schedule": "0 0 * * *", "jobTemplate": {"spec": spec}}
+        return whole | {"spec": spec}
+    spec = {"selector": {"matchLabels": {"app": name}}, "template": pod}
+    if kind == "StatefulSet":
+        spec["serviceName"] = name
+    return whole | {"spec": spec}
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Wrong as wrong:
+        sys.exit(f"manifests: {wrong}")
