@@ -96,7 +96,7 @@ fn one(of: Type, value: &Value, into: &mut Vec<u8>) -> Result<u16, &'static str>
             Ok(DECIMAL)
         }
         Scalar::Date => {
-            moment(Moment::date(text).ok_or("it is no date")?, into);
+            date(Moment::date(text).ok_or("it is no date")?, into);
             Ok(DATE)
         }
         Scalar::Time => {
@@ -117,17 +117,22 @@ fn one(of: Type, value: &Value, into: &mut Vec<u8>) -> Result<u16, &'static str>
     }
 }
 
+/// MySQL (9.7) takes no date that has a time behind it, not even one of zeros.
+fn date(moment: Moment, into: &mut Vec<u8>) {
+    into.push(4);
+    put_day(moment, into);
+}
+
 fn moment(moment: Moment, into: &mut Vec<u8>) {
     into.push(11);
-    into.extend_from_slice(&moment.year.to_le_bytes());
-    into.extend_from_slice(&[
-        moment.month,
-        moment.day,
-        moment.hour,
-        moment.minute,
-        moment.second,
-    ]);
+    put_day(moment, into);
+    into.extend_from_slice(&[moment.hour, moment.minute, moment.second]);
     into.extend_from_slice(&moment.micros.to_le_bytes());
+}
+
+fn put_day(moment: Moment, into: &mut Vec<u8>) {
+    into.extend_from_slice(&moment.year.to_le_bytes());
+    into.extend_from_slice(&[moment.month, moment.day]);
 }
 
 fn span(span: Span, into: &mut Vec<u8>) {
@@ -158,8 +163,9 @@ mod tests {
         let head = [0b010, 1, 8, 0, 6, 0, 8, 0];
         assert_eq!(bound, [&head[..], &two, &two].concat());
         assert_eq!(parameters(&types, &values, &[]), Ok(Vec::new()));
+        assert_eq!(of("date", "2026-01-31").unwrap()[4..], [4, 0xea, 7, 1, 31]);
         assert_eq!(
-            of("date", "2026-01-31").unwrap()[4..],
+            of("timestamp", "2026-01-31").unwrap()[4..],
             [11, 0xea, 7, 1, 31, 0, 0, 0, 0, 0, 0, 0]
         );
     }

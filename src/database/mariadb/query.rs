@@ -15,7 +15,7 @@ use super::prepared::{Ready, rewritten};
 use super::row::Columns;
 use super::wire::{self, flags};
 use crate::database::link::Broken;
-use crate::database::{Failure, Output, Statement, Table, Value};
+use crate::database::{Effects, Failure, Output, Statement, Table, Value};
 
 /// How long the server may take to say what became of a statement that was cancelled.
 const GRACE: Duration = Duration::from_secs(1);
@@ -200,6 +200,7 @@ impl Results<'_, '_, '_> {
                 let outcome = conn.take_ok(&body[1..])?;
                 self.affected = outcome.affected;
                 conn.awaits = outcome.more_results;
+                self.judge_end(conn);
                 return Ok(outcome.more_results);
             }
             Some(0xff) => {
@@ -288,6 +289,7 @@ impl Results<'_, '_, '_> {
                     let outcome = end(conn, &body[1..])?;
                     self.affected = rows;
                     conn.awaits = outcome.more_results;
+                    self.judge_end(conn);
                     return Ok(outcome.more_results);
                 }
                 _ => return Err(Broken::lost("it sent a row that is none")),
@@ -321,6 +323,21 @@ impl Results<'_, '_, '_> {
         self.stop.get_or_insert(Stop::Ours(failure));
     }
 
+    /// A result that ended well after the server was told to stop may be none of the statement's: in MySQL (9.7) a `sleep` or a wait
+    /// for a lock of its own that is stopped gives a value, and no error.
+    fn judge_end(&mut self, conn: &Conn) {
+        if !conn.is_over {
+            return;
+        }
+        // The connection is closed, and an open transaction is undone with it.
+        let effects = if self.run.statement.writes && !conn.in_transaction {
+            Effects::Unknown
+        } else {
+            Effects::None
+        };
+        self.stop(Failure::Timeout(effects));
+    }
+
     fn too_long(&self) -> Failure {
         match &self.sink {
             Sink::Json(output) => output.too_many_bytes(),
@@ -350,3 +367,6 @@ async fn next(conn: &mut Conn, run: &Run<'_>, most: usize) -> Result<Packet, Bro
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
