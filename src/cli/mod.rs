@@ -29,7 +29,7 @@ mod version;
 #[command(name = "outrigger", version = version::line(), arg_required_else_help = true)]
 #[command(after_help = "Examples:
   outrigger check config/outrigger.toml
-  outrigger run --config config/outrigger.toml")]
+  outrigger run config/outrigger.toml")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
