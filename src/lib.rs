@@ -108,8 +108,11 @@
 //!
 //! ## A new kind of database
 //!
-//! A folder `database/KIND/` with an implementation of [`database::Client`], and its lines in `database/{connect,kind,scan,url}.rs`; a
-//! cargo feature. The pool, what is known of a database that is down, and how values are written as JSON are there for all kinds.
+//! A server is a folder `database/KIND/` that writes its protocol: an implementation of `Protocol` and `Connection` of
+//! `database/server/protocol.rs`, which log in, run statements, write their rows with what `database/json.rs` has, say what an error
+//! means, and have the server stop. Its lines are in `database/{connect,kind,scan,url}.rs`, and it has a cargo feature. The pool,
+//! transactions and when they are tried again, sessions, what is cancelled, and what is known of a database that is down are there for
+//! all servers; `database/server/tests.rs` has one in memory. What is no server, as SQLite, implements [`database::Client`] itself.
 //! `tests/it/sql` and `tests/it/sqlite` show what one has to prove.
 //!
 //! ## A new policy

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::Failure;
+use super::{Failure, Objection};
 use crate::net::backoff::{Backoff, Jitter};
 
 const RETRY: Backoff = Backoff {
@@ -93,6 +93,12 @@ impl Down {
     pub fn is_connected(&self) -> Option<bool> {
         let known = self.known();
         (known.connected || known.last_error.is_some()).then_some(known.connected)
+    }
+
+    /// Why a statement cannot be looked at; `otherwise` where nothing is known.
+    pub fn unreachable(&self, otherwise: &str) -> Objection {
+        let why = self.last_error().map(|(_, why)| why);
+        Objection::Unreachable(why.unwrap_or_else(|| otherwise.to_owned()))
     }
 
     pub fn last_error(&self) -> Option<(SystemTime, String)> {

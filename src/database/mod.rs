@@ -1,8 +1,8 @@
 //! `[databases.*]`: where routes with `sql` have their statements run: PostgreSQL, MariaDB and MySQL, SQLite.
 //!
 //! Whoever runs statements sees a [`Client`]: one database, with a pool of connections that is shared by all workers. A kind
-//! of database is a folder with an implementation of that trait, and its lines in [`connect()`], [`kind`] and [`config`].
-//! What is run ([`Work`]), with what ([`Value`]), how rows become JSON ([`Output`]) and why it failed ([`Failure`]) is the same
+//! of database is a folder with an implementation of that trait, and its lines in [`connect()`], [`kind`] and [`config`]; one that
+//! is a server has that trait from the room of all servers (`server`), and writes what is spoken with it. What is run ([`Work`]), with what ([`Value`]), how rows become JSON ([`Output`]) and why it failed ([`Failure`]) is the same
 //! for all.
 //!
 //! Texts of callers are values that are bound, never a part of a statement. What is told to be done was committed by the
@@ -36,10 +36,16 @@ mod postgres;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod reach;
 mod scan;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod server;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+mod sink;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod state;
 mod statement;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+mod tries;
 mod types;
 mod url;
 

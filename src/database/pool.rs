@@ -11,8 +11,9 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
-use super::Failure;
 use super::config;
+use super::down::Down;
+use super::{Failure, State};
 use crate::process;
 
 /// A connection, as far as a pool has to do with it.
@@ -166,8 +167,23 @@ impl<C: Pooled> Pool<C> {
         }
     }
 
+    /// How the database is now, of which `down` tells whether it can be reached.
+    pub fn state(&self, down: &Down, version: Option<String>, is_pooled: bool) -> State {
+        let (in_use, idle, waiting) = self.counts();
+        State {
+            connected: down.is_connected(),
+            last_error: down.last_error(),
+            version,
+            is_pooled,
+            in_use,
+            idle,
+            waiting,
+            max_connections: self.settings.max_connections,
+        }
+    }
+
     /// How many connections are in use, how many idle, and how many callers wait for one.
-    pub fn counts(&self) -> (usize, usize, usize) {
+    fn counts(&self) -> (usize, usize, usize) {
         let in_use = self.settings.max_connections - self.permits.available_permits();
         let idle = self.shelves.iter().map(|shelf| lock(shelf).len()).sum();
         (in_use, idle, self.waiting.load(Ordering::Relaxed))

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+use super::{Failure, Output};
 use super::{Kind, Type, scan};
 
 /// A statement of the config, and the types of its parameters.
@@ -103,6 +105,15 @@ impl Work {
     /// Whether it may leave something behind in the session.
     pub fn marks_session(&self) -> bool {
         self.statements.iter().any(|one| one.marks_session)
+    }
+
+    /// Whether the rows are what is wanted.
+    #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+    pub(super) fn judge(&self, output: &Output) -> Result<(), Failure> {
+        if self.shape == Shape::One && output.rows() == 0 {
+            return Err(Failure::NoRow);
+        }
+        Ok(())
     }
 }
 

@@ -3,14 +3,16 @@
 use std::borrow::Cow;
 
 use bytes::Buf;
+use tokio::time::Instant;
 
 use super::error::ServerError;
 use super::packet::{self, FULL, Fields, HEAD};
-use super::prepared::Prepared;
+use super::prepared::{self, Prepared};
 use super::wire::{QUERY, QUIT};
 use crate::database::link::{Broken, Link};
 use crate::database::pool::Pooled;
 use crate::database::reach::Address;
+use crate::database::server::{Connection, ServerError as _};
 use crate::net::io::Io;
 
 /// The longest packet that is no row. Errors and descriptions are far shorter.
@@ -30,7 +32,7 @@ pub(super) struct Conn {
     pub in_transaction: bool,
     /// The statement that is under way was told to be executed, and not only prepared.
     pub has_run: bool,
-    /// Something was cancelled on it, or the server is about to close it.
+    /// Something was cancelled on it, the server is about to close it, or it is not to be used again for another reason.
     pub is_over: bool,
     /// By which name the server is asked for.
     pub address: Address,
@@ -77,15 +79,10 @@ impl Conn {
             server: String::new(),
             version: String::new(),
             flags: 0,
-            prepared: Prepared::default(),
+            prepared: prepared::none(),
             is_fresh: true,
             is_marked: false,
         }
-    }
-
-    /// Whether the server has answered all that it was asked, and no transaction is open.
-    pub fn is_at_rest(&self) -> bool {
-        !self.awaits && !self.in_transaction && !self.is_marked && !self.is_over
     }
 
     /// Sends a command, whose answer is awaited from now on.
@@ -231,6 +228,48 @@ impl Conn {
 pub(super) struct Packet {
     /// Its head and those of its parts included.
     length: usize,
+}
+
+impl Connection for Conn {
+    fn set_deadline(&mut self, at: Instant) {
+        self.link.set_deadline(at);
+    }
+
+    fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn is_answered(&self) -> bool {
+        !self.awaits && !self.is_over
+    }
+
+    fn in_transaction(&self) -> bool {
+        self.in_transaction
+    }
+
+    fn is_at_rest(&self) -> bool {
+        self.is_answered() && !self.in_transaction && !self.is_marked
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.is_fresh
+    }
+
+    fn may_have_run(&self) -> bool {
+        self.has_run
+    }
+
+    fn can_be_stopped(&self) -> bool {
+        self.awaits && !self.is_over
+    }
+
+    fn give_up(&mut self) {
+        self.is_over = true;
+    }
+
+    fn rest(&mut self) {
+        self.link.rest();
+    }
 }
 
 impl Pooled for Conn {

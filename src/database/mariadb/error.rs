@@ -1,7 +1,7 @@
 //! What the server says when something failed (MariaDB's documentation, "MariaDB Error Code Reference").
 
 use super::packet::Fields;
-use crate::database::{Constraint, Effects, Failure};
+use crate::database::{Constraint, Effects, Failure, server};
 
 /// An error of the server. Its message may have values in it, so it is shown to operators only, and only when there is no
 /// connection.
@@ -35,18 +35,56 @@ impl ServerError {
         format!("{} (error {})", self.message, self.number)
     }
 
-    /// The connection ends with it.
-    pub fn is_fatal(&self) -> bool {
-        matches!(self.number, 1040 | 1053 | 1152..=1161 | 1184 | 1927 | 4031)
-    }
-
     /// What was prepared does not fit any more, or is not there: nothing was run.
     pub fn is_stale_plan(&self) -> bool {
         matches!(self.number, 1243 | 1615)
     }
 
-    /// What it means to whoever wanted the statement.
-    pub fn into_failure(self) -> Failure {
+    fn bad_value(&self) -> Failure {
+        let column = self.last_column();
+        Failure::BadValue(
+            None,
+            match column {
+                Some(column) => format!(
+                    "a value is not what the column `{column}` takes (error {})",
+                    self.number
+                ),
+                None => format!(
+                    "a value is not what the database takes (error {})",
+                    self.number
+                ),
+            },
+        )
+    }
+
+    /// What stands behind the last `mark`, up to `end`. Values stand before names in messages, so that none is taken for one.
+    fn behind(&self, mark: &str, end: char) -> Option<&str> {
+        let (_, behind) = self.message.rsplit_once(mark)?;
+        let (name, _) = behind.split_once(end)?;
+        Some(name)
+    }
+
+    /// In messages that begin with the name, and have no value.
+    fn first_quoted(&self) -> Option<&str> {
+        let (_, behind) = self.message.split_once('\'')?;
+        Some(behind.split_once('\'')?.0)
+    }
+
+    /// The column that a message ends with: ``for column `db`.`t`.`n` at row 1``, or `for column 'n' at row 1`.
+    fn last_column(&self) -> Option<&str> {
+        let (_, behind) = self.message.rsplit_once(" for column ")?;
+        let (name, _) = behind.rsplit_once(" at row ")?;
+        let name = name.rsplit('.').next()?;
+        Some(name.trim_matches(['`', '\'']))
+    }
+}
+
+impl server::ServerError for ServerError {
+    fn is_fatal(&self) -> bool {
+        matches!(self.number, 1040 | 1053 | 1152..=1161 | 1184 | 1927 | 4031)
+    }
+
+    fn into_failure(self) -> Failure {
         let unavailable = |why: &str| Failure::Unavailable(why.to_owned());
         match self.number {
             1022 | 1062 | 1169 | 1586 | 1761 | 1762 => {
@@ -96,48 +134,11 @@ impl ServerError {
             }),
         }
     }
-
-    fn bad_value(&self) -> Failure {
-        let column = self.last_column();
-        Failure::BadValue(
-            None,
-            match column {
-                Some(column) => format!(
-                    "a value is not what the column `{column}` takes (error {})",
-                    self.number
-                ),
-                None => format!(
-                    "a value is not what the database takes (error {})",
-                    self.number
-                ),
-            },
-        )
-    }
-
-    /// What stands behind the last `mark`, up to `end`. Values stand before names in messages, so that none is taken for one.
-    fn behind(&self, mark: &str, end: char) -> Option<&str> {
-        let (_, behind) = self.message.rsplit_once(mark)?;
-        let (name, _) = behind.split_once(end)?;
-        Some(name)
-    }
-
-    /// In messages that begin with the name, and have no value.
-    fn first_quoted(&self) -> Option<&str> {
-        let (_, behind) = self.message.split_once('\'')?;
-        Some(behind.split_once('\'')?.0)
-    }
-
-    /// The column that a message ends with: ``for column `db`.`t`.`n` at row 1``, or `for column 'n' at row 1`.
-    fn last_column(&self) -> Option<&str> {
-        let (_, behind) = self.message.rsplit_once(" for column ")?;
-        let (name, _) = behind.rsplit_once(" at row ")?;
-        let name = name.rsplit('.').next()?;
-        Some(name.trim_matches(['`', '\'']))
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::server::ServerError as _;
     use super::*;
 
     fn error(number: u16, state: &str, message: &str) -> Failure {

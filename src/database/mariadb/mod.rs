@@ -17,8 +17,6 @@ mod bind;
 #[cfg(feature = "mysql")]
 mod cancel;
 #[cfg(feature = "mysql")]
-mod client;
-#[cfg(feature = "mysql")]
 mod column;
 #[cfg(feature = "mysql")]
 mod conn;
@@ -35,13 +33,11 @@ mod packet;
 #[cfg(feature = "mysql")]
 mod prepared;
 #[cfg(feature = "mysql")]
+mod protocol;
+#[cfg(feature = "mysql")]
 mod query;
 #[cfg(feature = "mysql")]
 mod row;
-#[cfg(feature = "mysql")]
-mod session;
-#[cfg(feature = "mysql")]
-mod shared;
 #[cfg(feature = "mysql")]
 mod temporal;
 #[cfg(feature = "mysql")]
@@ -52,6 +48,6 @@ mod url;
 mod wire;
 
 #[cfg(feature = "mysql")]
-pub(super) use client::connect;
+pub(super) use protocol::connect;
 #[cfg(feature = "mysql")]
 pub(super) use url::check as check_url;

@@ -10,6 +10,7 @@ use super::url::Servers;
 use super::wire::{self, flags};
 use crate::database::link::{Broken, Link};
 use crate::database::reach::{Address, connect};
+use crate::database::server::Connection;
 use crate::database::url::Encrypted;
 use crate::net::resolve::Resolve;
 use crate::tls::{self, outbound};
@@ -30,19 +31,8 @@ pub(super) struct Way {
     pub statement_timeout: Duration,
 }
 
-/// Tries each server once, and says why the last one failed, for operators.
-pub(super) async fn open(way: &Way) -> Result<Conn, String> {
-    let mut failure = String::new();
-    for address in &way.servers.addresses {
-        match open_one(address, way).await {
-            Ok(conn) => return Ok(conn),
-            Err(why) => failure = format!("{}: {why}", address.shown()),
-        }
-    }
-    Err(failure)
-}
-
-async fn open_one(address: &Address, way: &Way) -> Result<Conn, String> {
+/// A connection that is logged in, and has its settings. Says why there is none, for operators.
+pub(super) async fn open(address: &Address, way: &Way) -> Result<Conn, String> {
     let mut conn = log_in(address, address, way).await?;
     settle(&mut conn, way).await?;
     conn.server = server_of(&mut conn).await;

@@ -1,19 +1,15 @@
 //! The statements that a connection has prepared.
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use crate::database::server::Kept;
 use crate::database::{Kind, scan};
 
 /// The most that one connection keeps: a server has room for some 16,000 of all its connections.
 const MOST: usize = 128;
 
 /// Statements by their key.
-#[derive(Default)]
-pub(super) struct Prepared {
-    known: HashMap<Arc<str>, Ready>,
-    order: VecDeque<Arc<str>>,
-}
+pub(super) type Prepared = Kept<Ready>;
 
 /// A statement that can be executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,32 +20,9 @@ pub(super) struct Ready {
     pub order: Arc<[usize]>,
 }
 
-impl Prepared {
-    pub fn find(&self, key: &Arc<str>) -> Option<Ready> {
-        self.known.get(key).cloned()
-    }
-
-    /// Keeps one. Gives the number of one that has to go for it.
-    pub fn keep(&mut self, key: &Arc<str>, ready: Ready) -> Option<u32> {
-        let oldest = (self.known.len() >= MOST)
-            .then(|| self.order.pop_front())
-            .flatten();
-        let gone = oldest.and_then(|key| self.known.remove(&key));
-        self.known.insert(key.clone(), ready);
-        self.order.push_back(key.clone());
-        gone.map(|ready| ready.id)
-    }
-
-    /// It does not fit any more.
-    pub fn forget(&mut self, key: &Arc<str>) {
-        self.known.remove(key);
-        self.order.retain(|other| other != key);
-    }
-
-    pub fn clear(&mut self) {
-        self.known.clear();
-        self.order.clear();
-    }
+/// None yet.
+pub(super) fn none() -> Prepared {
+    Kept::new(MOST)
 }
 
 /// The statement with `?` for each placeholder, and which parameter, from 0, stands at each.
@@ -73,24 +46,6 @@ pub(super) fn rewritten(text: &str) -> (String, Arc<[usize]>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_oldest_goes_when_there_are_too_many() {
-        let mut prepared = Prepared::default();
-        let key = |number: u32| Arc::<str>::from(format!("select {number}"));
-        let ready = |id| Ready {
-            id,
-            order: Arc::new([]),
-        };
-        for number in 0..MOST as u32 {
-            assert_eq!(prepared.keep(&key(number), ready(number)), None);
-        }
-        assert_eq!(prepared.keep(&key(1000), ready(1000)), Some(0));
-        assert_eq!(prepared.find(&key(0)), None);
-        assert_eq!(prepared.find(&key(1)), Some(ready(1)));
-        prepared.forget(&key(5));
-        assert_eq!(prepared.keep(&key(5), ready(2000)), None);
-    }
 
     #[test]
     fn a_parameter_may_stand_in_several_places() {

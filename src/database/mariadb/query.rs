@@ -15,7 +15,9 @@ use super::prepared::{Ready, rewritten};
 use super::row::Columns;
 use super::wire::{self, flags};
 use crate::database::link::Broken;
-use crate::database::{Effects, Failure, Output, Statement, Table, Value};
+use crate::database::server::{self, Answer};
+use crate::database::sink::Sink;
+use crate::database::{Effects, Failure, Statement, Value};
 
 /// How long the server may take to say what became of a statement that was cancelled.
 const GRACE: Duration = Duration::from_secs(1);
@@ -24,20 +26,8 @@ const MOST_UNWANTED: usize = 4 << 20;
 /// More columns than a table can have.
 const MOST_COLUMNS: u64 = 4096;
 
-/// Where the rows go.
-pub(super) enum Sink<'a> {
-    Json(&'a mut Output),
-    Table(&'a mut Table),
-    Nowhere,
-}
-
 /// Why a statement did not come to its end.
-#[derive(Debug)]
-pub(super) enum Stop {
-    Server(Box<ServerError>),
-    /// The statement has done its part, and the result is not what was wanted.
-    Ours(Failure),
-}
+pub(super) type Stop = server::Stop<ServerError>;
 
 /// What is to be run, and until when.
 pub(super) struct Run<'a> {
@@ -52,14 +42,10 @@ pub(super) struct Run<'a> {
 ///
 /// # Errors
 /// When the connection broke, or the server did not answer in time, not even to being told to stop.
-pub(super) async fn run(
-    conn: &mut Conn,
-    run: &Run<'_>,
-    mut sink: Sink<'_>,
-) -> Result<Result<u64, Stop>, Broken> {
+pub(super) async fn run(conn: &mut Conn, run: &Run<'_>, sink: &mut Sink<'_>) -> Answer<u64, Stop> {
     conn.link.set_deadline(run.until);
     conn.has_run = false;
-    let known = conn.prepared.find(&run.statement.key);
+    let known = conn.prepared.get(&run.statement.key).cloned();
     let was_known = known.is_some();
     let ready = match known {
         Some(ready) => ready,
@@ -68,23 +54,20 @@ pub(super) async fn run(
             Err(stop) => return Ok(Err(stop)),
         },
     };
-    let result = execute(conn, run, &ready, &mut sink).await?;
+    let result = execute(conn, run, &ready, sink).await?;
     let is_stale = matches!(&result, Err(Stop::Server(error)) if error.is_stale_plan());
     if !(was_known && is_stale) {
         return Ok(result);
     }
     conn.prepared.forget(&run.statement.key);
     match prepare(conn, run).await? {
-        Ok((ready, _)) => execute(conn, run, &ready, &mut sink).await,
+        Ok((ready, _)) => execute(conn, run, &ready, sink).await,
         Err(stop) => Ok(Err(stop)),
     }
 }
 
 /// Has the server prepare the statement. Gives the names of its columns as well.
-pub(super) async fn prepare(
-    conn: &mut Conn,
-    run: &Run<'_>,
-) -> Result<Result<(Ready, Vec<String>), Stop>, Broken> {
+pub(super) async fn prepare(conn: &mut Conn, run: &Run<'_>) -> Answer<(Ready, Vec<String>), Stop> {
     let (text, order) = rewritten(&run.statement.text);
     conn.send(wire::PREPARE, |into| {
         into.extend_from_slice(text.as_bytes())
@@ -129,7 +112,7 @@ pub(super) async fn prepare(
         let gone = conn.prepared.keep(&run.statement.key, ready.clone());
         if let Some(gone) = gone {
             conn.put(wire::CLOSE, |into| {
-                into.extend_from_slice(&gone.to_le_bytes());
+                into.extend_from_slice(&gone.id.to_le_bytes());
             });
         }
     }
@@ -141,7 +124,7 @@ async fn execute(
     run: &Run<'_>,
     ready: &Ready,
     sink: &mut Sink<'_>,
-) -> Result<Result<u64, Stop>, Broken> {
+) -> Answer<u64, Stop> {
     let bound = match bind::parameters(&run.statement.types, run.values, &ready.order) {
         Ok(bound) => bound,
         Err(failure) => return Ok(Err(Stop::Ours(failure))),
@@ -253,14 +236,11 @@ impl Results<'_, '_, '_> {
                 self.stop(failure);
                 return Ok(false);
             }
-            let most = match &self.sink {
-                Sink::Json(output) if output.wants_rows() && !self.given => output.room(),
-                _ => LONGEST,
-            };
+            let most = if self.given { 0 } else { self.sink.room() };
             // A row has less in JSON than here where its numbers are short: names stand before them instead.
             let packet = match next(conn, self.run, most.max(LONGEST)).await {
                 Err(Broken::TooLong) => {
-                    let failure = self.too_long();
+                    let failure = self.sink.too_long();
                     self.stop(failure);
                     return Ok(false);
                 }
@@ -336,13 +316,6 @@ impl Results<'_, '_, '_> {
             Effects::None
         };
         self.stop(Failure::Timeout(effects));
-    }
-
-    fn too_long(&self) -> Failure {
-        match &self.sink {
-            Sink::Json(output) => output.too_many_bytes(),
-            _ => Failure::TooLarge("a row is too long".to_owned()),
-        }
     }
 }
 

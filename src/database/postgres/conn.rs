@@ -3,12 +3,14 @@
 use bytes::BytesMut;
 use postgres_protocol::message::backend::{DATA_ROW_TAG, Header, Message, ReadyForQueryBody};
 use postgres_protocol::message::frontend;
+use tokio::time::Instant;
 
 use super::error::{ServerError, affected};
 use super::prepared::Prepared;
 use crate::database::link::{Broken, Link, give};
 use crate::database::pool::Pooled;
 use crate::database::reach::Address;
+use crate::database::server::Connection;
 use crate::net::buffer;
 use crate::net::io::Io;
 
@@ -32,7 +34,7 @@ pub(super) struct Conn {
     /// How many `ReadyForQuery` are yet to come.
     pub awaited: u32,
     pub status: Status,
-    /// Something was cancelled on it.
+    /// Something was cancelled on it, or it is not to be used again for another reason.
     pub is_cancelled: bool,
     /// Where it leads to, for whoever cancels.
     pub address: Address,
@@ -58,17 +60,6 @@ impl Conn {
             prepared: None,
             is_pooled: false,
         }
-    }
-
-    /// Whether the server has answered all that it was asked, and no transaction is open.
-    pub fn is_at_rest(&self) -> bool {
-        self.awaited == 0 && self.status == Status::Idle && !self.is_cancelled
-    }
-
-    /// Lets go of what a connection at rest does not need.
-    pub fn rest(&mut self) {
-        self.link.rest();
-        give(std::mem::take(&mut self.write));
     }
 
     /// Room for what is to be sent.
@@ -175,6 +166,41 @@ impl Conn {
             _ => Status::Failed,
         };
         self.awaited = self.awaited.saturating_sub(1);
+    }
+}
+
+impl Connection for Conn {
+    fn set_deadline(&mut self, at: Instant) {
+        self.link.set_deadline(at);
+    }
+
+    fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn is_pooled(&self) -> bool {
+        self.is_pooled
+    }
+
+    fn is_answered(&self) -> bool {
+        self.awaited == 0 && !self.is_cancelled
+    }
+
+    fn in_transaction(&self) -> bool {
+        self.status != Status::Idle
+    }
+
+    fn can_be_stopped(&self) -> bool {
+        self.awaited > 0 && self.key.is_some()
+    }
+
+    fn give_up(&mut self) {
+        self.is_cancelled = true;
+    }
+
+    fn rest(&mut self) {
+        self.link.rest();
+        give(std::mem::take(&mut self.write));
     }
 }
 

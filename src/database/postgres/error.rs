@@ -3,7 +3,7 @@
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::message::backend::{CommandCompleteBody, ErrorResponseBody};
 
-use crate::database::{Constraint, Effects, Failure};
+use crate::database::{Constraint, Effects, Failure, server};
 
 /// An error of the server. Its message may have values in it, so it is shown to operators only, and only when there is no
 /// connection.
@@ -47,13 +47,25 @@ impl ServerError {
         matches!(self.code.as_str(), "0A000" | "26000" | "42P05")
     }
 
-    /// Whoever stands in between, a pooler for one, has lost the server: what became of the statement is not known.
-    pub fn is_of_the_way(&self) -> bool {
+    /// The parameter that the context names, from 0: `unnamed portal parameter $2 = '...'`.
+    fn parameter(&self) -> Option<usize> {
+        let (_, behind) = self.context.split_once("parameter $")?;
+        let digits = behind.split(|c: char| !c.is_ascii_digit()).next()?;
+        digits.parse::<usize>().ok()?.checked_sub(1)
+    }
+}
+
+impl server::ServerError for ServerError {
+    fn is_fatal(&self) -> bool {
+        self.is_fatal
+    }
+
+    /// A pooler tells of it so.
+    fn is_of_the_way(&self) -> bool {
         self.code.starts_with("08")
     }
 
-    /// What it means to whoever wanted the statement.
-    pub fn into_failure(self) -> Failure {
+    fn into_failure(self) -> Failure {
         if self.is_of_the_way() {
             return Failure::Broken("the way to the database broke".to_owned());
         }
@@ -83,13 +95,6 @@ impl ServerError {
             code => Failure::Refused(code.to_owned()),
         }
     }
-
-    /// The parameter that the context names, from 0: `unnamed portal parameter $2 = '...'`.
-    fn parameter(&self) -> Option<usize> {
-        let (_, behind) = self.context.split_once("parameter $")?;
-        let digits = behind.split(|c: char| !c.is_ascii_digit()).next()?;
-        digits.parse::<usize>().ok()?.checked_sub(1)
-    }
 }
 
 /// Reads how many rows a command changed or gave off its tag: `INSERT 0 5`, `SELECT 3`.
@@ -102,6 +107,7 @@ pub(super) fn affected(body: &CommandCompleteBody) -> (&str, u64) {
 
 #[cfg(test)]
 mod tests {
+    use super::server::ServerError as _;
     use super::*;
     use bytes::BytesMut;
     use postgres_protocol::message::backend::Message;

@@ -1,7 +1,6 @@
 //! Has the server look at a statement without running it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::message::backend::Message;
@@ -10,11 +9,12 @@ use tokio::time::Instant;
 
 use super::conn::{Conn, LONGEST};
 use super::error::ServerError;
-use super::open::told;
-use super::query::{Batch, Sink, run};
-use super::shared::Postgres;
+use super::open::{Way, told};
+use super::query::run;
 use super::wire;
 use crate::database::link::Broken;
+use crate::database::server::Batch;
+use crate::database::sink::Sink;
 use crate::database::types::Scalar;
 use crate::database::{Inspected, Kind, Objection, Statement, Table, Type, Value};
 
@@ -24,17 +24,11 @@ const NAMES: &str = "select t.oid, coalesce(m.typname || '[]', t.typname) from p
 
 /// What is there to be said of a statement.
 pub(super) async fn inspect(
-    client: &Arc<Postgres>,
+    conn: &mut Conn,
+    way: &Way,
     statement: &Statement,
+    until: Instant,
 ) -> Result<Inspected, Objection> {
-    let none = || {
-        let why = client.down.last_error().map(|(_, why)| why);
-        Objection::Unreachable(why.unwrap_or_else(|| "there is no connection".to_owned()))
-    };
-    let mut in_use = client.lease(None).await.map_err(|_| none())?;
-    let conn = in_use.conn().ok_or_else(none)?;
-    conn.link
-        .set_deadline(Instant::now() + client.statement_timeout);
     let broken = |broken: Broken| Objection::Unreachable(broken.words());
     let declared = describe(conn, &statement.text, &statement.types).await;
     let declared = declared
@@ -43,9 +37,8 @@ pub(super) async fn inspect(
     // Where a type cannot be told without its declaration, there is nothing to compare it with.
     let bare = describe(conn, &statement.text, &[]).await.map_err(broken)?;
     let numbers = bare.map(|bare| bare.parameters).unwrap_or_default();
-    let names = names(conn, client, &numbers).await.map_err(broken)?;
+    let names = names(conn, way, &numbers, until).await.map_err(broken)?;
     let name = |number: &u32| names.get(number).cloned();
-    in_use.give_back();
     Ok(Inspected {
         parameters: numbers.iter().map(name).collect(),
         columns: Some(declared.columns),
@@ -101,8 +94,9 @@ async fn describe(
 /// The names of types.
 async fn names(
     conn: &mut Conn,
-    client: &Postgres,
+    way: &Way,
     numbers: &[u32],
+    until: Instant,
 ) -> Result<BTreeMap<u32, String>, Broken> {
     let types = [Type {
         scalar: Scalar::Inferred,
@@ -111,14 +105,15 @@ async fn names(
     let question = Statement::new(NAMES, &types, Kind::Postgres);
     let numbers = numbers.iter().map(|number| Value::Text(number.to_string()));
     let batch = Batch {
-        first: None,
+        begins: false,
+        isolation: None,
         statements: std::slice::from_ref(&question),
         values: &[Value::List(numbers.collect())],
-        until: Instant::now() + client.statement_timeout,
+        until,
     };
     let mut table = Table::default();
     // Whoever may not look them up is not told them.
-    let _asked = run(conn, &client.way, batch, Sink::Table(&mut table)).await?;
+    let _asked = run(conn, way, batch, Sink::Table(&mut table)).await?;
     let pairs = table.rows.iter().filter_map(|row| match row.as_slice() {
         [Some(number), Some(name)] => Some((
             std::str::from_utf8(number).ok()?.parse().ok()?,

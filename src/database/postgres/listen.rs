@@ -1,6 +1,6 @@
 //! Channels that are listened to, on a connection of their own.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -9,25 +9,24 @@ use postgres_protocol::message::backend::Message;
 use tokio::time::Instant;
 
 use super::conn::{Conn, LONGEST};
-use super::shared::Postgres;
+use crate::database::server::{Connection, ServerError};
 use crate::database::{Failure, Listening, Notification};
 
 struct Channels(Conn);
 
-/// Opens a connection beside the pool.
+/// Has a connection listen; each channel may take as long as `limit`.
 pub(super) async fn listen(
-    client: &Arc<Postgres>,
+    mut conn: Conn,
     channels: &[String],
+    limit: Duration,
 ) -> Result<Box<dyn Listening>, Failure> {
-    let mut conn = client.open().await?;
     if conn.is_pooled {
         let why = "a pooler stands before the database, through which nothing can be listened to";
         return Err(Failure::Refused(why.to_owned()));
     }
     for channel in channels {
         let listen = format!("LISTEN {}", escape_identifier(channel));
-        conn.link
-            .set_deadline(Instant::now() + client.statement_timeout);
+        conn.set_deadline(Instant::now() + limit);
         match conn.command(&listen).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => return Err(error.into_failure()),

@@ -2,7 +2,7 @@
 //!
 //! How messages are written and read, and what proves a login (SCRAM, MD5), is `postgres_protocol`'s, the part of tokio-postgres
 //! that does no input and output. A [`connection`](conn) is opened by [`open`], and reads no message before its length is known to be
-//! one that it may have; [`query`] runs statements on it, and [`transaction`] several of them. Rows come as text, which [`row`] makes JSON. Statements are prepared once for each connection,
+//! one that it may have; [`query`] runs statements on it, all of a transaction in one go. Rows come as text, which [`row`] makes JSON. Statements are prepared once for each connection,
 //! unless the backend that answers is not the one that was connected to: then a pooler (pgbouncer, for one) stands in between,
 //! which may have each statement run elsewhere, and they go without a name, with their types declared.
 //!
@@ -13,8 +13,6 @@
 mod array;
 #[cfg(feature = "postgres")]
 mod cancel;
-#[cfg(feature = "postgres")]
-mod client;
 #[cfg(feature = "postgres")]
 mod conn;
 #[cfg(feature = "postgres")]
@@ -32,24 +30,20 @@ mod open;
 #[cfg(feature = "postgres")]
 mod prepared;
 #[cfg(feature = "postgres")]
+mod protocol;
+#[cfg(feature = "postgres")]
 mod query;
 #[cfg(feature = "postgres")]
 mod row;
 #[cfg(feature = "postgres")]
-mod session;
-#[cfg(feature = "postgres")]
-mod shared;
-#[cfg(feature = "postgres")]
 #[cfg(test)]
 mod tests;
-#[cfg(feature = "postgres")]
-mod transaction;
 #[cfg(feature = "postgres")]
 mod url;
 #[cfg(feature = "postgres")]
 mod wire;
 
 #[cfg(feature = "postgres")]
-pub(super) use client::connect;
+pub(super) use protocol::connect;
 #[cfg(feature = "postgres")]
 pub(super) use url::check as check_url;

@@ -11,6 +11,7 @@ use super::login::Login;
 use super::prepared::Prepared;
 use super::url::Servers;
 use crate::database::reach::{Address, connect};
+use crate::database::server::Connection;
 use crate::database::url::Encrypted;
 use crate::net::resolve::Resolve;
 use crate::tls::{self, outbound};
@@ -22,23 +23,10 @@ pub(super) struct Way {
     pub resolver: Arc<dyn Resolve>,
     /// Whether statements are prepared where the server itself answers.
     pub prepares: bool,
-    /// Whether each use of a session ends with forgetting all that it keeps.
-    pub resets: bool,
 }
 
-/// Tries each server once, and says why the last one failed, for operators.
-pub(super) async fn open(way: &Way) -> Result<Conn, String> {
-    let mut failure = String::new();
-    for address in &way.servers.addresses {
-        match open_one(address, way).await {
-            Ok(conn) => return Ok(conn),
-            Err(why) => failure = format!("{}: {why}", address.shown()),
-        }
-    }
-    Err(failure)
-}
-
-async fn open_one(address: &Address, way: &Way) -> Result<Conn, String> {
+/// A connection that is logged in. Says why there is none, for operators.
+pub(super) async fn open(address: &Address, way: &Way) -> Result<Conn, String> {
     let mut conn = reach(address, way).await?;
     let own = [
         ("user", way.servers.user.as_str()),

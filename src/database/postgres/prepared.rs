@@ -1,18 +1,16 @@
 //! The statements that a connection has prepared.
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::row::Columns;
+use crate::database::server::Kept;
 
 /// The most that one connection keeps: each costs the server some memory.
 const MOST: usize = 256;
 
 /// Statements by their key, each with the number in its name.
-#[derive(Default)]
 pub(super) struct Prepared {
-    known: HashMap<Arc<str>, Entry>,
-    order: VecDeque<Arc<str>>,
+    known: Kept<Entry>,
     next: u32,
 }
 
@@ -29,6 +27,15 @@ pub(super) struct Found {
     pub columns: Option<Option<Arc<Columns>>>,
 }
 
+impl Default for Prepared {
+    fn default() -> Self {
+        Prepared {
+            known: Kept::new(MOST),
+            next: 0,
+        }
+    }
+}
+
 impl Prepared {
     /// The statement, which is noted as known. The second is the name of one that has to go for it.
     pub fn find(&mut self, key: &Arc<str>) -> (Found, Option<String>) {
@@ -40,17 +47,12 @@ impl Prepared {
             };
             return (found, None);
         }
-        let gone = (self.known.len() >= MOST)
-            .then(|| self.order.pop_front())
-            .flatten()
-            .and_then(|key| self.known.remove(&key));
         self.next += 1;
         let entry = Entry {
             number: self.next,
             columns: None,
         };
-        self.known.insert(key.clone(), entry);
-        self.order.push_back(key.clone());
+        let gone = self.known.keep(key, entry);
         let found = Found {
             name: name(self.next),
             is_new: true,
@@ -68,13 +70,11 @@ impl Prepared {
 
     /// It was not prepared after all, or does not fit any more. Its name is not used again.
     pub fn forget(&mut self, key: &Arc<str>) {
-        self.known.remove(key);
-        self.order.retain(|other| other != key);
+        self.known.forget(key);
     }
 
     pub fn clear(&mut self) {
         self.known.clear();
-        self.order.clear();
     }
 }
 

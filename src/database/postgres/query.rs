@@ -16,7 +16,9 @@ use super::prepared::Found;
 use super::row::{Columns, values as row_values};
 use super::wire;
 use crate::database::link::Broken;
-use crate::database::{Failure, Output, Statement, Table, Value};
+use crate::database::server::{self, Answer, Batch};
+use crate::database::sink::Sink;
+use crate::database::{Failure, Statement};
 
 /// How long the server may take to say what became of a statement that was cancelled, before it is told once more.
 const GRACE: Duration = Duration::from_millis(500);
@@ -28,29 +30,8 @@ const MOST_UNWANTED: usize = 4 << 20;
 /// SQLSTATE of what exceeds a limit of the program: a statement or a value is longer than a message can be.
 const TOO_LONG: &str = "54000";
 
-/// Where the rows of the last statement go.
-pub(super) enum Sink<'a> {
-    Json(&'a mut Output),
-    Table(&'a mut Table),
-}
-
 /// Why statements did not come to their end.
-#[derive(Debug)]
-pub(super) enum Stop {
-    Server(Box<ServerError>),
-    /// The statement has done its part, and the result is not what was wanted.
-    Ours(Failure),
-}
-
-/// What goes to the server together.
-pub(super) struct Batch<'a> {
-    /// A command that goes first, without parameters.
-    pub first: Option<&'a str>,
-    pub statements: &'a [Statement],
-    pub values: &'a [Value],
-    /// When it is cancelled.
-    pub until: Instant,
-}
+pub(super) type Stop = server::Stop<ServerError>;
 
 /// Runs the statements, and says how many rows the last one changed or gave. Outside of a transaction, they are one. Where
 /// the connection is not at rest afterwards, something of it still runs.
@@ -62,12 +43,12 @@ pub(super) async fn run(
     way: &Way,
     batch: Batch<'_>,
     sink: Sink<'_>,
-) -> Result<Result<u64, Stop>, Broken> {
+) -> Answer<u64, Stop> {
     let mut found = Vec::with_capacity(batch.statements.len());
     let written = prepare(conn, &batch, &mut found);
     let mut run = Run {
         found,
-        firsts: usize::from(batch.first.is_some()),
+        firsts: usize::from(batch.begins),
         ended: 0,
         parsed: 0,
         columns: None,
@@ -107,7 +88,7 @@ pub(super) async fn run(
                 conn.link.set_deadline(Instant::now() + GRACE);
             }
             Err(Broken::TooLong) => {
-                let failure = run.too_long();
+                let failure = run.sink.too_long();
                 run.stop.get_or_insert(Stop::Ours(failure));
                 return Ok(run.end(conn));
             }
@@ -138,8 +119,8 @@ struct Run<'a> {
 fn prepare(conn: &mut Conn, batch: &Batch<'_>, all: &mut Vec<Option<Found>>) -> io::Result<()> {
     conn.writer();
     let write = &mut conn.write;
-    if let Some(first) = batch.first {
-        wire::once(first, write)?;
+    if batch.begins {
+        wire::once(&wire::begin(batch.isolation), write)?;
     }
     for statement in batch.statements {
         let known = conn.prepared.as_mut();
@@ -175,10 +156,7 @@ impl Run<'_> {
             self.stop = Some(Stop::Ours(failure));
             return Ok(None);
         }
-        let most = match &self.sink {
-            Sink::Json(output) if self.is_last() && output.wants_rows() => output.room(),
-            _ => LONGEST,
-        };
+        let most = if self.is_last() { self.sink.room() } else { 0 };
         // A row has less in JSON than here where its numbers are short: names stand before them instead.
         conn.message(most.max(LONGEST)).await.map(Some)
     }
@@ -262,14 +240,12 @@ impl Run<'_> {
             return;
         };
         let written = match &mut self.sink {
-            Sink::Json(output) if !output.wants_rows() => {
-                self.unwanted += body.buffer().len();
-                Ok(())
+            Sink::Json(output) if output.wants_rows() => {
+                match columns.twice().filter(|_| output.rows() == 0) {
+                    Some(name) => Err(Failure::Ambiguous(name.to_owned())),
+                    None => columns.write(body, output),
+                }
             }
-            Sink::Json(output) => match columns.twice().filter(|_| output.rows() == 0) {
-                Some(name) => Err(Failure::Ambiguous(name.to_owned())),
-                None => columns.write(body, output),
-            },
             Sink::Table(table) => {
                 if table.columns.is_empty() {
                     table.columns = columns.names();
@@ -277,16 +253,13 @@ impl Run<'_> {
                 table.rows.extend(row_values(body));
                 Ok(())
             }
+            _ => {
+                self.unwanted += body.buffer().len();
+                Ok(())
+            }
         };
         if let Err(failure) = written {
             self.stop = Some(Stop::Ours(failure));
-        }
-    }
-
-    fn too_long(&self) -> Failure {
-        match &self.sink {
-            Sink::Json(output) => output.too_many_bytes(),
-            Sink::Table(_) => Failure::TooLarge("a row is too long".to_owned()),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Servers that say something rare, or do not keep to the protocol.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
@@ -7,12 +8,24 @@ use tokio::net::UnixStream;
 use tokio::time::Instant;
 
 use super::conn::{Conn, LONGEST};
+use super::open::Way;
 use super::query::Stop;
-use super::transaction::commit;
+use super::url;
 use crate::database::Failure;
 use crate::database::link::Broken;
 use crate::database::reach::Address;
+use crate::database::server::commit;
 use crate::net::io::Io;
+use crate::net::resolve::SystemResolver;
+
+fn way() -> Way {
+    Way {
+        servers: url::parse("postgres://me@host/shop").unwrap(),
+        tls: None,
+        resolver: Arc::new(SystemResolver::new()),
+        prepares: true,
+    }
+}
 
 /// A connection on which the server has said this, and no more.
 async fn told(bytes: &[u8]) -> (Conn, UnixStream) {
@@ -32,25 +45,24 @@ fn message(kind: u8, body: &[u8]) -> Vec<u8> {
 async fn commit_after(tag: &[u8], status: u8) -> Result<(), Stop> {
     let said = [message(b'C', tag), message(b'Z', &[status])].concat();
     let (mut conn, _server) = told(&said).await;
-    commit(&mut conn).await
+    commit(&way(), &mut conn).await
 }
 
 #[tokio::test]
 async fn a_commit_holds_only_by_the_tag_and_the_status() {
     assert!(commit_after(b"COMMIT\0", b'I').await.is_ok());
-    for (tag, status) in [
-        (&b"ROLLBACK\0"[..], b'I'),
-        (b"COMMIT\0", b'T'),
-        (b"COMMIT\0", b'E'),
-        (b"\0", b'I'),
-    ] {
-        let ended = commit_after(tag, status).await;
+    for tag in [&b"ROLLBACK\0"[..], b"\0"] {
+        let ended = commit_after(tag, b'I').await;
         assert!(matches!(ended, Err(Stop::Ours(Failure::Refused(_)))));
+    }
+    for status in [b'T', b'E'] {
+        let ended = commit_after(b"COMMIT\0", status).await;
+        assert!(matches!(ended, Err(Stop::Ours(Failure::Unknown(_)))));
     }
     // It ends before it has said anything.
     let (mut conn, server) = told(b"").await;
     drop(server);
-    let ended = commit(&mut conn).await;
+    let ended = commit(&way(), &mut conn).await;
     assert!(matches!(ended, Err(Stop::Ours(Failure::Unknown(_)))));
 }
 

@@ -10,7 +10,15 @@ use postgres_protocol::IsNull;
 use postgres_protocol::message::frontend;
 
 use super::oid;
-use crate::database::{Statement, Type, Value};
+use crate::database::{Isolation, Statement, Type, Value};
+
+/// The command that begins a transaction.
+pub(super) fn begin(isolation: Option<Isolation>) -> String {
+    match isolation {
+        None => "BEGIN".to_owned(),
+        Some(isolation) => format!("BEGIN ISOLATION LEVEL {}", isolation.words()),
+    }
+}
 
 pub(super) fn parse(name: &str, text: &str, types: &[Type], into: &mut BytesMut) -> io::Result<()> {
     let types = types.iter().map(|one| oid::of(*one));

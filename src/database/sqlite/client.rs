@@ -34,8 +34,8 @@ pub(in crate::database) fn connect(
         connect_timeout: block.connect_timeout.0,
         down: Down::new(name),
     };
-    let limits = (block.statement_timeout.0, block.pool.max_connections);
-    let client = Sqlite::new(way, Pool::new(&block.pool), runtime, limits);
+    let limit = block.statement_timeout.0;
+    let client = Sqlite::new(way, Pool::new(&block.pool), runtime, limit);
     Some(Arc::new(Shared(Arc::new(client))))
 }
 
@@ -76,19 +76,9 @@ impl Client for Shared {
     }
 
     fn state(&self) -> State {
-        let this = &self.0;
-        let (in_use, idle, waiting) = this.pool.counts();
-        let down = &this.way.down;
-        State {
-            connected: down.is_connected(),
-            last_error: down.last_error(),
-            version: Some(rusqlite::version().to_owned()),
-            is_pooled: false,
-            in_use,
-            idle,
-            waiting,
-            max_connections: this.max_connections,
-        }
+        let version = rusqlite::version().to_owned();
+        let pool = &self.0.pool;
+        pool.state(&self.0.way.down, Some(version), false)
     }
 
     fn sweep(&self) {

@@ -14,10 +14,7 @@ pub(super) async fn inspect(
     client: &Arc<Sqlite>,
     statement: &Statement,
 ) -> Result<Inspected, Objection> {
-    let none = |_: Failure| {
-        let why = client.way.down.last_error().map(|(_, why)| why);
-        Objection::Unreachable(why.unwrap_or_else(|| "the file is not open".to_owned()))
-    };
+    let none = |_: Failure| client.way.down.unreachable("the file is not open");
     let until = Instant::now() + client.statement_timeout;
     let mut in_use = client.lease(until).await.map_err(none)?;
     let text = statement.text.clone();

@@ -8,17 +8,11 @@ use super::bind::bind;
 use super::error::{Trouble, bad_value, judge};
 use super::row::{Columns, values as row_values};
 use super::ticket::Ticket;
-use crate::database::{Failure, Output, Statement, Table, Value};
+use crate::database::sink::Sink;
+use crate::database::{Failure, Statement, Value};
 
 /// Between two looks at whether a reader has made room.
 const PAUSE: Duration = Duration::from_millis(2);
-
-/// Where the rows of a statement go.
-pub(super) enum Sink<'a> {
-    Json(&'a mut Output),
-    Table(&'a mut Table),
-    Nowhere,
-}
 
 /// Why a statement did not come to its end.
 #[derive(Debug)]

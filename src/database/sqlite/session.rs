@@ -6,9 +6,10 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
-use super::query::{Sink, Stop, run};
+use super::query::{Stop, run};
 use super::shared::{InUse, Sqlite};
 use super::transaction::{commit, settle};
+use crate::database::sink::Sink;
 use crate::database::{Effects, Failure, Isolation, Session, Statement, Table, Value};
 
 pub(super) struct Own {

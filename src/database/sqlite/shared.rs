@@ -23,7 +23,6 @@ pub(super) struct Sqlite {
     writer: Arc<Semaphore>,
     pub runtime: Handle,
     pub statement_timeout: Duration,
-    pub max_connections: usize,
 }
 
 /// A connection in use. Dropped in the middle of something, that is ended, and what it has left open is undone, before anybody
@@ -43,15 +42,14 @@ impl Sqlite {
         way: Way,
         pool: Arc<Pool<Conn>>,
         runtime: &Handle,
-        limits: (Duration, usize),
+        statement_timeout: Duration,
     ) -> Self {
         Sqlite {
             way: Arc::new(way),
             pool,
             writer: Arc::new(Semaphore::new(1)),
             runtime: runtime.clone(),
-            statement_timeout: limits.0,
-            max_connections: limits.1,
+            statement_timeout,
         }
     }
 

@@ -1,25 +1,16 @@
 //! Work from its beginning to the library's word that it is done.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use rusqlite::Connection;
 
 use super::error::{Then, Trouble};
 use super::file::File;
-use super::query::{Sink, Stop, over, run};
+use super::query::{Stop, over, run};
 use super::ticket::Ticket;
-use crate::database::{Done, Effects, Failure, Output, Shape, Value, Work};
-use crate::net::backoff::{Backoff, Jitter};
-
-/// Between two tries of something that did not get a lock for which waiting is of no use.
-const AGAIN: Backoff = Backoff {
-    first: Duration::from_millis(5),
-    longest: Duration::from_millis(200),
-    jitter: Jitter::Full,
-};
-/// How often one is tried, if there is time.
-const MOST_TRIES: u32 = 20;
+use crate::database::sink::Sink;
+use crate::database::tries::Tries;
+use crate::database::{Done, Effects, Failure, Output, Value, Work};
 
 /// Runs all of `work`, again where it went against somebody else, or the file was replaced, and there is time.
 pub(super) fn carry_out(
@@ -29,7 +20,7 @@ pub(super) fn carry_out(
     values: &[Value],
     output: &mut Output,
 ) -> Result<Done, Failure> {
-    let mut tries = 0;
+    let mut tries = Tries::default();
     loop {
         let result = file.under(ticket, |connection| {
             attempt(connection, ticket, work, values, output)
@@ -42,16 +33,14 @@ pub(super) fn carry_out(
             Ok(affected) => return Ok(Done { affected }),
             Err(stop) => stop,
         };
-        let wait = AGAIN.after(tries);
-        tries += 1;
+        // For such a lock, waiting on the spot is of no use.
         let again = matches!(&stop, Stop::Sqlite(trouble) if trouble.is_busy() || trouble.then == Then::OpenedAnew)
-            && !output.has_begun()
-            && tries < MOST_TRIES
-            && wait < ticket.left();
+            && !output.has_begun();
+        let wait = again.then(|| tries.next(ticket.left())).flatten();
         let failure = settle(file, stop);
-        if !again {
+        let Some(wait) = wait else {
             return Err(failure);
-        }
+        };
         output.reset();
         ticket.wait(wait);
     }
@@ -116,9 +105,7 @@ fn statements(
         };
         affected = run(connection, ticket, statement, values, sink)?;
     }
-    if work.shape == Shape::One && output.rows() == 0 {
-        return Err(Stop::Ours(Failure::NoRow));
-    }
+    work.judge(output).map_err(Stop::Ours)?;
     Ok(affected)
 }
 

@@ -8,7 +8,7 @@ use crate::database::mariadb::packet::{put, put_bytes};
 use crate::database::mariadb::url;
 use crate::database::output::{Form, Limits};
 use crate::database::reach::Address;
-use crate::database::{BigNumbers, Kind};
+use crate::database::{BigNumbers, Kind, Output};
 use crate::net::io::Io;
 use crate::net::resolve::SystemResolver;
 
@@ -86,7 +86,7 @@ async fn told_late(text: &str, answer: Vec<u8>) -> Result<u64, Stop> {
         bytes: 1000,
     };
     let mut output = Output::whole(Form::Array, limits, BigNumbers::Number);
-    let result = run(&mut conn, &asked, Sink::Json(&mut output))
+    let result = run(&mut conn, &asked, &mut Sink::Json(&mut output))
         .await
         .unwrap();
     serving.await.unwrap();
