@@ -15,6 +15,7 @@ The first line that is written tells the relays' addresses, and each further one
 `rdkafka_mock.h` without its `rd_kafka_mock_`, and its arguments. Further ones are
     swallow N       the next N produce requests are carried out, and their connections cut instead of answered
     repeated        how many requests came that were the same as one of those
+    refused         how many connections were refused, because a broker was down
 """
 
 import argparse
@@ -69,6 +70,7 @@ class Cluster:
         self.to_swallow = 0
         self.swallowed = set()
         self.repeated = 0
+        self.refused = 0
 
     def call(self, name, *arguments):
         def c(argument):
@@ -81,8 +83,8 @@ class Cluster:
 
     def obey(self, line):
         name, *words = line.split()
-        if name == "repeated":
-            return self.repeated
+        if name in ("repeated", "refused"):
+            return getattr(self, name)
         arguments = [int(word) if word.lstrip("-").isdigit() else word for word in words]
         if name == "swallow":
             self.to_swallow = arguments[0]
@@ -107,6 +109,7 @@ class Cluster:
         try:
             answers, requests = await asyncio.open_connection("127.0.0.1", port)
         except OSError:
+            self.refused += 1
             writer.transport.abort()
             return
         asked = Asked()

@@ -1,14 +1,13 @@
-//! Joins a group, and takes what it gives.
+//! Joins a group, of which it is told what is ours, and tells it what is settled.
 //!
 //! The group divides its partitions by the protocol in which everybody hands over all of them before they are divided anew.
 //! By the other, in which members go on with what they keep, krafka goes on with its heartbeats as well while it joins: one
 //! that waits at the broker behind the request to join is answered as one of the generation before, and the member takes
 //! itself for thrown out, with all that it has under way.
 
-use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use krafka::admin::DescribeTopicsOptions;
@@ -16,28 +15,22 @@ use krafka::consumer::{
     AutoOffsetReset, Consumer, OffsetAndMetadata, PartitionAssignmentStrategy, TopicPartition,
 };
 use krafka::error::ErrorCode;
-use krafka::{CloseOptions, ConsumerRecord, KrafkaError};
+use krafka::{CloseOptions, Kafka, KrafkaError};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::held::{Commit, Place};
+use super::fetch::Fetching;
+use super::held::Commit;
 use super::link::{Link, after};
 use super::names;
 use super::ours::{COMMIT, HAND_OVER, Ours};
 use super::taken::Taken;
 
-/// How long a broker may hold back its answer because there are no messages. krafka waits for the answers of all brokers
-/// before it gives out that of any.
-const HOLD: Duration = Duration::from_millis(50);
-/// How long one call waits for messages.
-const POLL: Duration = Duration::from_millis(500);
+/// How long one call waits for what the group has to say. No messages come by it.
+const POLL: Duration = Duration::from_millis(100);
 /// How long one call waits for the group to be divided anew. krafka heeds the answer to a heartbeat of the time before where
 /// a call begins just before it has joined: few calls, few times.
 const JOINING: Duration = Duration::from_secs(2);
-/// How much a broker may answer at once, and of one partition, in bytes.
-const FETCH: (i32, i32) = (8 << 20, 256 << 10);
-/// How many messages wait in krafka to be taken.
-const BUFFER: i32 = 1000;
 /// How long a member that leaves waits for what is out: it has waited already where the program ends.
 const LAST: Duration = Duration::from_secs(2);
 /// The wait before trying once more what a broker refused.
@@ -63,9 +56,12 @@ pub(super) async fn attach(
     let mut failures = 0;
     while !taken.is_over() && !*ended.borrow_and_update() {
         let error = match Box::pin(join(&link, &reading, &taken)).await {
-            Ok(consumer) => {
+            Ok((kafka, consumer)) => {
                 failures = 0;
-                let end = Box::pin(serve(&consumer, &taken, session, &mut ended)).await;
+                let prefetch = i32::from(reading.prefetch.max(1));
+                let fetching = Fetching::new(kafka, consumer.clone(), taken.clone(), prefetch);
+                let serving = serve(&consumer, fetching, &taken, session, &mut ended);
+                let end = Box::pin(serving).await;
                 Box::pin(leave(&consumer, &taken)).await;
                 end
             }
@@ -81,12 +77,16 @@ pub(super) async fn attach(
         tokio::select! {
             () = sleep(wait) => {}
             _changed = ended.changed() => {}
-            () = taken.room.notified(), if taken.is_over() => {}
+            () = taken.over() => {}
         }
     }
 }
 
-async fn join(link: &Link, reading: &Reading, taken: &Arc<Taken>) -> Result<Arc<Consumer>, String> {
+async fn join(
+    link: &Link,
+    reading: &Reading,
+    taken: &Arc<Taken>,
+) -> Result<(Kafka, Arc<Consumer>), String> {
     let shown = |error: KrafkaError| error.to_string();
     let name = format!("outrigger {}", link.name);
     let kafka = link.settings.connect_member(&name).await.map_err(shown)?;
@@ -97,13 +97,14 @@ async fn join(link: &Link, reading: &Reading, taken: &Arc<Taken>) -> Result<Arc<
         return Err(error.to_string());
     }
     let session = link.settings.session();
+    let member = Arc::new(OnceLock::new());
     let ours = Ours {
         taken: taken.clone(),
         kafka: kafka.clone(),
         group: reading.group.clone(),
         limit: link.settings.ask(),
+        member: member.clone(),
     };
-    let most = i32::from(reading.prefetch.max(1));
     let consumer = kafka
         .consumer(reading.group.as_str())
         // A group that nobody was in before begins with what is there: nothing is left out.
@@ -118,107 +119,60 @@ async fn join(link: &Link, reading: &Reading, taken: &Arc<Taken>) -> Result<Arc<
         .heartbeat_interval(session / 3)
         // How long the others wait for one that hands over.
         .max_poll_interval(HAND_OVER + COMMIT + session)
-        .max_poll_records(most)
-        .max_buffered_records(most.max(BUFFER))
-        .fetch_max_wait(HOLD)
-        .fetch_max_bytes(FETCH.0)
-        .max_partition_fetch_bytes(FETCH.1)
+        .idle_poll_backoff(POLL)
         .metrics_push(false)
         .rebalance_listener(ours)
         .build();
     let consumer = Arc::new(consumer.await.map_err(shown)?);
+    let _set_once = member.set(Arc::downgrade(&consumer));
     let topics = names::read(&reading.topic, link.topics.get(&reading.topic));
     match timeout(COMMIT, consumer.subscribe(topics)).await {
         Ok(subscribed) => subscribed.map_err(shown)?,
         Err(_) => return Err("the brokers do not answer".to_owned()),
     }
-    Ok(consumer)
+    Ok((kafka, consumer))
 }
 
 /// Takes messages and commits what is settled, until the end or until the group has to be joined anew, because of this.
 async fn serve(
-    consumer: &Arc<Consumer>,
+    consumer: &Consumer,
+    mut fetching: Fetching,
     taken: &Taken,
     session: Duration,
     ended: &mut watch::Receiver<bool>,
 ) -> ControlFlow<(), String> {
-    let mut committing = pin!(commit_always(consumer, taken, session));
-    let mut reading = pin!(read(consumer, taken));
-    tokio::select! {
-        end = &mut reading => end,
-        error = &mut committing => ControlFlow::Continue(error),
-        _changed = ended.wait_for(|ended| *ended) => ControlFlow::Break(()),
-    }
+    let end = {
+        let mut committing = pin!(commit_always(consumer, taken, session));
+        let mut staying = pin!(stay(consumer, taken));
+        tokio::select! {
+            end = &mut staying => end,
+            error = &mut committing => ControlFlow::Continue(error),
+            error = Box::pin(fetching.go_on()) => ControlFlow::Continue(error),
+            _changed = ended.wait_for(|ended| *ended) => ControlFlow::Break(()),
+        }
+    };
+    fetching.end().await;
+    end
 }
 
-async fn read(consumer: &Consumer, taken: &Taken) -> ControlFlow<(), String> {
-    let mut paused = HashMap::new();
-    loop {
-        if taken.is_over() {
-            return ControlFlow::Break(());
-        }
-        let plan = taken.plan();
-        pause(consumer, &mut paused, plan.paused).await;
-        let until = plan
-            .next
-            .map(|due| due.saturating_duration_since(Instant::now()));
-        let wait = until.unwrap_or(POLL).clamp(Duration::from_millis(1), POLL);
-        let poll = if taken.is_handing_over() {
+/// Does what a member of the group has to.
+async fn stay(consumer: &Consumer, taken: &Taken) -> ControlFlow<(), String> {
+    while !taken.is_over() {
+        let wait = if taken.is_handing_over() {
             JOINING
-        } else if plan.has_room {
-            wait
         } else {
-            // The group must still hear of us, and we of it.
-            Duration::ZERO
+            POLL
         };
-        match Box::pin(consumer.poll(poll)).await {
-            Ok(records) => {
-                taken.goes_well();
-                arrived(consumer, taken, records).await;
-            }
+        match Box::pin(consumer.poll(wait)).await {
+            Ok(_) => taken.goes_well(),
             Err(error) if error.is_fatal() => return ControlFlow::Continue(error.to_string()),
             Err(error) => {
                 taken.set_trouble(error.to_string());
                 sleep(AGAIN).await;
             }
         }
-        if !plan.has_room {
-            let _room_in_time = timeout(wait, taken.room.notified()).await;
-        }
     }
-}
-
-/// Has exactly `wanted` paused. A partition that was ours in another term is not paused any more.
-async fn pause(consumer: &Consumer, paused: &mut HashMap<Place, u64>, wanted: HashMap<Place, u64>) {
-    for ((topic, partition), term) in &wanted {
-        if paused.get(&(topic.clone(), *partition)) != Some(term) {
-            consumer.pause(topic, &[*partition]).await;
-        }
-    }
-    for (topic, partition) in paused.keys() {
-        if !wanted.contains_key(&(topic.clone(), *partition)) {
-            consumer.resume(topic, &[*partition]).await;
-        }
-    }
-    *paused = wanted;
-}
-
-async fn arrived(consumer: &Consumer, taken: &Taken, records: Vec<ConsumerRecord>) {
-    let mut early: HashSet<Place> = HashSet::new();
-    for record in records {
-        let place = (record.topic.clone(), record.partition);
-        if early.contains(&place) {
-            continue;
-        }
-        let offset = record.offset;
-        if !taken.arrived(record) {
-            // Read again when it is due, and what is behind it: nothing of it is kept in memory.
-            if let Err(error) = consumer.seek(&place.0, place.1, offset).await {
-                tracing::debug!(%error, "a partition was taken away before it could be left alone");
-            }
-            early.insert(place);
-        }
-    }
+    ControlFlow::Break(())
 }
 
 /// Commits what is settled, until that has failed for as long as the group waits for a member: it has forgotten us then, and

@@ -13,6 +13,9 @@ use crate::broker::Lost;
 /// A partition of a topic.
 pub(super) type Place = (Arc<str>, i32);
 
+/// A partition in a term in which it is ours.
+pub(super) type Term = (Place, u64);
+
 /// What is taken, and of which partitions.
 #[derive(Default)]
 pub(super) struct Inside {
@@ -87,9 +90,17 @@ impl Inside {
         })
     }
 
+    pub fn has_room(&self, prefetch: usize) -> bool {
+        !self.gives_nothing() && self.ready.len() + self.out() < prefetch
+    }
+
     pub fn ours(&mut self, held: &Held) -> Option<&mut Partition> {
-        let partition = self.partitions.get_mut(&held.place());
-        partition.filter(|partition| partition.term == held.term)
+        self.of_term(&held.place(), held.term)
+    }
+
+    pub fn of_term(&mut self, place: &Place, term: u64) -> Option<&mut Partition> {
+        let partition = self.partitions.get_mut(place);
+        partition.filter(|partition| partition.term == term)
     }
 
     /// Tells those who wait for a commit, and for whom `is_told`, what became of it.

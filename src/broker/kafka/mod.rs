@@ -5,7 +5,8 @@
 //! librdkafka needs OpenSSL beside it. Of what is written in Rust alone, it is the one that knows groups.
 //!
 //! What it does not do well, and what is made of it:
-//! - It waits for the answers of all brokers before it gives out the messages of any, so these are told to answer soon.
+//! - It waits for the answers of all brokers before it gives out the messages of any, so each broker has a consumer of its own
+//!   ([`fetch`]).
 //! - By the cooperative protocol, its heartbeats throw it out of its own group ([`attach`]). By the other one everybody
 //!   hands over all partitions before they are divided anew, which takes as long as what is out, 30 s at the most.
 //! - It cannot take our TLS: it reads the files of `tls` itself, and knows neither `crl`, `identity` nor `min_version`.
@@ -15,8 +16,9 @@
 //! - [`link`] connects and connects again, and has [`declare`] create what the config names. Everything runs where it was
 //!   made: krafka ties its connections to the runtime that it is called on.
 //! - [`publish`] sends by a producer that is idempotent and waits for all replicas.
-//! - [`attach`] joins a group, by which some partitions are [`ours`], and takes messages, each of which is then [`taken`] ([`held`]) until it is settled by the [`consumer`]
-//!   it was given out by. Offsets are committed up to the first that is not settled, each with a note up to where messages
+//! - [`attach`] joins a group, by which some partitions are [`ours`]. [`fetch`] reads these, by answers that a broker may
+//!   [`hold`] back for a while, and each message is then [`taken`] ([`held`]) until it is settled by the [`consumer`] it was
+//!   given out by. Offsets are committed up to the first that is not settled, each with a note up to where messages
 //!   may have been given out: by that, whoever has the partition next says of a message that it may come again
 //!   ([`partition`]).
 //! - A message of the topic `orders` that failed is copied to `orders.retry.1` and so on, or to `orders.dlq`, and is settled only
@@ -36,7 +38,11 @@ mod consumer;
 #[cfg(feature = "kafka")]
 mod declare;
 #[cfg(feature = "kafka")]
+mod fetch;
+#[cfg(feature = "kafka")]
 mod held;
+#[cfg(feature = "kafka")]
+mod hold;
 #[cfg(feature = "kafka")]
 mod letters;
 #[cfg(feature = "kafka")]

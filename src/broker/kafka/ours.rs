@@ -1,12 +1,12 @@
 //! Hears which partitions the group gives us and takes away.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use krafka::Kafka;
 use krafka::admin::{GroupOffset, ListConsumerGroupOffsetsOptions, OffsetSpec};
-use krafka::consumer::{ConsumerRebalanceListener, TopicPartition};
+use krafka::consumer::{Consumer, ConsumerRebalanceListener, TopicPartition};
 use tokio::time::timeout;
 
 use super::letters::offsets;
@@ -26,9 +26,21 @@ pub(super) struct Ours {
     pub group: String,
     /// The longest that a question may take.
     pub limit: Duration,
+    /// The member that hears of it here, once there is one.
+    pub member: Arc<OnceLock<Weak<Consumer>>>,
 }
 
 impl Ours {
+    /// Has the member leave partitions alone: others read them.
+    async fn pause(&self, partitions: &[TopicPartition]) {
+        let Some(member) = self.member.get().and_then(Weak::upgrade) else {
+            return;
+        };
+        for place in partitions {
+            member.pause(&place.topic, &[place.partition]).await;
+        }
+    }
+
     /// Up to where records of these partitions may have been given out before.
     async fn given(&self, partitions: &[TopicPartition]) -> HashMap<TopicPartition, i64> {
         let options = ListConsumerGroupOffsetsOptions::default().timeout(self.limit);
@@ -75,6 +87,7 @@ fn known(found: &GroupOffset) -> Option<i64> {
 
 impl ConsumerRebalanceListener for Ours {
     async fn on_partitions_assigned(&self, partitions: &[TopicPartition]) {
+        self.pause(partitions).await;
         let given = if partitions.is_empty() {
             HashMap::new()
         } else {

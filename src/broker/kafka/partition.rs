@@ -26,6 +26,8 @@ pub(super) struct Partition {
     told: i64,
     /// Those before were given out, or stand before one that was.
     given: i64,
+    /// Where reading goes on. None until it is known where the group has us begin.
+    next: Option<i64>,
 }
 
 /// What the group is to know of a partition.
@@ -60,7 +62,18 @@ impl Partition {
             seen,
             told: 0,
             given: 0,
+            next: None,
         }
+    }
+
+    /// The group has us begin here.
+    pub fn start(&mut self, offset: i64) {
+        self.next = self.next.or(Some(offset));
+    }
+
+    /// Where reading goes on, once that is known.
+    pub fn next(&self) -> Option<i64> {
+        self.next
     }
 
     /// Whether a record may have been given out before this term.
@@ -84,11 +97,12 @@ impl Partition {
             return false;
         }
         if self.settled.is_none() {
-            // The group has us begin here.
+            // Nothing that is kept stands before it.
             self.settled = Some(offset);
             self.committed = Some(offset);
         }
         self.taken.insert(offset, false);
+        self.next = self.next.max(Some(offset + 1));
         true
     }
 
@@ -185,6 +199,19 @@ mod tests {
         assert!(partition.take(5) && !partition.take(5));
         partition.settle(5);
         assert!(!partition.take(5) && partition.take(6));
+    }
+
+    #[test]
+    fn reading_goes_on_behind_what_was_taken() {
+        let mut partition = Partition::new(1, 0);
+        assert_eq!(partition.next(), None);
+        partition.start(5);
+        assert_eq!(partition.next(), Some(5));
+        // Those between are not kept any more.
+        assert!(partition.take(8) && !partition.take(8));
+        partition.settle(8);
+        partition.start(5);
+        assert_eq!(partition.next(), Some(9));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a consumer has taken: what is ready to be given out, what is out, and what of it is settled.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +10,7 @@ use krafka::consumer::TopicPartition;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 
-use super::held::{Commit, Held, Inside, Place, Waiter, taken_away};
+use super::held::{Commit, Held, Inside, Place, Term, Waiter, taken_away};
 use super::partition::Partition;
 use super::record::{self, Notes};
 use crate::broker::Lost;
@@ -31,19 +32,20 @@ pub(super) struct Taken {
     inside: Mutex<Inside>,
     /// Something can be given out.
     pub ready: Notify,
-    /// There is room for more, or the end has come.
-    pub room: Notify,
+    /// There may be room for more.
+    room: Notify,
     /// Something can be committed.
     pub settled: Notify,
+    /// Partitions were given to us, or taken away.
+    pub divided: Notify,
     /// Counts what is settled, committed or comes back.
     changes: watch::Sender<u64>,
 }
 
-/// What to do with the partitions now.
+/// What to do with some partitions now.
 pub(super) struct Plan {
-    pub has_room: bool,
-    /// Which to leave alone, each with its term.
-    pub paused: HashMap<Place, u64>,
+    /// Which to leave alone.
+    pub paused: BTreeSet<Place>,
     /// When one of them is due.
     pub next: Option<Instant>,
 }
@@ -60,6 +62,7 @@ impl Taken {
             ready: Notify::new(),
             room: Notify::new(),
             settled: Notify::new(),
+            divided: Notify::new(),
             changes: watch::Sender::new(0),
         }
     }
@@ -77,8 +80,6 @@ impl Taken {
             partition.give(held.record.offset);
         }
         *inside.out.entry(held.term).or_default() += 1;
-        drop(inside);
-        self.room.notify_one();
         Some(held)
     }
 
@@ -128,15 +129,16 @@ impl Taken {
         self.inside().ours(held).is_some()
     }
 
-    /// A record came. False when it is not due yet: its partition is left alone until then, and read from it again.
-    pub fn arrived(&self, record: ConsumerRecord) -> bool {
+    /// A record came that was read in this term. False when it is not due yet: its partition is left alone until then, and read
+    /// from it again.
+    pub fn arrived(&self, record: ConsumerRecord, term: u64) -> bool {
         let place = (record.topic.clone(), record.partition);
         let notes = record::notes(&record);
         let mut inside = self.inside();
         if inside.is_closing {
             return true;
         }
-        let Some(partition) = inside.partitions.get_mut(&place) else {
+        let Some(partition) = inside.of_term(&place, term) else {
             return true;
         };
         let is_for_us = notes
@@ -158,7 +160,7 @@ impl Taken {
         let held = Held {
             attempt: notes.attempt.unwrap_or(1).max(1),
             again: notes.again || partition.was_seen(record.offset),
-            term: partition.term,
+            term,
             record,
         };
         let may_give = partition.may_give(held.record.offset);
@@ -172,22 +174,72 @@ impl Taken {
         true
     }
 
-    /// What to do with the partitions now.
-    pub fn plan(&self) -> Plan {
+    /// Completes when more may be taken.
+    pub async fn has_room(&self) {
+        let mut room = pin!(self.room.notified());
+        loop {
+            room.as_mut().enable();
+            if self.inside().has_room(self.prefetch) {
+                return;
+            }
+            room.as_mut().await;
+            room.set(self.room.notified());
+        }
+    }
+
+    /// What to do with these partitions now.
+    pub fn plan(&self, of: &HashMap<Place, u64>) -> Plan {
         let now = Instant::now();
         let mut inside = self.inside();
         inside.waiting.retain(|_, due| *due > now);
-        let has_room = !inside.is_closing && inside.ready.len() + inside.out() < self.prefetch;
-        let paused = inside.partitions.iter().filter(|(place, partition)| {
-            !has_room || partition.span() >= SPAN || inside.waiting.contains_key(*place)
-        });
+        let is_paused = |place: &Place| {
+            let partition = inside.partitions.get(place);
+            let is_long = partition.is_some_and(|partition| partition.span() >= SPAN);
+            is_long || inside.waiting.contains_key(place)
+        };
         Plan {
-            has_room,
-            paused: paused
-                .map(|(place, partition)| (place.clone(), partition.term))
+            paused: of
+                .keys()
+                .filter(|place| is_paused(place))
+                .cloned()
                 .collect(),
-            next: inside.waiting.values().min().copied(),
+            next: of
+                .keys()
+                .filter_map(|place| inside.waiting.get(place))
+                .min()
+                .copied(),
         }
+    }
+
+    /// The partitions of which it is not known where to begin.
+    pub fn without_start(&self) -> Vec<Term> {
+        self.terms(|partition| partition.next().is_none())
+    }
+
+    /// The partitions that can be read.
+    pub fn ours(&self) -> Vec<Term> {
+        self.terms(|partition| partition.next().is_some())
+    }
+
+    fn terms(&self, which: impl Fn(&Partition) -> bool) -> Vec<Term> {
+        let inside = self.inside();
+        let partitions = inside.partitions.iter();
+        let found = partitions.filter(|(_, partition)| which(partition));
+        found
+            .map(|(place, partition)| (place.clone(), partition.term))
+            .collect()
+    }
+
+    /// The group has us begin here.
+    pub fn start(&self, place: &Place, term: u64, offset: i64) {
+        if let Some(partition) = self.inside().of_term(place, term) {
+            partition.start(offset);
+        }
+    }
+
+    /// Where reading goes on, in this term.
+    pub fn next(&self, place: &Place, term: u64) -> Option<i64> {
+        self.inside().of_term(place, term)?.next()
     }
 
     /// What the group is to be told.
@@ -218,8 +270,7 @@ impl Taken {
     pub fn note_committed(&self, commits: &[Commit]) {
         let mut inside = self.inside();
         for Commit { place, term, mark } in commits {
-            let partition = inside.partitions.get_mut(place);
-            if let Some(partition) = partition.filter(|partition| partition.term == *term) {
+            if let Some(partition) = inside.of_term(place, *term) {
                 partition.committed(*mark);
             }
             inside.answer(
@@ -243,6 +294,9 @@ impl Taken {
             inside.waiting.remove(&place);
             inside.partitions.insert(place, Partition::new(term, seen));
         }
+        drop(inside);
+        self.divided.notify_one();
+        self.tell();
     }
 
     /// Gives nothing out any more until partitions are given to us, and completes when nothing is out of those that are ours.
@@ -293,6 +347,7 @@ impl Taken {
             }
         }
         drop(inside);
+        self.divided.notify_one();
         self.tell();
     }
 
@@ -306,6 +361,7 @@ impl Taken {
         inside.is_member = false;
         inside.answer(|_| true, || Err(taken_away()));
         drop(inside);
+        self.divided.notify_one();
         self.tell();
     }
 
@@ -322,6 +378,12 @@ impl Taken {
     pub fn is_over(&self) -> bool {
         let inside = self.inside();
         inside.is_closing && inside.out.is_empty()
+    }
+
+    /// Completes when it is over.
+    pub async fn over(&self) {
+        let mut changes = self.changes.subscribe();
+        while !self.is_over() && changes.changed().await.is_ok() {}
     }
 
     pub fn trouble(&self) -> Option<String> {
@@ -343,7 +405,7 @@ impl Taken {
 
     fn tell(&self) {
         self.ready.notify_one();
-        self.room.notify_one();
+        self.room.notify_waiters();
         self.changes
             .send_modify(|count| *count = count.wrapping_add(1));
     }

@@ -222,12 +222,8 @@ async fn a_group_goes_on_when_its_coordinator_moves_or_is_away() {
             cluster.run(&format!("coordinator_set group all {broker}"));
         } else {
             cluster.run(&format!("broker_set_down {broker}"));
-            let mut looks = 0;
-            until("it is away for a while", || {
-                looks += 1;
-                looks > 50
-            })
-            .await;
+            let before = cluster.ask("refused");
+            until("it is missed", || cluster.ask("refused") > before).await;
             cluster.run(&format!("broker_set_up {broker}"));
         }
         confirmed.extend(soon(publishing).await.unwrap());

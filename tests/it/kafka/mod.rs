@@ -1,6 +1,7 @@
 //! The client of Kafka, against a cluster of three brokers.
 
 mod dead_letters;
+mod fetching;
 mod groups;
 mod program;
 mod publishing;
