@@ -34,7 +34,7 @@ prefetch = 16
 {own}
 {bare}
 """
-BROKERS = ["rabbitmq", "nats", "kafka"]
+BROKERS = ["rabbitmq", "nats", "kafka", "kafka-cluster"]
 # A broker of Kafka that keeps what it has elsewhere is slower than what is measured.
 FAST = {"kafka": {"in_memory": True}}
 PUBLISHING = "a loop that publishes"
@@ -191,11 +191,15 @@ def watch(arguments, verdict, server, proxy, bare):
     if not arguments.minutes:
         return
     proxy.admin("POST", "/subscriptions/speed/resume")
-    begun, looks, count = time.monotonic(), [], 0
+    begun, looks, count, minute = time.monotonic(), [], 0, 0
     while time.monotonic() < begun + arguments.minutes * 60:
         bare.run(BATCH, "post", proxy.port, "/publish", BATCH)
         count += BATCH
         looks.append(proxy.footprint().resident)
+        if time.monotonic() >= begun + minute * 60:
+            print(f"      minute {minute}: resident {harness.mib(looks[-1])}, {count} messages, "
+                  f"{state(proxy)['lag']} of them not delivered", flush=True)
+            minute += 1
     quarter = max(1, len(looks) // 4)
     start, middle = max(looks[:quarter]), max(looks[quarter:-quarter] or looks)
     end = max(looks[-quarter:])

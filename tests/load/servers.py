@@ -14,7 +14,7 @@ SERVERS = harness.ROOT / "tests/servers"
 
 def of(kind, **settings):
     """A broker that runs."""
-    return {"rabbitmq": RabbitMq, "nats": Nats, "kafka": Kafka}[kind](**settings)
+    return {"rabbitmq": RabbitMq, "nats": Nats, "kafka": Kafka, "kafka-cluster": KafkaCluster}[kind](**settings)
 
 
 class Server:
@@ -208,7 +208,7 @@ class Kafka(Server):
 
     def block(self, name, url=None):
         # A member that is gone is missed after that.
-        return super().block(name, url) + 'heartbeat = "6s"\n'
+        return Server.block(self, name, url) + 'heartbeat = "6s"\n'
 
     def keep(self, name, retry=(), most=None, lives=None, variant=False):
         """The block of the topic `name` of the broker `events`. It has no most, and messages have no lives to lose."""
@@ -221,6 +221,34 @@ class Kafka(Server):
     nowhere = 'topic = "nowhere"'
     source = staticmethod('topic = "{}"'.format)
     declared = "topics.{}"
+
+
+class KafkaCluster(Server):
+    """Three brokers of Kafka, which keep nothing: those of `kafka.py`. What they say is that they have no messages, they say
+    only when they were asked to wait no longer, also if one has come meanwhile."""
+
+    kind = "kafka-cluster"
+
+    def __init__(self, login=None):
+        """`login` are the user and the password of those who may enter, where not everybody may."""
+        super().__init__()
+        library = subprocess.run([SERVERS / "kafka"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+        asked = ["--login", "PLAIN", *login] if login else []
+        self.process = subprocess.Popen([sys.executable, SERVERS / "kafka.py", library, *asked], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
+        self.place = self.process.stdout.readline().strip()
+        self.url = f"kafka://{':'.join(login) + '@' if login else ''}{self.place}"
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+    block = Kafka.block
+    to, source, declared = Kafka.to, Kafka.source, Kafka.declared
+
+    def keep(self, name):
+        """The block of the topic `name` of the broker `events`, which each broker has two partitions of."""
+        return f"[brokers.events.topics.{name}]\npartitions = 6\n"
 
 
 def quoted(texts):
