@@ -1,6 +1,10 @@
 //! Looking at dead letters, putting them back and deleting them.
 
-use lapin::options::{BasicGetOptions, BasicNackOptions};
+use lapin::BasicProperties;
+use lapin::options::{
+    BasicGetOptions, BasicNackOptions, BasicPublishOptions, ConfirmSelectOptions,
+};
+use lapin::types::{AMQPValue, FieldTable};
 use outrigger::broker::{DeadLetter, Verdict};
 
 use super::{
@@ -127,4 +131,57 @@ async fn a_queue_without_dead_letters_has_none() {
     consumer.close().await;
     until_waiting(&client, &queue, 0).await;
     client.close().await;
+}
+
+/// By x-death the broker finds out that a message goes round in a circle, and drops it without a word: also one of which it
+/// has noted that itself, and one of which somebody else says it.
+#[tokio::test]
+async fn what_is_replayed_climbs_the_ladder_whatever_is_said_of_its_deaths() {
+    let node = Node::shared();
+    let queue = name("circle");
+    let client = node
+        .client(&queue_block(&queue, "retry = { delays = [\"100ms\"] }"))
+        .await;
+    let stranger = node.stranger().await;
+    let confirmed = ConfirmSelectOptions::default();
+    stranger.confirm_select(confirmed).await.unwrap();
+    // The broker believes it: this one is gone when it has waited.
+    let (waiting, dead) = (format!("{queue}.retry.1"), format!("{queue}.dlq"));
+    put(&stranger, &waiting, "gone", &queue).await;
+    until_waiting(&client, &waiting, 0).await;
+    put(&stranger, &dead, "replayed", &queue).await;
+    until_waiting(&client, &dead, 1).await;
+    let source = from(&queue);
+    assert_eq!(client.replay(&source, 10).await, Ok(1));
+    let mut consumer = client.consume(&source, 1);
+    for (verdict, attempt) in [(Verdict::Retry { step: 0 }, 1), (Verdict::Done, 2)] {
+        let settled = next_settled(&mut consumer, verdict).await;
+        assert_eq!(settled, ("replayed".to_owned(), attempt));
+    }
+    assert_eq!(client.waiting(&source).await, Some(0));
+    client.close().await;
+}
+
+/// Puts a message into a queue that says that it died in `work`.
+async fn put(stranger: &lapin::Channel, queue: &str, id: &str, work: &str) {
+    let text = |text: &str| AMQPValue::LongString(text.into());
+    let mut death = FieldTable::default();
+    death.insert("count".into(), AMQPValue::LongLongInt(1));
+    death.insert("exchange".into(), text(""));
+    death.insert("queue".into(), text(work));
+    death.insert("reason".into(), text("expired"));
+    let keys = vec![text(work)];
+    death.insert("routing-keys".into(), AMQPValue::FieldArray(keys.into()));
+    death.insert("time".into(), AMQPValue::Timestamp(1));
+    let mut headers = FieldTable::default();
+    let deaths = vec![AMQPValue::FieldTable(death)];
+    headers.insert("x-death".into(), AMQPValue::FieldArray(deaths.into()));
+    headers.insert("x-first-death-queue".into(), text(work));
+    headers.insert("x-first-death-reason".into(), text("expired"));
+    let properties = BasicProperties::default()
+        .with_message_id(id.into())
+        .with_headers(headers);
+    let options = BasicPublishOptions::default();
+    let sent = stranger.basic_publish("".into(), queue.into(), options, b"body", properties);
+    sent.await.unwrap().await.unwrap();
 }
