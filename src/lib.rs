@@ -24,6 +24,8 @@
 //!    them: what speaks is their transport. The pick begins the record of an attempt, by which everybody goes who keeps
 //!    account of endpoints. It rides in the answer's body as a guard, as all does that must last as long as the
 //!    exchange.
+//!    A request that is recorded has a span of its [`trace`] for itself, which ends with its answer, and one for each
+//!    attempt. What it says to those below is [`http::trace_heads`]; [`telemetry::traces`] sends what has ended.
 //! 7. An [`http::error::Error`] on the way becomes an answer in one place, and every request, however it ends, is
 //!    counted and logged by [`telemetry`] when its body has ended.
 //!
@@ -142,6 +144,7 @@ pub mod telemetry;
 #[cfg(test)]
 mod testing;
 pub mod tls;
+pub mod trace;
 pub mod upstream;
 pub mod value;
 pub mod watch;

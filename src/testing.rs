@@ -29,6 +29,7 @@ pub(crate) fn request(method: &str, target: &str) -> Box<Request> {
                 listener: "main".into(),
                 encrypted: false,
                 identity: None,
+                source: None,
             }),
             "".into(),
             RequestId::new(),

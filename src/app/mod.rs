@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -15,7 +15,7 @@ use crate::admin;
 use crate::broker;
 use crate::config::Loaded;
 use crate::database;
-use crate::fetch;
+use crate::fetch::{self, Fetch};
 use crate::listener::{self, Listener};
 use crate::net::resolve::SystemResolver;
 use crate::policy;
@@ -125,10 +125,11 @@ async fn serve(
     let mut readings = Readings::new(&source);
     let log = telemetry.clone();
     let resolver = Arc::new(SystemResolver::new());
+    let fetch: Arc<dyn Fetch> = Arc::new(fetch::Pooled::new(resolver.clone()));
     let bridge = Arc::new(Bridge::default());
     let tools = Tools {
         bridge: bridge.clone(),
-        fetch: Arc::new(fetch::Pooled::new(resolver.clone())),
+        fetch: fetch.clone(),
         resolver,
         access_writer: Box::new(move || log.log().access_writer().ok()),
     };
@@ -140,7 +141,7 @@ async fn serve(
     let registering = Registering::new(&source, orders.clone(), &draining);
     let host = Host::new(&snapshot, telemetry, registering.clone());
     let workers = Workers::start(&snapshot, Arc::new(host))?;
-    let flows = Arc::new(Flows::new(Subscriptions::new(&workers, &snapshot)));
+    let flows = Arc::new(Flows::new(Subscriptions::new(&workers, &snapshot), fetch));
     let api_tls = Arc::new(admin::Tls::default());
     let mut reloader = Reloader::start(
         tools,
@@ -312,6 +313,8 @@ async fn drain(snapshot: Arc<ArcSwap<Snapshot>>, status: Arc<Status>, flows: Arc
     wait_for_end(&snapshot, &status, &flows).await;
 }
 
+/// How long at most the last spans may take to be sent, once all else has ended.
+const SENDING: Duration = Duration::from_secs(5);
 /// How long before the drain timeout relays take no more rows, so that those under way are settled.
 const SETTLING: Duration = Duration::from_secs(5);
 
@@ -337,7 +340,22 @@ async fn wait_for_end(snapshot: &ArcSwap<Snapshot>, status: &Status, flows: &Flo
         // Whoever publishes has its answer by now.
         join_all(brokers.iter().map(|broker| broker.close())).await;
     };
-    if tokio::time::timeout(limit, ended).await.is_err() {
+    let sent = async {
+        // Where something would last too long, its span is not waited for.
+        let mut ended = pin!(ended);
+        let early = limit - SENDING.min(limit / 2);
+        let have_ended = tokio::time::timeout(early, &mut ended).await.is_ok();
+        let flushed = tokio::time::timeout(SENDING, flows.spans.flush());
+        let flushed = if have_ended {
+            flushed.await
+        } else {
+            join(ended, flushed).await.1
+        };
+        if flushed.is_err() {
+            tracing::warn!("the collector does not take the last spans: they are lost");
+        }
+    };
+    if tokio::time::timeout(limit, sent).await.is_err() {
         let left: usize = listeners.iter().map(|listener| listener.drain.live()).sum();
         tracing::warn!(
             connections = left,

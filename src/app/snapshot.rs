@@ -18,6 +18,7 @@ use crate::route::Table;
 use crate::target::{self, Database, SettleUpstream, Targets as _};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::request_metrics::RouteMetrics;
+use crate::telemetry::traces::Pipeline;
 use crate::upstream::{Resend, Upstream};
 use crate::value::Name;
 use crate::value::problem::Problems;
@@ -33,6 +34,8 @@ pub struct Snapshot {
     pub turns_at: Option<SystemTime>,
     pub config: Config,
     pub serving: Arc<Serving>,
+    /// What spans go through, if any are recorded.
+    pub spans: Option<Arc<Pipeline>>,
     pub upstreams: BTreeMap<Name, Arc<Upstream>>,
     pub brokers: BTreeMap<Name, Arc<dyn Client>>,
     pub databases: BTreeMap<Name, Database>,
@@ -157,8 +160,10 @@ impl Snapshot {
             }
             let metrics = RouteMetrics::new(name.as_str());
             let before = old.and_then(|old| old.serving.named.get(name.as_str()));
+            let path = route.route.matches.path.clone();
             let ready = Route {
                 name: name.shared(),
+                path: path.map(|path| String::from(path).into()),
                 stack,
                 states: build.into_states(),
                 answers_preflights: summary.answers_preflights,
@@ -176,6 +181,9 @@ impl Snapshot {
             return Err(problems);
         }
         let table = Table::build(routes)?;
+        let old_spans = old.and_then(|old| old.spans.as_ref());
+        let settings = config.tracing.settings.as_ref();
+        let spans = settings.map(|settings| Pipeline::next(settings, old_spans));
         let access_log = config
             .log
             .access_log
@@ -192,7 +200,9 @@ impl Snapshot {
                 table,
                 named,
                 access_log,
+                tracer: spans.as_ref().map(|spans| spans.tracer.clone()),
             }),
+            spans,
             upstreams,
             brokers,
             databases,

@@ -58,6 +58,11 @@ impl Kind {
         self.facts().name
     }
 
+    /// What OpenTelemetry calls it (`messaging.system`), which is what its feature is called.
+    pub const fn system(self) -> &'static str {
+        self.facts().feature
+    }
+
     /// Reports a limit of bodies, the key `max_body`, above what brokers take that are not set up for it.
     pub fn check_largest(self, max_body: ByteSize, problems: &mut Problems) {
         let (largest, option) = self.facts().largest;

@@ -21,6 +21,7 @@ pub struct Config {
     pub admin: admin::Checked,
     pub process: process::Config,
     pub log: telemetry::log::Config,
+    pub tracing: telemetry::traces::Checked,
     pub shutdown: drain::Config,
     pub listeners: BTreeMap<Name, listener::Checked>,
     pub upstreams: BTreeMap<Name, upstream::Checked>,
@@ -77,6 +78,8 @@ impl Blocks {
             tls.material
         });
         let admin = admin::Checked::new(admin, tls);
+        let (tracing, found) = opened.tracing;
+        certificates.append(&["tracing", "tls"], &found);
         let mut listeners = Some(BTreeMap::new());
         for (name, config) in self.listeners {
             let tls = opened.listeners.remove(&name);
@@ -141,6 +144,7 @@ impl Blocks {
             admin: admin?,
             process,
             log,
+            tracing: tracing?,
             shutdown,
             listeners: listeners?,
             upstreams: upstreams?,

@@ -7,6 +7,7 @@ use crate::broker;
 use crate::database;
 use crate::policy;
 use crate::target::{self, Targets as _};
+use crate::telemetry::traces;
 use crate::tls::inventory::Inventory;
 use crate::tls::{self, inbound, outbound};
 use crate::value::Name;
@@ -16,6 +17,7 @@ use crate::value::problem::Problems;
 #[derive(Default)]
 pub(super) struct Opened {
     pub admin: Option<tls::Opened<inbound::Material>>,
+    pub tracing: (Option<traces::Checked>, Inventory),
     pub listeners: BTreeMap<Name, tls::Opened<inbound::Material>>,
     pub upstreams: BTreeMap<Name, tls::Opened<outbound::Material>>,
     pub brokers: BTreeMap<Name, (Option<broker::Opened>, Inventory)>,
@@ -60,6 +62,9 @@ pub(super) fn open(blocks: &Blocks, problems: &mut Problems) -> Opened {
     if let Some(tls) = blocks.admin.as_ref().and_then(|admin| admin.tls.as_ref()) {
         let tls = problems.within(&["admin", "tls"], |problems| tls.open(problems));
         opened.admin = Some(tls);
+    }
+    if let Some(tracing) = &blocks.tracing {
+        opened.tracing = problems.within(&["tracing"], |problems| tracing.open(problems));
     }
     if let Some(defaults) = &blocks.defaults {
         opened.defaults = problems.within(&["defaults"], |problems| defaults.open(problems));

@@ -16,3 +16,4 @@ pub mod path;
 pub mod peer;
 pub mod rendezvous;
 pub mod semantics;
+pub mod trace_heads;

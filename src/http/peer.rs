@@ -15,6 +15,17 @@ pub struct Peer {
     pub encrypted: bool,
     /// What its certificate proved.
     pub identity: Option<Identity>,
+    /// Where its messages come from, if requests deliver those.
+    pub source: Option<Box<Source>>,
+}
+
+/// What messages are taken from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The kind of broker, in OpenTelemetry's words.
+    pub system: &'static str,
+    /// The queue, the stream or the topic.
+    pub destination: Box<str>,
 }
 
 impl Peer {

@@ -208,6 +208,7 @@ impl Accepted {
                 listener: listener.name.clone(),
                 encrypted: false,
                 identity: None,
+                source: None,
             }),
             ticket: listener.drain.ticket(),
             presence: None,

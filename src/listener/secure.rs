@@ -71,6 +71,7 @@ impl Accepted {
                     listener: peer.listener.clone(),
                     encrypted: true,
                     identity: shaken.identity,
+                    source: None,
                 };
                 let peer = Arc::new(peer);
                 shaken.stream.belongs_to(&peer);

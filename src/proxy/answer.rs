@@ -9,6 +9,7 @@ use crate::http::error::{Error, Violation};
 use crate::http::grpc::{self, Dialect, Status};
 use crate::http::headers;
 use crate::http::message::Response;
+use crate::trace::TraceId;
 
 const REASON: HeaderName = HeaderName::from_static(headers::REASON);
 
@@ -16,6 +17,7 @@ const REASON: HeaderName = HeaderName::from_static(headers::REASON);
 pub struct About<'a> {
     pub route: &'a str,
     pub request_id: &'a str,
+    pub trace: Option<TraceId>,
     pub dialect: Dialect,
 }
 
@@ -29,6 +31,8 @@ struct Problem<'a> {
     detail: &'a str,
     route: &'a str,
     request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<String>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     violations: &'a [Violation],
 }
@@ -61,6 +65,7 @@ fn problem(error: &Error, about: &About<'_>) -> Response {
         detail: error.detail(),
         route: about.route,
         request_id: about.request_id,
+        trace_id: about.trace.map(|id| id.to_string()),
         violations: error.violations(),
     };
     let mut text = serde_json::to_vec(&problem).unwrap_or_default();

@@ -8,8 +8,9 @@ use crate::http::message::{Request, Response};
 use crate::proxy::answer::{self, About};
 use crate::proxy::finish::Finish;
 use crate::proxy::integrations::find;
+use crate::proxy::known::Known;
 use crate::proxy::serving::Route;
-use crate::proxy::{Proxy, forwarding, log_failure};
+use crate::proxy::{Proxy, forwarding, log_failure, spans};
 use crate::telemetry::request_metrics::NO_ROUTE as NO_ROUTE_LABEL;
 
 /// The answer to a request of our own.
@@ -48,8 +49,12 @@ impl Proxy {
     async fn enter(&self, route: Option<Arc<Route>>, mut request: Box<Request>) -> Delivered {
         forwarding::introduce(&mut request);
         let dialect = request.dialect();
-        let request_id = request.context.request_id.clone();
-        let mut finish = Finish::new(&mut request, dialect, &self.unrouted, &self.serving.load());
+        let mut finish = {
+            let serving = self.serving.load();
+            let span = spans::begin_own(&mut request, &serving);
+            Finish::new(&mut request, dialect, &self.unrouted, &serving, span)
+        };
+        let known = Known::of(&request);
         let outcome = match &route {
             Some(route) => {
                 finish.routed(route);
@@ -57,7 +62,7 @@ impl Proxy {
                 let last_seen = LastSeen::default();
                 let exchange = Exchange::new(&last_seen);
                 let answer = route.stack.call(request, &exchange);
-                finish.watch(answer, &exchange, &request_id).await
+                finish.watch(answer, &exchange, &known).await
             }
             None => Err(Error::new(
                 NO_ROUTE,
@@ -71,15 +76,16 @@ impl Proxy {
                 unsent = error.progress() == Progress::Unsent;
                 let about = About {
                     route: route.as_ref().map_or(NO_ROUTE_LABEL, |route| &*route.name),
-                    request_id: request_id.as_str(),
+                    request_id: known.request_id.as_str(),
+                    trace: known.trace,
                     dialect,
                 };
                 log_failure(&error, &about);
-                finish.failed(&error, &request_id);
+                finish.failed(&error, &known);
                 Box::new(answer::refuse(&error, &about))
             }
         };
-        finish.answered(&mut response, request_id);
+        finish.answered(&mut response, known);
         Delivered { response, unsent }
     }
 }

@@ -9,18 +9,22 @@ use std::time::SystemTime;
 use http::StatusCode;
 use tokio::time::Instant;
 
+use super::known::Known;
 use super::serving::{Route, Serving};
+use super::spans::{self, Ended};
 use crate::http::body::{Body, End, Guard};
 use crate::http::error::{CALLER_GONE, Error, Reason};
 use crate::http::exchange::{Exchange, Why};
 use crate::http::grpc::{self, Dialect, Status};
 use crate::http::message::{Outline, Request, RequestId, Response, ServedBy, Tunnelled};
 use crate::http::peer::{Identity, Peer};
+use crate::http::trace_heads;
 use crate::net::timer;
 use crate::policy::stack::{Answer, Outcome};
 use crate::telemetry::access_log::{AccessLog, Captured, Record};
 use crate::telemetry::failures::Failure;
 use crate::telemetry::request_metrics::{InFlight, NO_ROUTE, RouteMetrics};
+use crate::trace::{Span, TraceId};
 
 /// Counts a request, however it ends: it rides in the answer's body, and before that in the request's future.
 pub struct Finish {
@@ -31,7 +35,7 @@ pub struct Finish {
     request_bytes: Sent,
     status: StatusCode,
     reason: Option<Reason>,
-    log: Option<Box<Line>>,
+    told: Option<Box<Told>>,
     dialect: Dialect,
     /// Of a call of gRPC.
     grpc_status: Option<Status>,
@@ -48,14 +52,14 @@ const _: () = assert!(size_of::<Finish>() <= 128);
 
 /// What is to be told of a request that fails, beside what is counted of every one.
 struct Noted {
-    request_id: RequestId,
+    known: Known,
     served_by: Option<ServedBy>,
 }
 
 /// What rides in an answer's body to its end.
 struct Riding {
     finish: Finish,
-    request_id: RequestId,
+    known: Known,
 }
 
 /// What is known of a request whose head was refused.
@@ -72,11 +76,14 @@ enum Sent {
     Counted(Arc<AtomicU64>),
 }
 
-/// What the access log needs and would be gone by then.
-struct Line {
-    log: Arc<AccessLog>,
+/// What the access log or a span needs and would be gone by then.
+struct Told {
+    log: Option<Arc<AccessLog>>,
+    span: Option<Box<Span>>,
     request: Logged,
     route: Option<Arc<str>>,
+    /// The path of the route's match.
+    path: Option<Arc<str>>,
     served_by: Option<ServedBy>,
     detail: Option<Box<str>>,
 }
@@ -88,6 +95,7 @@ struct Logged {
     client: Option<std::net::IpAddr>,
     version: Option<http::Version>,
     request_id: RequestId,
+    trace: Option<TraceId>,
     headers: Captured,
 }
 
@@ -97,20 +105,28 @@ impl Finish {
         dialect: Dialect,
         unrouted: &Arc<RouteMetrics>,
         serving: &Serving,
+        span: Option<Box<Span>>,
     ) -> Self {
         let log = serving.access_log.as_ref();
-        let log = log.map(|log| Box::new(Line::new(log.clone(), Logged::of(request, log))));
+        let told = (log.is_some() || span.is_some())
+            .then(|| Box::new(Told::new(log.cloned(), span, Logged::of(request, log))));
         let peer = request.context.peer.clone();
         let request_bytes = count(request);
         let received = request.context.received;
-        Finish::begin(peer, received, request_bytes, dialect, unrouted, log)
+        Finish::begin(peer, received, request_bytes, dialect, unrouted, told)
     }
 
     pub fn of_head(head: RefusedHead, unrouted: &Arc<RouteMetrics>, serving: &Serving) -> Self {
         let (peer, dialect) = (head.peer.clone(), head.outline.dialect());
         let log = serving.access_log.as_ref();
-        let log = log.map(|log| Box::new(Line::new(log.clone(), Logged::of_head(head, log))));
-        Finish::begin(peer, timer::now(), Sent::Known(0), dialect, unrouted, log)
+        let told = log.map(|log| {
+            Box::new(Told::new(
+                Some(log.clone()),
+                None,
+                Logged::of_head(head, log),
+            ))
+        });
+        Finish::begin(peer, timer::now(), Sent::Known(0), dialect, unrouted, told)
     }
 
     #[inline]
@@ -120,7 +136,7 @@ impl Finish {
         request_bytes: Sent,
         dialect: Dialect,
         unrouted: &Arc<RouteMetrics>,
-        log: Option<Box<Line>>,
+        told: Option<Box<Told>>,
     ) -> Self {
         Finish {
             metrics: unrouted.clone(),
@@ -131,7 +147,7 @@ impl Finish {
             // Until there is an answer, its end is that of a caller who did not wait.
             status: StatusCode::from_u16(CALLER_GONE.status).unwrap_or_default(),
             reason: Some(CALLER_GONE),
-            log,
+            told,
             dialect,
             grpc_status: None,
             upstream: None,
@@ -144,30 +160,31 @@ impl Finish {
     pub fn routed(&mut self, route: &Route) {
         self.metrics = route.metrics.clone();
         self.in_flight = Some(self.metrics.started());
-        if let Some(line) = &mut self.log {
-            line.route = Some(route.name.clone());
+        if let Some(told) = &mut self.told {
+            told.route = Some(route.name.clone());
+            told.path.clone_from(&route.path);
         }
     }
 
     /// Why it was refused or failed, in the words that the caller is told, or would be.
-    pub fn failed(&mut self, error: &Error, request_id: &RequestId) {
+    pub fn failed(&mut self, error: &Error, known: &Known) {
         self.reason = Some(error.reason());
-        self.note(request_id, error.served_by());
-        if let Some(line) = &mut self.log {
-            line.detail = Some(error.detail().into());
+        self.note(known, error.served_by());
+        if let Some(told) = &mut self.told {
+            told.detail = Some(error.detail().into());
         }
     }
 
     /// What the caller is told. It is counted when its body has ended.
     #[inline]
-    pub fn answered(mut self, response: &mut Response, request_id: RequestId) {
+    pub fn answered(mut self, response: &mut Response, known: Known) {
         self.is_answered_with(response);
         if self.status.as_u16() >= 400 {
-            self.note(&request_id, response.served_by.as_ref());
+            self.note(&known, response.served_by.as_ref());
         }
         let body = std::mem::replace(&mut response.body, Body::empty());
         let finish = self;
-        response.body = body.with_guard(Riding { finish, request_id });
+        response.body = body.with_guard(Riding { finish, known });
     }
 
     #[inline]
@@ -188,10 +205,10 @@ impl Finish {
 
     /// What is told of it if it fails. What was noted first stays.
     #[cold]
-    fn note(&mut self, request_id: &RequestId, by: Option<&ServedBy>) {
+    fn note(&mut self, known: &Known, by: Option<&ServedBy>) {
         self.noted.get_or_insert_with(|| {
             Box::new(Noted {
-                request_id: request_id.clone(),
+                known: known.clone(),
                 served_by: by.cloned(),
             })
         });
@@ -199,8 +216,8 @@ impl Finish {
 
     /// Who answered, or was asked last.
     fn was_at(&mut self, by: Option<&ServedBy>) {
-        if let Some(line) = &mut self.log {
-            line.served_by = by.cloned();
+        if let Some(told) = &mut self.told {
+            told.served_by = by.cloned();
         }
     }
 
@@ -218,13 +235,13 @@ impl Finish {
         &mut self,
         answer: Answer<'_>,
         exchange: &Exchange<'_>,
-        request_id: &RequestId,
+        known: &Known,
     ) -> Outcome {
         struct Waiting<'f, 'a>(
             &'f mut Finish,
             Option<Answer<'a>>,
             &'f Exchange<'f>,
-            &'f RequestId,
+            &'f Known,
         );
         impl Drop for Waiting<'_, '_> {
             fn drop(&mut self) {
@@ -238,7 +255,7 @@ impl Finish {
                 }
             }
         }
-        let mut waiting = Waiting(self, Some(answer), exchange, request_id);
+        let mut waiting = Waiting(self, Some(answer), exchange, known);
         poll_fn(|cx| match &mut waiting.1 {
             Some(answer) => {
                 let outcome = ready!(answer.as_mut().poll(cx));
@@ -282,10 +299,12 @@ impl Finish {
         if let Some(noted) = self.noted.take().filter(|_| routed) {
             self.fails(*noted, grpc_status, seconds);
         }
-        if let Some(line) = &self.log {
-            let request = &line.request;
-            let served_by = line.served_by.as_ref();
-            line.log.write(&Record {
+        let Some(told) = &mut self.told else {
+            return;
+        };
+        let (request, served_by) = (&told.request, told.served_by.as_ref());
+        if let Some(log) = &told.log {
+            log.write(&Record {
                 method: request.method.as_ref().map(http::Method::as_str),
                 path: request.target.as_ref().map(|target| target.path()),
                 query: request.target.as_ref().and_then(|target| target.query()),
@@ -299,31 +318,48 @@ impl Finish {
                 response_bytes,
                 seconds,
                 listener: &self.peer.listener,
-                route: Some(line.route.as_deref().unwrap_or(NO_ROUTE)),
+                route: Some(told.route.as_deref().unwrap_or(NO_ROUTE)),
                 upstream: served_by.map(|by| &*by.upstream),
                 endpoint: served_by.and_then(|by| by.endpoint.as_deref()),
                 attempts: served_by.map(|by| by.attempts),
                 reason: self.reason.map(|reason| reason.name),
-                detail: line.detail.as_deref(),
+                detail: told.detail.as_deref(),
                 request_id: request.request_id.as_str(),
+                trace: request.trace,
                 headers: &request.headers,
             });
+        }
+        // It ends when this drops, as those of attempts have by then.
+        if let Some(span) = &mut told.span {
+            spans::describe(
+                span,
+                &Ended {
+                    method: request.method.as_ref(),
+                    source: self.peer.source.as_deref(),
+                    route: told.route.as_deref(),
+                    path: told.path.as_deref(),
+                    status: self.status,
+                    reason: self.reason,
+                    grpc_status,
+                    served_by,
+                },
+            );
         }
     }
 }
 
 impl Guard for Riding {
     fn end(&mut self, end: End<'_>, passed: u64) {
-        let Riding { finish, request_id } = self;
+        let Riding { finish, known } = self;
         match end {
             End::Complete => {
                 let status = finish.dialect.is_grpc().then(|| finish.grpc_status());
                 if status.flatten().is_some_and(|status| status != Status::OK) {
-                    finish.note(request_id, None);
+                    finish.note(known, None);
                 }
             }
             End::Failed(error) => {
-                finish.failed(error, request_id);
+                finish.failed(error, known);
                 finish.grpc_status = Some(Status::of_cut(error));
             }
             // Whoever leaves within an answer was served as far as it wanted.
@@ -352,7 +388,8 @@ impl Finish {
         self.metrics.failed();
         self.metrics.failures().note(Failure {
             at: SystemTime::now(),
-            request_id: noted.request_id,
+            request_id: noted.known.request_id,
+            trace_id: noted.known.trace,
             status: self.status.as_u16(),
             reason: self.reason.map(|reason| reason.name),
             grpc_status: grpc_status.map(Status::name),
@@ -392,12 +429,14 @@ impl Guard for Passed {
     }
 }
 
-impl Line {
-    fn new(log: Arc<AccessLog>, request: Logged) -> Self {
-        Line {
+impl Told {
+    fn new(log: Option<Arc<AccessLog>>, span: Option<Box<Span>>, request: Logged) -> Self {
+        Told {
             log,
+            span,
             request,
             route: None,
+            path: None,
             served_by: None,
             detail: None,
         }
@@ -405,7 +444,11 @@ impl Line {
 }
 
 impl Logged {
-    fn of(request: &Request, log: &AccessLog) -> Self {
+    fn of(request: &Request, log: Option<&Arc<AccessLog>>) -> Self {
+        let headers = &request.headers;
+        // Where no trace is looked at, its caller's head is passed on all the same.
+        let trace = request.context.trace.id();
+        let trace = trace.or_else(|| Some(trace_heads::read(headers)?.trace));
         Logged {
             method: Some(request.method.clone()),
             target: Some(request.target.clone()),
@@ -413,7 +456,8 @@ impl Logged {
             client: request.context.client,
             version: Some(request.version),
             request_id: request.context.request_id.clone(),
-            headers: log.capture(&request.headers),
+            trace,
+            headers: log.map(|log| log.capture(headers)).unwrap_or_default(),
         }
     }
 
@@ -426,6 +470,7 @@ impl Logged {
             client: head.client,
             version: head.outline.version,
             request_id: head.request_id,
+            trace: None,
         }
     }
 }

@@ -29,7 +29,9 @@ mod delivery;
 mod finish;
 mod forwarding;
 pub mod integrations;
+mod known;
 pub mod serving;
+mod spans;
 mod upgrade;
 
 use answer::About;
@@ -37,6 +39,7 @@ pub use connection::serve;
 pub use delivery::Delivered;
 use finish::{Finish, RefusedHead};
 use integrations::Host;
+use known::Known;
 use serving::{Route, Serving};
 
 /// The proxy as its connections see it.
@@ -79,14 +82,15 @@ impl Proxy {
     ) -> Box<Response> {
         forwarding::receive(&mut request, listener);
         let dialect = request.dialect();
-        let request_id = request.context.request_id.clone();
         let received = request.context.received;
         let (mut finish, routed) = {
             // The guard of what serves must not live across an await.
             let serving = self.serving.load();
-            let finish = Finish::new(&mut request, dialect, &self.unrouted, &serving);
+            let span = spans::begin(&mut request, &serving);
+            let finish = Finish::new(&mut request, dialect, &self.unrouted, &serving, span);
             (finish, find_route(&serving, &mut request, listener))
         };
+        let known = Known::of(&request);
         let (route, outcome) = match routed {
             Ok(Some(route)) => {
                 finish.routed(&route);
@@ -94,7 +98,7 @@ impl Proxy {
                 let last_seen = LastSeen::default();
                 let exchange = Exchange::new(&last_seen);
                 let answer = route.stack.call(request, &exchange);
-                let outcome = finish.watch(answer, &exchange, &request_id).await;
+                let outcome = finish.watch(answer, &exchange, &known).await;
                 (Some(route), outcome)
             }
             Ok(None) => (None, self.integrate(request, listener).await),
@@ -111,11 +115,12 @@ impl Proxy {
             Err(error) => {
                 let about = About {
                     route: route.as_ref().map_or(NO_ROUTE_LABEL, |route| &*route.name),
-                    request_id: request_id.as_str(),
+                    request_id: known.request_id.as_str(),
+                    trace: known.trace,
                     dialect,
                 };
                 log_failure(&error, &about);
-                finish.failed(&error, &request_id);
+                finish.failed(&error, &known);
                 let mut response = Box::new(answer::refuse(&error, &about));
                 // gRPC has all in the head: there is no document to change.
                 if let Some(route) = &route
@@ -124,7 +129,7 @@ impl Proxy {
                 {
                     let answered = Answered {
                         route: route.name.clone(),
-                        request_id: request_id.to_string(),
+                        request_id: known.request_id.to_string(),
                         took: received.elapsed(),
                     };
                     change(&mut response, answered);
@@ -132,7 +137,7 @@ impl Proxy {
                 response
             }
         };
-        finish.answered(&mut response, request_id);
+        finish.answered(&mut response, known);
         response
     }
 
@@ -161,10 +166,14 @@ impl Proxy {
         listener: &listener::Config,
     ) -> Box<Response> {
         let outline = *error.take_outline().unwrap_or_default();
-        let request_id = forwarding::request_id(&outline.headers);
+        let known = Known {
+            request_id: forwarding::request_id(&outline.headers),
+            trace: None,
+        };
         let about = About {
             route: NO_ROUTE_LABEL,
-            request_id: request_id.as_str(),
+            request_id: known.request_id.as_str(),
+            trace: None,
             dialect: outline.dialect(),
         };
         log_failure(&error, &about);
@@ -173,11 +182,11 @@ impl Proxy {
             client: forwarding::client_address(peer, &outline.headers, &listener.trusted_proxies),
             outline,
             peer: peer.clone(),
-            request_id: request_id.clone(),
+            request_id: known.request_id.clone(),
         };
         let mut finish = Finish::of_head(head, &self.unrouted, &self.serving.load());
-        finish.failed(&error, &request_id);
-        finish.answered(&mut response, request_id);
+        finish.failed(&error, &known);
+        finish.answered(&mut response, known);
         response
     }
 

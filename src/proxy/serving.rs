@@ -9,6 +9,7 @@ use crate::policy::stack::Handler;
 use crate::route::Table;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::request_metrics::RouteMetrics;
+use crate::trace::Tracer;
 
 /// What a request finds when it arrives. It takes its route from here, and keeps it to the end of its body.
 pub struct Serving {
@@ -16,11 +17,15 @@ pub struct Serving {
     /// The same routes by their names.
     pub named: BTreeMap<Arc<str>, Arc<Route>>,
     pub access_log: Option<Arc<AccessLog>>,
+    /// Traces go on as they came without it.
+    pub tracer: Option<Arc<Tracer>>,
 }
 
 /// A route, ready to be called.
 pub struct Route {
     pub name: Arc<str>,
+    /// The path of its match, as it is written; None where it takes every path.
+    pub path: Option<Arc<str>>,
     pub stack: Box<dyn Handler>,
     /// Whether it answers the preflights of the requests that it takes.
     pub answers_preflights: bool,

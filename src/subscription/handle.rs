@@ -48,7 +48,7 @@ impl Subscription {
         let attempt = Attempt {
             name: name.clone(),
             route: config.route.shared(),
-            requests: Requests::new(&name, &config.path),
+            requests: Requests::new(&name, &config.path, &source),
             rules: Rules {
                 ladder,
                 keeps_dead_letters: with.client.keeps_dead_letters(&source),

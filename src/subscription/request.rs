@@ -6,11 +6,11 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use tokio::time::Instant;
 
-use crate::broker::{Delivery, Message};
+use crate::broker::{self, Delivery, Message};
 use crate::http::body::Body;
 use crate::http::headers::Headers;
 use crate::http::message::{Context, Request, RequestId};
-use crate::http::peer::{Peer, PeerAddress};
+use crate::http::peer::{Peer, PeerAddress, Source};
 
 /// What a message says of the connection, of its framing or of who sent it means nothing here, or something else.
 const NOT_TAKEN: [&str; 16] = [
@@ -44,14 +44,18 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    /// `name` is the subscription's.
-    pub fn new(name: &str, path: &str) -> Self {
+    /// `name` is the subscription's, and `source` where its messages come from.
+    pub fn new(name: &str, path: &str, source: &broker::Source) -> Self {
         Requests {
             peer: Arc::new(Peer {
                 address: PeerAddress::Unix,
                 listener: format!("subscriptions.{name}").into(),
                 encrypted: false,
                 identity: None,
+                source: Some(Box::new(Source {
+                    system: source.kind().system(),
+                    destination: source.name().into(),
+                })),
             }),
             path: path.parse().unwrap_or(PathAndQuery::from_static("/")),
         }

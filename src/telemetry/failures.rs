@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use serde::{Serialize, Serializer};
 
 use crate::http::message::RequestId;
+use crate::trace::TraceId;
 
 /// So many are kept of each route.
 const KEPT: usize = 100;
@@ -22,6 +23,12 @@ pub struct Failure {
     pub at: SystemTime,
     #[serde(serialize_with = "id_as_text")]
     pub request_id: RequestId,
+    /// None where no trace is known.
+    #[serde(
+        serialize_with = "trace_as_text",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub trace_id: Option<TraceId>,
     /// What the caller was told, or would have been.
     pub status: u16,
     /// The proxy's word for why, when it answered itself or the answer broke off.
@@ -70,6 +77,10 @@ fn id_as_text<S: Serializer>(id: &RequestId, serializer: S) -> Result<S::Ok, S::
     serializer.serialize_str(id.as_str())
 }
 
+fn trace_as_text<S: Serializer>(id: &Option<TraceId>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_some(&id.map(|id| id.to_string()))
+}
+
 fn name_as_text<S: Serializer>(name: &Option<Arc<str>>, serializer: S) -> Result<S::Ok, S::Error> {
     name.as_deref().serialize(serializer)
 }
@@ -82,6 +93,7 @@ mod tests {
         Failure {
             at: SystemTime::UNIX_EPOCH,
             request_id: RequestId::kept("r-1"),
+            trace_id: None,
             status,
             reason: Some("connect_failed"),
             grpc_status: None,

@@ -12,11 +12,13 @@ pub mod request_metrics;
 mod route_counts;
 mod sink;
 mod tally;
+pub mod traces;
 
 use std::time::Instant;
 
 use self::log::Log;
 use self::metrics::Metrics;
+use crate::trace;
 use crate::value::exposition::Metric;
 
 pub use route_counts::RouteCounts;
@@ -24,7 +26,12 @@ pub use route_counts::RouteCounts;
 /// What is counted of requests, and of this room itself.
 pub const METRICS: &[&[Metric]] = &[
     request_metrics::METRICS,
-    &[log::LINES_DROPPED, metrics::BUILD_INFO],
+    &[
+        log::LINES_DROPPED,
+        metrics::BUILD_INFO,
+        traces::EXPORTED,
+        trace::DROPPED,
+    ],
 ];
 
 /// Metrics and logs of the running process. Dropping it writes out the log lines that still wait.

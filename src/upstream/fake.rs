@@ -56,6 +56,7 @@ pub fn request() -> Request {
                 listener: "in".into(),
                 encrypted: false,
                 identity: None,
+                source: None,
             }),
             "".into(),
             RequestId::new(),

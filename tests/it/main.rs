@@ -87,6 +87,7 @@ mod tls_names;
 mod tls_out;
 mod tls_rejects;
 mod tls_rotation;
+mod tracing;
 mod transforms;
 mod unix_sockets;
 mod upgrade;

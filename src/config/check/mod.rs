@@ -192,6 +192,9 @@ fn blocks_alone(blocks: &Blocks, problems: &mut Problems) {
     if let Some(log) = &blocks.log {
         problems.within(&["log"], |p| log.check(p));
     }
+    if let Some(tracing) = &blocks.tracing {
+        problems.within(&["tracing"], |p| tracing.check(p));
+    }
     if let Some(defaults) = &blocks.defaults {
         problems.within(&["defaults"], |p| defaults.check(p));
     }

@@ -19,6 +19,7 @@ const BLOCKS: &[&str] = &[
     "admin",
     "process",
     "log",
+    "tracing",
     "shutdown",
     "listeners",
     "upstreams",
@@ -31,7 +32,7 @@ const BLOCKS: &[&str] = &[
 ];
 
 /// Root keys of the contract that are not built yet.
-const NOT_BUILT: &[&str] = &["tracing", "rollback"];
+const NOT_BUILT: &[&str] = &["rollback"];
 
 /// The blocks of `[routes.NAME]`, one table for all.
 pub(in crate::config) struct Route {
@@ -46,6 +47,7 @@ pub(in crate::config) struct Blocks {
     pub admin: Option<admin::Config>,
     pub process: Option<process::Config>,
     pub log: Option<telemetry::log::Config>,
+    pub tracing: Option<telemetry::traces::Config>,
     pub shutdown: Option<drain::Config>,
     pub defaults: Option<policy::Config>,
     pub listeners: BTreeMap<Name, listener::Config>,
@@ -70,6 +72,7 @@ impl Reader<'_> {
             admin: self.block("admin"),
             process: self.block("process"),
             log: self.block("log"),
+            tracing: self.block("tracing"),
             shutdown: self.block("shutdown"),
             defaults: self.block("defaults"),
             ..Blocks::default()

@@ -180,15 +180,15 @@ error: there is no upstream `appp`, did you mean `app`?
 
 #[test]
 fn help_stands_below() {
-    let report = parse("x.toml", &format!("{GOOD}[tracing]\nendpoint = \"x\"")).unwrap_err();
+    let report = parse("x.toml", &format!("{GOOD}[rollback]\nwatch = \"60s\"")).unwrap_err();
     assert_eq!(
         report.to_string(),
         "\
-error: `tracing` is known, but not built yet in this version
+error: `rollback` is known, but not built yet in this version
  --> x.toml:8:2
   |
-8 | [tracing]
-  |  ^^^^^^^
+8 | [rollback]
+  |  ^^^^^^^^
   |
   = help: remove it"
     );

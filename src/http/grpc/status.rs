@@ -94,6 +94,19 @@ impl Status {
         }
     }
 
+    /// Whether a server is to blame, in OpenTelemetry's semantic conventions.
+    pub fn is_of_server(self) -> bool {
+        matches!(
+            self,
+            Status::UNKNOWN
+                | Status::DEADLINE_EXCEEDED
+                | Status::UNIMPLEMENTED
+                | Status::INTERNAL
+                | Status::UNAVAILABLE
+                | Status::DATA_LOSS
+        )
+    }
+
     pub fn code(self) -> u8 {
         self.0
     }

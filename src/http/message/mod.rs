@@ -13,6 +13,7 @@ use crate::http::grpc::Dialect;
 use crate::http::headers::{Headers, Name};
 use crate::http::peer::{Peer, PeerAddress};
 use crate::net::io::Io;
+use crate::trace::Trace;
 
 mod captures;
 mod claims;
@@ -63,6 +64,8 @@ pub struct Context {
     pub received: Instant,
     /// The caller, where its protocol has interim answers (103 and its like).
     pub interim: Option<Arc<dyn Interim>>,
+    /// Where it stands in a trace.
+    pub trace: Trace,
     /// The upstream that will get the request, where a value of the route names it.
     pub upstream: Option<Arc<str>>,
     /// What the caller's token says, once it is verified.
@@ -90,6 +93,7 @@ impl Context {
             request_id,
             received,
             interim: None,
+            trace: Trace::Unknown,
             upstream: None,
             claims: None,
             ends_here: false,
@@ -104,6 +108,7 @@ impl Context {
             listener: "".into(),
             encrypted: false,
             identity: None,
+            source: None,
         };
         Context::new(Arc::new(peer), "".into(), RequestId::new(), Instant::now())
     }

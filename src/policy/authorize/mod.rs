@@ -220,6 +220,7 @@ mod tests {
                 listener: "in".into(),
                 encrypted: true,
                 identity,
+                source: None,
             });
             let outcome = Authorize::new(&config)
                 .unwrap()

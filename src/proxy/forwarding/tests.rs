@@ -15,6 +15,7 @@ fn peer(address: &str) -> Arc<Peer> {
         listener: "in".into(),
         encrypted: false,
         identity: None,
+        source: None,
     })
 }
 

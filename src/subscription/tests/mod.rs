@@ -195,12 +195,10 @@ async fn a_message_brings_no_order_to_the_connection() {
     }
     let (fake, _) = (Fake::default(), ());
     fake.put("a", 3, None);
-    let mut delivery = fake
-        .consume(&config("").source("").unwrap(), 1)
-        .next()
-        .await;
+    let source = config("").source("").unwrap();
+    let mut delivery = fake.consume(&source, 1).next().await;
     delivery.message = message;
-    let request = request::Requests::new("orders", "/events")
+    let request = request::Requests::new("orders", "/events", &source)
         .of(&delivery)
         .unwrap();
     let field = |name: &str| {

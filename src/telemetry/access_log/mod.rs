@@ -12,6 +12,7 @@ use http::{HeaderName, Version};
 use tracing_appender::non_blocking::NonBlocking;
 
 use crate::http::headers::Headers;
+use crate::trace::TraceId;
 
 #[cfg(test)]
 mod tests;
@@ -71,6 +72,8 @@ pub struct Record<'a> {
     /// The same in a sentence.
     pub detail: Option<&'a str>,
     pub request_id: &'a str,
+    /// The trace that it belongs to.
+    pub trace: Option<TraceId>,
     pub headers: &'a Captured,
 }
 
@@ -170,6 +173,9 @@ impl<W: Write + Clone> AccessLog<W> {
         text(line, "outrigger.reason", record.reason);
         text(line, "outrigger.detail", record.detail);
         text(line, "outrigger.request_id", Some(record.request_id));
+        if let Some(trace) = record.trace {
+            let _ = write!(line, ",\"trace_id\":\"{trace}\"");
+        }
         line.extend_from_slice(&record.headers.0);
         line.extend_from_slice(b"}\n");
     }

@@ -41,6 +41,7 @@ const RECORD: Record<'_> = Record {
     reason: Some("overloaded"),
     detail: Some("as many requests as allowed are under way"),
     request_id: "id-1",
+    trace: None,
     headers: &Captured(Vec::new()),
 };
 

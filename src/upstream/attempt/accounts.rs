@@ -45,6 +45,9 @@ impl Attempt {
     /// What it has to be blamed for behind the head.
     #[inline]
     pub(super) fn behind_head(&self, outcome: Outcome<'_>) {
+        if let Some(span) = &self.span {
+            span.came_to(outcome);
+        }
         let facts = Facts {
             stale: false,
             grpc: self.grpc,

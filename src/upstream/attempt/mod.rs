@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::http::body::{self, Guard};
 use crate::http::grpc::Status;
+use crate::http::headers::Headers;
 use crate::http::message::Request;
 use crate::net::timer;
 use crate::upstream::{Endpoint, LoadGuard};
@@ -18,9 +19,11 @@ use meaning::Outcome;
 
 mod accounts;
 mod meaning;
+mod span;
 mod stage;
 mod waiting;
 
+pub use span::AttemptSpan;
 pub use stage::Stage;
 pub use waiting::Waiting;
 
@@ -33,17 +36,20 @@ pub struct Attempt {
     stage: Stage,
     /// It may be a call of gRPC, whose status may come last.
     grpc: bool,
+    /// What is recorded of it.
+    span: Option<Box<AttemptSpan>>,
 }
 
 impl Attempt {
     /// The endpoint of `load` has just been picked for `request`.
     #[inline]
-    pub fn new(load: LoadGuard, request: &Request) -> Self {
+    pub fn new(load: LoadGuard, request: &Request, span: Option<Box<AttemptSpan>>) -> Self {
         Attempt {
             load,
             stage: Stage::default(),
             // Calls of gRPC are all POST; the answers to others need no look.
             grpc: request.method == Method::POST,
+            span,
         }
     }
 
@@ -54,6 +60,14 @@ impl Attempt {
     /// When its endpoint was picked.
     pub fn started(&self) -> Instant {
         self.load.started()
+    }
+
+    /// Has the endpoint know of this attempt, if it is recorded.
+    #[inline]
+    pub fn hand_on(&self, headers: &mut Headers) {
+        if let Some(span) = &self.span {
+            span.hand_on(headers);
+        }
     }
 
     pub fn stage(&self) -> &Stage {
@@ -93,6 +107,7 @@ impl Guard for Attempt {
             body::End::Failed(error) => self.behind_head(Outcome::Failed(error)),
             body::End::Dropped => self.behind_head(Outcome::Cancelled),
         }
+        self.span = None;
     }
 }
 

@@ -50,6 +50,9 @@ impl Waiting<'_> {
     fn note(&self, outcome: Outcome<'_>, meaning: &Meaning) {
         let now = timer::now();
         let waited = self.waited(now);
+        if let Some(span) = &self.attempt.span {
+            span.came_to(outcome);
+        }
         self.attempt.took(meaning.latency, waited, now);
         self.attempt.judged(outcome, meaning.verdict, now);
         if let Some(ended) = meaning.counted {

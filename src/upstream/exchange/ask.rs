@@ -68,6 +68,7 @@ impl Upstream {
             exchange,
             tried,
         };
+        attempt.hand_on(&mut request.headers);
         let endpoint = &**attempt.endpoint();
         let asked = match self.client() {
             Ok(client) => {

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, AttemptSpan};
 use super::balance::balancer::BalancerConfig;
 use super::balance::picker::{Availability, Picked};
 use super::{Endpoint, LoadGuard, Upstream};
@@ -44,8 +44,9 @@ impl Upstream {
         if let Some(tried) = tried {
             tried.note(endpoint.hash);
         }
+        let span = AttemptSpan::begin(request, self, endpoint, tried);
         let load = LoadGuard::new(endpoint.clone(), now);
-        Ok(Attempt::new(load, request))
+        Ok(Attempt::new(load, request, span))
     }
 
     /// Whether a request that failed at one endpoint could be sent to another.

@@ -23,6 +23,7 @@ mod mariadb_server;
 mod metrics;
 mod nats_server;
 mod origin;
+mod otlp;
 pub mod pki;
 #[cfg(feature = "postgres")]
 mod postgres_server;
@@ -56,6 +57,7 @@ pub use mariadb_server::MariaDbServer;
 pub use metrics::Metrics;
 pub use nats_server::NatsServer;
 pub use origin::Origin;
+pub use otlp::{Collector, SentSpan};
 #[cfg(feature = "postgres")]
 pub use postgres_server::{Pgbouncer, PostgresServer};
 pub use proxy::Proxy;

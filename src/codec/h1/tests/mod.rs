@@ -191,6 +191,7 @@ fn request(method: Method, target: &str, body: Body) -> Request {
                 listener: "test".into(),
                 encrypted: false,
                 identity: None,
+                source: None,
             }),
             "".into(),
             RequestId::new(),

@@ -1,0 +1,183 @@
+//! The span of a request, by OpenTelemetry's semantic conventions: those for HTTP servers, and those for who processes
+//! messages.
+//!
+//! Its name is bounded by the config. Of what the caller sent it has the path and the agent's name; no query, and no header
+//! else.
+
+use http::{Method, StatusCode, header};
+
+use super::serving::Serving;
+use crate::http::error::{CALLER_GONE, Reason};
+use crate::http::grpc::Status;
+use crate::http::message::{Request, ServedBy};
+use crate::http::peer::{PeerAddress, Source};
+use crate::http::trace_heads;
+use crate::trace::{Kind, Span};
+
+/// How a request ended.
+pub struct Ended<'a> {
+    pub method: Option<&'a Method>,
+    /// Where the message comes from, if it delivers one.
+    pub source: Option<&'a Source>,
+    pub route: Option<&'a str>,
+    /// The path of the route's match.
+    pub path: Option<&'a str>,
+    pub status: StatusCode,
+    pub reason: Option<Reason>,
+    pub grpc_status: Option<Status>,
+    pub served_by: Option<&'a ServedBy>,
+}
+
+/// Has a caller's request stand in a trace, if traces are looked at. Its span, if it is recorded.
+#[inline]
+pub fn begin(request: &mut Request, serving: &Serving) -> Option<Box<Span>> {
+    let tracer = serving.tracer.as_ref()?;
+    let span = trace_heads::begin(request, tracer, Kind::Server)?;
+    Some(of_caller(span, request))
+}
+
+/// The same for a request that the proxy makes itself: it delivers a message, or is asked for by another one.
+pub fn begin_own(request: &mut Request, serving: &Serving) -> Option<Box<Span>> {
+    let tracer = serving.tracer.as_ref()?;
+    if request.context.peer.source.is_some() {
+        let mut span = trace_heads::begin(request, tracer, Kind::Consumer)?;
+        of_message(&mut span, request);
+        Some(span)
+    } else {
+        let span = trace_heads::begin(request, tracer, Kind::Internal)?;
+        Some(of_caller(span, request))
+    }
+}
+
+#[cold]
+fn of_caller(mut span: Box<Span>, request: &Request) -> Box<Span> {
+    let peer = &request.context.peer;
+    span.text("url.scheme", if peer.encrypted { "https" } else { "http" });
+    span.text("url.path", request.target.path());
+    if let Some(authority) = &request.authority {
+        span.text("server.address", authority.host());
+        if let Some(port) = authority.port_u16() {
+            span.number("server.port", port.into());
+        }
+    }
+    if let Some(client) = request.context.client {
+        span.text("client.address", &client.to_string());
+    }
+    if let PeerAddress::Tcp(address) = peer.address {
+        span.text("network.peer.address", &address.ip().to_string());
+        span.number("network.peer.port", address.port().into());
+    }
+    span.text("network.protocol.version", version(request.version));
+    if let Some(agent) = request.headers.get_str(&header::USER_AGENT) {
+        span.text("user_agent.original", agent);
+    }
+    common(&mut span, request);
+    span
+}
+
+#[cold]
+fn of_message(span: &mut Span, request: &Request) {
+    if let Some(source) = &request.context.peer.source {
+        span.text("messaging.system", source.system);
+        span.text("messaging.operation.type", "process");
+        span.text("messaging.operation.name", "process");
+        span.text("messaging.destination.name", &source.destination);
+    }
+    let id = http::HeaderName::from_static("outrigger-message-id");
+    if let Some(id) = request.headers.get_str(&id) {
+        span.text("messaging.message.id", id);
+    }
+    common(span, request);
+}
+
+fn common(span: &mut Span, request: &Request) {
+    let context = &request.context;
+    span.text("outrigger.listener", &context.peer.listener);
+    span.text("outrigger.request_id", context.request_id.as_str());
+}
+
+/// Has the span of a request tell how that ended.
+#[cold]
+pub fn describe(span: &mut Span, ended: &Ended<'_>) {
+    match ended.source {
+        Some(source) => span.rename(format!("process {}", source.destination)),
+        None => {
+            let method = ended.method.map_or("HTTP", |method| known(method));
+            let of = ended.path.or(ended.route);
+            span.rename(match of {
+                Some(of) => format!("{method} {of}"),
+                None => method.to_owned(),
+            });
+            span.text(
+                "http.request.method",
+                if method == "HTTP" { "_OTHER" } else { method },
+            );
+            if let Some(path) = ended.path {
+                span.text("http.route", path);
+            }
+        }
+    }
+    if let Some(route) = ended.route {
+        span.text("outrigger.route", route);
+    }
+    if let Some(by) = ended.served_by {
+        span.text("outrigger.upstream", &by.upstream);
+        span.number("outrigger.attempts", by.attempts.into());
+    }
+    if let Some(reason) = ended.reason {
+        span.text("outrigger.reason", reason.name);
+    }
+    // Who has left was told nothing.
+    if ended.reason != Some(CALLER_GONE) {
+        span.number("http.response.status_code", ended.status.as_u16().into());
+    }
+    if let Some(status) = ended.grpc_status {
+        span.number("rpc.grpc.status_code", status.code().into());
+    }
+    if let Some(error_type) = error_type(ended) {
+        span.fails(&error_type);
+    }
+}
+
+/// Why it counts as failed; None where it is well, or the caller's fault.
+fn error_type(ended: &Ended<'_>) -> Option<String> {
+    let is_message = ended.source.is_some();
+    if let Some(status) = ended.grpc_status
+        && status.is_of_server()
+    {
+        return Some(status.name().to_owned());
+    }
+    let failed = ended.status.is_server_error() || is_message && ended.status.as_u16() >= 400;
+    // An answer that broke off had a good head.
+    let broke_off = ended
+        .reason
+        .filter(|reason| reason.status >= 500 && ended.status.as_u16() < 400);
+    if let Some(reason) = ended.reason.filter(|_| failed).or(broke_off) {
+        return Some(reason.name.to_owned());
+    }
+    failed.then(|| ended.status.as_u16().to_string())
+}
+
+/// The methods of RFC 9110 and RFC 5789; others are many.
+fn known(method: &Method) -> &str {
+    match *method {
+        Method::GET
+        | Method::HEAD
+        | Method::POST
+        | Method::PUT
+        | Method::DELETE
+        | Method::CONNECT
+        | Method::OPTIONS
+        | Method::TRACE
+        | Method::PATCH => method.as_str(),
+        _ => "HTTP",
+    }
+}
+
+fn version(version: http::Version) -> &'static str {
+    match version {
+        http::Version::HTTP_10 => "1.0",
+        http::Version::HTTP_2 => "2",
+        _ => "1.1",
+    }
+}

@@ -1,0 +1,138 @@
+//! Continues traces and begins them.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use super::Trace;
+use super::identity::{SpanId, TraceId};
+use super::parent::{Flags, Parent};
+use super::queue::Queue;
+use super::sampler::Sampler;
+use super::span::{Kind, Span};
+
+/// Decides what is recorded, and where to.
+pub struct Tracer {
+    sampler: Sampler,
+    queue: Arc<Queue>,
+}
+
+/// What becomes of a request in its trace.
+pub struct Begun {
+    /// Where the request stands.
+    pub trace: Trace,
+    /// What those below are told; None where what the caller said goes on as it came.
+    pub told: Option<Parent>,
+    /// The request's own span.
+    pub span: Option<Span>,
+}
+
+/// A request that is recorded.
+pub struct Recorded {
+    /// Its own span.
+    here: Parent,
+    tracer: Arc<Tracer>,
+}
+
+impl Tracer {
+    pub fn new(sampler: Sampler, queue: Arc<Queue>) -> Self {
+        Tracer { sampler, queue }
+    }
+
+    pub fn queue(&self) -> &Arc<Queue> {
+        &self.queue
+    }
+
+    /// Where a request stands whose caller is in the span `parent`. Its own span, if it is recorded, is of `kind`.
+    #[inline]
+    pub fn begin(self: &Arc<Self>, parent: Option<Parent>, kind: Kind) -> Begun {
+        match parent {
+            None => {
+                let trace = TraceId::new();
+                if self.sampler.records_new(trace) {
+                    self.record(trace, None, Flags::new(true), kind)
+                } else {
+                    not_recorded(trace, Flags::new(false))
+                }
+            }
+            Some(parent) => self.go_on(parent, kind),
+        }
+    }
+
+    #[cold]
+    fn go_on(self: &Arc<Self>, parent: Parent, kind: Kind) -> Begun {
+        let Parent { trace, span, flags } = parent;
+        if self.sampler.records_below(&parent) {
+            self.record(trace, Some(span), flags.with(true), kind)
+        } else if flags.is_sampled() {
+            not_recorded(trace, flags.with(false))
+        } else {
+            // Nobody here has a span, so the caller stays the parent (section 3.4).
+            Begun {
+                trace: Trace::Unrecorded(trace),
+                told: None,
+                span: None,
+            }
+        }
+    }
+
+    #[cold]
+    fn record(
+        self: &Arc<Self>,
+        trace: TraceId,
+        parent: Option<SpanId>,
+        flags: Flags,
+        kind: Kind,
+    ) -> Begun {
+        let here = Parent {
+            trace,
+            span: SpanId::new(),
+            flags,
+        };
+        let span = Span::new(&self.queue, here, parent, parent.is_some(), kind, "".into());
+        Begun {
+            told: Some(here),
+            span: Some(span),
+            trace: Trace::Recorded(Arc::new(Recorded {
+                here,
+                tracer: self.clone(),
+            })),
+        }
+    }
+}
+
+#[inline]
+fn not_recorded(trace: TraceId, flags: Flags) -> Begun {
+    Begun {
+        trace: Trace::Unrecorded(trace),
+        told: Some(Parent {
+            trace,
+            span: SpanId::new(),
+            flags,
+        }),
+        span: None,
+    }
+}
+
+impl Recorded {
+    pub fn here(&self) -> Parent {
+        self.here
+    }
+
+    /// Begins a span below this one.
+    #[cold]
+    pub(super) fn span(&self, kind: Kind, name: Cow<'static, str>) -> Span {
+        let here = Parent {
+            span: SpanId::new(),
+            ..self.here
+        };
+        let above = Some(self.here.span);
+        Span::new(&self.tracer.queue, here, above, false, kind, name)
+    }
+}
+
+impl fmt::Debug for Recorded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Recorded({})", self.here)
+    }
+}
