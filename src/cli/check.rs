@@ -20,7 +20,7 @@ pub(super) struct Check {
     /// A TOML file, or a directory of them
     #[arg(env = CONFIG_VARIABLE, default_value = CONFIG_DEFAULT)]
     path: PathBuf,
-    /// Connect to the databases as well, and have them look at the statements of routes; nothing is run
+    /// Connect to the databases as well, and have them look at the statements of routes and the tables of relays; nothing is changed
     #[arg(long)]
     live: bool,
     /// Let warnings fail as well

@@ -4,6 +4,10 @@
 use super::Failure;
 use super::{Output, Table};
 
+/// The largest row of a [`Table`], in bytes: it is for whoever writes the statements to see to it that rows are smaller.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+const LARGEST_ROW: usize = 256 << 20;
+
 pub(super) enum Sink<'a> {
     Json(&'a mut Output),
     Table(&'a mut Table),
@@ -17,6 +21,7 @@ impl Sink<'_> {
     pub fn room(&self) -> usize {
         match self {
             Sink::Json(output) if output.wants_rows() => output.room(),
+            Sink::Table(_) => LARGEST_ROW,
             _ => 0,
         }
     }

@@ -186,17 +186,29 @@ impl Config {
                 kind.check_largest(self.publish.max_body, problems);
             });
         }
-        if let Some(kind) = database.filter(|kind| *kind != database::Kind::Postgres) {
+        if database == Some(database::Kind::Sqlite) {
             problems
                 .error(
                     &["database"],
                     format!(
-                        "relays take rows from PostgreSQL in this version, and the database `{}` is {}",
+                        "relays take no rows from SQLite in this version, as the database `{}` is",
+                        self.database
+                    ),
+                )
+                .help("keep the table in PostgreSQL or MariaDB");
+        } else if let (Some(_), Some(kind)) = (&self.notify, database)
+            && kind != database::Kind::Postgres
+        {
+            problems
+                .error(
+                    &["notify"],
+                    format!(
+                        "`notify` is of PostgreSQL, and the database `{}` is {}",
                         self.database,
                         kind.name()
                     ),
                 )
-                .help("keep the table in PostgreSQL");
+                .help("remove it: the table is looked at every `poll`");
         }
     }
 

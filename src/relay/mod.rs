@@ -22,6 +22,7 @@ mod handle;
 mod held;
 mod identifier;
 mod judge;
+mod live;
 mod message;
 mod metrics;
 mod outbox;
@@ -38,6 +39,7 @@ pub use config::{After, Columns, Config, Publish};
 pub use gauges::render_metrics;
 pub use handle::{Relay, Start};
 pub use identifier::{Identifier, TableName};
+pub use live::check_live;
 pub use template::RowTemplate;
 
 /// What is told of relays.

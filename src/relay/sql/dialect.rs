@@ -1,71 +1,151 @@
-//! What differs from one kind of database to another: the statements.
+//! What differs from one kind of database to another: its words.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::time::Duration;
 
+use super::mariadb::MariaDb;
 use super::postgres::Postgres;
 use super::rows::Encoding;
-use crate::database::{Kind, Statement, Table, Value};
-use crate::relay::outbox::{Excluded, Failed};
-use crate::relay::{Config, Identifier};
+use crate::database::{Kind, Scalar, Statement, Table, Type, Value};
+use crate::relay::{Identifier, TableName};
+
+/// What the server takes a value for: the type of the column that it is compared with.
+pub(super) const INFERRED: Type = Type {
+    scalar: Scalar::Inferred,
+    is_list: false,
+};
+pub(super) const INFERRED_LIST: Type = Type {
+    scalar: Scalar::Inferred,
+    is_list: true,
+};
+pub(super) const TEXTS: Type = Type {
+    scalar: Scalar::Text,
+    is_list: true,
+};
+
+/// The words of a kind of database. Tables and columns are given in its quotes; the table's rows are called `o`.
+pub(super) trait Dialect: Send + Sync {
+    fn kind(&self) -> Kind;
+
+    fn quoted(&self, name: &Identifier) -> String {
+        format!("\"{name}\"")
+    }
+
+    /// Asks for the columns of a table: the name and the type of each, and, where its engine has no transactions, what that is
+    /// called.
+    fn describe(&self, name: &TableName, table: &str, asking: &mut Asking) -> String;
+
+    /// What a transaction that takes rows begins with. Where it gives a value, that is whether the transaction may take some. For
+    /// so long at most nothing happens in it.
+    fn begin(&self, table: &str, idle: Duration) -> Option<String>;
+
+    /// A value as text.
+    fn text(&self, column: &Column<'_>) -> String;
+
+    fn payload(&self, column: &Column<'_>) -> Payload;
+
+    /// The time, as a column takes it.
+    fn now(&self, column: &Column<'_>) -> &'static str;
+
+    /// How many seconds ago a column was.
+    fn age(&self, column: &Column<'_>) -> String;
+
+    /// The rows with these ids, found by nothing but their ids: what is locked on the way to them may not be another's row.
+    fn among(&self, table: &str, id: &Column<'_>, ids: &[String], asking: &mut Asking) -> Among;
+
+    /// That a text is none of these.
+    fn none_of(&self, text: &str, list: &[String], asking: &mut Asking) -> String;
+
+    fn delete(&self, among: &Among) -> String {
+        format!("delete from {} where {}", among.from, among.condition)
+    }
+
+    fn update(&self, among: &Among, sets: &str) -> String {
+        let Among { from, condition } = among;
+        format!("update {from} set {sets} where {condition}")
+    }
+
+    /// Has constraints that are looked at when the transaction ends looked at with each statement, where there are such.
+    fn at_once(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// What to listen to for new rows. None where nobody tells of them.
+    fn channels(&self, _notify: Option<&Identifier>) -> Option<Vec<String>> {
+        None
+    }
+}
+
+/// The words of a kind of database. None for one that relays do not know, which a check reports.
+pub(super) fn of(kind: Kind) -> Option<Box<dyn Dialect>> {
+    match kind {
+        Kind::Postgres => Some(Box::new(Postgres)),
+        Kind::MySql => Some(Box::new(MariaDb)),
+        Kind::Sqlite => None,
+    }
+}
+
+/// A column of the table.
+pub(super) struct Column<'a> {
+    pub quoted: String,
+    /// Its type, as the database calls it.
+    pub kind: &'a str,
+}
+
+/// How a payload is read.
+pub(super) struct Payload {
+    /// What is read, of which the size counts.
+    pub written: String,
+    /// What is given of it, which is called `payload`.
+    pub given: &'static str,
+    pub encoding: Encoding,
+}
+
+/// Rows that are named by their ids: where they are, and what holds for them there.
+pub(super) struct Among {
+    pub from: String,
+    pub condition: String,
+}
 
 /// A statement, and the values of its parameters.
 pub(super) type Asked = (Statement, Vec<Value>);
 
-/// The statements of a relay.
-pub(super) trait Dialect: Send + Sync {
-    /// The columns of the table: the name and the type of each.
-    fn describe(&self) -> Asked;
-
-    /// What makes this process the only one that has rows of the table under way, until the transaction ends. The first value
-    /// of the answer is whether it is so. It is what a transaction begins with.
-    fn lock(&self) -> Asked;
-
-    /// Which rows are next, in their order: the id, the key, the bytes of the payload, and of the other values. There may be
-    /// as many as the batch has, and one more.
-    fn candidates(&self, known: &Known, but: &Excluded) -> Asked;
-
-    /// Locks rows, but for those that somebody else has locked, and reads them: the id, the payload, the attempts, and the
-    /// values that are asked for.
-    fn fetch(&self, known: &Known, ids: &[String]) -> Asked;
-
-    /// How the payload stands in the answer to that.
-    fn encoding(&self, known: &Known) -> Encoding;
-
-    /// Says that rows are published.
-    fn settle_published(&self, known: &Known, ids: &[String]) -> Asked;
-
-    /// Says what became of a row that was not published. None where the table has no place for that.
-    fn settle_failed(&self, known: &Known, failed: &Failed) -> Option<Asked>;
-
-    /// All that is asked to settle rows, about no row.
-    fn rehearsal(&self, known: &Known, failed: &Failed) -> Vec<Asked>;
-
-    /// Has constraints that are looked at when the transaction ends looked at with each statement, where there are such.
-    fn at_once(&self) -> Option<Asked>;
-
-    /// Makes a point to which the transaction can be undone, undoes it to there, and forgets the point.
-    fn savepoint(&self) -> [Asked; 3];
-
-    /// How many rows wait, how old the oldest is in seconds, and how many are set aside.
-    fn waiting(&self, known: &Known) -> Asked;
+/// The parameters of a statement that is being written.
+pub(super) struct Asking {
+    kind: Kind,
+    types: Vec<Type>,
+    values: Vec<Value>,
 }
 
-/// The statements for a kind of database. None for one that relays do not know, which a check reports.
-pub(super) fn of(
-    kind: Kind,
-    config: &Config,
-    selected: &Arc<[Identifier]>,
-) -> Option<Arc<dyn Dialect>> {
-    match kind {
-        Kind::Postgres => Some(Arc::new(Postgres::new(config, selected))),
-        Kind::MySql | Kind::Sqlite => None,
+impl Asking {
+    pub fn new(kind: Kind) -> Self {
+        Asking {
+            kind,
+            types: Vec::new(),
+            values: Vec::new(),
+        }
+    }
+
+    /// Adds a parameter, and gives what stands for it.
+    pub fn bind(&mut self, of: Type, value: Value) -> String {
+        self.types.push(of);
+        self.values.push(value);
+        format!("${}", self.values.len())
+    }
+
+    pub fn asked(self, text: &str) -> Asked {
+        (Statement::new(text, &self.types, self.kind), self.values)
     }
 }
 
-/// What is known of a table: the types of its columns, by their names.
+/// What is known of a table.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Known(BTreeMap<String, String>);
+pub(super) struct Known {
+    /// The types of its columns, by their names.
+    columns: BTreeMap<String, String>,
+    /// The engine that keeps it, where that has no transactions.
+    pub engine: Option<String>,
+}
 
 impl Known {
     pub fn of(table: &Table) -> Self {
@@ -77,20 +157,24 @@ impl Known {
             [name, kind, ..] => Some((text(name), text(kind))),
             _ => None,
         });
-        Known(columns.collect())
+        let engine = table.rows.first().and_then(|row| row.get(2));
+        Known {
+            columns: columns.collect(),
+            engine: engine.filter(|engine| engine.is_some()).map(text),
+        }
     }
 
     pub fn has(&self, name: &Identifier) -> bool {
-        self.0.contains_key(name.as_str())
+        self.columns.contains_key(name.as_str())
     }
 
     /// The names of all columns.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.columns.keys().map(String::as_str)
     }
 
     /// The type of a column, as the database calls it.
     pub fn kind(&self, name: &Identifier) -> &str {
-        self.0.get(name.as_str()).map_or("", String::as_str)
+        self.columns.get(name.as_str()).map_or("", String::as_str)
     }
 }

@@ -53,7 +53,8 @@ pub(super) fn choose(table: &Table, max_body: u64, batch: usize) -> (Vec<Candida
 /// How the payload stands in an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Encoding {
-    Text,
+    /// As it is.
+    Bytes,
     /// Of a type for JSON.
     Json,
     /// Bytes in hexadecimal digits.
@@ -113,7 +114,7 @@ pub(super) fn arranged(
 
 fn decoded(bytes: Bytes, encoding: Encoding) -> Payload {
     match encoding {
-        Encoding::Text => Payload::Bytes(bytes),
+        Encoding::Bytes => Payload::Bytes(bytes),
         Encoding::Json => Payload::Json(bytes),
         Encoding::Hex => Payload::Bytes(of_hex(&bytes).into()),
     }
@@ -141,10 +142,10 @@ pub(super) fn waiting(table: &Table) -> Waiting {
     }
 }
 
-/// Whether the answer is one row with one value, which is true.
-pub(super) fn is_true(table: &Table) -> bool {
+/// Whether the first value of an answer is true, or it has none.
+pub(super) fn is_true_or_none(table: &Table) -> bool {
     let first = table.rows.first().and_then(|row| text(row, 0));
-    first.is_some_and(|text| matches!(text, "t" | "true" | "1"))
+    first.is_none_or(|text| text == "t")
 }
 
 /// Behind the id, the payload and the attempts.
@@ -209,7 +210,7 @@ mod tests {
         let fetched = [locked("5"), locked("3"), locked("2")];
         let fetched: Vec<&[Option<&'static str>]> = fetched.iter().map(Vec::as_slice).collect();
         let names: Arc<[Identifier]> = Arc::new([]);
-        let rows = arranged(chosen, &table(&fetched), Encoding::Text, &names);
+        let rows = arranged(chosen, &table(&fetched), Encoding::Bytes, &names);
         assert_eq!(ids(&rows), ["2", "5"]);
         assert_eq!(rows[0].attempts, 2);
     }
@@ -219,7 +220,7 @@ mod tests {
         for (text, encoding, payload) in [
             ("{}", Encoding::Json, Payload::Json("{}".into())),
             ("00fF", Encoding::Hex, Payload::Bytes(vec![0, 255].into())),
-            ("00ff", Encoding::Text, Payload::Bytes("00ff".into())),
+            ("00ff", Encoding::Bytes, Payload::Bytes("00ff".into())),
         ] {
             assert_eq!(decoded(text.into(), encoding), payload);
         }
@@ -236,7 +237,7 @@ mod tests {
                 aside: None
             }
         );
-        assert!(is_true(&table(&[&[Some("t")]])) && !is_true(&table(&[&[Some("f")]])));
-        assert!(!is_true(&table(&[])));
+        assert!(is_true_or_none(&table(&[&[Some("t")]])) && is_true_or_none(&table(&[])));
+        assert!(!is_true_or_none(&table(&[&[Some("f")]])));
     }
 }

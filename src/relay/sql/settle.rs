@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::dialect::{Asked, Dialect, Known};
+use super::dialect::{Asked, Known};
 use super::query;
+use super::statements::Statements;
 use super::trouble::Told;
 use crate::database::{Failure, Session};
 use crate::relay::outbox::{Lock, Settled, Stuck, Trouble};
@@ -18,7 +19,7 @@ use crate::relay::outbox::{Lock, Settled, Stuck, Trouble};
 /// Rows that are locked by a transaction.
 pub(super) struct SqlLock {
     pub session: Box<dyn Session>,
-    pub dialect: Arc<dyn Dialect>,
+    pub statements: Arc<Statements>,
     pub known: Arc<Known>,
     pub told: Told,
     /// Whether something was refused the last time.
@@ -31,12 +32,7 @@ impl Lock for SqlLock {
         settled: Settled,
     ) -> BoxFuture<'static, Result<Vec<Stuck>, Trouble>> {
         async move {
-            let step_by_step = self.was_refused.swap(false, Ordering::Relaxed);
-            let result = if step_by_step {
-                self.by_steps(settled).await
-            } else {
-                self.at_once(&settled).await.map(|()| Vec::new())
-            };
+            let result = self.say(settled).await;
             if result.as_ref().is_err_and(is_refusal) {
                 self.was_refused.store(true, Ordering::Relaxed);
             }
@@ -47,15 +43,23 @@ impl Lock for SqlLock {
 }
 
 impl SqlLock {
+    async fn say(&mut self, settled: Settled) -> Result<Vec<Stuck>, Failure> {
+        if self.was_refused.swap(false, Ordering::Relaxed) {
+            return self.by_steps(settled).await;
+        }
+        self.at_once(&settled).await?;
+        Ok(Vec::new())
+    }
+
     async fn at_once(&mut self, settled: &Settled) -> Result<(), Failure> {
         if !settled.published.is_empty() {
             let asked = self
-                .dialect
+                .statements
                 .settle_published(&self.known, &settled.published);
             self.ask(&asked).await?;
         }
         for failed in &settled.failed {
-            if let Some(asked) = self.dialect.settle_failed(&self.known, failed) {
+            if let Some(asked) = self.statements.settle_failed(&self.known, failed) {
                 self.ask(&asked).await?;
             }
         }
@@ -64,7 +68,7 @@ impl SqlLock {
 
     /// Halves what is refused until it is one row.
     async fn by_steps(&mut self, settled: Settled) -> Result<Vec<Stuck>, Failure> {
-        if let Some(asked) = self.dialect.at_once() {
+        if let Some(asked) = self.statements.at_once() {
             self.ask(&asked).await?;
         }
         let mut stuck = Vec::new();
@@ -73,7 +77,7 @@ impl SqlLock {
             if ids.is_empty() {
                 continue;
             }
-            let asked = self.dialect.settle_published(&self.known, &ids);
+            let asked = self.statements.settle_published(&self.known, &ids);
             if let Some(why) = self.try_out(&asked).await? {
                 if let [id] = &*ids {
                     stuck.push(Stuck {
@@ -87,7 +91,7 @@ impl SqlLock {
             }
         }
         for failed in &settled.failed {
-            if let Some(asked) = self.dialect.settle_failed(&self.known, failed)
+            if let Some(asked) = self.statements.settle_failed(&self.known, failed)
                 && let Some(why) = self.try_out(&asked).await?
             {
                 let id = failed.id.clone();
@@ -100,7 +104,7 @@ impl SqlLock {
 
     /// Asks something that may be refused without an end of the transaction. Why it was, if it was.
     async fn try_out(&mut self, asked: &Asked) -> Result<Option<String>, Failure> {
-        let [begin, undo, end] = self.dialect.savepoint();
+        let [begin, undo, end] = self.statements.savepoint();
         self.ask(&begin).await?;
         let refused = match self.ask(asked).await {
             Ok(()) => None,

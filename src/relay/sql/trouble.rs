@@ -32,16 +32,7 @@ impl Told {
     pub fn sentence(&self, failure: Failure) -> String {
         let table = &self.table;
         match failure {
-            Failure::Refused(code) => match code.as_str() {
-                "42P01" | "3F000" => format!("there is no table `{table}` in the database"),
-                "42501" => format!(
-                    "the database's user lacks rights on `{table}`: it needs SELECT, UPDATE and DELETE"
-                ),
-                "25006" => "the database takes no changes: it is read only".to_owned(),
-                // The database's words for what has no code.
-                words if words.contains(' ') => words.to_owned(),
-                code => format!("the database refuses what is asked about `{table}`: {code}"),
-            },
+            Failure::Refused(code) => self.refused(&code),
             Failure::Unavailable(why)
             | Failure::Overloaded(why)
             | Failure::Broken(why)
@@ -67,11 +58,47 @@ impl Told {
         }
     }
 
-    /// Whether the table has all columns that the relay names.
+    /// By the code of the database, which has more than that where the kind has two of them.
+    fn refused(&self, code: &str) -> String {
+        let table = &self.table;
+        match code.rsplit_once("error ").map_or(code, |(_, number)| number) {
+            "42P01" | "3F000" | "1146" => format!("there is no table `{table}` in the database"),
+            "42501" | "1142" | "1143" => format!(
+                "the database's user lacks rights on `{table}`: it needs SELECT, UPDATE and DELETE"
+            ),
+            "25006" | "1290" | "1792" | "1836" => {
+                "the database takes no changes: it is read only".to_owned()
+            }
+            // Nothing else of the statements is newer than the oldest server that is there.
+            "1064" => "the database does not know what a relay needs, `skip locked` and `json_table`: MariaDB has them from 10.6 on, \
+                       and MySQL from 8.0.4 on"
+                .to_owned(),
+            "1665" => "the database's `binlog_format` is STATEMENT, with which it deletes and changes nothing in a transaction that \
+                       is `read committed`, as those of a relay are: set it to ROW or MIXED"
+                .to_owned(),
+            // The database's words for what has no code.
+            _ if code.contains(' ') && !code.contains(", error ") => code.to_owned(),
+            _ => format!("the database refuses what is asked about `{table}`: {code}"),
+        }
+    }
+
+    /// Whether the table is there, keeps to transactions, and has all columns that the relay names.
     ///
     /// # Errors
-    /// The first one that it lacks.
-    pub fn of_columns(&self, config: &Config, known: &Known) -> Result<(), Trouble> {
+    /// The first of that which it lacks.
+    pub fn of_table(&self, config: &Config, known: &Known) -> Result<(), Trouble> {
+        let table = &self.table;
+        if known.names().next().is_none() {
+            return Err(Trouble(format!(
+                "there is no table `{table}` in the database, or its user has no right to see it"
+            )));
+        }
+        if let Some(engine) = &known.engine {
+            return Err(Trouble(format!(
+                "the table `{table}` is kept by {engine}, which has no transactions: \
+                 a row would be there before what it is about, or without it; make it one of InnoDB"
+            )));
+        }
         let columns = &config.columns;
         let named = [
             Some(&columns.id),
@@ -83,6 +110,9 @@ impl Told {
             columns.attempts.as_ref(),
             columns.error.as_ref(),
         ];
+        if known.names().next().is_none() {
+            return Err(Trouble(self.sentence(Failure::Refused("42P01".to_owned()))));
+        }
         let selected = config.selected();
         let mut all = named.into_iter().flatten().chain(&selected);
         match all.find(|column| !known.has(column)) {

@@ -157,8 +157,15 @@ fn the_columns_that_a_relay_asks_for_are_those_that_it_names() {
     config.check_kinds(kinds, &mut problems);
     assert!(problems.into_vec().is_empty());
     let mut problems = Problems::default();
-    config.check_kinds((None, Some(database::Kind::Sqlite)), &mut problems);
-    let told = problems.into_vec().remove(0).message;
-    assert!(told.contains("from PostgreSQL in this version"), "{told}");
+    let notified = Config {
+        notify: Some("outbox".parse().unwrap()),
+        ..config
+    };
+    notified.check_kinds((None, Some(database::Kind::MySql)), &mut problems);
+    notified.check_kinds((None, Some(database::Kind::Sqlite)), &mut problems);
+    let told = problems.into_vec().into_iter().map(|one| one.message);
+    let told: Vec<String> = told.collect();
+    assert!(told[0].contains("`notify` is of PostgreSQL"), "{told:?}");
+    assert!(told[1].contains("no rows from SQLite"), "{told:?}");
     assert_eq!(row_with("1", &[]).value(&selected[0]), None);
 }

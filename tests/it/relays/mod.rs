@@ -1,6 +1,8 @@
 //! From rows of a table to messages of a broker, through the real program, a real database and a real broker.
 
 mod brokers;
+#[cfg(feature = "mysql")]
+mod mariadb;
 mod outages;
 mod postgres;
 mod settling;
@@ -71,6 +73,17 @@ fn by_key(origin: &Origin) -> BTreeMap<String, Vec<String>> {
         all.entry(key).or_default().push(request.text());
     }
     all
+}
+
+/// Whether each key has so many messages, which are numbers, in their order.
+fn in_order(origin: &Origin, of_each: usize) {
+    for (key, bodies) in by_key(origin) {
+        let numbers: Vec<u32> = bodies.iter().map(|body| body.parse().unwrap()).collect();
+        assert!(
+            numbers.is_sorted() && numbers.len() == of_each,
+            "{key}: {numbers:?}"
+        );
+    }
 }
 
 /// The same without what delivers.

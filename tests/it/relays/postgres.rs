@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{COLUMNS, LIMIT, Table, by_key, relays_alone, setup, state, until_state};
-use crate::support::{Launch, NatsServer, Origin, Pgbouncer, Proxy, SOON, eventually, stays};
+use crate::support::{
+    Launch, NatsServer, Origin, Pgbouncer, Proxy, SOON, check_live, eventually, stays,
+};
 
 #[test]
 fn a_row_becomes_a_message_and_is_gone() {
@@ -272,20 +274,43 @@ fn bytes_and_uuids_and_other_names_do_as_well() {
 }
 
 #[test]
+fn a_row_may_be_as_large_as_a_message() {
+    let (table, broker, origin) = (Table::new(), NatsServer::start(), Origin::start());
+    // Written in digits, it is twice as large.
+    table.sql("alter table outbox alter payload type bytea using ''");
+    table.sql(
+        "insert into outbox (aggregate_id, kind, payload) values ('a', 'made', decode(repeat('00ff', 500000), 'hex')), \
+         ('a', 'made', '\\x01')",
+    );
+    let _proxy = Proxy::with(&setup(&table.url(), &broker, origin.address(), COLUMNS));
+    eventually(LIMIT, "both are delivered", || origin.requests().len() == 2);
+    let lengths: Vec<u64> = origin.requests().iter().map(|one| one.length).collect();
+    assert_eq!(lengths, [1_000_000, 1]);
+}
+
+#[test]
 fn a_table_that_is_not_as_it_should_be_is_told_and_nothing_is_published() {
     let (table, broker, origin) = (Table::new(), NatsServer::start(), Origin::start());
     table.sql("alter table outbox rename to away");
-    let proxy = Proxy::with(&setup(&table.url(), &broker, origin.address(), COLUMNS));
+    let setup = setup(&table.url(), &broker, origin.address(), COLUMNS);
+    let says = |what: &str| {
+        let (code, said) = check_live(&setup.toml());
+        let line: String = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(code == Some(2) && line.contains(what), "{said}");
+    };
+    let proxy = Proxy::with(&setup);
     until_state(&proxy, "detached");
     assert_eq!(
         state(&proxy)["why"],
         "there is no table `outbox` in the database"
     );
+    says("there is no table `outbox` in the database");
     table.sql("alter table away rename to outbox; alter table outbox rename headers to meta");
     eventually(LIMIT, "it lacks a column", || {
         let why = state(&proxy)["why"].to_string();
         why.contains("has no column `headers`; it has `aggregate_id`")
     });
+    says("has no column `headers`; it has `aggregate_id`");
     table.sql("alter table outbox rename meta to headers; alter table outbox alter error type int using 0");
     table.insert("values ('a', 'made', to_jsonb(1))");
     eventually(LIMIT, "a column has another type", || {
@@ -297,8 +322,11 @@ fn a_table_that_is_not_as_it_should_be_is_told_and_nothing_is_published() {
         origin.requests().is_empty(),
         "what cannot be settled is not published"
     );
+    says("`outbox`");
     table.sql("alter table outbox alter error type text using null");
     eventually(LIMIT, "it is delivered", || origin.requests().len() == 1);
+    let (code, said) = check_live(&setup.toml());
+    assert_eq!(code, Some(0), "{said}");
 }
 
 #[test]
@@ -306,15 +334,16 @@ fn a_user_who_may_not_delete_publishes_nothing() {
     let (table, broker, origin) = (Table::new(), NatsServer::start(), Origin::start());
     let user = table.user("select, update");
     table.insert("values ('a', 'made', to_jsonb(1))");
-    let proxy = Proxy::with(&setup(
-        &table.url_of(&user),
-        &broker,
-        origin.address(),
-        COLUMNS,
-    ));
+    let setup = setup(&table.url_of(&user), &broker, origin.address(), COLUMNS);
+    let proxy = Proxy::with(&setup);
     until_state(&proxy, "detached");
     let why = state(&proxy)["why"].to_string();
     assert!(why.contains("lacks rights on `outbox`"), "{why}");
+    let (code, said) = check_live(&setup.toml());
+    assert!(
+        code == Some(2) && said.contains("lacks rights on `outbox`"),
+        "{said}"
+    );
     assert!(origin.requests().is_empty());
     let healthy = || {
         let labels = [("relay", "orders")];
