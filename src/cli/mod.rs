@@ -21,6 +21,8 @@ mod certs;
 mod check;
 mod completions;
 mod demo;
+#[cfg(feature = "inject")]
+mod inject;
 mod run;
 mod version;
 
@@ -54,6 +56,8 @@ enum Command {
     /// Watch a running proxy (not built yet)
     #[command(after_help = "Example:\n  outrigger top")]
     Top(NotBuilt),
+    #[cfg(feature = "inject")]
+    Inject(inject::Inject),
     /// Install the iptables rules of the transparent mode (not built yet)
     #[command(after_help = "Example:\n  outrigger redirect install")]
     Redirect(NotBuilt),
@@ -92,6 +96,8 @@ impl Command {
             Command::Schema(_) => not_built("schema"),
             Command::Demo(demo) => demo.run(),
             Command::Top(_) => not_built("top"),
+            #[cfg(feature = "inject")]
+            Command::Inject(inject) => inject.run(),
             Command::Redirect(_) => not_built("redirect"),
             Command::Completions(completions) => completions.run(),
             Command::Version(version) => version.run(),
