@@ -11,7 +11,7 @@ import tempfile
 
 import yaml
 
-from kubernetes import Wrong, kustomize, pod_of, run, validate
+from kubernetes import Wrong, kustomize, pod_of, read, run, validate
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KUSTOMIZE = ROOT / "deploy/kubernetes"
@@ -31,6 +31,7 @@ def main():
             elif thing["kind"] in WORKLOADS:
                 assert_sidecar(thing, folder.name)
         print(f"examples/{folder.name}: {len(objects)} objects")
+    is_injected_alike()
     components = sorted(path.name for path in (KUSTOMIZE / "components").iterdir())
     for component in components:
         reaches_every_kind(component)
@@ -79,32 +80,56 @@ def assert_sidecar(thing, where):
 
 def reaches_every_kind(component):
     """A workload of each kind that has a label is given what the component gives; one without the label is left alone."""
-    with tempfile.TemporaryDirectory(dir=KUSTOMIZE) as folder:
-        folder = pathlib.Path(folder)
-        kinds = [workload(kind, labelled) for kind in WORKLOADS for labelled in [True, False]]
-        (folder / "kinds.yaml").write_text(yaml.safe_dump_all(kinds))
-
-        def rendered(*components):
-            kustomization = {
-                "resources": ["kinds.yaml"],
-                "components": [f"../components/{name}" for name in components],
-                "images": [{"name": "outrigger", "newTag": "0.1.0"}],
-            }
-            (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
-            objects = kustomize(folder)
-            validate(objects, f"component {component}")
-            return {(thing["kind"], thing["metadata"]["name"]): thing for thing in objects if thing["kind"] in WORKLOADS}
-
-        with_sidecar = rendered("sidecar")
-        with_both = with_sidecar if component == "sidecar" else rendered("sidecar", component)
-    adds_objects_alone = component == "prometheus"
+    with_sidecar = with_components(WORKLOADS, ["sidecar"])
+    with_both = with_sidecar if component == "sidecar" else with_components(WORKLOADS, ["sidecar", component])
     for kind in WORKLOADS:
         assert_sidecar(with_both[kind, "labelled"], f"component {component}")
-        if component != "sidecar" and not adds_objects_alone:
-            if pod_of(with_both[kind, "labelled"]) == pod_of(with_sidecar[kind, "labelled"]):
-                raise Wrong(f"component {component} does not reach {kind}")
+        if component != "sidecar" and pod_of(with_both[kind, "labelled"]) == pod_of(with_sidecar[kind, "labelled"]):
+            raise Wrong(f"component {component} does not reach {kind}")
         if "initContainers" in pod_of(with_both[kind, "plain"])["spec"]:
             raise Wrong(f"component {component} reaches a {kind} without the label")
+
+
+def with_components(kinds, components):
+    """Workloads of these kinds as a kustomization with these components makes them, each by its kind and name: one
+    `labelled`, one `plain`."""
+    with tempfile.TemporaryDirectory(dir=KUSTOMIZE) as folder:
+        folder = pathlib.Path(folder)
+        workloads = [workload(kind, labelled) for kind in kinds for labelled in [True, False]]
+        (folder / "kinds.yaml").write_text(yaml.safe_dump_all(workloads))
+        kustomization = {
+            "resources": ["kinds.yaml"],
+            "components": [f"../components/{name}" for name in components],
+        }
+        (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+        objects = kustomize(folder)
+    validate(objects, f"components {components}")
+    return {(thing["kind"], thing["metadata"]["name"]): thing for thing in objects}
+
+
+def is_injected_alike():
+    """`outrigger inject` gives every kind what the components give it."""
+    components = ["sidecar", "certificate-secret", "egress"]
+    wanted = [thing for (_, name), thing in with_components(WORKLOADS, components).items() if name == "labelled"]
+    options = ["--image=outrigger", "--secret=outrigger-secrets", "--tls-secret=outrigger-tls", "-f", "-"]
+    workloads = yaml.safe_dump_all([workload(kind, True) for kind in WORKLOADS], sort_keys=False)
+    found = read(run(OUTRIGGER, "inject", *options, text=workloads))
+    run(OUTRIGGER, "inject", "--check", "-f", "-", text=yaml.safe_dump_all(wanted))
+    validate(found, "inject")
+    found = {thing["kind"]: sorted_lists(thing) for thing in found}
+    for thing in wanted:
+        if found[thing["kind"]] != sorted_lists(thing):
+            raise Wrong(f"inject gives {found[thing['kind']]}, kustomize {sorted_lists(thing)}")
+    print(f"inject and the components give the same to {len(wanted)} kinds")
+
+
+def sorted_lists(thing):
+    """The same with what has names in the order of these, which means nothing for volumes."""
+    if isinstance(thing, dict):
+        return {key: sorted_lists(value) for key, value in thing.items()}
+    if isinstance(thing, list) and all(isinstance(item, dict) and "name" in item for item in thing):
+        return sorted(map(sorted_lists, thing), key=lambda item: item["name"])
+    return thing
 
 
 def workload(kind, labelled):

@@ -96,7 +96,7 @@ def told_by_kubectl(words):
 
 def told_by_helm(words):
     match words:
-        case ["lint" | "template", *_]:
+        case ["dependency" | "lint" | "template", *_]:
             sys.stdout.write(run(HELM, *words))
         case ["install" | "upgrade", name, chart, *flags]:
             return read(run(HELM, "template", name, chart, *[flag for flag in flags if flag != "--install"]))
