@@ -20,6 +20,7 @@ import relay
 import servers
 
 sys.path.insert(0, str(harness.ROOT / "tests/deploy"))
+import drawing
 import monitoring
 import yaml
 
@@ -145,6 +146,7 @@ TRAFFIC = 25
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     harness.add_arguments(parser)
+    parser.add_argument("--draw", type=pathlib.Path, help="draw the dashboard into this file, as an SVG")
     arguments = parser.parse_args()
     verdict = harness.Verdict()
     keys = (harness.ROOT / "config/examples/jwt/keys.json").read_text().replace("\n", "")
@@ -158,6 +160,8 @@ def main():
         with harness.Proxy(arguments.binary, config) as proxy, Prometheus(broker.directory, proxy.admin_port) as prometheus:
             traffic(proxy, tls_port, names, postgres)
             judge(verdict, prometheus)
+            if arguments.draw:
+                drawing.draw(prometheus.port, arguments.draw, TRAFFIC)
     verdict.end()
 
 
