@@ -6,6 +6,7 @@ OUTRIGGER is the program. What is wrong is said, and the exit code is 1.
 
 import os
 import pathlib
+import re
 import sys
 import tempfile
 
@@ -22,6 +23,7 @@ API = {"Job": "batch/v1", "CronJob": "batch/v1", "Pod": "v1"}
 
 
 def main():
+    versions_agree()
     for folder in sorted((KUSTOMIZE / "examples").iterdir()):
         objects = kustomize(folder)
         validate(objects, folder.name)
@@ -36,6 +38,22 @@ def main():
     for component in components:
         reaches_every_kind(component)
     print(f"{len(components)} components reach {len(WORKLOADS)} kinds: {', '.join(components)}")
+
+
+def versions_agree():
+    """What stands in deploy/ is of the program's version."""
+    version = re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)[1]
+    said = {
+        "deploy/Dockerfile": r'image\.version="(.*?)"',
+        "deploy/helm/outrigger/Chart.yaml": r"(?:appVersion|^version): (\S+)",
+        "deploy/helm/example/Chart.yaml": r"^    version: (\S+)",
+    }
+    said |= {f"{path.relative_to(ROOT)}": r"newTag: (\S+)" for path in (KUSTOMIZE / "examples").glob("*/kustomization.yaml")
+             if path.parent.name != "mtls"}
+    for path, pattern in said.items():
+        found = set(re.findall(pattern, (ROOT / path).read_text(), re.MULTILINE))
+        if found != {version}:
+            raise Wrong(f"{path} is of {found or 'no version'}, the program of {version}")
 
 
 def check_config(config_map, where):
