@@ -118,7 +118,6 @@ def main():
             raise
         finally:
             podman.run("pod", "rm", "--force", "--time=0", "outrigger-test", check=False)
-            podman.run("system", "reset", "--force", check=False)
 
 
 def images(podman, folder, outrigger, busybox):
