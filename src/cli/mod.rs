@@ -23,6 +23,7 @@ mod completions;
 mod demo;
 #[cfg(feature = "inject")]
 mod inject;
+mod redirect;
 mod run;
 mod version;
 
@@ -58,9 +59,7 @@ enum Command {
     Top(NotBuilt),
     #[cfg(feature = "inject")]
     Inject(inject::Inject),
-    /// Install the iptables rules of the transparent mode (not built yet)
-    #[command(after_help = "Example:\n  outrigger redirect install")]
-    Redirect(NotBuilt),
+    Redirect(redirect::Redirect),
     Completions(completions::Completions),
     Version(version::Version),
 }
@@ -98,7 +97,7 @@ impl Command {
             Command::Top(_) => not_built("top"),
             #[cfg(feature = "inject")]
             Command::Inject(inject) => inject.run(),
-            Command::Redirect(_) => not_built("redirect"),
+            Command::Redirect(redirect) => redirect.run(),
             Command::Completions(completions) => completions.run(),
             Command::Version(version) => version.run(),
         }

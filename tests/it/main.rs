@@ -62,6 +62,7 @@ mod pools;
 mod rabbitmq;
 mod ranges;
 mod rate_limit;
+mod redirect;
 mod refusals;
 mod refused_heads;
 mod refused_reloads;

@@ -25,6 +25,7 @@ mod nats_server;
 mod origin;
 mod otlp;
 pub mod pki;
+pub mod pod;
 #[cfg(feature = "postgres")]
 mod postgres_server;
 mod process;
