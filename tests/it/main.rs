@@ -25,6 +25,8 @@ mod circuit_breaker;
 mod concurrency_limit;
 mod cors;
 mod credentials;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod databases;
 mod dates;
 mod descriptors;
 mod documents;

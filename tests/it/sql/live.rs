@@ -1,7 +1,8 @@
 //! `outrigger check --live`, which has the database itself look at the statements.
 
-use super::{config, table};
-use crate::support::{PostgresServer, check_live as check};
+use super::table;
+use crate::databases::Checked;
+use crate::support::PostgresServer;
 
 #[test]
 fn the_database_says_what_it_thinks_of_statements() {
@@ -24,49 +25,32 @@ fn the_database_says_what_it_thinks_of_statements() {
         "statements = [\"update {table} set name = $1\", \"select nothing from {table}\"]\nparameters = [{{ from = \"query.a\" }}]"
     );
     let url = PostgresServer::shared().url();
-    let of = |blocks: &[&str]| {
-        let paths: Vec<String> = (0..blocks.len()).map(|n| format!("/{n}")).collect();
-        let routes: Vec<(&str, &str)> = paths
-            .iter()
-            .map(String::as_str)
-            .zip(blocks.iter().copied())
-            .collect();
-        check(&config(&url, "", &routes))
-    };
-    let (code, said) = of(&[&good]);
-    assert_eq!(code, Some(0), "{said}");
+    let of = |blocks: &[&str]| Checked::of(&url, blocks);
+    let checked = of(&[&good]);
+    checked.assert_code(0);
+    let said = &checked.said;
     assert!(
         said.contains("is good") && !said.contains("warning: $"),
         "{said}"
     );
-    let (code, said) = of(&[&inferred]);
-    assert_eq!(code, Some(0), "{said}");
+    let checked = of(&[&inferred]);
+    checked.assert_code(0);
+    let said = &checked.said;
     assert!(said.contains("$1 is declared as `interval`"), "{said}");
     assert!(said.contains("take it for `timestamptz`"), "{said}");
     assert!(!said.contains("$2 is") && !said.contains("$3 is"), "{said}");
-    let (code, said) = of(&[&good, refused, &mixed, twice, &rowless, &several]);
-    assert_eq!(code, Some(2), "{said}");
-    for part in [
+    let checked = of(&[&good, refused, &mixed, twice, &rowless, &several]);
+    checked.assert_code(2);
+    let said = &checked.said;
+    checked.assert_says(&[
         "\"nowhere_at_all\" does not exist (SQLSTATE 42P01, at character 18)",
         "operator does not exist: text = bigint (SQLSTATE 42883",
         "two columns of the result are called `a`",
         "the statement gives no rows",
         "column \"nothing\" does not exist (SQLSTATE 42703, at character 8)",
-    ] {
-        assert!(said.contains(part), "no {part:?} in {said}");
-    }
+    ]);
     assert!(!said.contains("secret@"), "{said}");
     // Nothing of it was run.
     let count = PostgresServer::shared().sql(&format!("select count(*) from {table}"));
     assert_eq!(count, "0");
-}
-
-#[test]
-fn a_database_that_cannot_be_asked_is_told_once() {
-    let url = PostgresServer::shared().url().replace("secret", "wrong");
-    let block = "statement = \"select 1 as a\"";
-    let (code, said) = check(&config(&url, "", &[("/a", block), ("/b", block)]));
-    assert_eq!(code, Some(2), "{said}");
-    assert_eq!(said.matches("cannot be asked").count(), 1, "{said}");
-    assert!(said.contains("28P01") && !said.contains("wrong@"), "{said}");
 }

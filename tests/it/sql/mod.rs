@@ -1,4 +1,4 @@
-//! Statements in PostgreSQL and MariaDB, through the real program and against real servers.
+//! What PostgreSQL and MariaDB have for themselves, beside what holds of every kind of database, against real servers.
 
 mod connections;
 mod drill;
@@ -9,14 +9,12 @@ mod mariadb;
 mod parameters;
 mod policies;
 mod pooler;
-mod results;
 mod secured;
 mod sessions;
 mod types;
 
-use serde_json::Value;
-
-use crate::support::{PostgresServer, Proxy, Response};
+use crate::databases::{config, get, post, state};
+use crate::support::{PostgresServer, Proxy};
 
 /// A proxy whose route `/run` has `block` run by the shared server.
 fn proxy(block: &str) -> Proxy {
@@ -25,33 +23,6 @@ fn proxy(block: &str) -> Proxy {
         "",
         &[("/run", block)],
     ))
-}
-
-/// A config with the database `main`, and a route for each path.
-fn config(url: &str, database: &str, routes: &[(&str, &str)]) -> String {
-    let mut text = format!(
-        "[listeners.main]\nlisten = \"127.0.0.1:0\"\n[databases.main]\nurl = {{ value = {url:?} }}\n{database}\n"
-    );
-    for (number, (path, block)) in routes.iter().enumerate() {
-        text.push_str(&format!(
-            "[routes.r{number}]\nmatch.path = {path:?}\n[routes.r{number}.sql]\ndatabase = \"main\"\n{block}\n"
-        ));
-    }
-    text
-}
-
-fn get(proxy: &Proxy, target: &str) -> Response {
-    proxy.client().request("GET", target, &[], "")
-}
-
-fn post(proxy: &Proxy, target: &str, body: &str) -> Response {
-    let fields = [("content-type", "application/json")];
-    proxy.client().request("POST", target, &fields, body)
-}
-
-/// What `GET /databases` tells of the one that there is.
-fn state(proxy: &Proxy) -> Value {
-    proxy.admin("GET", "/databases", "").json()[0].clone()
 }
 
 /// A table of one's own, whose name is given.

@@ -118,31 +118,6 @@ fn a_full_pool_is_told_in_time_and_workers_go_on() {
 }
 
 #[test]
-fn a_slow_reader_holds_no_connection() {
-    let data = Data::new("pragma journal_mode = wal; create table t (a text)");
-    let rows = "statement = \"with recursive n(i) as (select 1 union all select i + 1 from n where i < 2000) select hex(zeroblob(5000)) as a from n, (select count(*) from t)\"\nmax_rows = 5000\nmax_bytes = \"64MiB\"";
-    let database = "pool.max_connections = 1\nstatement_timeout = \"1s\"";
-    let proxy = data.proxy(database, &[("/rows", rows), ("/run", QUICK)]);
-    for accept in ["application/x-ndjson", "application/json"] {
-        let mut slow = proxy.client();
-        slow.send_request("GET", "/rows", &[("accept", accept)], "");
-        assert!(slow.read_head().start.contains("200"));
-        eventually(LIMIT, "it is given back", || {
-            state(&proxy)["pool"]["in_use"] == 0 && get(&proxy, "/run").status == 200
-        });
-        // No reader is left that would keep the log of writes from being emptied.
-        let busy = data
-            .connection()
-            .query_row("pragma wal_checkpoint(truncate)", [], |row| {
-                row.get::<_, i64>(0)
-            });
-        assert_eq!(busy.unwrap(), 0);
-        // It has not got all of it, and cannot take it for all: there is no last chunk.
-        assert!(!slow.read_to_end().ends_with(b"\r\n0\r\n\r\n"));
-    }
-}
-
-#[test]
 fn a_proxy_that_is_killed_leaves_what_was_confirmed_and_nothing_else() {
     for mode in ["delete", "wal"] {
         let data = Data::new(&format!(

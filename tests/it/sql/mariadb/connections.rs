@@ -3,31 +3,11 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{config, get, post, proxy, state};
+use super::{config, get, post, state};
 use crate::support::{LIMIT, MariaDbServer, Proxy, eventually};
-
-#[test]
-fn a_database_is_shown_without_its_secrets() {
-    let proxy = proxy("statement = \"select 1 as a\"");
-    get(&proxy, "/run");
-    let after = state(&proxy);
-    assert_eq!(after["kind"], "MariaDB");
-    assert_eq!(after["connected"], true);
-    assert_eq!(after["pool"]["idle"], 1);
-    let version = after["version"].as_str().unwrap();
-    assert!(version.contains("MariaDB") && !version.starts_with("5.5.5"));
-    for text in [
-        proxy.admin("GET", "/config", "").text(),
-        after.to_string(),
-        proxy.log(),
-    ] {
-        assert!(!text.contains("secret@"), "{text}");
-    }
-}
 
 #[test]
 fn a_socket_of_the_file_system_leads_there_too() {
@@ -57,47 +37,6 @@ fn what_is_said_to_a_server_may_be_encrypted() {
 }
 
 #[test]
-fn a_full_pool_is_told_in_time() {
-    let url = MariaDbServer::shared().url();
-    let database =
-        "pool = { max_connections = 1, max_wait = \"100ms\" }\nstatement_timeout = \"60s\"";
-    let routes = [
-        (
-            "/slow",
-            "statement = \"select sleep(30)\"\nresult = \"none\"",
-        ),
-        ("/run", "statement = \"select 1 as a\""),
-    ];
-    let proxy = Proxy::start(&config(&url, database, &routes));
-    let mut slow = proxy.client();
-    slow.send_request("GET", "/slow", &[], "");
-    eventually(LIMIT, "it is in use", || {
-        state(&proxy)["pool"]["in_use"] == 1
-    });
-    get(&proxy, "/run").assert_refused(503, "overloaded");
-    drop(slow);
-    eventually(LIMIT, "it is given back", || {
-        get(&proxy, "/run").status == 200
-    });
-}
-
-#[test]
-fn a_reload_keeps_connections_where_nothing_changed() {
-    let url = MariaDbServer::shared().url();
-    let block = "statement = \"select connection_id() as a\"\nresult = \"one\"";
-    let text = config(&url, "", &[("/run", block)]);
-    let mut proxy = Proxy::start(&text);
-    let id = |proxy: &Proxy| get(proxy, "/run").json()["a"].clone();
-    let first = id(&proxy);
-    assert_eq!(id(&proxy), first);
-    let more = config(&url, "", &[("/run", block), ("/other", block)]);
-    proxy.reload_with(more.as_str());
-    assert_eq!(id(&proxy), first);
-    proxy.reload_with(config(&url, "connect_timeout = \"4s\"", &[("/run", block)]));
-    assert_ne!(id(&proxy), first);
-}
-
-#[test]
 fn a_connection_that_the_server_has_closed_is_not_used() {
     let server = MariaDbServer::shared();
     let block = "statement = \"select connection_id() as a\"\nresult = \"one\"";
@@ -118,28 +57,6 @@ fn a_connection_that_the_server_has_closed_is_not_used() {
         let answer = post(&proxy, "/put", "");
         assert_eq!(answer.status, 204, "{}", answer.text());
     }
-}
-
-#[test]
-fn a_database_that_is_down_is_told_at_once_and_found_again() {
-    let (_one, server) = MariaDbServer::fragile();
-    let block = "statement = \"select 1 as a\"";
-    let proxy = Proxy::start(&config(&server.url(), "", &[("/run", block)]));
-    assert_eq!(get(&proxy, "/run").status, 200);
-    server.stop();
-    for _ in 0..5 {
-        let began = Instant::now();
-        get(&proxy, "/run").assert_refused(503, "database_unavailable");
-        assert!(began.elapsed() < Duration::from_secs(1));
-    }
-    assert_eq!(state(&proxy)["connected"], false);
-    eventually(LIMIT, "it is logged", || {
-        proxy.log().contains("no connection to the database")
-    });
-    server.again();
-    eventually(LIMIT, "it is found again", || {
-        get(&proxy, "/run").status == 200
-    });
 }
 
 #[test]
@@ -254,34 +171,4 @@ fn a_database_that_is_killed_under_load_loses_nothing_that_was_confirmed() {
         unknown.len()
     );
     assert!(reads.load(Ordering::SeqCst) > 0);
-}
-
-#[test]
-fn a_wrong_password_is_told_to_operators_only() {
-    let url = MariaDbServer::shared().url().replace("secret", "wrong");
-    let proxy = Proxy::start(&config(&url, "", &[("/run", "statement = \"select 1\"")]));
-    let answer = get(&proxy, "/run");
-    answer.assert_refused(503, "database_unavailable");
-    assert!(!answer.text().contains("password"));
-    eventually(LIMIT, "it is logged", || proxy.log().contains("1045"));
-}
-
-#[test]
-fn a_slow_reader_holds_no_connection() {
-    let url = MariaDbServer::shared().url();
-    let rows = "statement = \"select repeat('x', 10000) as a from seq_1_to_2000\"\nmax_rows = 5000\nmax_bytes = \"64MiB\"";
-    let database = "pool.max_connections = 1\nstatement_timeout = \"1s\"";
-    let routes = [("/rows", rows), ("/run", "statement = \"select 1 as a\"")];
-    let proxy = Proxy::start(&config(&url, database, &routes));
-    for accept in ["application/x-ndjson", "application/json"] {
-        let mut slow = proxy.client();
-        slow.send_request("GET", "/rows", &[("accept", accept)], "");
-        assert!(slow.read_head().start.contains("200"));
-        eventually(LIMIT, "it is given back", || {
-            state(&proxy)["pool"]["in_use"] == 0 && get(&proxy, "/run").status == 200
-        });
-        // It has not got all of it, and cannot take it for all: there is no last chunk.
-        assert!(!slow.read_to_end().ends_with(b"\r\n0\r\n\r\n"));
-    }
-    assert_eq!(post(&proxy, "/run", "").status, 200);
 }

@@ -42,6 +42,26 @@ fn nothing_of_a_session_is_seen_by_the_next_one() {
 }
 
 #[test]
+fn a_session_is_made_anew_behind_each_use_where_that_is_wanted() {
+    let url = MariaDbServer::shared().url();
+    let table = format!("t{:x}", fastrand::u64(..));
+    MariaDbServer::shared().sql(&format!(
+        "create table {table} (id bigint auto_increment primary key)"
+    ));
+    let put = format!("statement = \"insert into {table} values ()\"\nresult = \"none\"");
+    // The session has it of the statement before.
+    let last = "statement = \"select last_insert_id() as a\"\nresult = \"one\"";
+    for (reset, left) in [("always", 0), ("auto", 1)] {
+        let database = format!("pool.max_connections = 1\nreset = \"{reset}\"");
+        let routes = [("/put", put.as_str()), ("/last", last)];
+        let proxy = Proxy::start(&config(&url, &database, &routes));
+        MariaDbServer::shared().sql(&format!("truncate {table}"));
+        assert_eq!(post(&proxy, "/put", "").status, 204);
+        assert_eq!(get(&proxy, "/last").json(), json!({ "a": left }));
+    }
+}
+
+#[test]
 fn settings_of_the_server_change_no_meaning() {
     // What `"` and `\` mean is a setting there, by which a placeholder would be none.
     let proxy = proxy(
