@@ -45,12 +45,12 @@ def kustomize(folder):
     return read(run(KUBECTL, "kustomize", str(folder)))
 
 
-def validate(objects, where):
+def validate(objects, where, versions=VERSIONS):
     """Holds each object against the schemas of Kubernetes; a field that they do not name is wrong."""
     for thing in objects:
         if thing["kind"] in ADDED:
             continue
-        for version in VERSIONS:
+        for version in versions:
             try:
                 kubernetes_validate.validate(thing, version, strict=True)
             except (kubernetes_validate.ValidationError, kubernetes_validate.SchemaNotFoundError) as error:

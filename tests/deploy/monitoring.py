@@ -25,6 +25,7 @@ CASES = {
         BUILD | {"process_max_fds{instance='a'}": "100x60"}, "process_open_fds{instance='a'}", "81x60", "80x60",
     ),
     "OutriggerLogLinesDropped": ("outrigger_log_lines_dropped_total", "0+1x60", "7x60"),
+    "OutriggerSpansDropped": ("outrigger_spans_dropped_total{reason='failed'}", "0+1x60", "7x60"),
     "OutriggerRouteFailing": (
         {"outrigger_requests_total{route='a', code='200'}": "0+90x60"},
         "outrigger_requests_total{route='a', code='503'}", "0+10x60", "0+4x60",

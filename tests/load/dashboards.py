@@ -24,7 +24,7 @@ import drawing
 import monitoring
 import yaml
 
-# What answers: it stands in for applications, a token server and a key server.
+# What answers: it stands in for applications, a collector, a token server and a key server.
 ORIGIN = """
 [routes.ok]
 respond = { body = "{}", headers = { content-type = "application/json" } }
@@ -34,6 +34,9 @@ respond = { status = 503 }
 [routes.call]
 match = { path = "/hello.Greeter/{method}" }
 respond = { headers = { content-type = "application/grpc", grpc-status = "0" } }
+[routes.traces]
+match = { path = "/v1/traces" }
+respond = { headers = { content-type = "application/x-protobuf" } }
 [routes.token]
 match = { path = "/token" }
 respond = { body = '{"access_token": "a", "token_type": "bearer", "expires_in": 3600}', headers = { content-type = "application/json" } }
@@ -43,6 +46,10 @@ respond = { body = 'KEYS', headers = { content-type = "application/json" } }
 """
 # Something of each kind.
 CONFIG = """
+[tracing]
+endpoint = "http://127.0.0.1:{origin}"
+sample_ratio = 1.0
+
 [listeners.tls]
 listen = "127.0.0.1:{tls_port}"
 [listeners.tls.tls]
