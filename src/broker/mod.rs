@@ -18,6 +18,8 @@ pub(crate) mod fake;
 mod kafka;
 mod kind;
 mod ladder;
+#[cfg(any(feature = "nats", feature = "kafka"))]
+mod lanes;
 mod leads;
 mod message;
 mod nats;

@@ -13,10 +13,11 @@ use tokio::time::timeout;
 
 use super::attach::{Reading, attach};
 use super::consumer::{Member, Out};
-use super::link::{Link, keep_open};
+use super::link::{Cluster, Link, keep_open};
 use super::settings::Settings;
 use super::taken::Taken;
 use super::{letters, publish, record, url};
+use crate::broker::lanes::Lanes;
 use crate::broker::{
     Checked, Client, Confirmed, Consumer, DeadLetter, Destination, Ladder, Message, Refusal,
     Source, State,
@@ -48,6 +49,7 @@ pub(in crate::broker) fn connect(
     let link = Arc::new(link);
     Arc::new(Kafka {
         opening: runtime.spawn(keep_open(link.clone())).abort_handle(),
+        lanes: Arc::new(Lanes::new(name, runtime)),
         runtime: runtime.clone(),
         link,
         ended: watch::Sender::new(false),
@@ -57,6 +59,7 @@ pub(in crate::broker) fn connect(
 
 struct Kafka {
     link: Arc<Link>,
+    lanes: Arc<Lanes<Cluster>>,
     runtime: Handle,
     opening: AbortHandle,
     /// True when the members of groups are to leave, which they also do when this drops.
@@ -101,11 +104,20 @@ impl Client for Kafka {
             Ok(record) => record,
             Err(why) => return std::future::ready(Err(Refusal::Unfit(why))).boxed(),
         };
-        let link = self.link.clone();
-        let published = self.run(async move { publish::publish(&link, record).await });
         let published = async {
-            let gone = || Refusal::Unknown("the program ends".to_owned());
-            published.await.unwrap_or_else(|| Err(gone()))
+            let link = &self.link;
+            let shared = link.cluster().map_err(Refusal::Unavailable)?;
+            let open = || {
+                let link = link.clone();
+                async move {
+                    Cluster::open(&link)
+                        .await
+                        .map_err(|error| error.to_string())
+                }
+                .boxed()
+            };
+            let cluster = self.lanes.way(shared, open).await;
+            publish::publish(link, &cluster, record).await
         };
         published.boxed()
     }
@@ -188,18 +200,21 @@ impl Client for Kafka {
         self.ended.send_replace(true);
         let members = self.members();
         let link = self.link.clone();
+        let lanes = self.lanes.clone();
         let closed = self.run(async move {
             // They may publish what they settle, so they end first.
             if timeout(CLOSING, join_all(members)).await.is_err() {
                 tracing::warn!(broker = &*link.name, "a group was not left in time");
             }
-            let Some(cluster) = link.close() else {
-                return;
-            };
-            let options = CloseOptions::new().timeout(CLOSING);
-            if let Err(error) = Box::pin(cluster.producer.close_with(options)).await {
-                tracing::warn!(broker = &*link.name, %error, "not all that was published is confirmed");
-            }
+            let mut clusters: Vec<_> = link.close().into_iter().collect();
+            clusters.extend(lanes.close());
+            let closed = clusters.iter().map(|cluster| async {
+                let options = CloseOptions::new().timeout(CLOSING);
+                if let Err(error) = Box::pin(cluster.producer.close_with(options)).await {
+                    tracing::warn!(broker = &*link.name, %error, "not all that was published is confirmed");
+                }
+            });
+            join_all(closed).await;
         });
         async { closed.await.unwrap_or_default() }.boxed()
     }

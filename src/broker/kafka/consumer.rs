@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::held::Held;
 use super::link::Link;
 use super::names;
-use super::publish::publish;
+use super::publish::publish_here;
 use super::record::{self, Notes};
 use super::taken::Taken;
 use crate::broker::{Consumer, Delivery, Lost, Settle, Verdict};
@@ -113,7 +113,7 @@ impl Settling {
             if !self.out.taken.is_ours(held) {
                 return Err(Lost("the group has taken its partition away".to_owned()));
             }
-            let stored = publish(&self.out.link, copy).await;
+            let stored = publish_here(&self.out.link, copy).await;
             stored.map_err(|refusal| {
                 Lost(format!(
                     "its copy could not be stored: {}",

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use super::link::{Cluster, Link};
 use super::names;
-use super::publish::publish;
+use super::publish::publish_here;
 use super::record::{self, Notes};
 use crate::broker::DeadLetter;
 
@@ -65,7 +65,7 @@ pub(super) async fn replay(
         let mut moved = 0;
         let mut failed = None;
         for record in &letters {
-            if let Err(refusal) = publish(link, record::copy(record, topic, &notes)).await {
+            if let Err(refusal) = publish_here(link, record::copy(record, topic, &notes)).await {
                 failed = Some(refusal.why().to_owned());
                 break;
             }

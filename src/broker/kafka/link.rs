@@ -1,6 +1,7 @@
 //! The connection to a cluster: made anew whenever it is gone, and looked at from time to time.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -12,6 +13,7 @@ use tokio::time::{sleep, timeout};
 use super::TopicConfig;
 use super::declare::declare;
 use super::settings::Settings;
+use crate::broker::lanes::Way;
 use crate::broker::{self, State};
 
 /// How long an acknowledged write may take, all its tries included. Whoever waits for one has a shorter limit.
@@ -47,6 +49,7 @@ pub(super) struct Cluster {
     pub kafka: Kafka,
     pub producer: Producer,
     known: Mutex<HashSet<String>>,
+    is_lost: AtomicBool,
 }
 
 impl Link {
@@ -107,6 +110,7 @@ impl Link {
 
     /// Has the connection made anew, because `cluster` cannot go on.
     pub fn give_up(&self, cluster: &Arc<Cluster>) {
+        cluster.is_lost.store(true, Ordering::Release);
         let mut now = self.now();
         if now
             .cluster
@@ -213,8 +217,14 @@ pub(super) fn after(failures: u32) -> Duration {
     wait.mul_f32(1.0 - fastrand::f32() / 5.0)
 }
 
+impl Way for Cluster {
+    fn is_gone(&self) -> bool {
+        self.is_lost.load(Ordering::Acquire)
+    }
+}
+
 impl Cluster {
-    async fn open(link: &Link) -> Result<Self, KrafkaError> {
+    pub async fn open(link: &Link) -> Result<Self, KrafkaError> {
         let kafka = link
             .settings
             .connect(&format!("outrigger {}", link.name))
@@ -236,6 +246,7 @@ impl Cluster {
             kafka,
             producer,
             known: Mutex::default(),
+            is_lost: AtomicBool::new(false),
         })
     }
 

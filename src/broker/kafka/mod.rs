@@ -13,9 +13,10 @@
 //! - It makes the program 4.6 MB larger (30.6 MB), which idles with 0.08 MiB more of its own and 0.7 MiB more of its file
 //!   mapped, whether Kafka is configured or not.
 //!
-//! - [`link`] connects and connects again, and has [`declare`] create what the config names. Everything runs where it was
-//!   made: krafka ties its connections to the runtime that it is called on.
-//! - [`publish`] sends by a producer that is idempotent and waits for all replicas.
+//! - [`link`] connects and connects again, and has [`declare`] create what the config names. What is consumed, settled and
+//!   asked for runs where that was made: krafka ties its connections to the runtime that it is called on.
+//! - [`publish`] sends by a producer that is idempotent and waits for all replicas, one for each runtime that publishes
+//!   ([`super::lanes`]).
 //! - [`attach`] joins a group, by which some partitions are [`ours`]. [`fetch`] reads these, by answers that a broker may
 //!   [`hold`] back for a while, and each message is then [`taken`] ([`held`]) until it is settled by the [`consumer`] it was
 //!   given out by. Offsets are committed up to the first that is not settled, each with a note up to where messages

@@ -14,18 +14,21 @@ use crate::broker::{Confirmed, Refusal};
 /// After so long without an answer, it is worth a look whether anybody is there.
 const SLOW: Duration = Duration::from_millis(500);
 
-/// Sends a record, and completes when all replicas have it. Must be called on the runtime of the link.
+/// Sends a record, and completes when all replicas have it. Must be called on the runtime of the cluster.
 ///
 /// # Errors
 /// Why it is not known to be stored.
-pub(super) async fn publish(link: &Link, record: Record) -> Result<Confirmed, Refusal> {
-    let cluster = link.cluster().map_err(Refusal::Unavailable)?;
+pub(super) async fn publish(
+    link: &Link,
+    cluster: &Arc<Cluster>,
+    record: Record,
+) -> Result<Confirmed, Refusal> {
     let topic = record.topic.clone();
-    find(link, &cluster, &topic).await?;
+    find(link, cluster, &topic).await?;
     let sent = Box::pin(cluster.producer.enqueue(record)).await;
     let sent = sent.map_err(|error| {
         link.doubt();
-        failed(link, &cluster, &topic, error, false)
+        failed(link, cluster, &topic, error, false)
     })?;
     tokio::pin!(sent);
     let answer = match timeout(SLOW, &mut sent).await {
@@ -41,8 +44,17 @@ pub(super) async fn publish(link: &Link, record: Record) -> Result<Confirmed, Re
         Ok(_) => Err(Refusal::Unknown(
             "the broker has not said that it is stored".to_owned(),
         )),
-        Err(error) => Err(failed(link, &cluster, &topic, error, true)),
+        Err(error) => Err(failed(link, cluster, &topic, error, true)),
     }
+}
+
+/// Sends a record of the link's own.
+///
+/// # Errors
+/// Why it is not known to be stored.
+pub(super) async fn publish_here(link: &Link, record: Record) -> Result<Confirmed, Refusal> {
+    let cluster = link.cluster().map_err(Refusal::Unavailable)?;
+    publish(link, &cluster, record).await
 }
 
 /// Makes sure that a topic is there: sending to one that is not is tried for long.

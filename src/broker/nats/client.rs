@@ -11,12 +11,12 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-use super::lanes::Lanes;
 use super::link::{Link, keep_open};
 use super::names::Place;
 use super::session::{Session, Terms};
 use super::unsettled::{self, Unsettled};
 use super::{api, consumer, dead_letters, publish, url};
+use crate::broker::lanes::Lanes;
 use crate::broker::{
     Checked, Client, Confirmed, Consumer, DeadLetter, Destination, Ladder, Message, Refusal,
     Source, State,
@@ -50,7 +50,7 @@ pub(in crate::broker) fn connect(
     Arc::new(Nats {
         opening: runtime.spawn(keep_open(link.clone())).abort_handle(),
         telling: runtime.spawn(tell).abort_handle(),
-        lanes: Lanes::new(runtime),
+        lanes: Lanes::new(name, runtime),
         runtime: runtime.clone(),
         link,
         unsettled,
@@ -62,7 +62,7 @@ pub(in crate::broker) fn connect(
 struct Nats {
     link: Arc<Link>,
     unsettled: Arc<Unsettled>,
-    lanes: Lanes,
+    lanes: Lanes<Session>,
     runtime: Handle,
     opening: AbortHandle,
     telling: AbortHandle,
@@ -132,7 +132,11 @@ impl Client for Nats {
                 return Err(Refusal::Unavailable(why));
             }
             let shared = self.session().map_err(Refusal::Unavailable)?;
-            let session = self.lanes.session(&self.link, shared).await;
+            let open = || {
+                let (link, beside) = (self.link.clone(), shared.clone());
+                async move { link.open_beside(&beside).await }.boxed()
+            };
+            let session = self.lanes.way(shared.clone(), open).await;
             publish::publish(&session, &subject, &message).await
         }
         .boxed()
@@ -199,7 +203,7 @@ impl Client for Nats {
             // What is late may be stored, as whoever published it is told.
             let _late = tokio::time::timeout(CLOSING, end).await;
             self.telling.abort();
-            self.lanes.close();
+            drop(self.lanes.close());
             self.link.close();
         }
         .boxed()

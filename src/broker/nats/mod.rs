@@ -6,7 +6,7 @@
 //! consumer is part of them because others that read the same stream must not see what failed here.
 //!
 //! [`link`] connects and connects again; each connection is a [`session`], and whoever publishes has one of its own from
-//! [`lanes`]. [`declare`] creates the streams. What is taken from one is kept alive by [`unsettled`] until [`settle`] tells
+//! [`super::lanes`]. [`declare`] creates the streams. What is taken from one is kept alive by [`unsettled`] until [`settle`] tells
 //! the server what became of it.
 
 #[cfg(feature = "nats")]
@@ -24,8 +24,6 @@ mod declare;
 mod headers;
 #[cfg(feature = "nats")]
 mod heard;
-#[cfg(feature = "nats")]
-mod lanes;
 #[cfg(feature = "nats")]
 mod link;
 #[cfg(feature = "nats")]

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use super::replies::{Replies, Unanswered, Waiting};
 use super::url::Login;
+use crate::broker::lanes::Way;
 
 /// How many times within the time after which a silent server counts as gone it is asked whether it is there. The library
 /// gives up when it has not answered twice and is to be asked again.
@@ -41,6 +42,12 @@ pub(super) struct Session {
     server: ServerAddr,
     replies: Replies,
     lost: watch::Receiver<bool>,
+}
+
+impl Way for Session {
+    fn is_gone(&self) -> bool {
+        self.is_lost()
+    }
 }
 
 impl Session {
