@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     Client, Confirmed, Consumer, DeadLetter, Delivery, Destination, Ladder, Link, Lost, Message,
@@ -16,6 +17,9 @@ use super::{
 
 /// How often a consumer looks whether the new client has connected.
 const LOOK: Duration = Duration::from_millis(100);
+/// For so long a consumer waits for the new client, before it begins with the old one: a group of Kafka is divided anew for
+/// each that comes and goes.
+const SOON: Duration = Duration::from_secs(1);
 
 /// `new`, and `old` for as long as that has not connected.
 pub fn succeed(old: &Arc<dyn Client>, new: Arc<dyn Client>) -> Arc<dyn Client> {
@@ -64,14 +68,14 @@ impl Client for Successor {
     }
 
     fn consume(&self, from: &Source, prefetch: u16) -> Box<dyn Consumer> {
-        let Some(old) = self.0.old() else {
+        if self.0.old().is_none() {
             return self.0.new.consume(from, prefetch);
-        };
+        }
         Box::new(Succeeding {
             shared: self.0.clone(),
             from: from.clone(),
             prefetch,
-            taking: Taking::Old(old.consume(from, prefetch), old),
+            taking: Taking::Waiting(Instant::now() + SOON),
         })
     }
 
@@ -150,6 +154,8 @@ struct Succeeding {
 
 /// By whom messages are taken.
 enum Taking {
+    /// By nobody until then, as the new client may connect before.
+    Waiting(Instant),
     Old(Box<dyn Consumer>, Arc<dyn Client>),
     /// By nobody: what the old client has taken is handed back first, and comes before what the new one takes. This is held
     /// here, so that whoever drops the future of `next` does not cut it short.
@@ -161,6 +167,9 @@ impl Succeeding {
     async fn take(&mut self) -> Delivery {
         loop {
             match &mut self.taking {
+                Taking::Waiting(until) => {
+                    let _connected = timeout_at(*until, connected(&self.shared)).await;
+                }
                 Taking::Old(consumer, old) => {
                     tokio::select! {
                         biased;
@@ -178,6 +187,10 @@ impl Succeeding {
     fn move_on(&mut self) {
         let nothing = Taking::HandingBack(std::future::ready(()).boxed());
         self.taking = match mem::replace(&mut self.taking, nothing) {
+            Taking::Waiting(_) => match self.shared.old() {
+                Some(old) => Taking::Old(old.consume(&self.from, self.prefetch), old),
+                None => Taking::New(self.shared.new.consume(&self.from, self.prefetch)),
+            },
             Taking::Old(consumer, old) => Taking::HandingBack(close(consumer, old)),
             Taking::HandingBack(_) => {
                 Taking::New(self.shared.new.consume(&self.from, self.prefetch))
@@ -195,12 +208,13 @@ impl Consumer for Succeeding {
     fn trouble(&self) -> Option<String> {
         match &self.taking {
             Taking::Old(consumer, _) | Taking::New(consumer) => consumer.trouble(),
-            Taking::HandingBack(_) => None,
+            Taking::Waiting(_) | Taking::HandingBack(_) => None,
         }
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
         match self.taking {
+            Taking::Waiting(_) => std::future::ready(()).boxed(),
             Taking::Old(consumer, old) => close(consumer, old),
             Taking::HandingBack(handing_back) => handing_back,
             Taking::New(consumer) => consumer.close(),

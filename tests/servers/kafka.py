@@ -16,6 +16,7 @@ The first line that is written tells the relays' addresses, and each further one
     swallow N       the next N produce requests are carried out, and their connections cut instead of answered
     repeated        how many requests came that were the same as one of those
     refused         how many connections were refused, because a broker was down
+    newcomers       how many asked to join a group that were no members of it
 """
 
 import argparse
@@ -29,7 +30,7 @@ import sys
 import sasl
 
 BROKERS = 3
-PRODUCE, METADATA, LEAVE_GROUP, SYNC_GROUP, SASL_HANDSHAKE = 0, 3, 13, 14, 17
+PRODUCE, METADATA, JOIN_GROUP, LEAVE_GROUP, SYNC_GROUP, SASL_HANDSHAKE = 0, 3, 11, 13, 14, 17
 API_VERSIONS, CREATE_TOPICS, SASL_AUTHENTICATE = 18, 19, 36
 # The first version of Metadata that is compact.
 COMPACT_METADATA = 9
@@ -71,6 +72,7 @@ class Cluster:
         self.swallowed = set()
         self.repeated = 0
         self.refused = 0
+        self.newcomers = 0
 
     def call(self, name, *arguments):
         def c(argument):
@@ -83,7 +85,7 @@ class Cluster:
 
     def obey(self, line):
         name, *words = line.split()
-        if name in ("repeated", "refused"):
+        if name in ("repeated", "refused", "newcomers"):
             return getattr(self, name)
         arguments = [int(word) if word.lstrip("-").isdigit() else word for word in words]
         if name == "swallow":
@@ -147,6 +149,8 @@ class Cluster:
                 continue
             if api == METADATA and version >= COMPACT_METADATA:
                 asked.brokers.add(number)
+            if api == JOIN_GROUP:
+                self.newcomers += member_of(content) == b""
             if api == SYNC_GROUP and frame[-4:] != bytes(4):
                 await asyncio.sleep(LAST)
             if api == LEAVE_GROUP:
@@ -261,6 +265,13 @@ def older_goodbye(number, content):
     group, rest = text(rest)
     member, _ = text(rest[4:])
     return framed(struct.pack(">hh", LEAVE_GROUP, 2) + number + client + group + member)
+
+
+def member_of(content):
+    """Who asks to join a group: nobody where it is no member yet."""
+    _, rest = text(content)
+    _, rest = text(rest)
+    return text(rest[8:])[0][2:]
 
 
 def text(content):

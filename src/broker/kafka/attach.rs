@@ -31,6 +31,9 @@ const POLL: Duration = Duration::from_millis(100);
 /// How long one call waits for the group to be divided anew. krafka heeds the answer to a heartbeat of the time before where
 /// a call begins just before it has joined: few calls, few times.
 const JOINING: Duration = Duration::from_secs(2);
+/// How long a member that leaves waits for the group to let it in: one that has gone by then, krafka has join regardless, and
+/// the others wait for what it does not say.
+const JOINED: Duration = Duration::from_secs(5);
 /// How long a member that leaves waits for what is out: it has waited already where the program ends.
 const LAST: Duration = Duration::from_secs(2);
 /// The wait before trying once more what a broker refused.
@@ -62,6 +65,9 @@ pub(super) async fn attach(
                 let fetching = Fetching::new(kafka, consumer.clone(), taken.clone(), prefetch);
                 let serving = serve(&consumer, fetching, &taken, session, &mut ended);
                 let end = Box::pin(serving).await;
+                if end.is_break() {
+                    let _in_time = timeout(JOINED, Box::pin(join_on(&consumer, &taken))).await;
+                }
                 Box::pin(leave(&consumer, &taken)).await;
                 end
             }
@@ -173,6 +179,15 @@ async fn stay(consumer: &Consumer, taken: &Taken) -> ControlFlow<(), String> {
         }
     }
     ControlFlow::Break(())
+}
+
+/// Completes when the group has let us in.
+async fn join_on(consumer: &Consumer, taken: &Taken) {
+    while !taken.is_in_group() {
+        if Box::pin(consumer.poll(POLL)).await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Commits what is settled, until that has failed for as long as the group waits for a member: it has forgotten us then, and

@@ -17,8 +17,8 @@
 //!   asked for runs where that was made: krafka ties its connections to the runtime that it is called on.
 //! - [`publish`] sends by a producer that is idempotent and waits for all replicas, one for each runtime that publishes
 //!   ([`super::lanes`]).
-//! - [`attach`] joins a group, by which some partitions are [`ours`]. [`fetch`] reads these, by answers that a broker may
-//!   [`hold`] back for a while, and each message is then [`taken`] ([`held`]) until it is settled by the [`consumer`] it was
+//! - [`attach`] joins a group, by which some partitions are [`ours`]. [`fetch`] reads these as is the [`plan`], by answers that
+//!   a broker may [`hold`] back for a while, and each message is then [`taken`] ([`held`]) until it is settled by the [`consumer`] it was
 //!   given out by. Offsets are committed up to the first that is not settled, each with a note up to where messages
 //!   may have been given out: by that, whoever has the partition next says of a message that it may come again
 //!   ([`partition`]).
@@ -54,6 +54,8 @@ mod names;
 mod ours;
 #[cfg(feature = "kafka")]
 mod partition;
+#[cfg(feature = "kafka")]
+mod plan;
 #[cfg(feature = "kafka")]
 mod publish;
 #[cfg(feature = "kafka")]

@@ -1,7 +1,5 @@
 //! What a consumer has taken: what is ready to be given out, what is out, and what of it is settled.
 
-use std::collections::{BTreeSet, HashMap};
-use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -10,13 +8,10 @@ use krafka::consumer::TopicPartition;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 
-use super::held::{Commit, Held, Inside, Place, Term, Waiter, taken_away};
+use super::held::{Commit, Held, Inside, Place, Waiter, taken_away};
 use super::partition::Partition;
 use super::record::{self, Notes};
 use crate::broker::Lost;
-
-/// Records taken of one partition behind one that is not settled: more are left where they are.
-const SPAN: usize = 10_000;
 
 /// So many more records than there are, the group is told, may be given out: at the most so many are said to come again
 /// that nobody has seen, where a member is gone without a word.
@@ -28,26 +23,18 @@ pub(super) type Committed = oneshot::Receiver<Result<(), Lost>>;
 /// What a consumer has taken.
 pub(super) struct Taken {
     group: String,
-    prefetch: usize,
+    pub prefetch: usize,
     inside: Mutex<Inside>,
     /// Something can be given out.
     pub ready: Notify,
     /// There may be room for more.
-    room: Notify,
+    pub room: Notify,
     /// Something can be committed.
     pub settled: Notify,
     /// Partitions were given to us, or taken away.
     pub divided: Notify,
     /// Counts what is settled, committed or comes back.
     changes: watch::Sender<u64>,
-}
-
-/// What to do with some partitions now.
-pub(super) struct Plan {
-    /// Which to leave alone.
-    pub paused: BTreeSet<Place>,
-    /// When one of them is due.
-    pub next: Option<Instant>,
 }
 
 impl Taken {
@@ -174,74 +161,6 @@ impl Taken {
         true
     }
 
-    /// Completes when more may be taken.
-    pub async fn has_room(&self) {
-        let mut room = pin!(self.room.notified());
-        loop {
-            room.as_mut().enable();
-            if self.inside().has_room(self.prefetch) {
-                return;
-            }
-            room.as_mut().await;
-            room.set(self.room.notified());
-        }
-    }
-
-    /// What to do with these partitions now.
-    pub fn plan(&self, of: &HashMap<Place, u64>) -> Plan {
-        let now = Instant::now();
-        let mut inside = self.inside();
-        inside.waiting.retain(|_, due| *due > now);
-        let is_paused = |place: &Place| {
-            let partition = inside.partitions.get(place);
-            let is_long = partition.is_some_and(|partition| partition.span() >= SPAN);
-            is_long || inside.waiting.contains_key(place)
-        };
-        Plan {
-            paused: of
-                .keys()
-                .filter(|place| is_paused(place))
-                .cloned()
-                .collect(),
-            next: of
-                .keys()
-                .filter_map(|place| inside.waiting.get(place))
-                .min()
-                .copied(),
-        }
-    }
-
-    /// The partitions of which it is not known where to begin.
-    pub fn without_start(&self) -> Vec<Term> {
-        self.terms(|partition| partition.next().is_none())
-    }
-
-    /// The partitions that can be read.
-    pub fn ours(&self) -> Vec<Term> {
-        self.terms(|partition| partition.next().is_some())
-    }
-
-    fn terms(&self, which: impl Fn(&Partition) -> bool) -> Vec<Term> {
-        let inside = self.inside();
-        let partitions = inside.partitions.iter();
-        let found = partitions.filter(|(_, partition)| which(partition));
-        found
-            .map(|(place, partition)| (place.clone(), partition.term))
-            .collect()
-    }
-
-    /// The group has us begin here.
-    pub fn start(&self, place: &Place, term: u64, offset: i64) {
-        if let Some(partition) = self.inside().of_term(place, term) {
-            partition.start(offset);
-        }
-    }
-
-    /// Where reading goes on, in this term.
-    pub fn next(&self, place: &Place, term: u64) -> Option<i64> {
-        self.inside().of_term(place, term)?.next()
-    }
-
     /// What the group is to be told.
     pub fn to_commit(&self) -> Vec<Commit> {
         let ahead = AHEAD.max(self.prefetch.try_into().unwrap_or(u16::MAX));
@@ -309,6 +228,12 @@ impl Taken {
     /// Whether partitions are handed over, and none were given to us since.
     pub fn is_handing_over(&self) -> bool {
         self.inside().is_handing_over
+    }
+
+    /// Whether the group has let us in, and is not divided anew.
+    pub fn is_in_group(&self) -> bool {
+        let inside = self.inside();
+        inside.is_member && !inside.is_handing_over
     }
 
     /// Completes when the group knows all that there is to know, or does not want to know it.
@@ -410,7 +335,7 @@ impl Taken {
             .send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    fn inside(&self) -> MutexGuard<'_, Inside> {
+    pub fn inside(&self) -> MutexGuard<'_, Inside> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

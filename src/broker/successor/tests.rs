@@ -1,4 +1,4 @@
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::*;
 use crate::broker::fake::{Fake, message};
@@ -48,7 +48,7 @@ async fn a_consumer_moves_on_and_what_it_took_can_still_be_settled() {
     let first = consumer.next().await;
     assert_eq!(first.message.id, "1");
     assert!(
-        timeout(Duration::from_secs(4), consumer.next())
+        timeout(Duration::from_secs(3), consumer.next())
             .await
             .is_err()
     );
@@ -60,6 +60,18 @@ async fn a_consumer_moves_on_and_what_it_took_can_still_be_settled() {
     first.settle.settle(Verdict::Done).await.unwrap();
     assert_eq!(old.settled(), [("1".to_owned(), Verdict::Done)]);
     assert_eq!(Arc::strong_count(&old), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_old_one_takes_nothing_any_more_where_the_new_one_connects_soon() {
+    let (old, new, client) = pair(Fake::connecting_until(
+        Instant::now() + Duration::from_millis(500),
+    ));
+    old.put("1", 1, None);
+    new.put("2", 1, None);
+    let mut consumer = client.consume(&from(), 4);
+    assert_eq!(consumer.next().await.message.id, "2");
+    assert_eq!(*old.consumers.lock().unwrap(), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -225,6 +225,18 @@ fn a_pause_outlives_a_reload_and_ends() {
 }
 
 #[test]
+fn a_group_is_joined_once_when_the_block_of_its_broker_has_changed() {
+    let (mut cluster, origin) = (KafkaCluster::start(), Origin::start());
+    let mut proxy = start(&cluster, &origin);
+    assert_eq!(cluster.ask("newcomers"), 1);
+    let toml = setup(&cluster, origin.address(), "", "").toml();
+    proxy.reload_with(toml.replace("heartbeat = \"6s\"", "heartbeat = \"7s\""));
+    publish(&proxy, "me", "a");
+    eventually(LIMIT, "it is delivered", || origin.requests().len() == 1);
+    assert_eq!(cluster.ask("newcomers"), 2);
+}
+
+#[test]
 fn what_is_under_way_ends_before_the_process_does() {
     let cluster = KafkaCluster::start();
     let gate = Gate::new();
