@@ -51,6 +51,15 @@ impl Kind {
         self.facts().name
     }
 
+    /// What OpenTelemetry calls it (`db.system.name`).
+    pub const fn system(self) -> &'static str {
+        match self {
+            Kind::Postgres => "postgresql",
+            Kind::MySql => "mariadb",
+            Kind::Sqlite => "sqlite",
+        }
+    }
+
     /// The kind that a URL is for.
     ///
     /// # Errors

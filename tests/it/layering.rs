@@ -31,7 +31,9 @@ const ROOMS: [(&str, &[&str]); 24] = [
     ("database", &["net", "process", "tls", "value"]),
     (
         "target",
-        &["broker", "database", "http", "net", "upstream", "value"],
+        &[
+            "broker", "database", "http", "net", "trace", "upstream", "value",
+        ],
     ),
     (
         "subscription",

@@ -27,6 +27,7 @@ mod answer;
 mod cloud_event;
 mod message;
 mod metrics;
+mod span;
 #[cfg(test)]
 mod tests;
 
@@ -186,13 +187,22 @@ impl Publish {
         answer::of_batch(&self.broker, &results)
     }
 
-    async fn send(&self, request: &Request, message: Message) -> Result<Confirmed, Refusal> {
+    async fn send(&self, request: &Request, mut message: Message) -> Result<Confirmed, Refusal> {
         let timer = self.metrics.start();
+        let mut span = span::begin(request, &self.address, &mut message);
         let result = match address::of(&self.address, request) {
             Err(refusal) => Err(refusal),
-            Ok(to) => self.send_to(to, message).await,
+            Ok(to) => {
+                if let Some(span) = &mut span {
+                    span::goes_to(span, &to);
+                }
+                self.send_to(to, message).await
+            }
         };
         self.metrics.end(timer, &result);
+        if let Some(span) = &mut span {
+            span::end(span, &result);
+        }
         result
     }
 

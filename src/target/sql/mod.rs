@@ -27,6 +27,7 @@ mod live;
 mod metrics;
 mod parameters;
 mod source;
+mod span;
 mod stream;
 
 pub use config::Config;
@@ -50,6 +51,7 @@ impl Block for Config {
         let work = self.work(kind, build.opened)?;
         Some(Box::new(Sql {
             inner: Arc::new(Inner { client, work }),
+            kind,
             parameters: self.parameters.clone(),
             needs_body: self.parameters.iter().any(|one| one.from.is_body()),
             limits: Limits {
@@ -97,6 +99,7 @@ impl Block for Config {
 /// The target of a route with `sql`.
 struct Sql {
     inner: Arc<Inner>,
+    kind: Kind,
     parameters: Vec<ParameterConfig>,
     needs_body: bool,
     limits: Limits,
@@ -144,6 +147,7 @@ impl Sql {
         let values = parameters::values(&self.parameters, &request, document.as_ref())?;
         let until = exchange.limits().deadline;
         let started = Instant::now();
+        let mut span = span::begin(&request, self.kind, &self.config.database);
         let form = self.form(&request);
         let is_lines = form == Form::Lines;
         let result = if form == Form::Lines || (form == Form::Array && self.limits.bytes > WHOLE) {
@@ -152,6 +156,7 @@ impl Sql {
             self.whole(form, &values, until).await
         };
         self.metrics.end(started, &result);
+        span::end(&mut span, &result);
         match result {
             Ok(body) => Ok(Box::new(answer::of(self.config.result, body, is_lines))),
             Err(failure) => Err(answer::failed(failure, &self.parameters)),

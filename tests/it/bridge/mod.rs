@@ -4,6 +4,7 @@ mod dead_letters;
 mod delivering;
 mod publishing;
 mod reloading;
+mod traces;
 
 use serde_json::{Value, json};
 

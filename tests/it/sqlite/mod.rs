@@ -7,6 +7,7 @@ mod files;
 mod live;
 mod parameters;
 mod results;
+mod traces;
 mod types;
 
 use std::path::PathBuf;
