@@ -1,32 +1,14 @@
 //! A broker's block once it was checked.
 
-use std::sync::Arc;
-
-use serde::Serialize;
-
 use super::{Config, Kind, url};
 use crate::tls::inventory::Inventory;
-use crate::tls::outbound;
-use crate::value::SecretText;
+use crate::tls::remote;
 use crate::value::problem::Problems;
 
-/// A broker's block, and what was opened of it. Only this can be put to use. It serializes as it was written.
-#[derive(Clone, Debug, Serialize)]
-#[serde(transparent)]
-pub struct Checked {
-    pub config: Config,
-    #[serde(skip)]
-    opened: Opened,
-}
-
+/// A broker's block, and what was opened of it.
+pub type Checked = remote::Checked<Config, Kind>;
 /// What was opened of a broker's block.
-#[derive(Clone, Debug)]
-pub struct Opened {
-    pub kind: Kind,
-    url: SecretText,
-    /// How TLS is spoken, where it is.
-    tls: Option<Arc<outbound::Client>>,
-}
+pub type Opened = remote::Opened<Kind>;
 
 impl Config {
     /// Opens and judges all that is named, and tells what certificates were found. None when it is not fit to serve.
@@ -43,60 +25,19 @@ impl Config {
         let mut inventory = Inventory::default();
         let opened = kind.zip(url).and_then(|((kind, encrypted), url)| {
             self.check_kind(kind, problems);
-            let tls = match (&self.tls, encrypted) {
-                (None, false) => None,
-                (Some(_), false) => {
-                    problems
-                        .error(&["tls"], "the URL of this broker is one without TLS")
-                        .help("write the URL's scheme with an `s` at its end");
-                    return None;
-                }
-                (tls, true) => {
-                    let config = tls.clone().unwrap_or_default();
-                    let opened = problems.within(&["tls"], |problems| config.open(problems));
-                    inventory.append(&["tls"], &opened.inventory);
-                    Some(outbound::Client::next(&config, &*opened.material?, None)?)
-                }
+            let tls = if encrypted {
+                let tls = remote::open(self.tls.as_ref(), problems, &mut inventory);
+                Some(tls?)
+            } else if self.tls.is_some() {
+                problems
+                    .error(&["tls"], "the URL of this broker is one without TLS")
+                    .help("write the URL's scheme with an `s` at its end");
+                return None;
+            } else {
+                None
             };
-            Some(Opened { kind, url, tls })
+            Some(Opened::new(kind, url, tls))
         });
         (opened, inventory)
-    }
-}
-
-impl Checked {
-    pub fn new(config: Config, opened: Opened) -> Self {
-        Checked { config, opened }
-    }
-
-    pub fn kind(&self) -> Kind {
-        self.opened.kind
-    }
-
-    #[cfg_attr(
-        not(any(feature = "rabbitmq", feature = "nats", feature = "kafka")),
-        expect(dead_code, reason = "no kind is built in that would ask")
-    )]
-    pub(super) fn url(&self) -> &str {
-        self.opened.url.reveal()
-    }
-
-    #[cfg_attr(
-        not(any(feature = "rabbitmq", feature = "nats", feature = "kafka")),
-        expect(dead_code, reason = "no kind is built in that would ask")
-    )]
-    pub(super) fn tls(&self) -> Option<&Arc<outbound::Client>> {
-        self.opened.tls.as_ref()
-    }
-
-    /// Whether a client of `other` would be the same.
-    pub fn is_like(&self, other: &Checked) -> bool {
-        let (a, b) = (&self.opened, &other.opened);
-        let alike = match (&a.tls, &b.tls) {
-            (None, None) => true,
-            (Some(a), Some(b)) => a.is_like(b),
-            _ => false,
-        };
-        self.config == other.config && a.url == b.url && alike
     }
 }

@@ -3,6 +3,7 @@
 //! - [`inbound`] and [`outbound`] are the blocks `tls` of a listener and of an upstream: what they name is opened
 //!   and judged when the config is checked ([`files`], [`pem`], [`pair`], [`certificate`], [`dates`], [`chain`],
 //!   [`trust`], [`lists`], [`staple`]), and what was opened is what serves. [`inventory`] lists it for operators.
+//! - [`remote`] is a server whose URL is a secret, as that of a broker or a database.
 //! - [`handshake`] makes a [`stream`] of a connected socket, for either side.
 //! - [`verify`] judges an upstream's server and a listener's caller by the [`path`] from its certificate to a CA, where
 //!   [`names`] limit what a CA may sign; [`callers`] are those with an identity; [`words`] says in an operator's words why a handshake failed.
@@ -28,6 +29,7 @@ pub mod outbound;
 mod pair;
 mod path;
 mod pem;
+pub mod remote;
 mod resolver;
 mod socket;
 mod staple;
