@@ -1,7 +1,9 @@
-//! From a request to a message, and from a message to a request, through the real program and a real broker.
+//! From a request to a message, and from a message to a request, through the real program and a real broker: what holds of every
+//! kind, and what NATS is enough for.
 
 mod dead_letters;
 mod delivering;
+mod every;
 mod publishing;
 mod reloading;
 mod traces;
@@ -9,6 +11,11 @@ mod traces;
 use serde_json::{Value, json};
 
 use crate::support::{LIMIT, NatsServer, Origin, Proxy, Setup, eventually};
+
+/// Where messages go.
+pub const EVENTS: &str = "/events/orders";
+/// Where the dead letters of the subscription are.
+pub const LETTERS: &str = "/subscriptions/handler/dead-letters";
 
 /// What publishes to `orders.KIND`, and delivers what comes to the route `handler`.
 fn setup(broker: &str, app: impl std::fmt::Display, subscription: &str) -> Setup {
@@ -31,7 +38,7 @@ publish = {{ broker = "events", subject = "orders.${{path.kind}}" }}
 broker = "events"
 stream = "orders"
 route = "all"
-path = "/events/orders"
+path = "{EVENTS}"
 {subscription}
 "#
         ))
@@ -43,14 +50,14 @@ fn start(server: &NatsServer, origin: &Origin, subscription: &str) -> Proxy {
     proxy
 }
 
-fn delivering(proxy: &Proxy) {
+pub fn delivering(proxy: &Proxy) {
     eventually(LIMIT, "it is connected, and consumes", || {
         proxy.admin("GET", "/brokers", "").json()[0]["connected"] == true
             && state(proxy)["state"] == "delivering"
     });
 }
 
-fn state(proxy: &Proxy) -> Value {
+pub fn state(proxy: &Proxy) -> Value {
     proxy.admin("GET", "/subscriptions/handler", "").json()
 }
 

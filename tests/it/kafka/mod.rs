@@ -3,7 +3,7 @@
 mod dead_letters;
 mod fetching;
 mod groups;
-mod program;
+pub mod program;
 mod publishing;
 mod retries;
 mod secrets;

@@ -1,19 +1,16 @@
-//! Through the real program: from a request to a message, and from a message to a request.
+//! Through the real program: from a request to a message, and from a message to a request, beside what holds of every kind of
+//! broker.
 
-use std::net::TcpListener;
+use serde_json::json;
 
-use serde_json::{Value, json};
-
+use crate::bridge::{EVENTS, delivering, state};
 use crate::support::{
     Gate, KafkaCluster, LIMIT, Launch, Origin, Proxy, SOON, Script, Setup, eventually, stays,
 };
 
-const EVENTS: &str = "/events/orders";
-const LETTERS: &str = "/subscriptions/handler/dead-letters";
-
 /// What publishes to the topic `orders`, and delivers what comes to the route `all`. `topic` and `subscription` are more of
 /// these blocks.
-fn setup(
+pub fn setup(
     cluster: &KafkaCluster,
     app: impl std::fmt::Display,
     topic: &str,
@@ -52,17 +49,6 @@ fn start(cluster: &KafkaCluster, origin: &Origin) -> Proxy {
     proxy
 }
 
-fn delivering(proxy: &Proxy) {
-    eventually(LIMIT, "it is connected, and consumes", || {
-        proxy.admin("GET", "/brokers", "").json()[0]["connected"] == true
-            && state(proxy)["state"] == "delivering"
-    });
-}
-
-fn state(proxy: &Proxy) -> Value {
-    proxy.admin("GET", "/subscriptions/handler", "").json()
-}
-
 fn publish(proxy: &Proxy, user: &str, id: &str) {
     let fields = [("idempotency-key", id), ("x-user", user)];
     let answer = proxy
@@ -71,129 +57,6 @@ fn publish(proxy: &Proxy, user: &str, id: &str) {
     assert_eq!(answer.status, 202, "{}", answer.text());
     let confirmed = json!({ "message_id": id, "broker": "events", "confirmed": true });
     assert_eq!(answer.json(), confirmed);
-}
-
-#[test]
-fn a_message_enters_the_route_of_its_subscription() {
-    let (cluster, origin) = (KafkaCluster::start(), Origin::start());
-    let proxy = start(&cluster, &origin);
-    let broker = &proxy.admin("GET", "/brokers", "").json()[0];
-    assert_eq!(
-        (&broker["kind"], &broker["mismatches"]),
-        (&json!("Kafka"), &json!([]))
-    );
-    let fields = [
-        ("ce-id", "7"),
-        ("ce-type", "order.made"),
-        ("ce-source", "/shop"),
-        ("ce-specversion", "1.0"),
-        ("content-type", "application/json"),
-        ("x-tenant", "acme"),
-    ];
-    let answer = proxy
-        .client()
-        .request("POST", "/publish/new", &fields, "{\"total\":1}");
-    assert_eq!(answer.status, 202, "{}", answer.text());
-    assert_eq!(answer.header("outrigger-message-id"), Some("7"));
-    eventually(LIMIT, "it is delivered", || state(&proxy)["acked"] == 1);
-    let delivered = origin.only_request();
-    assert_eq!((delivered.method(), delivered.target()), ("POST", EVENTS));
-    assert_eq!(delivered.text(), "{\"total\":1}");
-    for (name, value) in [
-        ("content-type", Some("application/json")),
-        ("ce-id", Some("7")),
-        ("ce-type", Some("order.made")),
-        ("outrigger-message-id", Some("7")),
-        ("outrigger-attempt", Some("1")),
-        ("outrigger-redelivered", Some("false")),
-        ("x-tenant", None),
-    ] {
-        assert_eq!(delivered.header(name), value, "{name}");
-    }
-    let metrics = proxy.metrics();
-    for (name, labels) in [
-        (
-            "outrigger_published_total",
-            [("route", "publish"), ("result", "confirmed")],
-        ),
-        (
-            "outrigger_delivered_total",
-            [("subscription", "handler"), ("result", "acked")],
-        ),
-    ] {
-        assert_eq!(metrics.sum(name, &labels), 1.0, "{name}");
-    }
-    assert_eq!(
-        metrics.sum("outrigger_broker_connected", &[("broker", "events")]),
-        1.0
-    );
-    eventually(LIMIT, "nothing waits", || state(&proxy)["lag"] == 0);
-}
-
-#[test]
-fn what_fails_climbs_the_ladder_and_is_replayed_from_the_dead_letters() {
-    let cluster = KafkaCluster::start();
-    let failing = || Script::new().answering("500 Internal Server Error", "no");
-    let origin = (0..3).fold(Origin::start(), |origin, _| origin.on(EVENTS, failing()));
-    let origin = origin
-        .on(EVENTS, Script::answer("ok"))
-        .on(EVENTS, Script::new().answering("404 Not Found", ""));
-    let ladder = "retry = { delays = [\"300ms\", \"600ms\"] }";
-    let proxy = Proxy::with(&setup(&cluster, origin.address(), ladder, ""));
-    delivering(&proxy);
-    publish(&proxy, "me", "poison");
-    eventually(LIMIT, "it is dead", || state(&proxy)["dead_lettered"] == 1);
-    let attempts: Vec<_> = origin
-        .requests()
-        .iter()
-        .map(|request| request.header("outrigger-attempt").unwrap().to_owned())
-        .collect();
-    assert_eq!(attempts, ["1", "2", "3"]);
-    assert_eq!(state(&proxy)["retried"], json!([1, 1]));
-    let peek = format!("{LETTERS}?limit=5&bytes=100");
-    let letters = proxy.admin("GET", &peek, "").json();
-    assert_eq!(letters.as_array().unwrap().len(), 1, "{letters}");
-    let letter = &letters[0];
-    assert_eq!(
-        [
-            &letter["message_id"],
-            &letter["reason"],
-            &letter["attempts"]
-        ],
-        [&json!("poison"), &json!("status_500"), &json!(3)]
-    );
-    assert_eq!(letter["body"], "{\"total\":1}");
-    let replayed = proxy.admin("POST", &format!("{LETTERS}/replay?limit=5"), "");
-    assert_eq!(replayed.json(), json!({ "replayed": 1 }));
-    eventually(LIMIT, "it is delivered", || state(&proxy)["acked"] == 1);
-    let last = origin.requests().pop().unwrap();
-    assert_eq!(last.header("outrigger-attempt"), Some("1"));
-    assert_eq!(proxy.admin("GET", LETTERS, "").json(), json!([]));
-    // What the application refuses is one at once.
-    publish(&proxy, "me", "refused");
-    eventually(LIMIT, "it is dead", || state(&proxy)["dead_lettered"] == 2);
-    let deleted = proxy.admin("DELETE", &format!("{LETTERS}?limit=5"), "");
-    assert_eq!(deleted.json(), json!({ "deleted": 1 }));
-    assert_eq!(proxy.admin("GET", LETTERS, "").json(), json!([]));
-}
-
-#[test]
-fn an_application_that_is_not_up_costs_no_attempt() {
-    let cluster = KafkaCluster::start();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = port.local_addr().unwrap();
-    drop(port);
-    let proxy = Proxy::with(&setup(&cluster, address, "", ""));
-    delivering(&proxy);
-    for id in ["a", "b", "c"] {
-        publish(&proxy, id, id);
-    }
-    eventually(LIMIT, "it waits", || state(&proxy)["state"] == "waiting");
-    let origin = Origin::on_listener(TcpListener::bind(address).unwrap());
-    eventually(LIMIT, "all are delivered", || state(&proxy)["acked"] == 3);
-    for request in origin.requests() {
-        assert_eq!(request.header("outrigger-attempt"), Some("1"));
-    }
 }
 
 #[test]
@@ -234,33 +97,6 @@ fn a_group_is_joined_once_when_the_block_of_its_broker_has_changed() {
     publish(&proxy, "me", "a");
     eventually(LIMIT, "it is delivered", || origin.requests().len() == 1);
     assert_eq!(cluster.ask("newcomers"), 2);
-}
-
-#[test]
-fn what_is_under_way_ends_before_the_process_does() {
-    let cluster = KafkaCluster::start();
-    let gate = Gate::new();
-    let held = Script::new().wait(&gate).answering("200 OK", "");
-    let origin = Origin::start().on(EVENTS, held);
-    let config = setup(&cluster, origin.address(), "", "prefetch = 1");
-    let toml = config
-        .toml()
-        .replace("timeout = \"2s\"", "timeout = \"20s\"");
-    let mut proxy = Launch::new(format!("{toml}\n[shutdown]\ndelay = \"0s\"\n")).start();
-    delivering(&proxy);
-    publish(&proxy, "me", "a");
-    publish(&proxy, "me", "b");
-    eventually(LIMIT, "one is under way", || origin.requests().len() == 1);
-    proxy.terminate();
-    eventually(SOON, "it ends", || proxy.log().contains("draining"));
-    gate.open();
-    proxy.wait_exit(LIMIT);
-    assert_eq!(origin.requests().len(), 1, "no more were taken");
-    let next = Proxy::with(&config);
-    eventually(LIMIT, "it is delivered", || state(&next)["acked"] == 1);
-    let last = origin.requests().pop().unwrap();
-    assert_eq!(last.header("outrigger-message-id"), Some("b"));
-    assert_eq!(last.header("outrigger-redelivered"), Some("false"));
 }
 
 #[test]
