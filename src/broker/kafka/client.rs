@@ -132,7 +132,11 @@ impl Client for Kafka {
         };
         let link = self.link.clone();
         let member = attach(link, reading, taken.clone(), self.ended.subscribe());
-        let member = self.runtime.spawn(member);
+        let leaving = taken.clone();
+        let member = self.runtime.spawn(async move {
+            member.await;
+            leaving.has_left();
+        });
         let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
         members.retain(|member| !member.is_finished());
         members.push(member);

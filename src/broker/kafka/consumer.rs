@@ -20,6 +20,9 @@ use crate::broker::{Consumer, Delivery, Lost, Settle, Verdict};
 /// The longest that settling waits for what was settled to be committed.
 const COMMIT: Duration = Duration::from_secs(10);
 
+/// The longest that closing waits for the group to be left.
+const LEAVING: Duration = Duration::from_secs(8);
+
 /// A member of a group.
 pub(super) struct Member {
     pub out: Arc<Out>,
@@ -54,9 +57,16 @@ impl Consumer for Member {
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
-        // The member leaves its group when what is out was settled, so that this can be committed.
+        let taken = self.out.taken.clone();
         drop(self);
-        std::future::ready(()).boxed()
+        let left = async move {
+            // What is out is settled before the member leaves, so that this can be committed: by whoever closes it here, maybe.
+            if taken.is_over() {
+                // Who comes next is let in sooner, and some brokers let nobody in who comes while another leaves.
+                let _in_time = timeout(LEAVING, taken.left()).await;
+            }
+        };
+        left.boxed()
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Inside {
     pub waiting: HashMap<Place, Instant>,
     pub waiters: Vec<Waiter>,
     pub is_closing: bool,
+    /// We are in no group any more, and join none.
+    pub has_left: bool,
     /// The group has let us in.
     pub is_member: bool,
     /// Nothing is given out until partitions were given to us.

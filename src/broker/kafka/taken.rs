@@ -311,6 +311,18 @@ impl Taken {
         while !self.is_over() && changes.changed().await.is_ok() {}
     }
 
+    /// We are in no group any more, and join none.
+    pub fn has_left(&self) {
+        self.inside().has_left = true;
+        self.tell();
+    }
+
+    /// Completes when we are in no group any more.
+    pub async fn left(&self) {
+        let mut changes = self.changes.subscribe();
+        while !self.inside().has_left && changes.changed().await.is_ok() {}
+    }
+
     pub fn trouble(&self) -> Option<String> {
         self.inside().trouble.clone()
     }
