@@ -1,5 +1,7 @@
 //! What runs statements.
 
+use std::future::ready;
+
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
@@ -31,7 +33,8 @@ pub trait Client: Send + Sync {
     /// When there is none.
     fn session(&self) -> BoxFuture<'_, Result<Box<dyn Session>, Failure>>;
 
-    /// Opens a connection beside the pool on which these channels are listened to (PostgreSQL: LISTEN).
+    /// Opens a connection beside the pool on which these channels are listened to (PostgreSQL: LISTEN). SQLite has none of them, and
+    /// tells of whatever is written to its file.
     ///
     /// # Errors
     /// When there is none, or the kind of database has no such thing.
@@ -85,6 +88,16 @@ pub trait Session: Send {
     /// # Errors
     /// When the connection broke, which undoes it as well.
     fn rollback(&mut self) -> BoxFuture<'_, Result<(), Failure>>;
+
+    /// Takes the lock of this name, which one session of all processes has at a time, until this is dropped. It holds up no statement of
+    /// anybody. False where somebody else has it. Only SQLite has such: elsewhere, rows are locked.
+    ///
+    /// # Errors
+    /// When it cannot be taken.
+    fn hold<'a>(&'a mut self, _name: &'a str) -> BoxFuture<'a, Result<bool, Failure>> {
+        let why = "this kind of database has no such lock";
+        Box::pin(ready(Err(Failure::Refused(why.to_owned()))))
+    }
 }
 
 /// Rows as text. None is null.

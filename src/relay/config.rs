@@ -186,17 +186,7 @@ impl Config {
                 kind.check_largest(self.publish.max_body, problems);
             });
         }
-        if database == Some(database::Kind::Sqlite) {
-            problems
-                .error(
-                    &["database"],
-                    format!(
-                        "relays take no rows from SQLite in this version, as the database `{}` is",
-                        self.database
-                    ),
-                )
-                .help("keep the table in PostgreSQL or MariaDB");
-        } else if let (Some(_), Some(kind)) = (&self.notify, database)
+        if let (Some(_), Some(kind)) = (&self.notify, database)
             && kind != database::Kind::Postgres
         {
             problems
@@ -208,7 +198,12 @@ impl Config {
                         kind.name()
                     ),
                 )
-                .help("remove it: the table is looked at every `poll`");
+                .help(match kind {
+                    database::Kind::Sqlite => {
+                        "remove it: that the file has changed is seen without it"
+                    }
+                    _ => "remove it: the table is looked at every `poll`",
+                });
         }
     }
 

@@ -43,10 +43,9 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Starts one. None where its block does not say where messages go, or its database is of a kind that relays do not
-    /// know, which a check reports.
+    /// Starts one. None where its block does not say where messages go, which a check reports.
     pub fn start(config: &Config, with: &Start<'_>) -> Option<Self> {
-        let outbox = SqlOutbox::new(with.database.clone(), with.kind, config)?;
+        let outbox = SqlOutbox::new(with.database.clone(), with.kind, config);
         Self::start_on(Arc::new(outbox), config, with)
     }
 

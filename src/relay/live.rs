@@ -17,9 +17,7 @@ pub async fn check_live(
     kind: Kind,
 ) -> Result<Problems, String> {
     let mut problems = Problems::default();
-    let Some(outbox) = SqlOutbox::new(client.clone(), kind, config) else {
-        return Ok(problems);
-    };
+    let outbox = SqlOutbox::new(client.clone(), kind, config);
     match outbox.look().await {
         Ok(()) => {}
         Err(Objection::Refused(why)) => {

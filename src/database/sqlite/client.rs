@@ -7,6 +7,7 @@ use futures_util::future::{BoxFuture, ready};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use super::changes::Changes;
 use super::file::Way;
 use super::inspect::inspect;
 use super::session::Own;
@@ -64,8 +65,13 @@ impl Client for Shared {
     }
 
     fn listen<'a>(&'a self, _: &'a [String]) -> BoxFuture<'a, Result<Box<dyn Listening>, Failure>> {
-        let detail = "SQLite tells nobody of what happens in it";
-        ready(Err(Failure::Unavailable(detail.to_owned()))).boxed()
+        let changes = match Changes::of(&self.0.way.place.path) {
+            Ok(changes) => Ok(Box::new(changes) as Box<dyn Listening>),
+            Err(error) => Err(Failure::Unavailable(format!(
+                "there is no thread that looks at the file: {error}"
+            ))),
+        };
+        ready(changes).boxed()
     }
 
     fn inspect<'a>(

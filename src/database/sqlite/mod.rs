@@ -6,12 +6,17 @@
 //! ([`transaction`]): a transaction that begins to read and then writes is refused at once when another one was faster, however long
 //! it would wait.
 //!
+//! Beside the file, a lock says who has what is none of SQLite's business ([`hold`]), and that somebody has written to it is seen from
+//! outside ([`changes`]).
+//!
 //! The file belongs to the application, and so do its journal mode and its schema. One that was replaced is opened anew ([`file`]).
 
 mod bind;
+mod changes;
 mod client;
 mod error;
 mod file;
+mod hold;
 mod inspect;
 mod moment;
 mod query;

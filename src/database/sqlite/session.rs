@@ -6,6 +6,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
+use super::hold::hold;
 use super::query::{Stop, run};
 use super::shared::{InUse, Sqlite};
 use super::transaction::{commit, settle};
@@ -106,6 +107,20 @@ impl Own {
         done
     }
 
+    async fn hold(&mut self, name: &str) -> Result<bool, Failure> {
+        let (until, name) = (self.until(), name.to_owned());
+        let held = self.in_use.ask(until, Effects::None, move |file, _| {
+            hold(&file.way.place.path, &name)
+        });
+        self.in_use.held = held.await?.map_err(|error| {
+            Failure::Unavailable(format!(
+                "the lock beside the file of the database cannot be taken: {}",
+                error.kind()
+            ))
+        })?;
+        Ok(self.in_use.held.is_some())
+    }
+
     async fn rollback(&mut self) -> Result<(), Failure> {
         let until = self.until();
         let undone = self.in_use.ask(until, Effects::None, |file, _| file.rest());
@@ -140,5 +155,9 @@ impl Session for Own {
 
     fn rollback(&mut self) -> BoxFuture<'_, Result<(), Failure>> {
         Own::rollback(self).boxed()
+    }
+
+    fn hold<'a>(&'a mut self, name: &'a str) -> BoxFuture<'a, Result<bool, Failure>> {
+        Own::hold(self, name).boxed()
     }
 }

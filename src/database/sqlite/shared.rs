@@ -1,5 +1,6 @@
 //! One database and its connections, and the hold on one of them.
 
+use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub(super) struct Sqlite {
 /// else gets the connection.
 pub(super) struct InUse {
     lease: Option<Lease<Conn>>,
+    /// A lock that lasts until nothing runs any more.
+    pub held: Option<fs::File>,
     /// While a transaction writes.
     pub writer: Option<OwnedSemaphorePermit>,
     running: Option<(Arc<Ticket>, oneshot::Receiver<()>)>,
@@ -78,6 +81,7 @@ impl Sqlite {
         };
         Ok(InUse {
             lease,
+            held: None,
             writer: None,
             running: None,
             is_open: false,
@@ -142,7 +146,7 @@ impl Drop for InUse {
         let (Some(lease), writer) = (self.lease.take(), self.writer.take()) else {
             return;
         };
-        let running = self.running.take();
+        let (running, held) = (self.running.take(), self.held.take());
         if running.is_none() && !self.is_open {
             lease.give_back();
             return;
@@ -162,7 +166,7 @@ impl Drop for InUse {
                 let _ended = ended.await;
             }
             let _ended = ended.await;
-            drop(writer);
+            drop((writer, held));
             if is_given {
                 lease.give_back();
             }

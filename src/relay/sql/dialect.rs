@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::mariadb::MariaDb;
 use super::postgres::Postgres;
 use super::rows::Encoding;
+use super::sqlite::Sqlite;
 use crate::database::{Kind, Scalar, Statement, Table, Type, Value};
 use crate::relay::{Identifier, TableName};
 
@@ -26,6 +27,11 @@ pub(super) const TEXTS: Type = Type {
 /// The words of a kind of database. Tables and columns are given in its quotes; the table's rows are called `o`.
 pub(super) trait Dialect: Send + Sync {
     fn kind(&self) -> Kind;
+
+    /// Whether rows are locked in a transaction until they are settled; else a lock of the table keeps other processes away.
+    fn locks_rows(&self) -> bool {
+        true
+    }
 
     fn quoted(&self, name: &Identifier) -> String {
         format!("\"{name}\"")
@@ -76,12 +82,12 @@ pub(super) trait Dialect: Send + Sync {
     }
 }
 
-/// The words of a kind of database. None for one that relays do not know, which a check reports.
-pub(super) fn of(kind: Kind) -> Option<Box<dyn Dialect>> {
+/// The words of a kind of database.
+pub(super) fn of(kind: Kind) -> Box<dyn Dialect> {
     match kind {
-        Kind::Postgres => Some(Box::new(Postgres)),
-        Kind::MySql => Some(Box::new(MariaDb)),
-        Kind::Sqlite => None,
+        Kind::Postgres => Box::new(Postgres),
+        Kind::MySql => Box::new(MariaDb),
+        Kind::Sqlite => Box::new(Sqlite),
     }
 }
 

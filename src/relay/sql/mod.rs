@@ -17,6 +17,7 @@ mod mariadb;
 mod postgres;
 mod rows;
 mod settle;
+mod sqlite;
 mod statements;
 mod trouble;
 
@@ -39,18 +40,17 @@ pub(super) struct SqlOutbox {
 }
 
 impl SqlOutbox {
-    /// None for a kind of database that relays do not know, which a check reports.
-    pub fn new(client: Arc<dyn Client>, kind: Kind, config: &Config) -> Option<Self> {
+    pub fn new(client: Arc<dyn Client>, kind: Kind, config: &Config) -> Self {
         let selected: Arc<[Identifier]> = config.selected().into();
-        Some(SqlOutbox {
+        SqlOutbox {
             client,
-            statements: Arc::new(Statements::new(kind, config, &selected)?),
+            statements: Arc::new(Statements::new(kind, config, &selected)),
             config: config.clone(),
             selected,
             told: Told::new(&config.table),
             known: Mutex::default(),
             was_refused: Arc::default(),
-        })
+        }
     }
 
     async fn take(&self, but: &Excluded) -> Result<Taken, Trouble> {
@@ -101,6 +101,11 @@ impl SqlOutbox {
 
     /// Begins what takes rows. False where somebody else has rows of the table under way.
     async fn begin(&self, session: &mut dyn Session) -> Result<bool, Trouble> {
+        if !self.statements.dialect.locks_rows() {
+            // However it is written, it is the same table.
+            let name = format!("relay-{}", self.config.table.table).to_lowercase();
+            return self.told.of(session.hold(&name).await);
+        }
         // What the one before has committed has to be seen by each statement: the lock is taken by the first.
         self.told
             .of(session.begin(Some(Isolation::ReadCommitted)).await)?;

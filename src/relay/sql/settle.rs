@@ -16,7 +16,7 @@ use super::trouble::Told;
 use crate::database::{Failure, Session};
 use crate::relay::outbox::{Lock, Settled, Stuck, Trouble};
 
-/// Rows that are locked by a transaction.
+/// Rows that were taken, in a transaction that has locked them, or under a lock of the table.
 pub(super) struct SqlLock {
     pub session: Box<dyn Session>,
     pub statements: Arc<Statements>,
@@ -44,6 +44,10 @@ impl Lock for SqlLock {
 
 impl SqlLock {
     async fn say(&mut self, settled: Settled) -> Result<Vec<Stuck>, Failure> {
+        let locks_rows = self.statements.dialect.locks_rows();
+        if !locks_rows && settled == Settled::default() {
+            return Ok(Vec::new());
+        }
         if self.was_refused.swap(false, Ordering::Relaxed) {
             return self.by_steps(settled).await;
         }
@@ -52,6 +56,9 @@ impl SqlLock {
     }
 
     async fn at_once(&mut self, settled: &Settled) -> Result<(), Failure> {
+        if !self.statements.dialect.locks_rows() {
+            self.session.begin(None).await?;
+        }
         if !settled.published.is_empty() {
             let asked = self
                 .statements
@@ -98,12 +105,17 @@ impl SqlLock {
                 stuck.push(Stuck { id, why });
             }
         }
-        self.session.commit().await?;
+        if self.statements.dialect.locks_rows() {
+            self.session.commit().await?;
+        }
         Ok(stuck)
     }
 
     /// Asks something that may be refused without an end of the transaction. Why it was, if it was.
     async fn try_out(&mut self, asked: &Asked) -> Result<Option<String>, Failure> {
+        if !self.statements.dialect.locks_rows() {
+            return self.try_alone(asked).await;
+        }
         let [begin, undo, end] = self.statements.savepoint();
         self.ask(&begin).await?;
         let refused = match self.ask(asked).await {
@@ -116,6 +128,23 @@ impl SqlLock {
         };
         self.ask(&end).await?;
         Ok(refused)
+    }
+
+    /// The same in a transaction of its own.
+    async fn try_alone(&mut self, asked: &Asked) -> Result<Option<String>, Failure> {
+        self.session.begin(None).await?;
+        let result = match self.ask(asked).await {
+            Ok(()) => self.session.commit().await,
+            Err(failure) => Err(failure),
+        };
+        match result {
+            Ok(()) => Ok(None),
+            Err(failure) if is_refusal(&failure) => {
+                self.session.rollback().await?;
+                Ok(Some(self.told.sentence(failure)))
+            }
+            Err(failure) => Err(failure),
+        }
     }
 
     async fn ask(&mut self, asked: &Asked) -> Result<(), Failure> {

@@ -28,12 +28,11 @@ pub(super) struct Statements {
 }
 
 impl Statements {
-    /// None for a kind of database that relays do not know, which a check reports.
-    pub fn new(kind: Kind, config: &Config, selected: &Arc<[Identifier]>) -> Option<Self> {
-        let dialect = dialect::of(kind)?;
+    pub fn new(kind: Kind, config: &Config, selected: &Arc<[Identifier]>) -> Self {
+        let dialect = dialect::of(kind);
         let parts = config.table.schema.iter().chain([&config.table.table]);
         let parts: Vec<String> = parts.map(|part| dialect.quoted(part)).collect();
-        Some(Statements {
+        Statements {
             dialect,
             name: config.table.clone(),
             table: parts.join("."),
@@ -43,7 +42,7 @@ impl Statements {
             batch: config.batch,
             max_body: config.publish.max_body.0,
             idle: 2 * config.publish.confirm_timeout.0 + GRACE,
-        })
+        }
     }
 
     /// The columns of the table, of which [`Known`] is made.
@@ -96,7 +95,7 @@ impl Statements {
         asking.asked(&text)
     }
 
-    /// Locks rows, but for those that somebody else has locked, and reads them: the id, the payload, the attempts, and the
+    /// Locks rows, but for those that somebody else has locked, where rows are locked, and reads them: the id, the payload, the attempts, and the
     /// values that are asked for.
     pub fn fetch(&self, known: &Known, ids: &[String]) -> Asked {
         let payload = self.column(known, &self.columns.payload);
@@ -127,9 +126,14 @@ impl Statements {
         }
         let mut asking = self.asking();
         let Among { from, condition } = self.among(known, ids, &mut asking);
+        let lock = if self.dialect.locks_rows() {
+            " for update skip locked"
+        } else {
+            ""
+        };
         // The inner one is for making each text once.
         let text = format!(
-            "select {} from (select {} from {from} where {condition} and {} for update skip locked) taken",
+            "select {} from (select {} from {from} where {condition} and {}{lock}) taken",
             outer.join(", "),
             inner.join(", "),
             self.waits()

@@ -66,6 +66,10 @@ impl Told {
             "42501" | "1142" | "1143" => format!(
                 "the database's user lacks rights on `{table}`: it needs SELECT, UPDATE and DELETE"
             ),
+            code if code.starts_with("SQLITE_READONLY") => {
+                "the database takes no changes: its file, its folder or its URL is read only"
+                    .to_owned()
+            }
             "25006" | "1290" | "1792" | "1836" => {
                 "the database takes no changes: it is read only".to_owned()
             }

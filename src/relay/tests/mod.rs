@@ -166,6 +166,9 @@ fn the_columns_that_a_relay_asks_for_are_those_that_it_names() {
     let told = problems.into_vec().into_iter().map(|one| one.message);
     let told: Vec<String> = told.collect();
     assert!(told[0].contains("`notify` is of PostgreSQL"), "{told:?}");
-    assert!(told[1].contains("no rows from SQLite"), "{told:?}");
+    assert!(
+        told[1].contains("the database `main` is SQLite"),
+        "{told:?}"
+    );
     assert_eq!(row_with("1", &[]).value(&selected[0]), None);
 }

@@ -6,6 +6,8 @@ mod mariadb;
 mod outages;
 mod postgres;
 mod settling;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
