@@ -15,7 +15,7 @@ mod state;
 mod tracer;
 
 pub use identity::{SpanId, TraceId};
-pub use parent::{Flags, LENGTH, Parent};
+pub use parent::{Flags, Parent};
 pub use protobuf::Writer;
 pub use queue::{Batch, DROPPED, Limits, Queue};
 pub use sampler::Sampler;

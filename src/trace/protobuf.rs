@@ -42,21 +42,24 @@ impl Writer {
 
     /// `KeyValue` of OpenTelemetry with text.
     pub fn text_attribute(&mut self, field: u32, key: &str, value: &str) {
-        self.attribute(field, key, |any| any.bytes(1, value));
+        self.attribute(field, key, 1 + prefixed(value.len()));
+        self.bytes(1, value);
     }
 
     /// The same with a number, which is not negative.
     pub fn number_attribute(&mut self, field: u32, key: &str, value: u64) {
-        self.attribute(field, key, |any| any.varint(3, value));
+        self.attribute(field, key, 1 + size(value));
+        self.varint(3, value);
     }
 
-    fn attribute(&mut self, field: u32, key: &str, write: impl FnOnce(&mut Writer)) {
-        let mut any = Writer::default();
-        write(&mut any);
-        let mut pair = Writer::with_capacity(key.len() + any.0.len() + 8);
-        pair.bytes(1, key);
-        pair.bytes(2, any);
-        self.bytes(field, pair);
+    /// All of an attribute up to its value, whose field has so many bytes. Sizes come first, so that nothing is written
+    /// elsewhere beforehand.
+    fn attribute(&mut self, field: u32, key: &str, value: usize) {
+        self.number(field << 3 | LENGTH);
+        self.push((1 + prefixed(key.len()) + 1 + prefixed(value)) as u64);
+        self.bytes(1, key);
+        self.number(2 << 3 | LENGTH);
+        self.push(value as u64);
     }
 
     pub fn into_bytes(self) -> Vec<u8> {
@@ -74,6 +77,16 @@ impl Writer {
         }
         self.0.push(value as u8);
     }
+}
+
+/// Bytes of a number.
+fn size(value: u64) -> usize {
+    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
+}
+
+/// Bytes of so many bytes with their number.
+fn prefixed(length: usize) -> usize {
+    size(length as u64) + length
 }
 
 impl From<Vec<u8>> for Writer {
@@ -121,5 +134,24 @@ mod tests {
             span.into_bytes(),
             b"\x4a\x08\x0a\x01a\x12\x03\x0a\x01b\x4a\x08\x0a\x01c\x12\x03\x18\xc8\x01"
         );
+        for (number, bytes) in [
+            (0, 1),
+            (127, 1),
+            (128, 2),
+            (16_383, 2),
+            (16_384, 3),
+            (u64::MAX, 10),
+        ] {
+            let mut written = Writer::default();
+            written.push(number);
+            assert_eq!((written.0.len(), size(number)), (bytes, bytes), "{number}");
+        }
+        let long = "x".repeat(300);
+        let mut span = Writer::default();
+        span.text_attribute(9, &long, &long);
+        let message = span.into_bytes();
+        // Behind its key and the two bytes of its length all of it is the attribute.
+        let length = usize::from(message[1] & 0x7f) | usize::from(message[2]) << 7;
+        assert_eq!(length, message.len() - 3);
     }
 }

@@ -24,7 +24,7 @@ pub struct Begun {
     /// What those below are told; None where what the caller said goes on as it came.
     pub told: Option<Parent>,
     /// The request's own span.
-    pub span: Option<Span>,
+    pub span: Option<Box<Span>>,
 }
 
 /// A request that is recorded.
@@ -92,7 +92,7 @@ impl Tracer {
         let span = Span::new(&self.queue, here, parent, parent.is_some(), kind, "".into());
         Begun {
             told: Some(here),
-            span: Some(span),
+            span: Some(Box::new(span)),
             trace: Trace::Recorded(Arc::new(Recorded {
                 here,
                 tracer: self.clone(),

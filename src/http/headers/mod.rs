@@ -122,6 +122,13 @@ impl Headers {
         self.0.push_ready(line.key, line.value_len, &line.text);
     }
 
+    /// Adds a field whose line is whole, with `: ` behind its name, beside those that are there.
+    #[inline]
+    pub(crate) fn append_whole(&mut self, name: &Name, line: &[u8]) {
+        let value_len = line.len() - name.as_str().len() - 4;
+        self.0.push_ready(name.key(), value_len, line);
+    }
+
     /// Adds a value under `name`, beside those that are there. It must be one that a header may have.
     pub(crate) fn append_bytes(&mut self, name: &HeaderName, value: &[u8]) {
         debug_assert!(HeaderValue::from_bytes(value).is_ok());

@@ -2,12 +2,13 @@
 
 use http::HeaderName;
 
-use super::headers::{Headers, Names};
+use super::headers::{Headers, Name, Names};
 use super::message::Request;
-use crate::trace::{Begun, Kind, LENGTH, Parent, Span, Tracer, is_state};
+use crate::trace::{Begun, Kind, Parent, Span, Tracer, is_state};
 
 static PARENT: HeaderName = HeaderName::from_static("traceparent");
 static STATE: HeaderName = HeaderName::from_static("tracestate");
+const LINE: Name = Name::new("traceparent");
 const PARENTS: Names = Names::new(&["traceparent"]);
 const STATES: Names = Names::new(&["tracestate"]);
 const BOTH: Names = Names::new(&["traceparent", "tracestate"]);
@@ -29,7 +30,7 @@ pub fn begin(
     let Begun { trace, told, span } = tracer.begin(parent, kind);
     request.context.trace = trace;
     if let Some(told) = told {
-        tell(headers, &told.text(), parent.is_some());
+        tell(headers, &told, parent.is_some());
     }
     span.map(|span| with_state(span, headers))
 }
@@ -52,11 +53,11 @@ pub fn hand_on(headers: &mut Headers, span: &Span) {
 
 /// `goes_on`: it is a trace of the caller's.
 #[inline]
-fn tell(headers: &mut Headers, parent: &[u8; LENGTH], goes_on: bool) {
+fn tell(headers: &mut Headers, parent: &Parent, goes_on: bool) {
     if headers.may_have(&BOTH) {
         make_room(headers, goes_on);
     }
-    headers.append_bytes(&PARENT, parent);
+    headers.append_whole(&LINE, &parent.line());
 }
 
 /// A list that belongs to no trace, or is none, is dropped (section 3.3).
@@ -69,12 +70,12 @@ fn make_room(headers: &mut Headers, goes_on: bool) {
 }
 
 #[cold]
-fn with_state(mut span: Span, headers: &Headers) -> Box<Span> {
+fn with_state(mut span: Box<Span>, headers: &Headers) -> Box<Span> {
     let states: Vec<&[u8]> = headers.get_all(&STATE).collect();
     if !states.is_empty() {
         span.state(&states.join(&b","[..]));
     }
-    Box::new(span)
+    span
 }
 
 #[cfg(test)]

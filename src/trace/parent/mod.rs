@@ -49,7 +49,9 @@ pub struct Parent {
 }
 
 /// How long a `traceparent` of version 00 is, and the part that later versions have in common with it.
-pub const LENGTH: usize = 55;
+const LENGTH: usize = 55;
+const START: &[u8; 13] = b"traceparent: ";
+const LINE: usize = START.len() + LENGTH + 2;
 /// Of which no version is.
 const NO_VERSION: u8 = 0xff;
 
@@ -84,10 +86,21 @@ impl Parent {
     #[inline]
     pub fn text(&self) -> [u8; LENGTH] {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-        hex::write(self.trace.bytes(), text[3..35].as_chunks_mut().0);
-        hex::write(self.span.bytes(), text[36..52].as_chunks_mut().0);
-        hex::write([self.flags.0], text[53..].as_chunks_mut().0);
+        text[3..35].copy_from_slice(&self.trace.text());
+        text[36..52].copy_from_slice(&self.span.text());
+        // Two flags are known, so that they are one digit.
+        text[LENGTH - 1] += self.flags.0;
         text
+    }
+
+    /// The line of a head that says so.
+    #[inline]
+    pub fn line(&self) -> [u8; LINE] {
+        let mut line = [0; LINE];
+        line[..START.len()].copy_from_slice(START);
+        line[START.len()..START.len() + LENGTH].copy_from_slice(&self.text());
+        line[START.len() + LENGTH..].copy_from_slice(b"\r\n");
+        line
     }
 }
 
