@@ -20,6 +20,10 @@ use crate::database::{Failure, Listening, Notification};
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// After so many looks at which nothing has changed a change is told of again: what a transaction has written is there before it
+/// counts, and in between the disk may take its time.
+const AGAIN: [u32; 4] = [1, 5, 25, 125];
+
 /// Looks at the file on a thread of its own, until this is dropped.
 pub(super) struct Changes {
     told: mpsc::Receiver<()>,
@@ -59,11 +63,15 @@ impl Listening for Changes {
 }
 
 fn look(path: &Path, tells: &mpsc::Sender<()>, ended: &Receiver<()>) {
-    let mut seen = None;
+    let (mut seen, mut since) = (None, 0_u32);
     loop {
         let now = Stamps::of(path);
-        if seen != Some(now) {
-            seen = Some(now);
+        if seen == Some(now) {
+            since = since.saturating_add(1);
+        } else {
+            (seen, since) = (Some(now), 0);
+        }
+        if since == 0 || AGAIN.contains(&since) {
             // One that was not heard yet tells of this as well.
             let _full = tells.try_send(());
         }
@@ -137,7 +145,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
         let mut changes = Changes::of(&path).unwrap();
-        changes.next().await.unwrap();
+        for _ in 0..=AGAIN.len() {
+            changes.next().await.unwrap();
+        }
         assert!(changes.next().now_or_never().is_none());
         fs::write(&path, "x").unwrap();
         changes.next().await.unwrap();
