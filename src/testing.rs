@@ -30,6 +30,7 @@ pub(crate) fn request(method: &str, target: &str) -> Box<Request> {
                 encrypted: false,
                 identity: None,
                 source: None,
+                original: None,
             }),
             "".into(),
             RequestId::new(),

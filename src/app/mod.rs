@@ -20,6 +20,7 @@ use crate::listener::{self, Listener};
 use crate::net::resolve::SystemResolver;
 use crate::policy;
 use crate::process::{self, descriptors, load, load::Load, pages::Program};
+use crate::proxy;
 use crate::relay;
 use crate::subscription;
 use crate::target;
@@ -33,6 +34,7 @@ pub(crate) mod control;
 mod flows;
 mod hands;
 mod integrations;
+mod original;
 mod registering;
 mod relays;
 pub mod reload;
@@ -95,6 +97,7 @@ pub fn run(
 pub(crate) fn every_metric() -> Vec<&'static [Metric]> {
     let rooms = [
         listener::METRICS,
+        proxy::METRICS,
         upstream::METRICS,
         target::METRICS,
         subscription::METRICS,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::app::bridge::{self, Before, Bridge, DatabasesBefore};
+use crate::app::original;
 use crate::broker::Client;
 use crate::config::{Config, Content, Loaded};
 use crate::fetch::Fetch;
@@ -90,7 +91,7 @@ impl Snapshot {
         tools: &Tools,
     ) -> Result<Self, Problems> {
         let old_upstream = |name| old.and_then(|old| old.upstreams.get(name));
-        let upstreams: BTreeMap<Name, Arc<Upstream>> = config
+        let mut upstreams: BTreeMap<Name, Arc<Upstream>> = config
             .upstreams
             .iter()
             .map(|(name, config)| {
@@ -98,6 +99,8 @@ impl Snapshot {
                 (name.clone(), upstream)
             })
             .collect();
+        let before = old.map(|old| &old.upstreams);
+        upstreams.extend(original::upstream(&config, before, &tools.resolver));
 
         let mut problems = Problems::default();
         let before = old.map(|old| Before {

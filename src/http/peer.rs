@@ -17,6 +17,8 @@ pub struct Peer {
     pub identity: Option<Identity>,
     /// Where its messages come from, if requests deliver those.
     pub source: Option<Box<Source>>,
+    /// Where the caller had connected to before the kernel redirected it to a transparent listener.
+    pub original: Option<Box<SocketAddr>>,
 }
 
 /// What messages are taken from.

@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, UnixListener};
 
 use super::capacity::{self, LogThrottle};
 use super::closing::{self, HANDSHAKE};
+use super::redirected::original_destination;
 use super::{Checked, Config, ListenAddress, ListenSocket, SocketFile, secure};
 use crate::http::peer::{Peer, PeerAddress};
 use crate::net::drain::{Drain, Hold, Ticket};
@@ -201,6 +202,11 @@ async fn accept_until_drained(
 
 impl Accepted {
     fn new(io: Io, address: PeerAddress, listener: &Arc<Listener>) -> Self {
+        let is_transparent = listener.config.load().transparent;
+        let original = is_transparent
+            .then(|| original_destination(&io))
+            .flatten()
+            .map(Box::new);
         Accepted {
             io,
             peer: Arc::new(Peer {
@@ -209,6 +215,7 @@ impl Accepted {
                 encrypted: false,
                 identity: None,
                 source: None,
+                original,
             }),
             ticket: listener.drain.ticket(),
             presence: None,

@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use super::access::{Access, Group, Mode};
 use super::address::ListenAddress;
 use super::integrations::IntegrationsConfig;
+use super::pass_through::PassThrough;
 use super::socket::{Taken, take};
 use crate::tls;
 use crate::value::problem::Problems;
-use crate::value::{ByteSize, Duration, NotBuilt, networks};
+use crate::value::{ByteSize, Duration, NotBuilt, Toggle, networks};
 
 /// `[listeners.NAME]`
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
@@ -27,9 +28,14 @@ pub struct Config {
     /// Of a unix socket: the group of its file, by name or number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<Group>,
-    /// Serve connections that the kernel redirected here.
-    #[serde(default, skip_serializing)]
-    pub transparent: Option<NotBuilt>,
+    /// The kernel redirects connections here: where they went is asked for, and is the endpoint of a route with
+    /// `upstream = "original-destination"`.
+    #[serde(default)]
+    pub transparent: bool,
+    /// Pass on what is redirected and is not HTTP, as it is, to where its caller wanted to go; `false`: answer it as if it
+    /// were HTTP.
+    #[serde(default = "no_pass_through")]
+    pub pass_through: Toggle<PassThrough>,
     /// Callers speak TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<tls::inbound::Config>,
@@ -118,6 +124,7 @@ impl Config {
                 }
             }
         }
+        self.check_transparent(problems);
         if self.max_connections == 0 {
             problems.error(&["max_connections"], "must be at least 1");
         }
@@ -163,6 +170,58 @@ impl Config {
         }
     }
 
+    fn check_transparent(&self, problems: &mut Problems) {
+        if let Some(pass_through) = self.pass_through.on() {
+            if !self.transparent {
+                problems
+                    .error(&["pass_through"], "nothing is redirected to this listener, so nobody knows where it should go")
+                    .help("set `transparent = true` as well");
+            }
+            if self.tls.is_some() {
+                problems
+                    .error(
+                        &["pass_through"],
+                        "a listener that ends TLS passes nothing through",
+                    )
+                    .help("keep `tls` or `pass_through`");
+            }
+            for (key, length) in [
+                ("detect_timeout", pass_through.detect_timeout),
+                ("connect_timeout", pass_through.connect_timeout),
+            ] {
+                if length.0.is_zero() {
+                    problems.error(&["pass_through", key], "must be longer than 0");
+                }
+            }
+        }
+        if !self.transparent {
+            return;
+        }
+        match &self.listen {
+            ListenAddress::Unix(_) => {
+                problems
+                    .error(
+                        &["transparent"],
+                        "the kernel redirects TCP, and no unix socket gets it",
+                    )
+                    .help("leave it out, or write `listen = \"[::]:15001\"`");
+            }
+            ListenAddress::Tcp(address) if address.ip().is_loopback() => {
+                problems
+                    .warning(
+                        &["listen"],
+                        "what comes from other machines is redirected to the address of the interface it came in by, and \
+                         never gets to a listener on loopback",
+                    )
+                    .help(format!(
+                        "write `listen = \"[::]:{}\"`, which takes what is sent from here as well, by both versions of IP",
+                        address.port()
+                    ));
+            }
+            ListenAddress::Tcp(_) => {}
+        }
+    }
+
     /// Whether nobody is served here who has not proven who they are.
     fn has_proven_callers(&self) -> bool {
         self.tls
@@ -205,6 +264,10 @@ impl Config {
             ForwardedHeaders::Set
         })
     }
+}
+
+fn no_pass_through() -> Toggle<PassThrough> {
+    Toggle::Off
 }
 
 fn both_protocols() -> Vec<Protocol> {

@@ -8,6 +8,8 @@ mod checked;
 mod closing;
 mod config;
 mod integrations;
+mod pass_through;
+mod redirected;
 mod secure;
 mod socket;
 #[cfg(test)]
@@ -19,5 +21,6 @@ pub use address::ListenAddress;
 pub use checked::Checked;
 pub use config::{Config, ForwardedHeaders, Protocol};
 pub use integrations::{Integrations, IntegrationsConfig};
+pub use pass_through::PassThrough;
 pub use secure::Secured;
 pub use socket::{BACKLOG, ListenSocket, SocketFile, Taken, bind_tcp, bind_unix, take};

@@ -72,6 +72,7 @@ impl Accepted {
                     encrypted: true,
                     identity: shaken.identity,
                     source: None,
+                    original: peer.original.clone(),
                 };
                 let peer = Arc::new(peer);
                 shaken.stream.belongs_to(&peer);

@@ -2,6 +2,7 @@
 
 pub mod backoff;
 pub mod buffer;
+pub mod dial;
 pub mod drain;
 pub mod io;
 pub mod pipe;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Proxy, upgrade};
+use super::{Proxy, passing, upgrade};
 use crate::codec::{Detected, Service, Settings, detect, h1, h2};
 use crate::http::error::{BAD_REQUEST, Error};
 use crate::http::headers::Headers;
@@ -34,6 +34,17 @@ pub async fn serve(proxy: Arc<Proxy>, mut accepted: Accepted) {
             }
             Secured::No => return,
         }
+    }
+    if let Some(pass_through) = config.pass_through.on()
+        && let Some(address) = accepted.peer.original.as_deref()
+        && !Box::pin(passing::speaks_http(
+            &accepted.io,
+            pass_through.detect_timeout.0,
+        ))
+        .await
+    {
+        let idle_limit = config.idle_timeout.0;
+        return Box::pin(passing::pass(&accepted, *address, pass_through, idle_limit)).await;
     }
     // What is not taken out, such as the count of connections, lives to the end of this function.
     let Accepted {

@@ -30,6 +30,7 @@ mod finish;
 mod forwarding;
 pub mod integrations;
 mod known;
+mod passing;
 pub mod serving;
 mod spans;
 mod upgrade;
@@ -40,6 +41,7 @@ pub use delivery::Delivered;
 use finish::{Finish, RefusedHead};
 use integrations::Host;
 use known::Known;
+pub use passing::METRICS;
 use serving::{Route, Serving};
 
 /// The proxy as its connections see it.

@@ -56,6 +56,7 @@ impl Requests {
                     system: source.kind().system(),
                     destination: source.name().into(),
                 })),
+                original: None,
             }),
             path: path.parse().unwrap_or(PathAndQuery::from_static("/")),
         }

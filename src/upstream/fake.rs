@@ -57,6 +57,7 @@ pub fn request() -> Request {
                 encrypted: false,
                 identity: None,
                 source: None,
+                original: None,
             }),
             "".into(),
             RequestId::new(),

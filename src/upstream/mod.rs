@@ -14,6 +14,7 @@ mod exchange;
 mod fake;
 mod health;
 mod metrics;
+mod original;
 mod pick;
 mod report;
 mod transport;
@@ -28,6 +29,7 @@ pub use endpoints::entry::EndpointConfig;
 pub use exchange::{Resend, Sending};
 pub use health::checker::HealthConfig;
 pub use health::outlier::OutlierConfig;
+pub use original::{LOOP_DETECTED, NOT_REDIRECTED, ORIGINAL_DESTINATION};
 pub use report::{EndpointDescription, render_health};
 pub use transport::settings::{PoolConfig, Protocol};
 
@@ -44,6 +46,7 @@ use endpoints::entry::MAX_WEIGHT;
 use endpoints::{discovery, endpoint, list};
 use health::checker;
 use metrics::UpstreamMetrics;
+use original::Original;
 use report::{Description, Gauges};
 use transport::http::Http;
 
@@ -193,6 +196,8 @@ pub struct Upstream {
     /// How TLS is spoken; none without it.
     client: Option<Arc<Client>>,
     in_flight: Arc<InFlight>,
+    /// Its endpoints are where callers wanted to go.
+    original: Option<Original>,
     metrics: UpstreamMetrics,
     gauges: Gauges,
 }
@@ -206,6 +211,16 @@ impl Upstream {
         checked: &Checked,
         old: Option<&Arc<Upstream>>,
         resolver: &Arc<dyn Resolve>,
+    ) -> Arc<Upstream> {
+        Self::make(name, checked, old, resolver, None)
+    }
+
+    fn make(
+        name: &Name,
+        checked: &Checked,
+        old: Option<&Arc<Upstream>>,
+        resolver: &Arc<dyn Resolve>,
+        original: Option<Original>,
     ) -> Arc<Upstream> {
         let config = &checked.config;
         let (endpoints, discovery) = (&config.endpoints, config.discovery);
@@ -241,6 +256,7 @@ impl Upstream {
             in_flight: old.map(|old| old.in_flight.clone()).unwrap_or_default(),
             metrics: UpstreamMetrics::new(name.as_str()),
             gauges: Gauges::new(name),
+            original,
             name: shared,
         })
     }
@@ -312,6 +328,9 @@ impl Upstream {
         for entry in self.follower.set().load_full().entries() {
             let (limits, client) = (&self.config.pool, self.client.as_ref());
             entry.endpoint.transport.sweep(limits, client);
+        }
+        if let Some(original) = &self.original {
+            self.forget_unused(original);
         }
     }
 

@@ -152,11 +152,11 @@ impl EndpointDescription {
 
 /// Writes, as Prometheus reads it, for each endpoint whether it may be picked. A name that stands for several
 /// addresses may be while one of them may. It is no gauge of the recorder, which would go on to tell of endpoints
-/// that are gone.
+/// that are gone. Original destinations are not among them: they have no names, and callers say how many there are.
 pub fn render_health<'a>(upstreams: impl Iterator<Item = &'a Arc<Upstream>>, text: &mut String) {
     let now = Instant::now();
     let mut lines = String::new();
-    for upstream in upstreams {
+    for upstream in upstreams.filter(|upstream| upstream.original.is_none()) {
         let list = upstream.follower.set().load_full();
         let mut healthy: BTreeMap<&str, bool> = BTreeMap::new();
         for Listed { endpoint, .. } in list.entries() {

@@ -61,6 +61,7 @@ const ROOMS: [(&str, &[&str]); 24] = [
             "telemetry",
             "tls",
             "trace",
+            "value",
         ],
     ),
     (

@@ -92,6 +92,7 @@ mod tls_rejects;
 mod tls_rotation;
 mod tracing;
 mod transforms;
+mod transparent;
 mod unix_sockets;
 mod upgrade;
 mod upstreams;

@@ -22,7 +22,7 @@ use table::Table;
 
 /// Install, remove or show the iptables rules of the transparent mode, in the network namespace this runs in
 ///
-/// It takes the programs `iptables` and `ip6tables`, of either flavour, and the capability NET_ADMIN. TCP is
+/// The listeners have `transparent = true`. It takes the programs `iptables` and `ip6tables`, of either flavour, and the capability NET_ADMIN. TCP is
 /// redirected; UDP is left alone. Exit code: 0 when it is done, 1 when it failed, 2 for a bad command line.
 #[derive(Args)]
 #[command(after_help = "Examples:

@@ -5,15 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::read::{Blocks, Route};
 use super::suggest::nearest;
 use crate::target::Targets as _;
+use crate::upstream::ORIGINAL_DESTINATION;
 use crate::value::Name;
 use crate::value::captures;
 use crate::value::problem::Problems;
 use crate::{listener, policy, route};
 
 mod addresses;
-
-/// The word in place of an upstream's name that stands for where the caller wanted to go.
-const ORIGINAL_DESTINATION: &str = "original-destination";
+mod original;
 
 /// Everything that makes the config unfit to serve, files aside.
 pub(super) fn check(blocks: &Blocks, problems: &mut Problems) {
@@ -23,6 +22,7 @@ pub(super) fn check(blocks: &Blocks, problems: &mut Problems) {
     names_of_relays(blocks, problems);
     addresses::check_sockets(blocks, problems);
     addresses::check_endpoints(blocks, problems);
+    original::check_name(blocks, problems);
     if blocks.listener_names.is_empty() {
         problems
             .error(&[], "there is no listener, so nothing would be served")
@@ -242,7 +242,12 @@ fn names(blocks: &Blocks, problems: &mut Problems) {
             [&route, keys].concat()
         };
         for (upstream, keys) in read.target.upstreams() {
-            upstream_exists(upstream, &at(&keys), &blocks.upstream_names, problems);
+            if upstream == ORIGINAL_DESTINATION {
+                original::check(blocks, (name, &read.route), &keys, problems);
+            } else {
+                let known = &blocks.upstream_names;
+                exists("upstream", upstream, &at(&keys), known, problems);
+            }
         }
         for (broker, keys) in read.target.brokers() {
             exists("broker", broker, &at(&keys), &blocks.broker_names, problems);
@@ -306,20 +311,6 @@ fn names_of_relays(blocks: &Blocks, problems: &mut Problems) {
                 )
                 .related(&["relays", first.as_str(), "table"], "this one");
         }
-    }
-}
-
-fn upstream_exists(name: &str, at: &[String], known: &BTreeSet<String>, problems: &mut Problems) {
-    match name {
-        ORIGINAL_DESTINATION => {
-            problems
-                .error(
-                    &keys(at),
-                    "`original-destination` is known, but not built yet in this version",
-                )
-                .help("name an upstream");
-        }
-        name => exists("upstream", name, at, known, problems),
     }
 }
 

@@ -109,6 +109,7 @@ impl Context {
             encrypted: false,
             identity: None,
             source: None,
+            original: None,
         };
         Context::new(Arc::new(peer), "".into(), RequestId::new(), Instant::now())
     }

@@ -221,6 +221,7 @@ mod tests {
                 encrypted: true,
                 identity,
                 source: None,
+                original: None,
             });
             let outcome = Authorize::new(&config)
                 .unwrap()

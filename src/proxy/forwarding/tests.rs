@@ -16,6 +16,7 @@ fn peer(address: &str) -> Arc<Peer> {
         encrypted: false,
         identity: None,
         source: None,
+        original: None,
     })
 }
 

@@ -1,5 +1,7 @@
 //! The endpoint for an HTTP request.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use super::attempt::{Attempt, AttemptSpan};
@@ -16,9 +18,14 @@ impl Upstream {
     /// that an attempt begins.
     ///
     /// # Errors
-    /// `no_healthy_endpoint` when there is none at all, and when none is healthy and the request can wait.
+    /// `no_healthy_endpoint` when there is none at all, and when none is healthy and the request can wait. Of original
+    /// destinations `not_redirected`, `loop_detected` and `overloaded`.
     pub fn pick(&self, request: &Request, tried: Option<&Tried>) -> Result<Attempt, Error> {
         let now = timer::now();
+        if let Some(original) = &self.original {
+            let endpoint = self.wanted(original, request)?;
+            return Ok(self.begin(&endpoint, request, tried, now));
+        }
         let key = match &self.config.balancer {
             BalancerConfig::Hash(key) => key.of(request, rendezvous::hash),
             _ => None,
@@ -41,16 +48,30 @@ impl Upstream {
             }
             self.metrics.panicked();
         }
+        Ok(self.begin(endpoint, request, tried, now))
+    }
+
+    #[inline]
+    fn begin(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        request: &Request,
+        tried: Option<&Tried>,
+        now: Instant,
+    ) -> Attempt {
         if let Some(tried) = tried {
             tried.note(endpoint.hash);
         }
         let span = AttemptSpan::begin(request, self, endpoint, tried);
         let load = LoadGuard::new(endpoint.clone(), now);
-        Ok(Attempt::new(load, request, span))
+        Attempt::new(load, request, span)
     }
 
     /// Whether a request that failed at one endpoint could be sent to another.
     pub fn has_alternative(&self) -> bool {
+        if self.original.is_some() {
+            return false;
+        }
         let (list, now) = (self.follower.set().load(), timer::now());
         let entries = list.entries().iter();
         let available = entries.filter(|e| self.is_available(&e.endpoint, now));

@@ -61,6 +61,7 @@ pub use origin::Origin;
 pub use otlp::{Collector, SentSpan};
 #[cfg(feature = "postgres")]
 pub use postgres_server::{Pgbouncer, PostgresServer};
+pub use process::Process;
 pub use proxy::Proxy;
 pub use record::Recorded;
 pub use script::{Gate, Script};

@@ -192,6 +192,7 @@ fn request(method: Method, target: &str, body: Body) -> Request {
                 encrypted: false,
                 identity: None,
                 source: None,
+                original: None,
             }),
             "".into(),
             RequestId::new(),
