@@ -1,7 +1,7 @@
 //! What a relay locks, and what that keeps nobody from.
 
 use super::{COLUMNS, LIMIT, Table, setup, state, until_state};
-use crate::support::{Launch, NatsServer, Origin, Proxy, eventually};
+use crate::support::{Launch, MariaDbServer, NatsServer, Origin, Proxy, eventually};
 
 #[test]
 fn the_application_writes_while_rows_are_held() {
@@ -69,7 +69,22 @@ fn what_the_application_has_open_holds_up_no_row() {
 
 #[test]
 fn a_row_that_the_application_has_locked_holds_back_its_key_and_no_other() {
-    let (table, broker, origin) = (Table::new(), NatsServer::start(), Origin::start());
+    one_is_locked(&Table::new());
+}
+
+/// MariaDB (10.11.19) then answers `skip locked` at a locked row with an error that speaks of a commit.
+#[test]
+fn a_server_on_which_nobody_waits_for_a_lock_relays_alike() {
+    let (_alone, server) = MariaDbServer::fragile();
+    let table = Table::on(server);
+    let waits = table.sql("select @@global.innodb_lock_wait_timeout");
+    table.sql("set global innodb_lock_wait_timeout = 0");
+    one_is_locked(&table);
+    table.sql(&format!("set global innodb_lock_wait_timeout = {waits}"));
+}
+
+fn one_is_locked(table: &Table) {
+    let (broker, origin) = (NatsServer::start(), Origin::start());
     let proxy = Proxy::with(&setup(&table.url(), &broker, origin.address(), COLUMNS));
     until_state(&proxy, "relaying");
     proxy.admin("POST", "/relays/orders/pause", "");

@@ -61,7 +61,7 @@ impl Table {
     /// How many of these rows nobody has locked.
     fn free(&self, condition: &str) -> usize {
         let count = self.sql(&format!(
-            "set transaction isolation level read committed; select count(*) from \
+            "set innodb_lock_wait_timeout = 1; set transaction isolation level read committed; select count(*) from \
              (select id from outbox where {condition} for update skip locked) free"
         ));
         count.parse().expect("a number")
