@@ -10,7 +10,7 @@ use super::config;
 use crate::support::{Client, LIMIT, Pgbouncer, PostgresServer, Proxy, eventually};
 
 const CALLERS: usize = 64;
-const DATABASE: &str =
+pub(super) const DATABASE: &str =
     "pool = { max_connections = 20, max_wait = \"20s\" }\nstatement_timeout = \"20s\"";
 
 #[test]
@@ -35,7 +35,7 @@ struct Told {
 }
 
 /// Has the callers end, also where waiting for them has failed.
-struct Ends<'a>(&'a AtomicBool);
+pub(super) struct Ends<'a>(pub(super) &'a AtomicBool);
 
 impl Drop for Ends<'_> {
     fn drop(&mut self) {

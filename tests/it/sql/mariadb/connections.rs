@@ -7,6 +7,7 @@ use std::thread;
 use serde_json::json;
 
 use super::{config, get, post, state};
+use crate::sql::drill::{DATABASE, Ends};
 use crate::support::{LIMIT, MariaDbServer, Proxy, eventually};
 
 #[test]
@@ -101,7 +102,7 @@ fn a_database_that_is_killed_under_load_loses_nothing_that_was_confirmed() {
     let read = "statement = \"select $1 as a\"\nresult = \"one\"\nparameters = [{ from = \"query.a\", type = \"int8\" }]";
     let proxy = Proxy::start(&config(
         &server.url(),
-        "",
+        DATABASE,
         &[("/put", &block), ("/read", read)],
     ));
     let (stop, confirmed) = (AtomicBool::new(false), Mutex::new(Vec::new()));
@@ -134,10 +135,11 @@ fn a_database_that_is_killed_under_load_loses_nothing_that_was_confirmed() {
                 }
             });
         }
+        let _ends = Ends(&stop);
         // Stopped in order, and killed.
         for is_killed in [false, true] {
             let before = confirmed.lock().unwrap().len();
-            eventually(LIMIT, "more is confirmed", || {
+            eventually(3 * LIMIT, "more is confirmed", || {
                 confirmed.lock().unwrap().len() > before + 200
             });
             if is_killed {
@@ -148,10 +150,9 @@ fn a_database_that_is_killed_under_load_loses_nothing_that_was_confirmed() {
             server.again();
         }
         let before = confirmed.lock().unwrap().len();
-        eventually(LIMIT, "it goes on", || {
+        eventually(3 * LIMIT, "it goes on", || {
             confirmed.lock().unwrap().len() > before + 200
         });
-        stop.store(true, Ordering::SeqCst);
     });
     let confirmed = confirmed.into_inner().unwrap();
     let unknown = unknown.into_inner().unwrap();
