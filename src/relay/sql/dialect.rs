@@ -33,6 +33,11 @@ pub(super) trait Dialect: Send + Sync {
         true
     }
 
+    /// What a query ends with that locks rows of the table, which is called `o` in it, and leaves out those that are locked.
+    fn lock(&self) -> &'static str {
+        "for update skip locked"
+    }
+
     fn quoted(&self, name: &Identifier) -> String {
         format!("\"{name}\"")
     }

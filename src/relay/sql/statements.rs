@@ -127,13 +127,13 @@ impl Statements {
         let mut asking = self.asking();
         let Among { from, condition } = self.among(known, ids, &mut asking);
         let lock = if self.dialect.locks_rows() {
-            " for update skip locked"
+            self.dialect.lock()
         } else {
             ""
         };
         // The inner one is for making each text once.
         let text = format!(
-            "select {} from (select {} from {from} where {condition} and {}{lock}) taken",
+            "select {} from (select {} from {from} where {condition} and {} {lock}) taken",
             outer.join(", "),
             inner.join(", "),
             self.waits()
