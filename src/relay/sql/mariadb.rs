@@ -55,10 +55,11 @@ impl Dialect for MariaDb {
     }
 
     /// MySQL has no such limit: there, rows of who stands still are locked until its connection ends. Where nobody waits for locks,
-    /// MariaDB (10.11.19) skips no locked row either, but ends the statement with error 1180.
+    /// which MySQL has nobody ask for, MariaDB (10.11.19) skips no locked row either, but ends the statement with error 1180.
     fn begin(&self, _: &str, idle: Duration) -> Option<String> {
         Some(format!(
-            "set /*M! idle_transaction_timeout = {}, */ innodb_lock_wait_timeout = greatest(1, @@innodb_lock_wait_timeout)",
+            "set /*M! idle_transaction_timeout = {}, innodb_lock_wait_timeout = greatest(1, @@innodb_lock_wait_timeout), */ \
+             sql_mode = @@sql_mode",
             idle.as_secs()
         ))
     }
