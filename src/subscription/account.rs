@@ -66,6 +66,19 @@ pub struct Failure {
     pub then: String,
 }
 
+/// What became of a message that the broker has taken back.
+#[derive(Clone, Copy)]
+pub(super) enum Settled {
+    Acked,
+    /// By the application's own wish.
+    Dropped,
+    /// To be tried again, from the step of the ladder with this index.
+    Retried {
+        step: usize,
+    },
+    DeadLettered,
+}
+
 /// What is known of a subscription, beside its settings.
 pub(super) struct Account {
     known: Mutex<Description>,
@@ -113,10 +126,32 @@ impl Account {
         is_new
     }
 
-    pub fn failed(&self, failure: Failure) {
+    /// Counts an end and notes its failure at once: whoever sees the count sees the failure as well. `failure` is asked
+    /// with what became of the message.
+    pub fn settled(&self, end: Settled, failure: impl FnOnce(String) -> Failure) {
         let mut known = self.known();
+        let then = match end {
+            Settled::Acked => {
+                known.acked += 1;
+                return;
+            }
+            Settled::Dropped => {
+                known.dropped += 1;
+                "dropped, as the application wants it".to_owned()
+            }
+            Settled::Retried { step } => {
+                if let Some(retried) = known.retried.get_mut(step) {
+                    *retried += 1;
+                }
+                format!("retried on step {}", step + 1)
+            }
+            Settled::DeadLettered => {
+                known.dead_lettered += 1;
+                "dead-lettered".to_owned()
+            }
+        };
         known.last_failures.truncate(FAILURES - 1);
-        known.last_failures.push_front(failure);
+        known.last_failures.push_front(failure(then));
     }
 }
 

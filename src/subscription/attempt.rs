@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::timeout;
 
-use super::account::{Account, Failure};
+use super::account::{Account, Failure, Settled};
 use super::metrics::ACKED;
 use super::request::Requests;
 use super::verdict::{Judgement, Rules};
@@ -104,34 +104,21 @@ impl Attempt {
     ) {
         let account = &self.account;
         account.metrics.delivered(result);
-        let then = match &verdict {
-            Verdict::Done if result == "dropped" => {
-                account.known().dropped += 1;
-                "dropped, as the application wants it".to_owned()
-            }
-            Verdict::Done => {
-                account.known().acked += 1;
-                account.metrics.is_over(attempt);
-                return;
-            }
-            Verdict::Retry { step } => {
-                if let Some(retried) = account.known().retried.get_mut(*step) {
-                    *retried += 1;
-                }
-                format!("retried on step {}", step + 1)
-            }
+        let end = match verdict {
+            Verdict::Done if result == ACKED => Settled::Acked,
+            Verdict::Done => Settled::Dropped,
+            Verdict::Retry { step } => Settled::Retried { step },
             Verdict::DeadLetter { reason } => {
-                account.known().dead_lettered += 1;
-                account.metrics.dead_lettered(reason);
-                self.warn_of_dead(id, attempt, outcome, reason);
-                "dead-lettered".to_owned()
+                account.metrics.dead_lettered(&reason);
+                self.warn_of_dead(id, attempt, outcome, &reason);
+                Settled::DeadLettered
             }
             Verdict::Return | Verdict::Leave => return,
         };
-        if !matches!(verdict, Verdict::Retry { .. }) {
+        if !matches!(end, Settled::Retried { .. }) {
             account.metrics.is_over(attempt);
         }
-        account.failed(Failure {
+        account.settled(end, |then| Failure {
             at: SystemTime::now(),
             message_id: id.to_owned(),
             attempt,
