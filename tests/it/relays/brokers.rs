@@ -51,9 +51,7 @@ attempts = 2
         table.count("error is not null") == left
     });
     eventually(LIMIT, "no others are left", || table.count("true") == left);
-    eventually(LIMIT, "all are delivered", || {
-        origin.requests().len() >= 300
-    });
+    eventually(LIMIT, "all are delivered", || origin.complete() >= 300);
     for (key, bodies) in by_key(&origin) {
         let mut numbers: Vec<u32> = bodies.iter().map(|body| body.parse().unwrap()).collect();
         let all = numbers.len();

@@ -18,7 +18,7 @@ fn a_row_becomes_a_message_and_is_gone() {
          ('a', 'made', '{\"total\":2}', null, null)",
     );
     let proxy = Proxy::with(&setup(&table.url(), &broker, origin.address(), COLUMNS));
-    eventually(LIMIT, "both are delivered", || origin.requests().len() == 2);
+    eventually(LIMIT, "both are delivered", || origin.complete() == 2);
     let requests = origin.requests();
     for (place, name, value) in [
         (0, "outrigger-message-id", Some("orders:1")),
@@ -57,9 +57,7 @@ fn the_rows_of_a_key_come_in_their_order() {
     table.insert("select 'k' || i % 7, 'made', to_jsonb(i) from generate_series(1, 500) i");
     let relay = format!("batch = 30\n{COLUMNS}");
     let _proxy = Proxy::with(&setup(&table.url(), &broker, origin.address(), &relay));
-    eventually(LIMIT, "all are delivered", || {
-        origin.requests().len() == 500
-    });
+    eventually(LIMIT, "all are delivered", || origin.complete() == 500);
     for (key, bodies) in by_key(&origin) {
         let numbers: Vec<u32> = bodies.iter().map(|body| body.parse().unwrap()).collect();
         assert!(numbers.is_sorted(), "{key}: {numbers:?}");
@@ -98,13 +96,11 @@ fn a_row_that_is_committed_late_is_not_missed() {
         table.sql("select last_value from outbox_id_seq where is_called") == "1"
     });
     table.insert("values ('b', 'made', to_jsonb(2))");
-    eventually(LIMIT, "the other is delivered", || {
-        origin.requests().len() == 1
-    });
+    eventually(LIMIT, "the other is delivered", || origin.complete() == 1);
     assert_eq!(origin.requests()[0].text(), "2");
     late.end("commit;");
     eventually(LIMIT, "the late one is delivered", || {
-        origin.requests().len() == 2
+        origin.complete() == 2
     });
 }
 
@@ -122,9 +118,7 @@ fn what_cannot_be_published_is_set_aside_and_may_be_mended() {
     eventually(LIMIT, "three are set aside", || {
         table.count("error is not null") == 3
     });
-    eventually(LIMIT, "the other is delivered", || {
-        origin.requests().len() == 1
-    });
+    eventually(LIMIT, "the other is delivered", || origin.complete() == 1);
     let errors = table.sql("select error from outbox order by id");
     for part in [
         "has a blank",
@@ -135,7 +129,7 @@ fn what_cannot_be_published_is_set_aside_and_may_be_mended() {
     }
     assert_eq!(state(&proxy)["set_aside"], 3);
     table.sql("update outbox set error = null, kind = 'made' where id = 1");
-    eventually(LIMIT, "it is delivered", || origin.requests().len() == 2);
+    eventually(LIMIT, "it is delivered", || origin.complete() == 2);
 }
 
 #[test]
@@ -151,9 +145,7 @@ fn two_processes_take_turns() {
             "select 'k' || i % 5, 'made', to_jsonb({round} * 100 + i) from generate_series(1, 100) i"
         ));
     }
-    eventually(LIMIT, "all are delivered", || {
-        origin.requests().len() >= 400
-    });
+    eventually(LIMIT, "all are delivered", || origin.complete() >= 400);
     for (key, bodies) in by_key(&origin) {
         let numbers: Vec<u32> = bodies.iter().map(|body| body.parse().unwrap()).collect();
         assert!(
@@ -170,7 +162,7 @@ fn two_processes_take_turns() {
     drop(other);
     table.insert("values ('k', 'made', to_jsonb(0))");
     eventually(LIMIT, "the one that is left goes on", || {
-        origin.requests().len() == 401
+        origin.complete() == 401
     });
 }
 
@@ -184,9 +176,7 @@ fn a_notification_wakes_it() {
     for round in 1..=3 {
         table.insert("values ('a', 'made', to_jsonb(1))");
         table.sql("notify outbox");
-        eventually(LIMIT, "it is delivered", || {
-            origin.requests().len() == round
-        });
+        eventually(LIMIT, "it is delivered", || origin.complete() == round);
     }
 }
 
@@ -211,9 +201,7 @@ fn behind_a_pooler_it_looks_and_says_why_nobody_tells() {
             "select 'k' || i % 5, 'made', to_jsonb({round} * 100 + i) from generate_series(1, 100) i"
         ));
     }
-    eventually(LIMIT, "all are delivered", || {
-        origin.requests().len() >= 500
-    });
+    eventually(LIMIT, "all are delivered", || origin.complete() >= 500);
     for (key, bodies) in by_key(&origin) {
         let numbers: Vec<u32> = bodies.iter().map(|body| body.parse().unwrap()).collect();
         assert!(
@@ -239,11 +227,11 @@ fn rows_may_be_marked_instead() {
     eventually(LIMIT, "both are marked", || {
         table.count("published_at between now() - interval '1 minute' and now()") == 2
     });
-    eventually(LIMIT, "both are delivered", || origin.requests().len() == 2);
+    eventually(LIMIT, "both are delivered", || origin.complete() == 2);
     stays(
         Duration::from_millis(300),
         "they are published once",
-        || origin.requests().len() == 2,
+        || origin.complete() == 2,
     );
 }
 
@@ -263,7 +251,7 @@ fn bytes_and_uuids_and_other_names_do_as_well() {
     );
     let toml = toml.toml().replace("\"outbox\"", "\"sales.Events\"");
     let proxy = Launch::new(toml).start();
-    eventually(LIMIT, "all are delivered", || origin.requests().len() == 20);
+    eventually(LIMIT, "all are delivered", || origin.complete() == 20);
     let bodies: Vec<String> = origin.requests().iter().map(|one| one.text()).collect();
     let wanted: Vec<String> = (1..=20_u8)
         .map(|i| format!("\0\0\0{}", char::from(i)))
@@ -283,7 +271,7 @@ fn a_row_may_be_as_large_as_a_message() {
          ('a', 'made', '\\x01')",
     );
     let _proxy = Proxy::with(&setup(&table.url(), &broker, origin.address(), COLUMNS));
-    eventually(LIMIT, "both are delivered", || origin.requests().len() == 2);
+    eventually(LIMIT, "both are delivered", || origin.complete() == 2);
     let lengths: Vec<u64> = origin.requests().iter().map(|one| one.length).collect();
     assert_eq!(lengths, [1_000_000, 1]);
 }
@@ -324,7 +312,7 @@ fn a_table_that_is_not_as_it_should_be_is_told_and_nothing_is_published() {
     );
     says("`outbox`");
     table.sql("alter table outbox alter error type text using null");
-    eventually(LIMIT, "it is delivered", || origin.requests().len() == 1);
+    eventually(LIMIT, "it is delivered", || origin.complete() == 1);
     let (code, said) = check_live(&setup.toml());
     assert_eq!(code, Some(0), "{said}");
 }
@@ -351,7 +339,7 @@ fn a_user_who_may_not_delete_publishes_nothing() {
     };
     assert_eq!(healthy(), 0.0);
     table.sql(&format!("grant delete on outbox to {user}"));
-    eventually(LIMIT, "it is delivered", || origin.requests().len() == 1);
+    eventually(LIMIT, "it is delivered", || origin.complete() == 1);
     assert_eq!(healthy(), 1.0);
     for shown in [
         "/relays",
@@ -383,7 +371,7 @@ fn a_paused_relay_takes_nothing() {
     proxy.reload_with(setup(&table.url(), &broker, origin.address(), &relay).toml());
     until_state(&proxy, "paused");
     proxy.admin("POST", "/relays/orders/resume", "");
-    eventually(LIMIT, "it is delivered", || origin.requests().len() == 1);
+    eventually(LIMIT, "it is delivered", || origin.complete() == 1);
 }
 
 #[test]

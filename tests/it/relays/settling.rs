@@ -24,7 +24,7 @@ fn what_does_not_go_is_published_once_and_holds_up_nothing() {
     until_left(&table, "7,8,30");
     table.insert("select 'k' || i % 3, 'made', to_jsonb(i) from generate_series(41, 60) i");
     until_left(&table, "7,8,30");
-    eventually(LIMIT, "all are delivered", || origin.requests().len() == 60);
+    eventually(LIMIT, "all are delivered", || origin.complete() == 60);
     for (key, bodies) in by_key(&origin) {
         let numbers: Vec<u32> = bodies.iter().map(|body| body.parse().unwrap()).collect();
         assert!(
@@ -66,9 +66,7 @@ fn what_cannot_be_noted_of_one_row_holds_up_no_other() {
     until_state(&proxy, "relaying");
     table.sql("alter table outbox alter error type text");
     until_left(&table, "1");
-    eventually(LIMIT, "the others are delivered", || {
-        origin.requests().len() == 2
-    });
+    eventually(LIMIT, "the others are delivered", || origin.complete() == 2);
     assert!(
         table
             .sql("select error from outbox")

@@ -87,6 +87,12 @@ impl Origin {
         self.shared.requests.lock().unwrap().clone()
     }
 
+    /// How many requests have arrived whole.
+    pub fn complete(&self) -> usize {
+        let requests = self.shared.requests.lock().unwrap();
+        requests.iter().filter(|request| request.complete).count()
+    }
+
     /// The only request so far, once its end has arrived.
     pub fn only_request(&self) -> Recorded {
         eventually(SOON, "one complete request at the origin", || {

@@ -99,7 +99,7 @@ fn one_is_locked(table: &Table) {
     assert_eq!(table.count("aggregate_id = 'a'"), 2);
     open.end("commit;");
     eventually(LIMIT, "all are gone", || table.count("true") == 0);
-    eventually(LIMIT, "all are delivered", || origin.requests().len() == 3);
+    eventually(LIMIT, "all are delivered", || origin.complete() == 3);
     let bodies: Vec<String> = origin.requests().iter().map(|one| one.text()).collect();
     assert_eq!(bodies, ["3", "1", "2"]);
 }

@@ -25,9 +25,7 @@ fn a_process_that_is_killed_in_the_middle_loses_nothing() {
     eventually(LIMIT, "all are marked", || {
         table.count("published_at between now(6) - interval 1 minute and now(6)") == 500
     });
-    eventually(LIMIT, "all are delivered", || {
-        origin.requests().len() >= 500
-    });
+    eventually(LIMIT, "all are delivered", || origin.complete() >= 500);
     in_order(&origin, 100);
 }
 
@@ -47,7 +45,7 @@ fn a_process_that_is_killed_before_it_deletes_publishes_again_under_the_same_id(
     eventually(LIMIT, "both are gone", || table.count("true") == 0);
     eventually(LIMIT, "both are counted", || state(&next)["published"] == 2);
     assert_eq!(state(&next)["duplicates"], 2, "NATS knows the ids");
-    eventually(LIMIT, "both are delivered", || origin.requests().len() == 2);
+    eventually(LIMIT, "both are delivered", || origin.complete() == 2);
 }
 
 #[test]
@@ -107,16 +105,14 @@ fn a_reload_in_the_middle_doubles_nothing() {
     until_state(&proxy, "relaying");
     table.insert(1, 400);
     for batch in 4..8 {
-        let before = origin.requests().len();
+        let before = origin.complete();
         eventually(LIMIT, "it goes on", || {
-            origin.requests().len() > before || before == 400
+            origin.complete() > before || before == 400
         });
         proxy.reload_with(of(batch).toml());
     }
     eventually(LIMIT, "all are gone", || table.count("true") == 0);
-    eventually(LIMIT, "all are delivered", || {
-        origin.requests().len() >= 400
-    });
+    eventually(LIMIT, "all are delivered", || origin.complete() >= 400);
     in_order(&origin, 80);
     let labels = [("relay", "orders"), ("result", "confirmed")];
     let counted = || proxy.metrics().sum("outrigger_relayed_total", &labels);
@@ -135,9 +131,7 @@ fn a_broker_that_is_started_anew_gets_every_row() {
     assert_eq!(table.free("attempts = 0"), 200, "they are there, and free");
     broker.again();
     eventually(LIMIT, "all are gone", || table.count("true") == 0);
-    eventually(LIMIT, "all are delivered", || {
-        origin.requests().len() >= 200
-    });
+    eventually(LIMIT, "all are delivered", || origin.complete() >= 200);
 }
 
 #[test]
@@ -151,15 +145,13 @@ fn a_database_that_ends_at_any_time_loses_nothing() {
     for round in 0..3 {
         table.insert(round * 200 + 1, round * 200 + 200);
         eventually(LIMIT, "it has begun", || {
-            origin.requests().len() > round as usize * 200
+            origin.complete() > round as usize * 200
         });
         table.server.kill();
         table.server.again();
     }
     eventually(LIMIT, "all are gone", || table.count("true") == 0);
-    eventually(LIMIT, "all are delivered", || {
-        origin.requests().len() >= 600
-    });
+    eventually(LIMIT, "all are delivered", || origin.complete() >= 600);
     in_order(&origin, 120);
     assert_eq!(
         state(&proxy)["duplicates"],

@@ -15,7 +15,7 @@ fn a_row_becomes_a_message_and_is_gone() {
          ('a', 'made', '{\"total\": \"\u{e9}\u{1f980}\"}', null, null)",
     );
     let proxy = Proxy::with(&setup(&table.url(), &broker, origin.address(), COLUMNS));
-    eventually(LIMIT, "both are delivered", || origin.requests().len() == 2);
+    eventually(LIMIT, "both are delivered", || origin.complete() == 2);
     let requests = origin.requests();
     for (place, name, value) in [
         (0, "outrigger-message-id", Some("orders:1")),
@@ -49,9 +49,7 @@ fn two_processes_publish_side_by_side_in_order() {
         table.insert(round * 100 + 1, round * 100 + 100);
     }
     eventually(LIMIT, "all are gone", || table.count("true") == 0);
-    eventually(LIMIT, "all are delivered", || {
-        origin.requests().len() >= 400
-    });
+    eventually(LIMIT, "all are delivered", || origin.complete() >= 400);
     in_order(&origin, 80);
     let published = |proxy: &Proxy| state(proxy)["published"].as_u64().unwrap();
     let both = || published(&one) + published(&other);
@@ -72,14 +70,14 @@ fn each_row_has_its_own_reason_and_holds_up_no_other() {
         table.count("error like '%has a blank%'") == 1
     });
     eventually(LIMIT, "the others are gone", || table.count("true") == 2);
-    eventually(LIMIT, "they are delivered", || origin.requests().len() == 3);
+    eventually(LIMIT, "they are delivered", || origin.complete() == 3);
     eventually(LIMIT, "it is shown", || {
         let held = &state(&proxy)["held_rows"][0];
         held["reason"] == "row_not_settled" && held["detail"].to_string().contains("audit_row")
     });
     table.sql("drop table audit; update outbox set error = null, kind = 'made' where id = 1");
     eventually(LIMIT, "all are gone", || table.count("true") == 0);
-    eventually(LIMIT, "it is delivered", || origin.requests().len() == 4);
+    eventually(LIMIT, "it is delivered", || origin.complete() == 4);
     assert_eq!(state(&proxy)["duplicates"], 0);
 }
 
@@ -102,7 +100,7 @@ fn rows_that_fail_wait_and_others_go_on() {
     });
     assert_eq!(state(&proxy)["published"], 0);
     table.sql("insert into outbox (aggregate_id, kind, payload) values ('k', 'orders', 5)");
-    eventually(LIMIT, "another goes on", || origin.requests().len() == 1);
+    eventually(LIMIT, "another goes on", || origin.complete() == 1);
 }
 
 #[test]
@@ -138,7 +136,7 @@ fn ids_of_many_types_do_as_well() {
             .replace("[relays.orders]", &format!("[relays.orders{place}]"));
         let _proxy = Launch::new(toml).start();
         eventually(LIMIT, &format!("all are delivered: {id}"), || {
-            origin.requests().len() == 20 * (place + 1)
+            origin.complete() == 20 * (place + 1)
         });
         eventually(LIMIT, "all are marked", || {
             table.sql("select count(*) from `Events` where published_at between now(6) - interval 1 minute and now(6)") == "20"
@@ -161,9 +159,7 @@ fn a_row_may_be_larger_than_a_packet() {
     let toml = setup(&table.url(), &broker, origin.address(), COLUMNS).toml();
     let toml = toml.replace("subject =", "max_body = \"4000000B\", subject =");
     let _proxy = Launch::new(toml).start();
-    eventually(LIMIT, "the others are delivered", || {
-        origin.requests().len() == 3
-    });
+    eventually(LIMIT, "the others are delivered", || origin.complete() == 3);
     let lengths: Vec<u64> = origin.requests().iter().map(|one| one.length).collect();
     assert_eq!(lengths, [3_000_000, 1, 1]);
     eventually(LIMIT, "one is set aside", || {

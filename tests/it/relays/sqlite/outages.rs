@@ -21,9 +21,7 @@ fn a_process_that_is_killed_in_the_middle_loses_nothing() {
     }
     let _proxy = Proxy::with(&setup);
     eventually(LIMIT, "all are gone", || table.count("true") == 0);
-    eventually(LIMIT, "all are delivered", || {
-        origin.requests().len() >= 600
-    });
+    eventually(LIMIT, "all are delivered", || origin.complete() >= 600);
     in_order(&origin, 120);
 }
 
@@ -38,7 +36,7 @@ fn a_process_that_is_killed_before_it_deletes_publishes_again_under_the_same_id(
     table.insert(1, 2);
     let lock = table.lock();
     proxy.admin("POST", "/relays/orders/resume", "");
-    eventually(LIMIT, "both are published", || origin.requests().len() == 2);
+    eventually(LIMIT, "both are published", || origin.complete() == 2);
     drop(proxy);
     drop(lock);
     assert_eq!(table.count("true"), 2, "both are there still");
@@ -76,7 +74,7 @@ fn what_cannot_be_settled_for_long_is_published_once() {
         (&now["published"], &now["duplicates"]),
         (&json!(2), &json!(0))
     );
-    eventually(LIMIT, "both are delivered", || origin.requests().len() == 2);
+    eventually(LIMIT, "both are delivered", || origin.complete() == 2);
 }
 
 #[test]
@@ -90,7 +88,7 @@ fn what_is_under_way_is_settled_before_the_process_ends() {
     table.insert(1, 1);
     let lock = table.lock();
     proxy.admin("POST", "/relays/orders/resume", "");
-    eventually(LIMIT, "it is published", || origin.requests().len() == 1);
+    eventually(LIMIT, "it is published", || origin.complete() == 1);
     proxy.terminate();
     eventually(LIMIT, "it drains", || !proxy.is_ready());
     drop(lock);
@@ -114,16 +112,14 @@ fn a_reload_in_the_middle_doubles_nothing() {
         (4, "statement_timeout = \"30s\""),
         (5, "pool = { max_connections = 3 }"),
     ] {
-        let before = origin.requests().len();
+        let before = origin.complete();
         eventually(LIMIT, "it goes on", || {
-            origin.requests().len() > before || before == 400
+            origin.complete() > before || before == 400
         });
         proxy.reload_with(of(batch, database));
     }
     eventually(LIMIT, "all are gone", || table.count("true") == 0);
-    eventually(LIMIT, "all are delivered", || {
-        origin.requests().len() >= 400
-    });
+    eventually(LIMIT, "all are delivered", || origin.complete() >= 400);
     in_order(&origin, 80);
     let labels = [("relay", "orders"), ("result", "confirmed")];
     let counted = || proxy.metrics().sum("outrigger_relayed_total", &labels);
@@ -142,7 +138,5 @@ fn a_broker_that_is_started_anew_gets_every_row() {
     assert_eq!(table.count("attempts = 0"), 200);
     broker.again();
     eventually(LIMIT, "all are gone", || table.count("true") == 0);
-    eventually(LIMIT, "all are delivered", || {
-        origin.requests().len() >= 200
-    });
+    eventually(LIMIT, "all are delivered", || origin.complete() >= 200);
 }

@@ -21,7 +21,7 @@ fn a_row_becomes_a_message_and_is_gone_as_soon_as_the_file_changes() {
          ('a', 'made', '{\"total\":1}', '{\"X-Tenant\":\"acme\"}', 'application/vnd.order+json'), \
          ('a', 'made', jsonb('{\"total\":2}'), null, null)",
     );
-    eventually(LIMIT, "both are delivered", || origin.requests().len() == 2);
+    eventually(LIMIT, "both are delivered", || origin.complete() == 2);
     let requests = origin.requests();
     for (place, name, value) in [
         (0, "outrigger-message-id", Some("orders:1")),
@@ -37,9 +37,7 @@ fn a_row_becomes_a_message_and_is_gone_as_soon_as_the_file_changes() {
     eventually(LIMIT, "the rows are gone", || table.count("true") == 0);
     for round in 3..6 {
         table.insert(1, 1);
-        eventually(LIMIT, "it is delivered", || {
-            origin.requests().len() == round
-        });
+        eventually(LIMIT, "it is delivered", || origin.complete() == round);
     }
     assert_eq!(state(&proxy)["published"], json!(5));
 }
@@ -74,7 +72,7 @@ fn the_application_writes_while_rows_are_held() {
         assert_eq!(table.count("true"), 30);
         broker.freeze(false);
         eventually(LIMIT, "all are gone", || table.count("true") == 0);
-        eventually(LIMIT, "all are delivered", || origin.requests().len() == 30);
+        eventually(LIMIT, "all are delivered", || origin.complete() == 30);
         in_order(&origin, 6);
     }
 }
@@ -94,9 +92,7 @@ fn two_processes_take_turns() {
         table.insert(round * 40 + 1, round * 40 + 40);
     }
     eventually(LIMIT, "all are gone", || table.count("true") == 0);
-    eventually(LIMIT, "all are delivered", || {
-        origin.requests().len() >= 400
-    });
+    eventually(LIMIT, "all are delivered", || origin.complete() >= 400);
     in_order(&origin, 80);
     let published = |proxy: &Proxy| state(proxy)["published"].as_u64().unwrap();
     let both = || published(&one) + published(&other);
@@ -129,9 +125,7 @@ fn each_row_has_its_own_reason_and_holds_up_no_other() {
     eventually(LIMIT, "no others are left", || {
         left().as_deref() == Some("2,4,30,41")
     });
-    eventually(LIMIT, "they are delivered", || {
-        origin.requests().len() == 42
-    });
+    eventually(LIMIT, "they are delivered", || origin.complete() == 42);
     eventually(LIMIT, "they are shown", || state(&proxy)["held"] == 3);
     let now = state(&proxy);
     for held in now["held_rows"].as_array().unwrap() {
@@ -147,7 +141,7 @@ fn each_row_has_its_own_reason_and_holds_up_no_other() {
          update outbox set error = null, kind = 'made' where id = 41",
     );
     eventually(LIMIT, "all are gone", || table.count("true") == 0);
-    eventually(LIMIT, "it is delivered", || origin.requests().len() == 43);
+    eventually(LIMIT, "it is delivered", || origin.complete() == 43);
     assert_eq!(state(&proxy)["duplicates"], 0);
 }
 
@@ -178,7 +172,7 @@ fn ids_of_many_types_do_as_well() {
             .replace("[relays.orders]", &format!("[relays.orders{place}]"));
         let _proxy = Launch::new(toml).start();
         eventually(LIMIT, &format!("all are delivered: {id}"), || {
-            origin.requests().len() == 20 * (place + 1)
+            origin.complete() == 20 * (place + 1)
         });
         eventually(LIMIT, "all are marked", || {
             let marked = "abs(julianday('now') - julianday(published_at, 'auto')) < 0.001";
@@ -260,9 +254,7 @@ fn a_row_may_be_large() {
     let toml = setup(&table.url(), &broker, origin.address(), COLUMNS).toml();
     let toml = toml.replace("subject =", "max_body = \"4000000B\", subject =");
     let _proxy = Launch::new(toml).start();
-    eventually(LIMIT, "the others are delivered", || {
-        origin.requests().len() == 3
-    });
+    eventually(LIMIT, "the others are delivered", || origin.complete() == 3);
     let lengths: Vec<u64> = origin.requests().iter().map(|one| one.length).collect();
     assert_eq!(lengths, [3_000_000, 1, 1]);
     eventually(LIMIT, "one is set aside", || {
