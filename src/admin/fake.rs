@@ -176,6 +176,16 @@ impl Proxy for Fake {
         .boxed()
     }
 
+    fn diff(&self, files: Vec<(String, String)>) -> BoxFuture<'static, Result<Value, String>> {
+        let wrong = files.iter().any(|(_, text)| text == "wrong");
+        std::future::ready(if wrong {
+            Err("error: wrong\n".to_owned())
+        } else {
+            Ok(json!({ "same": false }))
+        })
+        .boxed()
+    }
+
     fn register(
         &self,
         registrations: Vec<Registration>,

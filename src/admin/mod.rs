@@ -6,7 +6,9 @@
 mod address;
 mod answer;
 mod bind;
+mod body;
 mod config;
+mod configs;
 #[cfg(test)]
 pub(crate) mod fake;
 mod guard;

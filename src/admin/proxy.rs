@@ -48,6 +48,12 @@ pub trait Proxy: Send + Sync + 'static {
     /// Reads the config again and puts it to use, or refuses it whole and says why, as `outrigger check` would.
     /// The caller may go away meanwhile: dropping the future must not leave half a reload.
     fn reload(&self) -> BoxFuture<'static, Result<ReloadOutcome, String>>;
+    /// What the config of these files, by their names, would change if the proxy's own path held them: `same`, `changes`,
+    /// `listeners`, `state`, `needs_restart`, and the same as `text`.
+    ///
+    /// # Errors
+    /// Why it would be refused, as `outrigger check` says it.
+    fn diff(&self, files: Vec<(String, String)>) -> BoxFuture<'static, Result<Value, String>>;
     /// Registers all of these, or none, and completes when they serve. The caller may go away meanwhile.
     fn register(
         &self,

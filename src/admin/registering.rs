@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::json;
-use tokio::time::timeout;
 
 use super::answer::{self, problem};
+use super::body::whole;
 use super::registration::{Condition, Format, Kind, NotRegistered, Registered, Registration};
 use super::router::ProxyState;
 
@@ -30,7 +29,7 @@ pub(super) async fn put(
         let detail = "send application/toml or application/json, and say which in `Content-Type`";
         return problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail);
     };
-    let body = match whole(body).await {
+    let body = match whole(body, MOST, BODY_TIMEOUT).await {
         Ok(body) => body,
         Err(answer) => return answer,
     };
@@ -74,21 +73,6 @@ fn format(headers: &HeaderMap) -> Option<Format> {
         "application/toml" => Some(Format::Toml),
         "application/json" => Some(Format::Json),
         _ => None,
-    }
-}
-
-async fn whole(body: Body) -> Result<Bytes, Response> {
-    match timeout(BODY_TIMEOUT, Limited::new(body, MOST).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let detail = format!("the body may have {MOST} bytes");
-            Err(problem(StatusCode::PAYLOAD_TOO_LARGE, &detail))
-        }
-        Ok(Err(_)) => Err(problem(StatusCode::BAD_REQUEST, "the body was cut off")),
-        Err(_) => Err(problem(
-            StatusCode::REQUEST_TIMEOUT,
-            "the body did not arrive",
-        )),
     }
 }
 

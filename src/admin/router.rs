@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::answer::{self, PROMETHEUS_TEXT, found, problem, text};
 use super::guard::{self, Guard};
 use super::registration::Kind;
-use super::{Proxy, orders, registering, relays, subscriptions};
+use super::{Proxy, configs, orders, registering, relays, subscriptions};
 use crate::listener::ListenAddress;
 use crate::policy;
 use crate::policy::orders::OrderKind;
@@ -56,6 +56,7 @@ DELETE /subscriptions/{{name}}/dead-letters?limit=10         delete it
 GET  /relays            who publishes rows of a table, and what became of them
 GET  /relays/{{name}}
 POST /relays/{{name}}/pause    take no more rows; /resume takes them again
+POST /diff              what another config would change
 POST /reload            read the configuration again
 GET  /log-level         the level of the log that holds now
 PUT  /log-level         off, error, warn, info or debug
@@ -101,6 +102,7 @@ pub fn api(proxy: Arc<dyn Proxy>, address: &ListenAddress) -> Router {
         .route("/relays/{name}/pause", post(relays::pause))
         .route("/relays/{name}/resume", post(relays::resume))
         .route("/explain", post(not_built))
+        .route("/diff", post(configs::diff))
         .route("/reload", post(orders::reload))
         .route("/log-level", get(log_level).put(orders::log_level))
         .route("/drain", post(orders::drain))

@@ -27,6 +27,15 @@ struct Thread {
 }
 
 impl Bridge {
+    /// One that has clients made on `runtime`, which is another's.
+    pub fn on(runtime: Handle) -> Self {
+        Bridge(OnceLock::from(Thread {
+            runtime,
+            until: None,
+            thread: None,
+        }))
+    }
+
     /// Where brokers are spoken to.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The proxy as the admin API sees it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
@@ -14,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::admin::{
     self, Kind, NotCarriedOut, NotRegistered, Registered, Registration, ReloadOutcome,
 };
+use crate::app::changes::Comparing;
 use crate::app::flows::Flows;
 use crate::app::registering::Registering;
 use crate::app::reload::{Answer, Status};
@@ -45,6 +47,7 @@ pub struct Control {
     flows: Arc<Flows>,
     draining: Arc<AtomicBool>,
     registering: Registering,
+    comparing: Comparing,
     orders: mpsc::Sender<Order>,
     telemetry: Arc<Telemetry>,
 }
@@ -64,6 +67,7 @@ impl Control {
             status,
             flows,
             draining,
+            comparing: Comparing::new(registering.config_path().map(Path::to_owned)),
             registering,
             orders,
             telemetry,
@@ -231,6 +235,11 @@ impl admin::Proxy for Control {
             answered.await.unwrap_or_else(ends)
         }
         .boxed()
+    }
+
+    fn diff(&self, files: Vec<(String, String)>) -> BoxFuture<'static, Result<Value, String>> {
+        let comparing = self.comparing.clone();
+        comparing.with(self.snapshot.clone(), files).boxed()
     }
 
     fn register(

@@ -30,6 +30,7 @@ use crate::upstream;
 use crate::value::exposition::Metric;
 
 mod bridge;
+pub mod changes;
 pub(crate) mod control;
 mod flows;
 mod hands;

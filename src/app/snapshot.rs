@@ -62,10 +62,18 @@ impl Snapshot {
     /// # Errors
     /// What only shows when routes are laid beside each other.
     pub fn next(loaded: Loaded, old: Option<&Snapshot>, tools: &Tools) -> Result<Self, Problems> {
-        let Loaded {
-            config, content, ..
-        } = loaded;
-        let source = (config, content);
+        Self::of((loaded.config, loaded.content), old, tools)
+    }
+
+    /// The same of a config, and what that was made of.
+    ///
+    /// # Errors
+    /// As [`Snapshot::next`].
+    pub fn of(
+        source: (Config, Content),
+        old: Option<&Snapshot>,
+        tools: &Tools,
+    ) -> Result<Self, Problems> {
         let generation = old.map_or(1, |old| old.generation + 1);
         Self::make(source, generation, old, tools)
     }

@@ -17,10 +17,12 @@ use crate::app::End;
 use crate::config::Report;
 use crate::value::regular::Progress;
 
+mod admin;
 mod certs;
 mod check;
 mod completions;
 mod demo;
+mod diff;
 #[cfg(feature = "inject")]
 mod inject;
 mod redirect;
@@ -47,9 +49,7 @@ enum Command {
     #[command(after_help = "Example:
   outrigger explain config.toml GET http://payments.localhost/v1/charges/7")]
     Explain(NotBuilt),
-    /// Show what changes from one config to another (not built yet)
-    #[command(after_help = "Example:\n  outrigger diff old.toml new.toml")]
-    Diff(NotBuilt),
+    Diff(diff::Diff),
     /// Print the JSON Schema of the config, for editors (not built yet)
     #[command(after_help = "Example:\n  outrigger schema > outrigger.schema.json")]
     Schema(NotBuilt),
@@ -91,7 +91,7 @@ impl Command {
             Command::Check(check) => check.run(),
             Command::Certs(certs) => certs.run(),
             Command::Explain(_) => not_built("explain"),
-            Command::Diff(_) => not_built("diff"),
+            Command::Diff(diff) => diff.run(),
             Command::Schema(_) => not_built("schema"),
             Command::Demo(demo) => demo.run(),
             Command::Top(_) => not_built("top"),
@@ -193,11 +193,7 @@ mod tests {
 
     #[test]
     fn a_command_that_is_not_built_takes_any_flags() {
-        for line in [
-            "explain a.toml GET http://x -H a:b",
-            "top --admin x",
-            "diff a b",
-        ] {
+        for line in ["explain a.toml GET http://x -H a:b", "top --admin x"] {
             let words = ["outrigger"].into_iter().chain(line.split(' '));
             assert!(Cli::try_parse_from(words).is_ok(), "{line}");
         }

@@ -108,6 +108,25 @@ impl Files {
         }
     }
 
+    /// The same from the `texts` of files, by their names, as if they stood in the directory or took the place of the file `at`.
+    pub fn from_texts(at: &Path, texts: &[(String, String)]) -> Self {
+        let beside = |name: &str| {
+            if at.is_dir() {
+                at.join(Path::new(name).file_name().unwrap_or_default())
+            } else {
+                at.to_owned()
+            }
+        };
+        let read = texts
+            .iter()
+            .map(|(name, text)| Source::new(name.clone(), Some(&beside(name)), text.as_bytes()));
+        Files {
+            sources: read.collect(),
+            watched: vec![at.to_owned()],
+            ..Files::default()
+        }
+    }
+
     /// The same for the same files with the same content.
     pub fn fingerprint(&self) -> String {
         let mut print = Fingerprint::new();

@@ -1,7 +1,6 @@
 //! A short name for what was read, so that people and the reload can tell whether two configs are the same.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::value::regular;
 
@@ -18,16 +17,6 @@ pub(super) fn of_file(path: &Path) -> u128 {
     match regular::read(path, regular::LARGEST) {
         Ok(content) => print.add(&content),
         Err(error) => print.add(error.kind().to_string().as_bytes()),
-    }
-    print.0
-}
-
-/// The same for the same files with the same content.
-pub(super) fn of_named(files: &BTreeMap<PathBuf, u128>) -> u128 {
-    let mut print = Fingerprint::new();
-    for (path, content) in files {
-        print.add(path.as_os_str().as_encoded_bytes());
-        print.add(&content.to_le_bytes());
     }
     print.0
 }

@@ -6,6 +6,8 @@
 //! opened ([`opened`]). What comes of that can serve ([`checked`]). Each [`Problem`] that was found on the way is in the
 //! [`Report`].
 
+use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,12 +26,14 @@ mod live;
 mod mount;
 mod opened;
 mod parse;
+mod places;
 mod read;
 mod redact;
 #[cfg(test)]
 mod reference_tests;
 pub mod registered;
 mod report;
+mod secrets;
 mod source;
 mod suggest;
 mod syntax;
@@ -39,12 +43,14 @@ mod tree;
 
 pub use crate::value::problem::Severity;
 pub use checked::{Config, RouteConfig};
+pub use places::{Place, Places};
 pub use report::{Content, Position, Problem, Report};
 pub use suggest::nearest;
 
 use files::Files;
 use opened::Opened;
 use read::{Blocks, Reader};
+use tree::Node;
 
 /// A config and what is known about where it came from.
 #[derive(Clone, Debug)]
@@ -55,6 +61,8 @@ pub struct Loaded {
     pub content: Content,
     /// The path that was given, every file that was read, and every file that those name.
     pub watched: Vec<PathBuf>,
+    /// Where its keys stand. Large: nobody keeps it while the config serves.
+    pub places: Places,
 }
 
 /// Reads a file or a directory of `*.toml` files.
@@ -79,6 +87,30 @@ pub fn load_live(path: &Path) -> Result<Loaded, Report> {
         read_all_files(path),
         Depth::Live,
     )
+}
+
+/// The files that a config at `path` is made of, beside what was registered.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub fn files_at(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut names = files::config_names(path)?;
+    names.sort();
+    Ok(names.iter().map(|name| path.join(name)).collect())
+}
+
+/// Reads a config from the `texts` of files, by their names, as if they stood in the directory or took the place of the file
+/// `at`; what was registered is part of it.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_texts(at: &Path, texts: &[(String, String)]) -> Result<Loaded, Report> {
+    let mut files = Files::from_texts(at, texts);
+    registered::add_to(&mut files);
+    assemble(&at.display().to_string(), files, Depth::Alone)
 }
 
 /// What a config is held against.
@@ -120,10 +152,12 @@ fn assemble(name: &str, files: Files, depth: Depth) -> Result<Loaded, Report> {
         report,
         content,
         watched,
+        root,
     } = examine(name, files, depth);
     match (report.errors(), blocks.finish(opened)) {
         (0, (Some(config), _)) => Ok(Loaded {
             config,
+            places: Places::new(root, &report),
             warnings: report,
             content,
             watched,
@@ -139,13 +173,27 @@ struct Examined {
     report: Report,
     content: Content,
     watched: Vec<PathBuf>,
+    /// As it is written.
+    root: Node,
+}
+
+/// What was read of the files of a config.
+#[derive(Default)]
+struct AllRead {
+    blocks: Blocks,
+    opened: Opened,
+    /// The files that they name, with the fingerprint of each.
+    named: BTreeMap<PathBuf, u128>,
+    /// The secrets that stand in them.
+    secrets: BTreeMap<String, u64>,
+    root: Node,
 }
 
 fn examine(name: &str, files: Files, depth: Depth) -> Examined {
     let hash = files.fingerprint();
     let mut problems = files.problems.clone();
-    let (blocks, opened, named) = if files.sources.is_empty() {
-        Default::default()
+    let read = if files.sources.is_empty() {
+        AllRead::default()
     } else {
         read_all(name, &files, depth, &mut problems)
     };
@@ -156,31 +204,27 @@ fn examine(name: &str, files: Files, depth: Depth) -> Examined {
     let registered = directory.map(|directory| registered::etags(&files, &directory));
     let content = Content {
         hash,
-        named,
+        named: Arc::new(read.named),
+        secrets: Arc::new(read.secrets),
         registered: Arc::new(registered.into_iter().flatten().collect()),
     };
     let report = Report::new(problems, files.sources, content.clone(), &watched);
     Examined {
-        blocks,
-        opened,
+        blocks: read.blocks,
+        opened: read.opened,
         report,
         content,
         watched,
+        root: read.root,
     }
 }
 
-/// The blocks, what was opened of them, and the fingerprint of the files that they name.
-fn read_all(
-    name: &str,
-    files: &Files,
-    depth: Depth,
-    problems: &mut Vec<Problem>,
-) -> (Blocks, Opened, u128) {
+fn read_all(name: &str, files: &Files, depth: Depth, problems: &mut Vec<Problem>) -> AllRead {
     let parsed = parse::parse(&files.sources);
     let incomplete = !parsed.problems.is_empty() || !files.problems.is_empty();
     let mut reader = Reader::new(parsed.root, &files.sources, name, incomplete);
     let blocks = reader.blocks();
-    let named_content = fingerprint::of_named(&files.named());
+    let named = files.named();
     let mut opened = Opened::default();
     if !reader.is_incomplete() {
         let mut found = Problems::default();
@@ -204,9 +248,17 @@ fn read_all(
         let place = problem.place.as_ref();
         place.is_none_or(|place| !parsed.broken.holds(place))
     };
-    problems.extend(reader.into_problems().into_iter().filter(readable));
+    let secrets = secrets::of(reader.root(), &files.sources);
+    let (found, root) = reader.into_parts();
+    problems.extend(found.into_iter().filter(readable));
     problems.extend(parsed.problems);
-    (blocks, opened, named_content)
+    AllRead {
+        blocks,
+        opened,
+        named,
+        secrets,
+        root,
+    }
 }
 
 fn mounted_alone(watched: &[PathBuf]) -> impl Iterator<Item = Problem> {

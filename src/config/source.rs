@@ -58,6 +58,12 @@ impl Source {
         secrets.extend(redact::below(node));
     }
 
+    /// Whether what stands at `span` was read as a secret.
+    pub fn reads_as_secret(&self, span: &Range<usize>) -> bool {
+        let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        secrets.contains(span)
+    }
+
     /// The text as it may be shown: secrets struck out, every byte at its place.
     pub fn shown(&self) -> &str {
         self.shown.get_or_init(|| redact(&self.text))

@@ -18,14 +18,14 @@ pub(super) struct Place {
 pub(super) type Table = BTreeMap<String, Entry>;
 
 /// One key and its value.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub key: Place,
     pub node: Node,
 }
 
 /// A value and where it stands. A table that has a header stands at its header.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Node {
     pub place: Place,
     pub value: Value,
@@ -33,7 +33,7 @@ pub(super) struct Node {
     pub removed: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Value {
     Text(String),
     /// `None`: more than 128 bits.
@@ -87,6 +87,20 @@ fn node(parsed: Spanned<DeValue<'_>>, source: usize) -> Node {
 
 fn integer(digits: &DeInteger<'_>) -> Option<i128> {
     i128::from_str_radix(digits.as_str(), digits.radix()).ok()
+}
+
+impl Default for Node {
+    /// An empty config.
+    fn default() -> Self {
+        Node {
+            place: Place {
+                source: 0,
+                span: 0..0,
+            },
+            value: Value::Table(Table::new()),
+            removed: false,
+        }
+    }
 }
 
 impl Node {

@@ -11,13 +11,44 @@ use crate::fetch::{Fetch, Nowhere};
 /// Facts that outlive a reload, by route name and type: tokens spent, failures seen; never limits, so that new
 /// limits apply to old facts at once.
 #[derive(Default)]
-pub struct Kept(HashMap<(Arc<str>, TypeId), Arc<dyn Any + Send + Sync>>);
+pub struct Kept(HashMap<(Arc<str>, TypeId), Facts>);
+
+/// What a policy knows, and the key of the policy.
+struct Facts {
+    key: &'static str,
+    facts: Arc<dyn Any + Send + Sync>,
+}
+
+/// What becomes of the facts of a policy when another config serves.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fate {
+    pub route: Arc<str>,
+    /// The policy's key.
+    pub key: &'static str,
+    /// Whether the next config goes on with them; otherwise they are lost.
+    pub kept: bool,
+}
 
 impl Kept {
     /// The facts of type `T` that a policy of `route` has, when it has that policy.
     pub fn of<T: Send + Sync + 'static>(&self, route: Arc<str>) -> Option<Arc<T>> {
-        let facts = self.0.get(&(route, TypeId::of::<T>()))?;
-        facts.clone().downcast::<T>().ok()
+        let found = self.0.get(&(route, TypeId::of::<T>()))?;
+        found.facts.clone().downcast::<T>().ok()
+    }
+
+    /// What becomes of these facts when the config serves that has `next`, in the order of the routes.
+    pub fn fates(&self, next: &Kept) -> Vec<Fate> {
+        let fate = |(at, known): (&(Arc<str>, TypeId), &Facts)| Fate {
+            route: at.0.clone(),
+            key: known.key,
+            kept: next
+                .0
+                .get(at)
+                .is_some_and(|next| Arc::ptr_eq(&next.facts, &known.facts)),
+        };
+        let mut fates: Vec<Fate> = self.0.iter().map(fate).collect();
+        fates.sort();
+        fates
     }
 }
 
@@ -84,15 +115,21 @@ impl<'a> Build<'a> {
     pub fn into_states(self) -> States {
         self.states
     }
+
     /// The facts of type `T` that this route had before the reload, or fresh ones.
     pub fn keep<T: Default + Send + Sync + 'static>(&mut self) -> Arc<T> {
         let key = (self.route.clone(), TypeId::of::<T>());
         let found = self.new.0.get(&key).or_else(|| self.old.0.get(&key));
         let facts = found
-            .and_then(|facts| facts.clone().downcast::<T>().ok())
+            .and_then(|known| known.facts.clone().downcast::<T>().ok())
             .unwrap_or_default();
-        self.new.0.insert(key, facts.clone());
+        self.note(key, facts.clone());
         facts
+    }
+
+    fn note(&mut self, at: (Arc<str>, TypeId), facts: Arc<dyn Any + Send + Sync>) {
+        let key = self.key;
+        self.new.0.insert(at, Facts { key, facts });
     }
 
     /// Like [`Build::keep`], for facts that belong to certain settings: `choose` is given those that this route
@@ -104,8 +141,8 @@ impl<'a> Build<'a> {
     ) -> Arc<T> {
         let key = (self.route.clone(), TypeId::of::<T>());
         let old = self.old.0.get(&key);
-        let facts = choose(old.and_then(|facts| facts.clone().downcast::<T>().ok()));
-        self.new.0.insert(key, facts.clone());
+        let facts = choose(old.and_then(|known| known.facts.clone().downcast::<T>().ok()));
+        self.note(key, facts.clone());
         facts
     }
 }
@@ -145,6 +182,18 @@ mod tests {
             Arc::new("b")
         });
         assert_eq!((*chosen[0], *facts), ("a", "b"));
+    }
+
+    #[test]
+    fn what_becomes_of_facts_is_what_became_of_them() {
+        let mut first = Kept::default();
+        build("pay", &Kept::default(), &mut first).keep::<AtomicU32>();
+        build("ship", &Kept::default(), &mut first).keep::<AtomicU32>();
+        let mut second = Kept::default();
+        build("pay", &first, &mut second).keep::<AtomicU32>();
+        let fates = first.fates(&second);
+        let told: Vec<_> = fates.iter().map(|f| (&*f.route, f.kept)).collect();
+        assert_eq!(told, [("pay", true), ("ship", false)]);
     }
 
     #[test]

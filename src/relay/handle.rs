@@ -42,6 +42,13 @@ pub struct Relay {
     wanted: watch::Sender<Wanted>,
 }
 
+/// What a relay is made of, and the clients of its database and its broker.
+pub type Ends<'a> = (
+    &'a Config,
+    &'a Arc<dyn database::Client>,
+    &'a Arc<dyn broker::Client>,
+);
+
 impl Relay {
     /// Starts one. None where its block does not say where messages go, which a check reports.
     pub fn start(config: &Config, with: &Start<'_>) -> Option<Self> {
@@ -100,9 +107,15 @@ impl Relay {
         database: &Arc<dyn database::Client>,
         broker: &Arc<dyn broker::Client>,
     ) -> bool {
-        self.config == *config
-            && Arc::ptr_eq(&self.database, database)
-            && Arc::ptr_eq(&self.broker, broker)
+        Self::goes_on(
+            (&self.config, &self.database, &self.broker),
+            (config, database, broker),
+        )
+    }
+
+    /// Whether one with the first of these goes on when a config has the second.
+    pub fn goes_on(old: Ends<'_>, new: Ends<'_>) -> bool {
+        old.0 == new.0 && Arc::ptr_eq(old.1, new.1) && Arc::ptr_eq(old.2, new.2)
     }
 
     /// Takes no more rows, until it is told to go on. What is under way ends by itself.

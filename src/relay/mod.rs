@@ -37,7 +37,7 @@ mod unsettled;
 
 pub use config::{After, Columns, Config, Publish};
 pub use gauges::render_metrics;
-pub use handle::{Relay, Start};
+pub use handle::{Ends, Relay, Start};
 pub use identifier::{Identifier, TableName};
 pub use live::check_live;
 pub use template::RowTemplate;

@@ -94,7 +94,15 @@ impl Subscription {
 
     /// Whether one of `config` with `client` would be the same.
     pub fn is_like(&self, config: &Config, client: &Arc<dyn Client>) -> bool {
-        self.config == *config && Arc::ptr_eq(&self.client, client)
+        Self::goes_on((&self.config, &self.client), (config, client))
+    }
+
+    /// Whether one with the first of these goes on when a config has the second.
+    pub fn goes_on(
+        (config, client): (&Config, &Arc<dyn Client>),
+        next: (&Config, &Arc<dyn Client>),
+    ) -> bool {
+        config == next.0 && Arc::ptr_eq(client, next.1)
     }
 
     /// Takes no more messages, and hands back what nobody has seen, until it is told to go on.

@@ -312,6 +312,28 @@ impl Upstream {
         self.in_flight.admit(self.config.max_in_flight)
     }
 
+    /// What is known here, and whether the upstream of the next config goes on with it.
+    pub fn fates(&self, next: &Upstream) -> [(&'static str, bool); 3] {
+        let same = |a: &Option<Arc<Client>>, b: &Option<Arc<Client>>| match (a, b) {
+            (None, None) => true,
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        };
+        let checks = match (&self.checker, &next.checker) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (None, None) => true,
+            _ => false,
+        };
+        [
+            (
+                "connections",
+                same(&self.client, &next.client) && self.config.protocol == next.config.protocol,
+            ),
+            ("health checks", checks),
+            ("ejections", self.picker.ejects_with(&next.picker)),
+        ]
+    }
+
     /// Ends what would go on beside `next`, the upstream of the config that serves now: a request may hold this one
     /// for long.
     pub fn superseded_by(&self, next: Option<&Arc<Upstream>>) {

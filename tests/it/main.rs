@@ -29,6 +29,7 @@ mod credentials;
 mod databases;
 mod dates;
 mod descriptors;
+mod diff;
 mod documents;
 mod drain;
 mod early_answers;

@@ -55,6 +55,11 @@ impl Registering {
         }
     }
 
+    /// Where the config is; None when it is built in.
+    pub fn config_path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
     /// Does all of `registrations`, or none of them. It is to go on to its end whoever leaves meanwhile.
     ///
     /// # Errors

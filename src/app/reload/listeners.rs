@@ -26,6 +26,12 @@ pub fn take_all(config: &Config) -> io::Result<BTreeMap<Name, Taken>> {
     config.listeners.iter().map(take).collect()
 }
 
+/// Whether the listener `name` of the new config is one that is open: its sockets, and those who are connected, stay.
+pub fn stays(old: &Config, name: &Name, new: &listener::Checked) -> bool {
+    let before = old.listeners.get(name);
+    before.is_some_and(|old| old.config.listen == new.config.listen)
+}
+
 /// Binds what the new config adds or moves.
 pub(super) fn take_new(
     old: &Config,
@@ -35,11 +41,7 @@ pub(super) fn take_new(
     let mut taken = BTreeMap::new();
     for (name, listener) in &new.listeners {
         let config = &listener.config;
-        if old
-            .listeners
-            .get(name)
-            .is_some_and(|old| old.config.listen == config.listen)
-        {
+        if stays(old, name, listener) {
             config
                 .access()
                 .map_err(|error| Refusal::new(format!("listeners.{name}.group: {error}")))?;

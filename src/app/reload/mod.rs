@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use metrics::counter;
 
 use crate::admin::{self, ReloadOutcome};
+use crate::app::changes::Changes;
 use crate::app::flows::Flows;
 use crate::app::snapshot::{Snapshot, Tools};
 use crate::app::worker::Workers;
@@ -28,8 +29,9 @@ mod warnings;
 
 pub use counted::METRICS;
 use counted::{Gauges, RELOADS};
-pub use listeners::take_all;
+pub use listeners::{stays, take_all};
 pub use reading::{Answer, Found, Readings};
+pub use refusal::only_by_restart;
 use refusal::{Refusal, needs_restart};
 pub use status::{LastError, Status};
 pub use warnings::Warnings;
@@ -179,7 +181,7 @@ impl Reloader {
         let old = self.snapshot.load_full();
         needs_restart(&old.config, &loaded.config)?;
         let taken = listeners::take_new(&old.config, &loaded.config, &self.status)?;
-        let warnings = loaded.warnings.clone();
+        let (warnings, places) = (loaded.warnings.clone(), loaded.places.clone());
         let next = Snapshot::next(loaded, Some(&old), &self.tools).map_err(|problems| {
             let messages: Vec<String> = problems
                 .into_vec()
@@ -189,6 +191,8 @@ impl Reloader {
             Refusal::new(messages.join("\n"))
         })?;
         let generation = next.generation;
+        let changes = Changes::of(&old, &next, [None, Some(&places)]);
+        drop(places);
         let next = Arc::new(next);
         // From here on nothing can fail.
         self.workers.switch_to(&next.serving);
@@ -198,7 +202,13 @@ impl Reloader {
         listeners::close_removed(&next.config, &self.status);
         self.gauges.note(true, generation);
         counter!(RELOADS.name, "result" => "applied").increment(1);
-        tracing::info!(generation, hash = %next.content.hash, "a new config serves");
+        tracing::info!(
+            generation,
+            hash = %next.content.hash,
+            changes = %changes.line(),
+            lost = changes.lost_line(),
+            "a new config serves"
+        );
         self.warnings.tell(&warnings);
         Ok(())
     }

@@ -21,8 +21,8 @@ impl Refusal {
     }
 }
 
-/// What only a restart can change is refused by its name.
-pub(super) fn needs_restart(old: &Config, new: &Config) -> Result<(), Refusal> {
+/// What is different and only a restart can change, a sentence each.
+pub fn only_by_restart(old: &Config, new: &Config) -> Vec<String> {
     let mut refused = Vec::new();
     if old.process.workers() != new.process.workers() {
         refused.push(format!(
@@ -49,6 +49,12 @@ pub(super) fn needs_restart(old: &Config, new: &Config) -> Result<(), Refusal> {
             refused.push(format!("{key} cannot change while the proxy runs"));
         }
     }
+    refused
+}
+
+/// What only a restart can change is refused by its name.
+pub(super) fn needs_restart(old: &Config, new: &Config) -> Result<(), Refusal> {
+    let refused = only_by_restart(old, new);
     if refused.is_empty() {
         Ok(())
     } else {

@@ -69,8 +69,14 @@ impl<'a> Reader<'a> {
         !self.problems.is_empty()
     }
 
-    pub fn into_problems(self) -> Vec<Problem> {
-        self.problems
+    /// The config as it is written.
+    pub fn root(&self) -> &Node {
+        &self.document.root
+    }
+
+    /// What is wrong, and the config as it is written.
+    pub fn into_parts(self) -> (Vec<Problem>, Node) {
+        (self.problems, self.document.root)
     }
 
     fn whole<T: DeserializeOwned>(&mut self, path: &[String]) -> Option<T> {

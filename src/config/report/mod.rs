@@ -31,8 +31,11 @@ pub struct Report {
 pub struct Content {
     /// Of the config's own files, in hexadecimal.
     pub hash: String,
-    /// Of the files that they name. Not to be shown: some hold secrets.
-    pub named: u128,
+    /// The files that they name, each with a fingerprint of its content. Not to be shown: some hold secrets.
+    pub named: Arc<BTreeMap<PathBuf, u128>>,
+    /// The secrets that stand in the config itself, by the keys that lead to them, each with a fingerprint that means
+    /// nothing outside of this process.
+    pub secrets: Arc<BTreeMap<String, u64>>,
     /// What was registered through the admin API: the names of its files, and the entity tag of each.
     pub registered: Arc<BTreeMap<String, String>>,
 }
@@ -76,6 +79,11 @@ impl Report {
     /// How many do not.
     pub fn warnings(&self) -> usize {
         self.count(Severity::Warning)
+    }
+
+    /// The texts that it shows.
+    pub(super) fn sources(&self) -> &Arc<[Source]> {
+        &self.sources
     }
 
     /// What was read, so that a broken config need not be reported again and again.

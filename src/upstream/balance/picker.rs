@@ -72,6 +72,11 @@ impl Picker {
         }
     }
 
+    /// Whether both go by the same record of failures.
+    pub fn ejects_with(&self, other: &Picker) -> bool {
+        Arc::ptr_eq(&self.ejector, &other.ejector)
+    }
+
     /// An endpoint of `list`, another than those where the request `has_been`, where there is one; None when there is
     /// none at all. `key` is what keeps a caller with an endpoint, when the balancer hashes.
     pub fn pick<'l, T: Transport>(
