@@ -58,7 +58,7 @@ enum Command {
     #[command(after_help = "Example:\n  outrigger top")]
     Top(NotBuilt),
     #[cfg(feature = "inject")]
-    Inject(inject::Inject),
+    Inject(Box<inject::Inject>),
     Redirect(redirect::Redirect),
     Completions(completions::Completions),
     Version(version::Version),

@@ -18,6 +18,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 KUSTOMIZE = ROOT / "deploy/kubernetes"
 OUTRIGGER = os.environ["OUTRIGGER"]
 
+# What adds objects of its own, and nothing to workloads.
+BESIDE = {"prometheus"}
+# Kubernetes' own.
+GRACE = 30
+# In seconds, `preStop` included.
+OWN_END = 5
+
 WORKLOADS = ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Pod"]
 API = {"Job": "batch/v1", "CronJob": "batch/v1", "Pod": "v1"}
 
@@ -32,12 +39,23 @@ def main():
                 check_config(thing, folder.name)
             elif thing["kind"] in WORKLOADS:
                 assert_sidecar(thing, folder.name)
+                ends_in_time(thing, drain_timeout(objects), folder.name)
         print(f"examples/{folder.name}: {len(objects)} objects")
+    base = kustomize(KUSTOMIZE / "base")
+    validate(base, "base")
+    check_config(base[0], "base")
     is_injected_alike()
     components = sorted(path.name for path in (KUSTOMIZE / "components").iterdir())
     for component in components:
-        reaches_every_kind(component)
-    print(f"{len(components)} components reach {len(WORKLOADS)} kinds: {', '.join(components)}")
+        if component in BESIDE:
+            adds_objects(component)
+        else:
+            reaches_every_kind(component)
+    minute = with_components(WORKLOADS, ["sidecar", "grace"])
+    for (_, name), thing in minute.items():
+        if name == "labelled":
+            ends_in_time(thing, drain_timeout([]), "component grace")
+    print(f"components do what they say, for {len(WORKLOADS)} kinds: {', '.join(components)}")
 
 
 def versions_agree():
@@ -96,6 +114,31 @@ def assert_sidecar(thing, where):
     return sidecar
 
 
+def drain_timeout(objects):
+    """The seconds that the proxy has by the config among these objects, else by itself, as config/outrigger.toml shows it."""
+    configs = [text for thing in objects if thing["kind"] == "ConfigMap" for text in thing["data"].values()]
+    for text in [*configs, (ROOT / "config/outrigger.toml").read_text()]:
+        if found := re.search(r'^drain_timeout = "(\d+)s"', text, re.MULTILINE):
+            return int(found[1])
+    raise Wrong("config/outrigger.toml shows no drain_timeout")
+
+
+def ends_in_time(thing, drains, where):
+    """A pod is not killed while its proxy still drains: both ends, one after the other, fit into its grace period."""
+    spec = pod_of(thing)["spec"]
+    hooks = [container.get("lifecycle", {}).get("preStop", {}) for container in spec["containers"]]
+    sleeps = max(hook.get("sleep", {}).get("seconds", 0) for hook in hooks)
+    grace = spec.get("terminationGracePeriodSeconds", GRACE)
+    if grace < max(sleeps, OWN_END) + drains:
+        raise Wrong(f"{where}: {thing['kind']} has {grace} s to end in, and sleeps {sleeps} s before it drains {drains} s")
+
+
+def adds_objects(component):
+    before, after = (with_components(["Deployment"], each) for each in (["sidecar"], ["sidecar", component]))
+    if len(after) <= len(before) or any(after[key] != thing for key, thing in before.items()):
+        raise Wrong(f"component {component} adds nothing, or changes a workload")
+
+
 def reaches_every_kind(component):
     """A workload of each kind that has a label is given what the component gives; one without the label is left alone."""
     with_sidecar = with_components(WORKLOADS, ["sidecar"])
@@ -128,7 +171,7 @@ def with_components(kinds, components):
 
 def is_injected_alike():
     """`outrigger inject` gives every kind what the components give it."""
-    components = ["sidecar", "certificate-secret", "egress"]
+    components = ["sidecar", "mtls", "egress"]
     wanted = [thing for (_, name), thing in with_components(WORKLOADS, components).items() if name == "labelled"]
     options = ["--image=outrigger", "--secret=outrigger-secrets", "--tls-secret=outrigger-tls", "-f", "-"]
     workloads = yaml.safe_dump_all([workload(kind, True) for kind in WORKLOADS], sort_keys=False)

@@ -1,6 +1,7 @@
 //! Changes of a YAML text: entries are put into mappings and items into sequences, in the style in which these are
-//! written, and every other byte stays.
+//! written, values take the place of others, and every other byte stays.
 
+use std::collections::HashSet;
 use std::iter;
 
 use serde_json::Value as Json;
@@ -13,7 +14,16 @@ pub(super) struct Edits<'a> {
     text: &'a str,
     /// What ends its lines.
     newline: &'static str,
-    inserts: Vec<(usize, String)>,
+    inserts: Vec<Insert>,
+    /// Where nodes start whose value is another one now.
+    replaced: HashSet<usize>,
+}
+
+/// A text, and the part of the old one whose place it takes; nothing of it when that is empty.
+struct Insert {
+    start: usize,
+    end: usize,
+    text: String,
 }
 
 impl<'a> Edits<'a> {
@@ -22,21 +32,91 @@ impl<'a> Edits<'a> {
             text,
             newline: if text.contains("\r\n") { "\r\n" } else { "\n" },
             inserts: Vec::new(),
+            replaced: HashSet::new(),
         }
     }
 
-    pub fn done(mut self) -> String {
+    /// The new text, and where in the old one nodes start whose value was replaced.
+    pub fn done(mut self) -> (String, HashSet<usize>) {
         // Stable: what goes to the same place stays in its order.
-        self.inserts.sort_by_key(|(at, _)| *at);
+        self.inserts.sort_by_key(|insert| insert.start);
         let mut done = String::new();
         let mut copied = 0;
-        for (at, insert) in &self.inserts {
-            done.push_str(&self.text[copied..*at]);
-            done.push_str(insert);
-            copied = *at;
+        for insert in &self.inserts {
+            done.push_str(self.text.get(copied..insert.start).unwrap_or_default());
+            done.push_str(&insert.text);
+            copied = insert.end;
         }
         done.push_str(&self.text[copied..]);
-        done
+        (done, self.replaced)
+    }
+
+    fn insert(&mut self, at: usize, text: String) {
+        let (start, end) = (at, at);
+        self.inserts.push(Insert { start, end, text });
+    }
+
+    /// Another value in the place of a scalar, in quotes when that one has them; gives whether that can be.
+    pub fn scalar(&mut self, scalar: &Node, value: &Json) -> bool {
+        let Some((start, end)) = self.extent(scalar) else {
+            return false;
+        };
+        let quoted = self.text[start..end].starts_with(['"', '\'']);
+        let text = match inline(value) {
+            Some(plain) if !quoted => plain,
+            _ => value.to_string(),
+        };
+        self.replaced.insert(start);
+        self.inserts.push(Insert { start, end, text });
+        true
+    }
+
+    /// Other values in the place of the items of a sequence of scalars; gives whether that can be. Comments between them
+    /// go with them.
+    pub fn scalars(&mut self, sequence: &Node, values: &[Json]) -> bool {
+        let Value::Sequence { items, flow } = &sequence.value else {
+            return false;
+        };
+        let both = items.first().zip(items.last());
+        let Some(((mut start, _), (_, end))) =
+            both.and_then(|(first, last)| Some((self.extent(first)?, self.extent(last)?)))
+        else {
+            return false;
+        };
+        let text = if *flow {
+            let values: Vec<_> = values.iter().map(Json::to_string).collect();
+            values.join(", ")
+        } else {
+            start = self.text[..start].rfind('-').unwrap_or(start);
+            let indent = " ".repeat(start - self.line_start(start));
+            let lines: Vec<_> = values.iter().flat_map(item).collect();
+            lines.join(&format!("{}{indent}", self.newline))
+        };
+        self.replaced.insert(sequence.place.start);
+        self.inserts.push(Insert { start, end, text });
+        true
+    }
+
+    /// Where a scalar begins and ends, if it is in quotes or on one line. Its place reaches to what follows, a comment for
+    /// example.
+    fn extent(&self, scalar: &Node) -> Option<(usize, usize)> {
+        let (start, value) = (scalar.place.start, scalar.text()?);
+        let text = &self.text[start..];
+        let length = match text.chars().next()? {
+            quote @ ('"' | '\'') => {
+                let mut escaped = false;
+                let closes = |(_, letter): &(usize, char)| {
+                    let closes = *letter == quote && !escaped;
+                    escaped = quote == '"' && *letter == '\\' && !escaped;
+                    closes
+                };
+                let (at, _) = text.char_indices().skip(1).find(closes)?;
+                at + 1
+            }
+            _ if !value.is_empty() && text.starts_with(value) => value.len(),
+            _ => return None,
+        };
+        Some((start, start + length))
     }
 
     /// Puts entries into a mapping, before the one of the key `before` when that is there, and otherwise first.
@@ -100,7 +180,7 @@ impl<'a> Edits<'a> {
             let insert = lines
                 .into_iter()
                 .map(|line| format!("{line}{newline}{indent}"));
-            self.inserts.push((at, insert.collect()));
+            self.insert(at, insert.collect());
             return;
         }
         let mut start = line_start;
@@ -115,7 +195,7 @@ impl<'a> Edits<'a> {
         let insert = lines
             .into_iter()
             .map(|line| format!("{lead}{line}{newline}"));
-        self.inserts.push((start, insert.collect()));
+        self.insert(start, insert.collect());
     }
 
     /// JSON before what stands at `place`, or within brackets that are empty; each value with what stands before it.
@@ -127,7 +207,7 @@ impl<'a> Edits<'a> {
     ) {
         let Some(place) = place else {
             let added: Vec<String> = added.map(|(key, value)| format!("{key}{value}")).collect();
-            self.inserts.push((brackets.end, added.join(", ")));
+            self.insert(brackets.end, added.join(", "));
             return;
         };
         let lead = &self.text[self.line_start(place.start)..place.start];
@@ -141,7 +221,8 @@ impl<'a> Edits<'a> {
                 format!("{key}{value}, ")
             }
         });
-        self.inserts.push((place.start, added.collect()));
+        let added = added.collect();
+        self.insert(place.start, added);
     }
 
     fn line_start(&self, at: usize) -> usize {

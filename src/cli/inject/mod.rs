@@ -1,5 +1,6 @@
 //! `outrigger inject`
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,9 @@ mod edit;
 mod sidecar;
 #[cfg(test)]
 mod tests;
+mod update;
+#[cfg(test)]
+mod update_tests;
 mod workload;
 mod wrong;
 mod yaml;
@@ -26,9 +30,10 @@ mod yaml;
 ///
 /// Every Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Job, CronJob and Pod with the label or
 /// annotation `outrigger: sidecar` is given it, also within a List; so are other kinds with the label and a pod template.
-/// All else is printed as it is, comments included. What has the proxy already stays as it is. Exit code: 0; 1 when
-/// nothing asks for it, or with `--check` when something asks for it and has none; 2 when something is wrong, and nothing
-/// is printed then.
+/// All else is printed as it is, comments included. One that has the proxy already has what this program writes brought up
+/// to date: the probes, the resources and so on, and the image, the ConfigMap and the Secrets when they are named here.
+/// What somebody else added to it stays. Exit code: 0; 1 when nothing asks for it, or with `--check` when something asks
+/// for it and has none; 2 when something is wrong, and nothing is printed then.
 #[derive(Args)]
 #[command(after_help = "Examples:
   outrigger inject -f app.yaml --image registry.example.com/outrigger:0.1.0 | kubectl apply -f -
@@ -89,7 +94,8 @@ impl Inject {
             }
         }
         let all_have_it = !outcomes.contains(&What::Added);
-        let nobody_asks = all_have_it && !outcomes.contains(&What::Kept);
+        let has_it = |what: &What| matches!(what, What::Kept | What::Updated);
+        let nobody_asks = all_have_it && !outcomes.iter().any(has_it);
         if nobody_asks {
             say_wrong("error: nothing here asks for the proxy");
             say_wrong("  = help: add the label `outrigger: sidecar` to a workload, or say `--all`");
@@ -108,6 +114,8 @@ impl Inject {
         let what = match outcome.what {
             What::Added if self.check => "asks for the proxy and has none",
             What::Added => "given the proxy",
+            What::Updated if self.check => "has the proxy, but not as it would be given it now",
+            What::Updated => "has the proxy already, which was brought up to date",
             What::Kept => "has the proxy already",
             What::NotAsked => "does not ask for the proxy",
             What::Refused => "wants no proxy",
@@ -141,23 +149,30 @@ fn inject(text: &str, sidecar: &Sidecar, all: bool) -> Result<(String, Vec<Outco
     for document in &before {
         outcomes.extend(workload::inject(document, &mut edits, sidecar, all)?);
     }
-    let done = edits.done();
-    if let Some(added) = outcomes.iter().find(|outcome| outcome.what == What::Added)
-        && !is_whole(&before, &done, &outcomes, sidecar)
+    let (done, replaced) = edits.done();
+    let is_changed = |outcome: &&Outcome| matches!(outcome.what, What::Added | What::Updated);
+    if let Some(changed) = outcomes.iter().find(is_changed)
+        && !is_whole(&before, &done, &replaced, &outcomes, sidecar)
     {
         return Err(Wrong {
-            line: added.line,
-            column: added.column,
-            message: "this is written in a way that cannot be added to".to_owned(),
+            line: changed.line,
+            column: changed.column,
+            message: "this is written in a way that cannot be changed".to_owned(),
             help: "write it as `kubectl get --output yaml` does",
         });
     }
     Ok((done, outcomes))
 }
 
-/// Whether what was printed says all that it said before, and has what it was given. YAML can be written in more ways than
-/// anybody thinks of.
-fn is_whole(before: &[Document], done: &str, outcomes: &[Outcome], sidecar: &Sidecar) -> bool {
+/// Whether what was printed says all that it said before, but for what was `replaced`, and has what it was given. YAML can
+/// be written in more ways than anybody thinks of.
+fn is_whole(
+    before: &[Document],
+    done: &str,
+    replaced: &HashSet<usize>,
+    outcomes: &[Outcome],
+    sidecar: &Sidecar,
+) -> bool {
     let Ok(after) = yaml::read(done) else {
         return false;
     };
@@ -168,7 +183,8 @@ fn is_whole(before: &[Document], done: &str, outcomes: &[Outcome], sidecar: &Sid
     let Ok(again) = again.collect::<Result<Vec<_>, _>>() else {
         return false;
     };
-    let has_it = |outcome: &Outcome| matches!(outcome.what, What::Added | What::Kept);
+    let has_it =
+        |outcome: &Outcome| matches!(outcome.what, What::Added | What::Updated | What::Kept);
     let now: Vec<_> = again
         .iter()
         .flatten()
@@ -178,7 +194,7 @@ fn is_whole(before: &[Document], done: &str, outcomes: &[Outcome], sidecar: &Sid
         && before
             .iter()
             .zip(&after)
-            .all(|(before, after)| after.root.keeps(&before.root));
+            .all(|(before, after)| after.root.keeps(&before.root, replaced));
     same && now == outcomes.iter().map(has_it).collect::<Vec<_>>()
 }
 

@@ -1,7 +1,7 @@
 //! What a pod is given: the same as by the components in deploy/kubernetes.
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// The container's name, and that of the volume with its config.
 pub(super) const NAME: &str = "outrigger";
@@ -14,27 +14,69 @@ pub(super) const PORTS: [(&str, u16); 2] = [("proxied", 15001), ("probes", 15021
 /// The user and group that the container runs as.
 pub(super) const GROUP: u32 = 65532;
 
+/// The image that is given where none is named, of which version that may be.
+pub(super) const IMAGE: &str = "outrigger:";
+
 const SECRETS: &str = "outrigger-secrets";
 const TLS: &str = "outrigger-tls";
 
 /// Where what it reads comes from.
 #[derive(Args, Debug)]
 pub(super) struct Sidecar {
-    /// The image of the proxy
-    #[arg(long, env = "OUTRIGGER_IMAGE", default_value = concat!("outrigger:", env!("CARGO_PKG_VERSION")))]
-    pub image: String,
-    /// The ConfigMap whose keys are the files of its config
-    #[arg(long, default_value = NAME)]
-    pub config_map: String,
+    /// The image of the proxy [default: that of a proxy that is there already, else outrigger:VERSION]
+    #[arg(long, env = "OUTRIGGER_IMAGE")]
+    pub image: Option<String>,
+    /// The ConfigMap whose keys are the files of its config [default: as it is there already, else outrigger]
+    #[arg(long)]
+    pub config_map: Option<String>,
     /// A Secret whose keys become files in /etc/outrigger-secrets
     #[arg(long)]
     pub secret: Option<String>,
     /// A Secret with `tls.crt`, `tls.key` and `ca.crt`, which become files in /etc/outrigger-tls
     #[arg(long)]
     pub tls_secret: Option<String>,
+    /// What the proxy is sure to have, as cpu=50m,memory=32Mi
+    #[arg(long, value_name = "RESOURCES", value_parser = quantities)]
+    pub requests: Option<Map<String, Value>>,
+    /// The most it may have, as memory=256Mi
+    #[arg(long, value_name = "RESOURCES", value_parser = quantities)]
+    pub limits: Option<Map<String, Value>>,
+}
+
+/// `NAME=QUANTITY,...`, as `kubectl set resources` takes it.
+pub(super) fn quantities(text: &str) -> Result<Map<String, Value>, String> {
+    let pairs = text.split(',').map(|pair| {
+        let (name, quantity) = pair
+            .split_once('=')
+            .ok_or_else(|| format!("`{pair}` is not NAME=QUANTITY"))?;
+        if !["cpu", "memory", "ephemeral-storage"].contains(&name) {
+            return Err(format!(
+                "`{name}` is none of cpu, memory, ephemeral-storage"
+            ));
+        }
+        if !quantity.starts_with(|letter: char| letter.is_ascii_digit()) {
+            return Err(format!("`{quantity}` is no quantity, as 50m or 256Mi"));
+        }
+        Ok((name.to_owned(), json!(quantity)))
+    });
+    pairs.collect()
 }
 
 impl Sidecar {
+    fn resources(&self) -> Value {
+        let with = |mut resources: Map<String, Value>, named: &Option<Map<String, Value>>| {
+            resources.extend(named.clone().unwrap_or_default());
+            resources
+        };
+        let requests = [("cpu", "50m"), ("memory", "32Mi")];
+        let requests = requests.map(|(name, quantity)| (name.to_owned(), json!(quantity)));
+        let limits = [("memory".to_owned(), json!("256Mi"))];
+        json!({
+            "requests": with(Map::from_iter(requests), &self.requests),
+            "limits": with(Map::from_iter(limits), &self.limits),
+        })
+    }
+
     pub fn container(&self) -> Value {
         let ports = PORTS.map(|(name, port)| json!({ "name": name, "containerPort": port }));
         let probe = |path: &str| json!({ "path": path, "port": "probes" });
@@ -44,14 +86,14 @@ impl Sidecar {
             .collect();
         json!({
             "name": NAME,
-            "image": self.image,
+            "image": self.image.as_deref().unwrap_or(concat!("outrigger:", env!("CARGO_PKG_VERSION"))),
             "restartPolicy": "Always",
             "args": ["run", "--config", "/etc/outrigger"],
             "ports": ports,
             "startupProbe": { "httpGet": probe("/readyz"), "periodSeconds": 1, "failureThreshold": 60 },
             "readinessProbe": { "httpGet": probe("/readyz"), "periodSeconds": 5 },
             "livenessProbe": { "httpGet": probe("/livez"), "periodSeconds": 10, "failureThreshold": 6 },
-            "resources": { "requests": { "cpu": "50m", "memory": "32Mi" }, "limits": { "memory": "256Mi" } },
+            "resources": self.resources(),
             "securityContext": {
                 "runAsNonRoot": true,
                 "runAsUser": GROUP,
@@ -67,7 +109,8 @@ impl Sidecar {
 
     /// The volumes that the container mounts, each with its name.
     pub fn volumes(&self) -> Vec<(&'static str, Value)> {
-        let config = json!({ "name": NAME, "configMap": { "name": self.config_map } });
+        let config_map = self.config_map.as_deref().unwrap_or(NAME);
+        let config = json!({ "name": NAME, "configMap": { "name": config_map } });
         // 0440: for the owner and the group.
         let secrets = self.secrets().map(|(volume, secret)| {
             let source = json!({ "secretName": secret, "defaultMode": 0o440 });

@@ -149,12 +149,9 @@ fn it_gives_what_the_components_give() {
         tls_secret: Some("outrigger-tls".to_owned()),
         ..sidecar()
     };
-    for (at, name) in [
-        "egress/secret-pod.yaml",
-        "certificate-secret/volume-pod.yaml",
-    ]
-    .into_iter()
-    .enumerate()
+    for (at, name) in ["egress/secret-pod.yaml", "mtls/volume-pod.yaml"]
+        .into_iter()
+        .enumerate()
     {
         let component = component(name);
         let spec = &component["spec"];
@@ -266,7 +263,7 @@ fn what_cannot_be_changed_alone_is_refused_at_its_place() {
             pod("  ? containers\n  : []"),
             1,
             1,
-            "written in a way that cannot be added to",
+            "written in a way that cannot be changed",
         ),
         (
             format!(
@@ -359,16 +356,18 @@ proptest! {
     }
 }
 
-fn sidecar() -> Sidecar {
+pub(super) fn sidecar() -> Sidecar {
     Sidecar {
-        image: "outrigger:1".to_owned(),
-        config_map: "outrigger".to_owned(),
+        image: Some("outrigger:1".to_owned()),
+        config_map: None,
         secret: None,
         tls_secret: None,
+        requests: None,
+        limits: None,
     }
 }
 
-fn secrets() -> Sidecar {
+pub(super) fn secrets() -> Sidecar {
     Sidecar {
         secret: Some("keys".to_owned()),
         tls_secret: Some("certificates".to_owned()),
@@ -377,7 +376,7 @@ fn secrets() -> Sidecar {
 }
 
 /// The same in many styles.
-fn manifests() -> Vec<String> {
+pub(super) fn manifests() -> Vec<String> {
     let json = json!({ "kind": "List", "items": [
         { "kind": "Pod", "metadata": { "name": "ü", "labels": { "a": "b" } }, "spec": { "containers": [], "volumes": [] } },
         { "kind": "Job", "spec": { "template": { "spec": { "initContainers": [{ "name": "a" }], "containers": [] } } } },
@@ -421,7 +420,7 @@ fn manifests() -> Vec<String> {
     ]
 }
 
-fn pods_below<'a>(node: &'a Node, found: &mut Vec<&'a Node>) {
+pub(super) fn pods_below<'a>(node: &'a Node, found: &mut Vec<&'a Node>) {
     if node.reach(&["spec", "containers"]).is_some() {
         found.push(node);
     }
@@ -435,7 +434,7 @@ fn pods_below<'a>(node: &'a Node, found: &mut Vec<&'a Node>) {
 }
 
 /// As JSON whose values are all text.
-fn plain(node: &Node) -> Json {
+pub(super) fn plain(node: &Node) -> Json {
     match &node.value {
         Value::Mapping { entries, .. } => {
             let entries = entries
@@ -449,7 +448,7 @@ fn plain(node: &Node) -> Json {
     }
 }
 
-fn as_text(value: Json) -> Json {
+pub(super) fn as_text(value: Json) -> Json {
     match value {
         Json::Object(entries) => entries
             .into_iter()

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::edit::Edits;
 use super::sidecar::{ANNOTATIONS, ASKS, GROUP, LABEL, NAME, PORTS, REFUSES, Sidecar};
+use super::update::Update;
 use super::wrong::Wrong;
 use super::yaml::{Document, Node};
 
@@ -33,6 +34,8 @@ pub(super) struct Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum What {
     Added,
+    /// It is there already, and has been brought up to date.
+    Updated,
     /// It is there already.
     Kept,
     /// It was not asked for.
@@ -102,13 +105,25 @@ impl Pod<'_> {
         };
         let known = kind == "Pod" || KINDS.contains(&kind);
         let asked = self.asked()?;
-        if self.has_one() {
-            return Ok(outcome(What::Kept, Vec::new()));
-        }
+        let there = self.there();
         if asked == Some(false) {
-            return Ok(outcome(What::Refused, Vec::new()));
+            let notes =
+                there.map(|_| "it has one all the same, which was left as it is".to_owned());
+            return Ok(outcome(What::Refused, Vec::from_iter(notes)));
         }
-        if asked.is_none() && !(all && known) {
+        let taken = asked == Some(true) || (all && known);
+        match there {
+            Some(There::Native(container)) if taken => {
+                return self.update(container, edits, outcome);
+            }
+            Some(There::Native(_)) => return Ok(outcome(What::Kept, Vec::new())),
+            Some(There::Ordinary) => {
+                let note = "it is no native sidecar, and was left as it is: a Job would not end";
+                return Ok(outcome(What::Kept, vec![note.to_owned()]));
+            }
+            None => {}
+        }
+        if !taken {
             return Ok(outcome(What::NotAsked, Vec::new()));
         }
         self.add(edits)?;
@@ -136,10 +151,46 @@ impl Pod<'_> {
         Ok(None)
     }
 
-    fn has_one(&self) -> bool {
-        let spec = self.pod.get("spec");
-        let lists = ["initContainers", "containers"].map(|key| spec.and_then(|spec| spec.get(key)));
-        lists.into_iter().flatten().any(|list| list.names(NAME))
+    fn there(&self) -> Option<There<'_>> {
+        let named = |list: &'static str| {
+            let list = self.pod.reach(&["spec", list])?;
+            list.named(NAME)
+        };
+        let native = named("initContainers").map(There::Native);
+        native.or_else(|| named("containers").map(|_| There::Ordinary))
+    }
+
+    fn update(
+        &self,
+        container: &Node,
+        edits: &mut Edits<'_>,
+        outcome: impl Fn(What, Vec<String>) -> Outcome,
+    ) -> Result<Outcome, Wrong> {
+        let Some(spec) = self.pod.get("spec") else {
+            return Ok(outcome(What::Kept, Vec::new()));
+        };
+        let list = spec.get("initContainers");
+        let within = [Some(self.pod), Some(spec), list, Some(container)];
+        let mut within = within.into_iter().flatten();
+        if let Some(shared) = within.find(|node| self.document.is_shared(node)) {
+            let line = shared.place.line;
+            let note = format!("it was left as it is: an alias stands for what is in line {line}");
+            return Ok(outcome(What::Kept, vec![note]));
+        }
+        self.ports_are_free(spec)?;
+        let mut update = Update::new(self.document, self.sidecar, edits);
+        let adds_secrets = update.container(spec, container);
+        let what = if update.changes() {
+            What::Updated
+        } else {
+            What::Kept
+        };
+        let mut notes = update.notes();
+        if adds_secrets {
+            self.group(spec, edits)?;
+        }
+        notes.extend(self.grace());
+        Ok(outcome(what, notes))
     }
 
     fn add(&self, edits: &mut Edits<'_>) -> Result<(), Wrong> {
@@ -171,7 +222,8 @@ impl Pod<'_> {
     fn ports_are_free(&self, spec: &Node) -> Result<(), Wrong> {
         let lists = ["containers", "initContainers"].map(|key| spec.get(key));
         let containers = lists.into_iter().flatten().flat_map(Node::items);
-        let ports = containers.filter_map(|container| container.get("ports"));
+        let others = containers.filter(|container| !container.is_named(NAME));
+        let ports = others.filter_map(|container| container.get("ports"));
         for node in ports
             .flat_map(Node::items)
             .filter_map(|port| port.get("containerPort"))
@@ -280,8 +332,33 @@ impl Pod<'_> {
         {
             notes.push("it is on the network of its node, and so is the proxy".to_owned());
         }
+        notes.extend(self.grace());
         notes
     }
+
+    /// A pod that is killed before the proxy has drained.
+    fn grace(&self) -> Option<String> {
+        let node = self.pod.reach(&["spec", "terminationGracePeriodSeconds"])?;
+        let seconds: u64 = node.text()?.parse().ok()?;
+        let line = node.place.line;
+        (seconds < DRAIN + LEAST).then(|| {
+            format!(
+                "its terminationGracePeriodSeconds (line {line}) is {seconds} s: the application's own end and then the proxy's drain_timeout, {DRAIN} s unless its config says otherwise"
+            )
+        })
+    }
+}
+
+/// The proxy's own `drain_timeout` where its config says nothing, in seconds.
+pub(super) const DRAIN: u64 = 25;
+/// What an application should have to end in, in seconds: what is left of Kubernetes' 30 s.
+pub(super) const LEAST: u64 = 5;
+
+/// A sidecar that a pod has already.
+enum There<'a> {
+    Native(&'a Node),
+    /// A container like any other.
+    Ordinary,
 }
 
 fn map(entries: &[(&str, &str)]) -> serde_json::Value {

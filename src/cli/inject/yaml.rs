@@ -76,28 +76,47 @@ impl Node {
 
     /// Whether one of its items has this name.
     pub fn names(&self, name: &str) -> bool {
-        let mut names = self.items().iter().map(|item| item.get("name"));
-        names.any(|found| found.and_then(Node::text) == Some(name))
+        self.named(name).is_some()
+    }
+
+    /// The first of its items that has this name.
+    pub fn named(&self, name: &str) -> Option<&Node> {
+        self.items().iter().find(|item| item.is_named(name))
+    }
+
+    pub fn is_named(&self, name: &str) -> bool {
+        self.get("name").and_then(Node::text) == Some(name)
     }
 }
 
 impl Node {
-    /// Whether all that `old` says is here as well: its keys, its items behind any others, and its values.
-    pub fn keeps(&self, old: &Node) -> bool {
+    /// Whether all that `old` says is here as well: its keys, its items behind any others, and its values, but for those
+    /// that are `replaced`: where they start.
+    pub fn keeps(&self, old: &Node, replaced: &HashSet<usize>) -> bool {
         match (&self.value, &old.value) {
+            (Value::Scalar(_), Value::Scalar(_))
+            | (Value::Sequence { .. }, Value::Sequence { .. })
+                if replaced.contains(&old.place.start) =>
+            {
+                true
+            }
             (Value::Scalar(new), Value::Scalar(old)) => new == old,
             (Value::Alias, Value::Alias) => true,
             (Value::Sequence { items: new, .. }, Value::Sequence { items: old, .. }) => {
                 let added = new.len().checked_sub(old.len());
                 let kept = added.and_then(|added| new.get(added..));
-                kept.is_some_and(|kept| kept.iter().zip(old).all(|(new, old)| new.keeps(old)))
+                kept.is_some_and(|kept| {
+                    kept.iter()
+                        .zip(old)
+                        .all(|(new, old)| new.keeps(old, replaced))
+                })
             }
             (Value::Mapping { entries: new, .. }, Value::Mapping { entries: old, .. }) => {
                 // What was there stays in its order, so one walk finds it all.
                 let mut new = new.iter();
                 old.iter().all(|(key, value)| {
-                    let found = new.find(|(name, _)| name.keeps(key));
-                    found.is_some_and(|(_, new)| new.keeps(value))
+                    let found = new.find(|(name, _)| name.keeps(key, replaced));
+                    found.is_some_and(|(_, new)| new.keeps(value, replaced))
                 })
             }
             _ => false,
@@ -122,6 +141,11 @@ impl Document {
             }
         }
         Document { root, aliased }
+    }
+
+    /// Whether this node is written elsewhere, or is meant elsewhere as well.
+    pub fn is_shared(&self, node: &Node) -> bool {
+        matches!(node.value, Value::Alias) || self.aliased.contains(&node.anchor)
     }
 
     /// Whether a change of this node changes it and nothing else, and all that it has stands in it.

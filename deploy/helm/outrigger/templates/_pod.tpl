@@ -25,6 +25,11 @@ prometheus.io/path: /metrics
 fsGroup: 65532
 {{- end }}
 
+{{/* For the pod's spec: the seconds for the application's own end and then the proxy's. */}}
+{{- define "outrigger.terminationGracePeriodSeconds" -}}
+{{ .Values.terminationGracePeriodSeconds }}
+{{- end }}
+
 {{/* The first of the pod's initContainers: a native sidecar, which serves before the application and ends after it. */}}
 {{- define "outrigger.initContainer" -}}
 - name: outrigger
@@ -70,7 +75,7 @@ fsGroup: 65532
       mountPath: /etc/outrigger-secrets
       readOnly: true
     {{- end }}
-    {{- if .Values.tlsSecret }}
+    {{- if or .Values.tlsSecret .Values.spiffe }}
     - name: outrigger-tls
       mountPath: /etc/outrigger-tls
       readOnly: true
@@ -88,10 +93,17 @@ fsGroup: 65532
     secretName: {{ . }}
     defaultMode: 0440
 {{- end }}
+{{- if .Values.spiffe }}
+- name: outrigger-tls
+  csi:
+    driver: spiffe.csi.cert-manager.io
+    readOnly: true
+{{- else }}
 {{- with .Values.tlsSecret }}
 - name: outrigger-tls
   secret:
     secretName: {{ . }}
     defaultMode: 0440
+{{- end }}
 {{- end }}
 {{- end }}
