@@ -8,7 +8,7 @@ use super::address::AdminAddress;
 use crate::listener::ListenAddress;
 use crate::tls::{self, MaySpeakTls, inbound};
 use crate::value::problem::Problems;
-use crate::value::{FilePath, NotBuilt};
+use crate::value::{FilePath, Limit, NotBuilt};
 
 /// `[admin]`
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
@@ -26,6 +26,8 @@ pub struct Config {
     /// Where routes and upstreams that are registered are written, a file each. Its `*.toml` files are part of the config.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub writable_dir: Option<FilePath>,
+    /// `GET /requests` shows requests whose answer began only after so long; `"none"`: only those that failed.
+    pub slow_request: Limit,
     #[serde(skip_serializing)]
     pub state_dir: Option<NotBuilt>,
 }
@@ -89,6 +91,7 @@ impl Default for Config {
             allow_remote: false,
             tls: None,
             writable_dir: None,
+            slow_request: Limit::from_secs(1),
             state_dir: None,
         }
     }

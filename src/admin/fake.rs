@@ -20,6 +20,7 @@ use super::{
 use crate::listener::ListenAddress;
 use crate::policy::orders::Order;
 use crate::telemetry::log::Level;
+use crate::telemetry::requests::Query;
 
 /// Tells fixed things and remembers what it was asked to change.
 #[derive(Default)]
@@ -110,6 +111,21 @@ impl Proxy for Fake {
 
     fn route_health(&self, name: &str) -> Option<Value> {
         (name == "pay").then(|| json!({ "what": "health of pay" }))
+    }
+
+    fn requests(&self, query: &Query) -> Value {
+        let Query {
+            route,
+            reason,
+            slow,
+            limit,
+            ..
+        } = query;
+        json!({ "what": format!("{route:?} {reason:?} {slow:?} {limit}") })
+    }
+
+    fn request(&self, request_id: &str) -> Option<Value> {
+        (request_id == "r-1").then(|| json!({ "what": "r-1" }))
     }
 
     fn upstreams(&self) -> Value {

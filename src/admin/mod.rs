@@ -18,6 +18,7 @@ mod proxy;
 mod registering;
 mod registration;
 mod relays;
+mod requests;
 mod router;
 mod secure;
 mod serve;

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::registration::{Kind, NotRegistered, Registered, Registration};
 use crate::policy::orders::Order;
 use crate::telemetry::log::Level;
+use crate::telemetry::requests::Query;
 
 /// The proxy, as the admin API sees it. Every method but `reload` and `register` answers at once.
 pub trait Proxy: Send + Sync + 'static {
@@ -28,6 +29,10 @@ pub trait Proxy: Send + Sync + 'static {
     fn route_stats(&self, name: &str) -> Option<Value>;
     /// How what answers a route's requests is doing; None when there is none of this name.
     fn route_health(&self, name: &str) -> Option<Value>;
+    /// The requests that failed or took long which `query` asks for, the newest first.
+    fn requests(&self, query: &Query) -> Value;
+    /// The newest of them with that id; None when there is none.
+    fn request(&self, request_id: &str) -> Option<Value>;
     fn upstreams(&self) -> Value;
     /// One upstream by name; None when there is none.
     fn upstream(&self, name: &str) -> Option<Value>;

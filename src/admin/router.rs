@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::answer::{self, PROMETHEUS_TEXT, found, problem, text};
 use super::guard::{self, Guard};
 use super::registration::Kind;
-use super::{Proxy, configs, orders, registering, relays, subscriptions};
+use super::{Proxy, configs, orders, registering, relays, requests, subscriptions};
 use crate::listener::ListenAddress;
 use crate::policy;
 use crate::policy::orders::OrderKind;
@@ -42,6 +42,8 @@ GET  /routes/{{name}}
 GET  /routes/{{name}}/health   whether what answers it is there
 GET  /routes/{{name}}/stats    requests, times, and what failed last
 {orders}PUT  /routes/{{name}}      register it, in TOML or JSON; DELETE takes it out again
+GET  /requests          what failed or took long, and why: ?route=&reason=&slow=true&limit=100
+GET  /requests/{{request_id}}
 GET  /upstreams         who answers, and how they do
 GET  /upstreams/{{name}}
 PUT  /upstreams/{{name}}   register it, in TOML or JSON; DELETE takes it out again
@@ -78,6 +80,8 @@ pub fn api(proxy: Arc<dyn Proxy>, address: &ListenAddress) -> Router {
         .route("/routes/{name}/health", get(route_health))
         .route("/routes/{name}/stats", get(route_stats))
         .merge(policy_orders())
+        .route("/requests", get(requests::all))
+        .route("/requests/{request_id}", get(requests::one))
         .route("/upstreams", get(upstreams))
         .route(
             "/upstreams/{name}",

@@ -29,6 +29,7 @@ use crate::relay;
 use crate::subscription;
 use crate::telemetry::Telemetry;
 use crate::telemetry::log::Level;
+use crate::telemetry::requests::Query;
 use crate::tls::inventory;
 use crate::upstream::render_health;
 use crate::value::Name;
@@ -151,6 +152,16 @@ impl admin::Proxy for Control {
 
     fn route_health(&self, name: &str) -> Option<Value> {
         routes::health(&self.snapshot.load(), name)
+    }
+
+    fn requests(&self, query: &Query) -> Value {
+        let found = self.telemetry.requests().find(query);
+        found.iter().map(|request| request.shown()).collect()
+    }
+
+    fn request(&self, request_id: &str) -> Option<Value> {
+        let found = self.telemetry.requests().one(request_id);
+        found.map(|request| request.shown())
     }
 
     fn upstreams(&self) -> Value {

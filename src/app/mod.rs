@@ -135,6 +135,7 @@ async fn serve(
         bridge: bridge.clone(),
         fetch: fetch.clone(),
         resolver,
+        requests: telemetry.requests().clone(),
         access_writer: Box::new(move || log.log().access_writer().ok()),
     };
     let first = Snapshot::next(loaded, None, &tools)

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::app::bridge::{self, Before, Bridge, DatabasesBefore};
 use crate::app::original;
@@ -19,6 +19,7 @@ use crate::route::Table;
 use crate::target::{self, Database, SettleUpstream, Targets as _};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::request_metrics::RouteMetrics;
+use crate::telemetry::requests::Requests;
 use crate::telemetry::traces::Pipeline;
 use crate::upstream::{Resend, Upstream};
 use crate::value::Name;
@@ -51,6 +52,8 @@ pub struct Tools {
     pub resolver: Arc<dyn Resolve>,
     /// Asks other servers for tokens and keys.
     pub fetch: Arc<dyn Fetch>,
+    /// Keeps requests that fail or take long.
+    pub requests: Arc<Requests>,
     /// Opens the access log's way out.
     pub access_writer: Box<dyn Fn() -> Option<tracing_appender::non_blocking::NonBlocking> + Send>,
 }
@@ -138,6 +141,8 @@ impl Snapshot {
         let nothing = Kept::default();
         let old_kept = old.map_or(&nothing, |old| &old.kept);
         let mut kept = Kept::default();
+        let slow_after = config.admin.config.slow_request.0;
+        let slow_after = slow_after.unwrap_or(Duration::MAX);
         let mut routes = Vec::with_capacity(config.routes.len());
         let mut named = BTreeMap::new();
         for (name, route) in &config.routes {
@@ -170,6 +175,7 @@ impl Snapshot {
                 stack = SettleUpstream::over(stack, route.target.settled_by());
             }
             let metrics = RouteMetrics::new(name.as_str());
+            let metrics = metrics.kept_in(&tools.requests, slow_after);
             let before = old.and_then(|old| old.serving.named.get(name.as_str()));
             let path = route.route.matches.path.clone();
             let ready = Route {
@@ -211,6 +217,7 @@ impl Snapshot {
                 table,
                 named,
                 access_log,
+                requests: tools.requests.clone(),
                 tracer: spans.as_ref().map(|spans| spans.tracer.clone()),
             }),
             spans,

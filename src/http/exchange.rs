@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::http::error::{Error, OVERLOADED};
 use crate::http::message::{Request, ServedBy, Tried, Upload};
+use crate::http::trail::{Steps, Trail};
 
 /// Why something is cut short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,9 +31,13 @@ pub struct Place {
     pub queued: Option<&'static str>,
 }
 
-/// Where a request was when it was dropped; of several attempts that are dropped together, the first that was sent.
+/// What is known of a request's way.
 #[derive(Debug, Default)]
-pub struct LastSeen(Mutex<Option<Place>>);
+pub struct LastSeen {
+    /// Where it was when it was dropped; of several attempts that are dropped together, the first that was sent.
+    place: Mutex<Option<Place>>,
+    trail: Trail,
+}
 
 /// How long an answer may take.
 #[derive(Clone, Copy, Debug, Default)]
@@ -137,6 +142,18 @@ impl<'a> Exchange<'a> {
         }
     }
 
+    /// Where those note who have to do with the request.
+    #[inline]
+    pub fn trail(&self) -> &'a Trail {
+        &self.last_seen.trail
+    }
+
+    /// What happened on its way; None where all went well at once.
+    #[inline]
+    pub fn take_steps(&self) -> Option<Box<Steps>> {
+        self.last_seen.trail.take()
+    }
+
     #[inline]
     pub fn limits(&self) -> &'a Limits {
         self.limits
@@ -171,9 +188,9 @@ impl<'a> Exchange<'a> {
     pub fn cut<T>(&self, late: T, why: Why) -> Option<Place> {
         self.why.store(why as u8, Ordering::Relaxed);
         // What was dropped earlier is of no interest.
-        *lock(&self.last_seen.0) = None;
+        *lock(&self.last_seen.place) = None;
         drop(late);
-        lock(&self.last_seen.0).take()
+        lock(&self.last_seen.place).take()
     }
 
     /// Drops what is too late, and gives back `error` with where the request had got to. One that still waited for a
@@ -208,7 +225,7 @@ impl<'a> Exchange<'a> {
     /// To be called when a request is dropped.
     pub fn was_at(&self, place: Place) {
         self.queued.store(place.queued.is_some(), Ordering::Relaxed);
-        let mut seen = lock(&self.last_seen.0);
+        let mut seen = lock(&self.last_seen.place);
         let better = |old: &Place| old.queued.is_some() && place.queued.is_none();
         if seen.as_ref().is_none_or(better) {
             *seen = Some(place);
@@ -235,6 +252,7 @@ mod tests {
                     upstream: "app".into(),
                     endpoint: Some(self.1.into()),
                     attempts: 1,
+                    times: None,
                 },
                 queued: self.2,
             });

@@ -17,3 +17,4 @@ pub mod peer;
 pub mod rendezvous;
 pub mod semantics;
 pub mod trace_heads;
+pub mod trail;

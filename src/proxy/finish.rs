@@ -4,27 +4,25 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Poll, ready};
-use std::time::SystemTime;
+use std::time::Duration;
 
 use http::StatusCode;
 use tokio::time::Instant;
 
 use super::known::Known;
+use super::noted::{Ending, Noted};
 use super::serving::{Route, Serving};
-use super::spans::{self, Ended};
+use super::told::{self, Logged, RefusedHead, Told};
 use crate::http::body::{Body, End, Guard};
 use crate::http::error::{CALLER_GONE, Error, Reason};
 use crate::http::exchange::{Exchange, Why};
 use crate::http::grpc::{self, Dialect, Status};
-use crate::http::message::{Outline, Request, RequestId, Response, ServedBy, Tunnelled};
-use crate::http::peer::{Identity, Peer};
-use crate::http::trace_heads;
+use crate::http::message::{Request, Response, ServedBy, Tunnelled};
+use crate::http::peer::Peer;
 use crate::net::timer;
 use crate::policy::stack::{Answer, Outcome};
-use crate::telemetry::access_log::{AccessLog, Captured, Record};
-use crate::telemetry::failures::Failure;
-use crate::telemetry::request_metrics::{InFlight, NO_ROUTE, RouteMetrics};
-use crate::trace::{Span, TraceId};
+use crate::telemetry::request_metrics::{InFlight, RouteMetrics};
+use crate::trace::Span;
 
 /// Counts a request, however it ends: it rides in the answer's body, and before that in the request's future.
 pub struct Finish {
@@ -43,6 +41,7 @@ pub struct Finish {
     upstream: Option<Arc<str>>,
     /// What passes once the connection has changed its protocol.
     tunnelled: Option<Arc<Tunnelled>>,
+    /// What is told of it if it fails or takes long.
     noted: Option<Box<Noted>>,
     ended: bool,
 }
@@ -50,53 +49,19 @@ pub struct Finish {
 /// It moves three times with each request; a larger one would be copied by a call each time.
 const _: () = assert!(size_of::<Finish>() <= 128);
 
-/// What is to be told of a request that fails, beside what is counted of every one.
-struct Noted {
-    known: Known,
-    served_by: Option<ServedBy>,
-}
-
 /// What rides in an answer's body to its end.
 struct Riding {
     finish: Finish,
     known: Known,
-}
-
-/// What is known of a request whose head was refused.
-pub struct RefusedHead {
-    pub outline: Outline,
-    pub peer: Arc<Peer>,
-    pub client: Option<std::net::IpAddr>,
-    pub request_id: RequestId,
+    served_by: Option<ServedBy>,
+    /// Until the head of the answer.
+    head: Duration,
 }
 
 /// Bytes of a request's body.
 enum Sent {
     Known(u64),
     Counted(Arc<AtomicU64>),
-}
-
-/// What the access log or a span needs and would be gone by then.
-struct Told {
-    log: Option<Arc<AccessLog>>,
-    span: Option<Box<Span>>,
-    request: Logged,
-    route: Option<Arc<str>>,
-    /// The path of the route's match.
-    path: Option<Arc<str>>,
-    served_by: Option<ServedBy>,
-    detail: Option<Box<str>>,
-}
-
-struct Logged {
-    method: Option<http::Method>,
-    target: Option<http::uri::PathAndQuery>,
-    host: Option<http::uri::Authority>,
-    client: Option<std::net::IpAddr>,
-    version: Option<http::Version>,
-    request_id: RequestId,
-    trace: Option<TraceId>,
-    headers: Captured,
 }
 
 impl Finish {
@@ -169,7 +134,7 @@ impl Finish {
     /// Why it was refused or failed, in the words that the caller is told, or would be.
     pub fn failed(&mut self, error: &Error, known: &Known) {
         self.reason = Some(error.reason());
-        self.note(known, error.served_by());
+        self.note(known, error.served_by()).fails_by(error);
         if let Some(told) = &mut self.told {
             told.detail = Some(error.detail().into());
         }
@@ -179,12 +144,25 @@ impl Finish {
     #[inline]
     pub fn answered(mut self, response: &mut Response, known: Known) {
         self.is_answered_with(response);
-        if self.status.as_u16() >= 400 {
-            self.note(&known, response.served_by.as_ref());
+        let served_by = response.served_by.take();
+        let head = timer::now().saturating_duration_since(self.received);
+        let (fails, slow) = (
+            self.status.as_u16() >= 400,
+            head >= self.metrics.slow_after(),
+        );
+        if fails || slow {
+            let noted = self.note(&known, served_by.as_ref());
+            noted.failed |= fails;
+            noted.slow |= slow;
         }
         let body = std::mem::replace(&mut response.body, Body::empty());
         let finish = self;
-        response.body = body.with_guard(Riding { finish, known });
+        response.body = body.with_guard(Riding {
+            finish,
+            known,
+            served_by,
+            head,
+        });
     }
 
     #[inline]
@@ -203,21 +181,20 @@ impl Finish {
         }
     }
 
-    /// What is told of it if it fails. What was noted first stays.
+    /// What is told of it if it fails or takes long. What was noted first stays.
     #[cold]
-    fn note(&mut self, known: &Known, by: Option<&ServedBy>) {
-        self.noted.get_or_insert_with(|| {
-            Box::new(Noted {
-                known: known.clone(),
-                served_by: by.cloned(),
-            })
-        });
+    fn note(&mut self, known: &Known, by: Option<&ServedBy>) -> &mut Noted {
+        let new = || Box::new(Noted::new(known));
+        let noted = self.noted.get_or_insert_with(new);
+        noted.was_at(by);
+        noted
     }
 
     /// Who answered, or was asked last.
+    #[inline]
     fn was_at(&mut self, by: Option<&ServedBy>) {
         if let Some(told) = &mut self.told {
-            told.served_by = by.cloned();
+            told.was_at(by, self.noted.as_ref().map(|noted| &noted.steps));
         }
     }
 
@@ -248,7 +225,9 @@ impl Finish {
                 if let Some(answer) = self.1.take() {
                     let place = self.2.cut(answer, Why::Unwanted);
                     let by = place.as_ref().map(|place| &place.by);
-                    self.0.note(self.3, by);
+                    let noted = self.0.note(self.3, by);
+                    noted.failed = true;
+                    noted.steps = self.2.take_steps().map(|steps| *steps).unwrap_or_default();
                     if by.is_some() {
                         self.0.was_at(by);
                     }
@@ -260,6 +239,9 @@ impl Finish {
             Some(answer) => {
                 let outcome = ready!(answer.as_mut().poll(cx));
                 waiting.1 = None;
+                if let Some(steps) = waiting.2.take_steps() {
+                    waiting.0.note(waiting.3, None).steps = *steps;
+                }
                 Poll::Ready(outcome)
             }
             None => Poll::Pending,
@@ -267,11 +249,12 @@ impl Finish {
         .await
     }
 
-    fn finish(&mut self, response_bytes: u64) {
+    fn finish(&mut self, response_bytes: u64, head: Option<Duration>) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        let seconds = timer::now().duration_since(self.received).as_secs_f64();
+        let took = timer::now().duration_since(self.received);
+        let seconds = took.as_secs_f64();
         let mut request_bytes = match &self.request_bytes {
             Sent::Known(bytes) => *bytes,
             Sent::Counted(bytes) => bytes.load(Ordering::Relaxed),
@@ -281,91 +264,76 @@ impl Finish {
             request_bytes += tunnelled.from_caller();
             response_bytes += tunnelled.to_caller();
         }
-        let status = self.status.as_u16();
+        let mut grpc_status = None;
+        if self.dialect.is_grpc() {
+            grpc_status = self.grpc_status();
+        }
         let routed = self.in_flight.take().is_some();
+        // Before it is counted: whoever sees the count may look for what it is about.
+        if let Some(noted) = self.noted.take() {
+            noted.tell(&Ending {
+                metrics: &self.metrics,
+                peer: &self.peer,
+                routed,
+                received: self.received,
+                head,
+                took,
+                status: self.status.as_u16(),
+                reason: self.reason,
+                grpc_status,
+                answered_by: self.upstream.as_ref(),
+            });
+        }
         self.metrics.finished(
             &self.peer.listener,
-            status,
+            self.status.as_u16(),
             self.reason,
             seconds,
             request_bytes,
             response_bytes,
         );
-        let mut grpc_status = None;
         if self.dialect.is_grpc() {
-            grpc_status = self.grpc_status();
             self.metrics.grpc_ended(self.upstream.as_ref(), grpc_status);
-        }
-        if let Some(noted) = self.noted.take().filter(|_| routed) {
-            self.fails(*noted, grpc_status, seconds);
         }
         let Some(told) = &mut self.told else {
             return;
         };
-        let (request, served_by) = (&told.request, told.served_by.as_ref());
-        if let Some(log) = &told.log {
-            log.write(&Record {
-                method: request.method.as_ref().map(http::Method::as_str),
-                path: request.target.as_ref().map(|target| target.path()),
-                query: request.target.as_ref().and_then(|target| target.query()),
-                host: request.host.as_ref().map(|host| host.host()),
-                client: request.client,
-                identity: self.peer.identity().map(Identity::name),
-                version: request.version,
-                status,
-                grpc_status: grpc_status.map(Status::code),
-                request_bytes,
-                response_bytes,
-                seconds,
-                listener: &self.peer.listener,
-                route: Some(told.route.as_deref().unwrap_or(NO_ROUTE)),
-                upstream: served_by.map(|by| &*by.upstream),
-                endpoint: served_by.and_then(|by| by.endpoint.as_deref()),
-                attempts: served_by.map(|by| by.attempts),
-                reason: self.reason.map(|reason| reason.name),
-                detail: told.detail.as_deref(),
-                request_id: request.request_id.as_str(),
-                trace: request.trace,
-                headers: &request.headers,
-            });
-        }
-        // It ends when this drops, as those of attempts have by then.
-        if let Some(span) = &mut told.span {
-            spans::describe(
-                span,
-                &Ended {
-                    method: request.method.as_ref(),
-                    source: self.peer.source.as_deref(),
-                    route: told.route.as_deref(),
-                    path: told.path.as_deref(),
-                    status: self.status,
-                    reason: self.reason,
-                    grpc_status,
-                    served_by,
-                },
-            );
-        }
+        told.tell(&told::Ended {
+            peer: &self.peer,
+            status: self.status,
+            reason: self.reason,
+            grpc_status,
+            request_bytes,
+            response_bytes,
+            seconds,
+        });
     }
 }
 
 impl Guard for Riding {
     fn end(&mut self, end: End<'_>, passed: u64) {
-        let Riding { finish, known } = self;
+        let Riding {
+            finish,
+            known,
+            served_by,
+            head,
+        } = self;
         match end {
             End::Complete => {
                 let status = finish.dialect.is_grpc().then(|| finish.grpc_status());
                 if status.flatten().is_some_and(|status| status != Status::OK) {
-                    finish.note(known, None);
+                    finish.note(known, served_by.as_ref()).failed = true;
                 }
             }
             End::Failed(error) => {
+                finish.note(known, served_by.as_ref());
                 finish.failed(error, known);
                 finish.grpc_status = Some(Status::of_cut(error));
             }
             // Whoever leaves within an answer was served as far as it wanted.
             End::Dropped => finish.reason = finish.reason.or(Some(CALLER_GONE)),
         }
-        finish.finish(passed);
+        finish.finish(passed, Some(*head));
     }
 
     fn trailers(&mut self, grpc_status: Option<&[u8]>) {
@@ -377,33 +345,9 @@ impl Guard for Riding {
     }
 }
 
-impl Finish {
-    /// Counts it as failed, and remembers what is known of it.
-    #[cold]
-    fn fails(&self, noted: Noted, grpc_status: Option<Status>, seconds: f64) {
-        let (upstream, endpoint, attempts) = match noted.served_by {
-            Some(by) => (Some(by.upstream), by.endpoint, by.attempts),
-            None => (self.upstream.clone(), None, 0),
-        };
-        self.metrics.failed();
-        self.metrics.failures().note(Failure {
-            at: SystemTime::now(),
-            request_id: noted.known.request_id,
-            trace_id: noted.known.trace,
-            status: self.status.as_u16(),
-            reason: self.reason.map(|reason| reason.name),
-            grpc_status: grpc_status.map(Status::name),
-            upstream,
-            endpoint,
-            attempts,
-            seconds,
-        });
-    }
-}
-
 impl Drop for Finish {
     fn drop(&mut self) {
-        self.finish(0);
+        self.finish(0, None);
     }
 }
 
@@ -426,51 +370,5 @@ struct Passed(Arc<AtomicU64>);
 impl Guard for Passed {
     fn end(&mut self, _: End<'_>, passed: u64) {
         self.0.store(passed, Ordering::Relaxed);
-    }
-}
-
-impl Told {
-    fn new(log: Option<Arc<AccessLog>>, span: Option<Box<Span>>, request: Logged) -> Self {
-        Told {
-            log,
-            span,
-            request,
-            route: None,
-            path: None,
-            served_by: None,
-            detail: None,
-        }
-    }
-}
-
-impl Logged {
-    fn of(request: &Request, log: Option<&Arc<AccessLog>>) -> Self {
-        let headers = &request.headers;
-        // Where no trace is looked at, its caller's head is passed on all the same.
-        let trace = request.context.trace.id();
-        let trace = trace.or_else(|| Some(trace_heads::read(headers)?.trace));
-        Logged {
-            method: Some(request.method.clone()),
-            target: Some(request.target.clone()),
-            host: request.authority.clone(),
-            client: request.context.client,
-            version: Some(request.version),
-            request_id: request.context.request_id.clone(),
-            trace,
-            headers: log.map(|log| log.capture(headers)).unwrap_or_default(),
-        }
-    }
-
-    fn of_head(head: RefusedHead, log: &AccessLog) -> Self {
-        Logged {
-            headers: log.capture(&head.outline.headers),
-            method: head.outline.method,
-            target: head.outline.target,
-            host: head.outline.authority,
-            client: head.client,
-            version: head.outline.version,
-            request_id: head.request_id,
-            trace: None,
-        }
     }
 }

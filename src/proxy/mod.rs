@@ -2,6 +2,7 @@
 
 use std::future::ready;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::uri::Authority;
@@ -30,19 +31,22 @@ mod finish;
 mod forwarding;
 pub mod integrations;
 mod known;
+mod noted;
 mod passing;
 pub mod serving;
 mod spans;
+mod told;
 mod upgrade;
 
 use answer::About;
 pub use connection::serve;
 pub use delivery::Delivered;
-use finish::{Finish, RefusedHead};
+use finish::Finish;
 use integrations::Host;
 use known::Known;
 pub use passing::METRICS;
 use serving::{Route, Serving};
+use told::RefusedHead;
 
 /// The proxy as its connections see it.
 pub struct Proxy {
@@ -57,9 +61,11 @@ pub struct Proxy {
 
 impl Proxy {
     pub fn new(serving: &Arc<Serving>, host: Arc<dyn Host>) -> Self {
+        let unrouted = RouteMetrics::new(NO_ROUTE_LABEL);
+        let unrouted = unrouted.kept_in(&serving.requests, Duration::MAX);
         Proxy {
             serving: ArcSwap::new(serving.clone()),
-            unrouted: Arc::new(RouteMetrics::new(NO_ROUTE_LABEL)),
+            unrouted: Arc::new(unrouted),
             unnamed: "".into(),
             host,
         }
@@ -95,6 +101,13 @@ impl Proxy {
         let known = Known::of(&request);
         let (route, outcome) = match routed {
             Ok(Some(route)) => {
+                tracing::debug!(
+                    route = &*route.name,
+                    request_id = known.request_id.as_str(),
+                    method = request.method.as_str(),
+                    path = request.target.path(),
+                    "a route takes a request"
+                );
                 finish.routed(&route);
                 request.context.route = route.name.clone();
                 let last_seen = LastSeen::default();
@@ -168,10 +181,7 @@ impl Proxy {
         listener: &listener::Config,
     ) -> Box<Response> {
         let outline = *error.take_outline().unwrap_or_default();
-        let known = Known {
-            request_id: forwarding::request_id(&outline.headers),
-            trace: None,
-        };
+        let known = Known::of_head(&outline, forwarding::request_id(&outline.headers));
         let about = About {
             route: NO_ROUTE_LABEL,
             request_id: known.request_id.as_str(),

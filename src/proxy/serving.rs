@@ -9,6 +9,7 @@ use crate::policy::stack::Handler;
 use crate::route::Table;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::request_metrics::RouteMetrics;
+use crate::telemetry::requests::Requests;
 use crate::trace::Tracer;
 
 /// What a request finds when it arrives. It takes its route from here, and keeps it to the end of its body.
@@ -17,6 +18,8 @@ pub struct Serving {
     /// The same routes by their names.
     pub named: BTreeMap<Arc<str>, Arc<Route>>,
     pub access_log: Option<Arc<AccessLog>>,
+    /// Keeps requests that fail or take long.
+    pub requests: Arc<Requests>,
     /// Traces go on as they came without it.
     pub tracer: Option<Arc<Tracer>>,
 }

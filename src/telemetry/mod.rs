@@ -9,15 +9,18 @@ pub mod metrics;
 mod process;
 mod recorder;
 pub mod request_metrics;
+pub mod requests;
 mod route_counts;
 mod sink;
 mod tally;
 pub mod traces;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use self::log::Log;
 use self::metrics::Metrics;
+use self::requests::Requests;
 use crate::trace;
 use crate::value::exposition::Metric;
 
@@ -38,6 +41,7 @@ pub const METRICS: &[&[Metric]] = &[
 pub struct Telemetry {
     metrics: Metrics,
     log: Log,
+    requests: Arc<Requests>,
 }
 
 impl Telemetry {
@@ -52,6 +56,7 @@ impl Telemetry {
         Ok(Telemetry {
             metrics: Metrics::install(described)?,
             log: Log::start(config)?,
+            requests: Arc::default(),
         })
     }
 
@@ -63,6 +68,11 @@ impl Telemetry {
     /// What was counted of the route of that name.
     pub fn of_route(&self, route: &str) -> RouteCounts {
         self.metrics.of_route(route)
+    }
+
+    /// What is kept of requests that failed or took long.
+    pub fn requests(&self) -> &Arc<Requests> {
+        &self.requests
     }
 
     pub fn log(&self) -> &Log {

@@ -5,12 +5,14 @@
 //! that needs them, and found without a lock from then on.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use crate::http::error::Reason;
 use crate::http::grpc::Status;
 use crate::telemetry::failures::Failures;
+use crate::telemetry::requests::Requests;
 use crate::value::exposition::Metric;
 
 pub(super) const REQUESTS: Metric = Metric::counter(
@@ -74,6 +76,8 @@ pub struct RouteMetrics {
     request_bytes: Counter,
     response_bytes: Counter,
     failed: Arc<Failed>,
+    kept: Arc<Requests>,
+    slow_after: Duration,
 }
 
 /// What of a route fails: nothing, for one of which nothing ever failed.
@@ -96,8 +100,35 @@ impl RouteMetrics {
             request_bytes: counter!(REQUEST_BYTES.name, "route" => route.clone()),
             response_bytes: counter!(RESPONSE_BYTES.name, "route" => route.clone()),
             failed: Arc::default(),
+            kept: Arc::default(),
+            slow_after: Duration::MAX,
             route,
         }
+    }
+
+    /// The same, where requests that fail, or whose answer begins only `slow_after`, are kept with all others'.
+    #[must_use]
+    pub fn kept_in(self, kept: &Arc<Requests>, slow_after: Duration) -> Self {
+        RouteMetrics {
+            kept: kept.clone(),
+            slow_after,
+            ..self
+        }
+    }
+
+    /// From when on an answer is slow.
+    #[inline]
+    pub fn slow_after(&self) -> Duration {
+        self.slow_after
+    }
+
+    /// Where requests are kept that fail or take long.
+    pub fn requests(&self) -> &Requests {
+        &self.kept
+    }
+
+    pub fn route(&self) -> &Arc<str> {
+        &self.route
     }
 
     /// The same, with the failures that those of the same name in the config before know.
@@ -127,7 +158,7 @@ impl RouteMetrics {
         request_bytes: u64,
         response_bytes: u64,
     ) {
-        self.requests(listener, status).increment(1);
+        self.answered(listener, status).increment(1);
         self.duration.record(seconds);
         if request_bytes > 0 {
             self.request_bytes.increment(request_bytes);
@@ -172,7 +203,7 @@ impl RouteMetrics {
         counter.increment(1);
     }
 
-    fn requests(&self, listener: &Arc<str>, status: u16) -> &Counter {
+    fn answered(&self, listener: &Arc<str>, status: u16) -> &Counter {
         self.requests.get(
             |key| key.status == status && *key.listener == **listener,
             || {

@@ -227,13 +227,42 @@ fn a_caller_who_leaves_is_logged_with_the_endpoint_that_it_waited_for() {
 }
 
 #[test]
-fn a_good_answer_names_its_endpoint_and_no_number_of_attempts() {
+fn a_good_answer_names_its_endpoint_and_how_long_that_took() {
     let origin = Origin::start();
     let proxy = Proxy::with(&Setup::to(&origin).also(LOG));
     assert_eq!(proxy.get("/").status, 200);
     let entry = logged(&proxy);
     assert_eq!(entry["outrigger.endpoint"], origin.address().to_string());
-    assert_eq!(entry["outrigger.attempts"], Value::Null);
+    assert_eq!(entry["outrigger.attempts"], 1);
+    let there = entry["outrigger.upstream_duration"].as_f64().unwrap();
+    let whole = entry["http.server.request.duration"].as_f64().unwrap();
+    assert!(0.0 < there && there <= whole + 0.001, "{entry}");
+}
+
+#[test]
+fn the_log_shows_route_endpoint_and_attempt_when_it_is_asked_for_all() {
+    let refusing = Refusing::bind();
+    let setup = Setup::to_address(refusing.address()).also("[log]\nlevel = \"debug\"");
+    let proxy = Proxy::with(&setup);
+    proxy
+        .get("/there?token=s3cret")
+        .assert_refused(502, "connect_failed");
+    let endpoint = format!("\"endpoint\":\"{}\"", refusing.address());
+    for (message, shows) in [
+        ("a route takes a request", "\"route\":\"all\""),
+        ("an endpoint is picked", endpoint.as_str()),
+        (
+            "an attempt came to no good answer",
+            "\"outcome\":\"connect_failed\"",
+        ),
+    ] {
+        eventually(SOON, "the line is there", || {
+            let log = proxy.log();
+            let mut lines = log.lines();
+            lines.any(|line| line.contains(message) && line.contains(shows))
+        });
+    }
+    assert!(!proxy.log().contains("s3cret"));
 }
 
 #[test]

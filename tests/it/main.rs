@@ -73,6 +73,7 @@ mod registering;
 #[cfg(all(feature = "postgres", feature = "nats"))]
 mod relays;
 mod reload;
+mod requests;
 mod resources;
 mod retries;
 mod route_stats;

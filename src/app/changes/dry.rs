@@ -51,6 +51,7 @@ pub fn between(old: &Side<'_>, new: &Side<'_>) -> Result<Changes, String> {
         bridge: Arc::new(Bridge::on(runtime.handle().clone())),
         resolver: Arc::new(SystemResolver::new()),
         fetch: Arc::new(Nowhere),
+        requests: Arc::default(),
         access_writer: Box::new(|| None),
     };
     let make = |side: &Side<'_>, before: Option<&Snapshot>| {

@@ -201,8 +201,13 @@ impl Filter for CircuitBreaker {
             hurried: exchange.limits().hurried,
             is_web: dialect.is_web(),
         });
+        let refused = |_: &Error| {
+            exchange
+                .trail()
+                .acted("circuit_breaker", "lets nothing through")
+        };
         Ok(Waiting {
-            sample: Sample::new(breaker, breaker.admit()?),
+            sample: Sample::new(breaker, breaker.admit().inspect_err(refused)?),
             call,
             exchange,
         })

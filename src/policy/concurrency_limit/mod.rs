@@ -123,8 +123,15 @@ impl ConcurrencyLimit {
 impl Filter for ConcurrencyLimit {
     type State<'a> = Entered;
 
-    fn on_request(&self, _: &mut Request, _: &Exchange<'_>) -> Result<Entered, Error> {
-        let (slot, in_flight) = self.0.take()?;
+    fn on_request(&self, _: &mut Request, exchange: &Exchange<'_>) -> Result<Entered, Error> {
+        let refused = |_: &Error| {
+            let trail = exchange.trail();
+            trail.acted(
+                "concurrency_limit",
+                "refuses it: as many as it allows are under way",
+            );
+        };
+        let (slot, in_flight) = self.0.take().inspect_err(refused)?;
         Ok(Entered {
             slot,
             in_flight,

@@ -110,6 +110,11 @@ impl TokenSource {
         let failed = back.request().take();
         match replay.again(failed) {
             Some(mut again) => {
+                let trail = next.exchange.trail();
+                trail.acted(
+                    "credentials",
+                    "sends it again with a new token, as the first was refused",
+                );
                 drop(response);
                 expect::forget(&mut again.headers);
                 attach(&mut again, &newer);

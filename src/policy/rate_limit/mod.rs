@@ -246,9 +246,14 @@ impl Filter for RateLimit {
     fn on_request<'a>(
         &'a self,
         request: &mut Request,
-        _: &'a Exchange<'a>,
+        exchange: &'a Exchange<'a>,
     ) -> Result<Self::State<'a>, Error> {
-        let tally = self.pass(request)?;
+        let trail = exchange.trail();
+        let refused = |_: &Error| trail.acted("rate_limit", "refuses it: a bucket is empty");
+        let tally = self.pass(request).inspect_err(refused)?;
+        if tally.over != 0 {
+            trail.acted("rate_limit", "would refuse it, and is in shadow");
+        }
         Ok(self.tells.then(|| Box::new(tally)))
     }
 

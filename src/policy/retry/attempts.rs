@@ -88,6 +88,11 @@ impl Retry {
             return first.await;
         };
         self.hedges.increment(1);
+        let trail = next.exchange().trail();
+        trail.acted(
+            "retry",
+            "sends it once more beside the first attempt (`hedge_after`)",
+        );
         let second = pin!(self.attempt(request, replay, next));
         let (attempted, other) = match select(first, second).await {
             Either::Left((attempted, second)) => (attempted, second),
@@ -127,6 +132,11 @@ async fn in_time(
             // Neither a long upload nor a slow caller makes a slow upstream.
             Err(_) if !replay.is_complete() => {}
             Err(_) => {
+                let trail = next.exchange().trail();
+                trail.acted(
+                    "retry",
+                    format!("waits no longer than {limit:?} for an attempt (`per_try_timeout`)"),
+                );
                 let detail = "the upstream took too long to answer";
                 let error = Error::new(UPSTREAM_TIMEOUT, detail).at(Progress::Sent);
                 return Err(next.exchange().cut_late(answer, Why::Overdue, error));

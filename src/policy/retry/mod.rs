@@ -172,13 +172,26 @@ impl Retry {
             let Some(wait) = self.wait(&outcome, until, nth) else {
                 break;
             };
-            if !replay.is_possible(back.as_deref()) || !self.afford() {
+            let trail = next.exchange().trail();
+            if !replay.is_possible(back.as_deref()) {
+                trail.acted(
+                    "retry",
+                    "does not send it again: its body is not here any more",
+                );
+                break;
+            }
+            if !self.afford() {
+                trail.acted(
+                    "retry",
+                    "does not send it again: the budget of the route is used up",
+                );
                 break;
             }
             let Some(request) = again(&replay, back, next.exchange().limits()) else {
                 break;
             };
             seen |= !is_unsent(&outcome);
+            trail.acted("retry", format!("sends it again after {wait:?}"));
             let_go(outcome, wait).await;
             counter.increment(1);
             Attempted { outcome, back } = self.attempt(request, &replay, next).await;

@@ -15,7 +15,7 @@ use super::stack::{Next, Policy};
 use super::table::{Block, Blocks, FromBlocks};
 use crate::http::body::{Body, Splice};
 use crate::http::error::{DEADLINE_EXCEEDED, Error, Progress, REQUEST_TIMEOUT, UPSTREAM_TIMEOUT};
-use crate::http::exchange::{Limits, Why};
+use crate::http::exchange::{Exchange, Limits, Why};
 use crate::http::message::{Request, Response, Upload};
 use crate::net::pipe::Pipe;
 use crate::net::timer::{self, Deadline};
@@ -62,6 +62,26 @@ impl FromBlocks for Timeout {
     }
 }
 
+impl Timeout {
+    /// Has whoever asks about the request learn which limit has passed.
+    #[cold]
+    fn tell(&self, error: &Error, limits: &Limits, exchange: &Exchange<'_>) {
+        let did = match (error.reason(), self.head, self.whole) {
+            (UPSTREAM_TIMEOUT, Some(length), _) => {
+                format!("waits no longer than {length:?} for an answer")
+            }
+            (DEADLINE_EXCEEDED, _, _) if limits.hurried => {
+                "lets it take no longer than its caller asked for".to_owned()
+            }
+            (DEADLINE_EXCEEDED, _, Some(length)) => {
+                format!("lets it take no longer than {length:?} (`deadline`)")
+            }
+            _ => return,
+        };
+        exchange.trail().acted("timeout", did);
+    }
+}
+
 impl Policy for Timeout {
     async fn apply(
         &self,
@@ -86,7 +106,8 @@ impl Policy for Timeout {
         };
         tell_time_left(&mut request, &limits);
         let exchange = next.exchange.limited(&limits, upload.as_deref());
-        let mut response = head(next.within(&exchange), request, waiting).await?;
+        let answered = head(next.within(&exchange), request, waiting).await;
+        let mut response = answered.inspect_err(|error| self.tell(error, &limits, &exchange))?;
 
         if let Some(upgraded) = &mut response.upgrade {
             upgraded.idle_limit = self.idle;

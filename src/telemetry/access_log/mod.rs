@@ -65,8 +65,10 @@ pub struct Record<'a> {
     pub upstream: Option<&'a str>,
     /// The endpoint's address.
     pub endpoint: Option<&'a str>,
-    /// How often the request was given to an endpoint. Shown when it failed here, or was sent again.
+    /// How often the request was given to an endpoint.
     pub attempts: Option<u32>,
+    /// How long endpoints had it, up to the head of an answer each; of several attempts the sum.
+    pub upstream_seconds: Option<f64>,
     /// Why the proxy itself made the answer.
     pub reason: Option<&'static str>,
     /// The same in a sentence.
@@ -165,10 +167,11 @@ impl<W: Write + Clone> AccessLog<W> {
         text(line, "outrigger.route", record.route);
         text(line, "outrigger.upstream", record.upstream);
         text(line, "outrigger.endpoint", record.endpoint);
-        if let Some(attempts) = record.attempts
-            && (attempts > 1 || record.reason.is_some())
-        {
+        if let Some(attempts) = record.attempts {
             let _ = write!(line, ",\"outrigger.attempts\":{attempts}");
+        }
+        if let Some(seconds) = record.upstream_seconds {
+            let _ = write!(line, ",\"outrigger.upstream_duration\":{seconds:.6}");
         }
         text(line, "outrigger.reason", record.reason);
         text(line, "outrigger.detail", record.detail);

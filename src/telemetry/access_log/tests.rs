@@ -38,6 +38,7 @@ const RECORD: Record<'_> = Record {
     upstream: Some("payments"),
     endpoint: None,
     attempts: Some(2),
+    upstream_seconds: None,
     reason: Some("overloaded"),
     detail: Some("as many requests as allowed are under way"),
     request_id: "id-1",

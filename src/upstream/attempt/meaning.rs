@@ -4,6 +4,8 @@
 //! A circuit breaker has a table of its own, as each route says itself what counts there. What an error says about the
 //! upstream, both read off its [`Fault`].
 
+use std::borrow::Cow;
+
 use http::StatusCode;
 
 use crate::http::error::{Error, OVERLOADED, Progress, Reason, UPSTREAM_RESET};
@@ -81,6 +83,44 @@ pub struct Meaning {
 }
 
 impl Outcome<'_> {
+    /// Whether it is a good answer, as far as its head says.
+    #[inline]
+    pub fn is_good(self) -> bool {
+        match self {
+            // What a call of gRPC failed with stands in a head without a body.
+            Outcome::Answered(response) => {
+                response.status.as_u16() < 400
+                    && (!response.body.is_empty()
+                        || matches!(Status::in_head(&response.headers), None | Some(Status::OK)))
+            }
+            _ => false,
+        }
+    }
+
+    /// A word for it, and a sentence for operators.
+    #[cold]
+    pub fn in_words(self) -> (Cow<'static, str>, Option<Box<str>>) {
+        let word = match self {
+            Outcome::Answered(response) => {
+                return match Status::in_head(&response.headers) {
+                    Some(status) if status != Status::OK => (status.name().into(), None),
+                    _ => (response.status.as_str().to_owned().into(), None),
+                };
+            }
+            Outcome::Status(status) => status.name(),
+            Outcome::Failed(error) => {
+                let why = match error.cause() {
+                    Some(cause) => cause.to_string(),
+                    None => error.detail().to_owned(),
+                };
+                return (error.reason().name.into(), Some(why.into()));
+            }
+            Outcome::TimedOut | Outcome::CallerTimedOut => "timeout",
+            Outcome::Cancelled => "cancelled",
+        };
+        (word.into(), None)
+    }
+
     #[inline]
     pub fn meaning(self, facts: Facts) -> Meaning {
         match self {

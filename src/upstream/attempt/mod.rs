@@ -13,6 +13,7 @@ use crate::http::body::{self, Guard};
 use crate::http::grpc::Status;
 use crate::http::headers::Headers;
 use crate::http::message::Request;
+use crate::http::trail::Times;
 use crate::net::timer;
 use crate::upstream::{Endpoint, LoadGuard};
 use meaning::Outcome;
@@ -68,6 +69,12 @@ impl Attempt {
         if let Some(span) = &self.span {
             span.hand_on(headers);
         }
+    }
+
+    /// When what happened. `sent`: a connection had the request.
+    #[inline]
+    pub fn times(&self, sent: bool) -> Times {
+        self.stage.times(self.started(), sent)
     }
 
     pub fn stage(&self) -> &Stage {

@@ -1,9 +1,12 @@
 //! How far an attempt is, from the pick of its endpoint to the end of its answer.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::meaning::Reached;
+use crate::http::trail::Times;
 
 /// How far an attempt is. Those know it of whom it wants a connection.
 #[derive(Debug, Default)]
@@ -11,6 +14,10 @@ pub struct Stage {
     step: AtomicU8,
     /// Nanoseconds from its beginning until a connection had the request.
     asked: AtomicU64,
+    /// Microseconds from its beginning; 0 where it did not happen.
+    connects: AtomicU32,
+    secures: AtomicU32,
+    ended: AtomicU32,
 }
 
 /// 0: it has nothing to wait for yet.
@@ -34,8 +41,40 @@ impl Stage {
         self.step.store(WAITS_FOR_STREAM, Ordering::Relaxed);
     }
 
-    pub fn connects(&self) {
+    /// A connection is made for it from now on, so long after it began.
+    pub fn connects(&self, after: Duration) {
+        self.connects.store(micros(after), Ordering::Relaxed);
         self.step.store(CONNECTS, Ordering::Relaxed);
+    }
+
+    /// The connection is there, and the handshake of TLS begins, so long after the attempt began.
+    pub fn secures(&self, after: Duration) {
+        self.secures.store(micros(after), Ordering::Relaxed);
+    }
+
+    /// The head of the answer is here, or nobody waits for it any more, so long after the attempt began.
+    #[inline]
+    pub(super) fn head_ends(&self, after: Duration) {
+        self.ended.store(micros(after), Ordering::Relaxed);
+    }
+
+    /// When what happened, of an attempt that `began` then.
+    #[inline]
+    pub(super) fn times(&self, began: Instant, sent: bool) -> Times {
+        let read = |at: &AtomicU32| at.load(Ordering::Relaxed);
+        let asked = self.asked.load(Ordering::Relaxed);
+        Times {
+            began,
+            connects: read(&self.connects),
+            secures: read(&self.secures),
+            asked: if asked == 0 {
+                0
+            } else {
+                micros(Duration::from_nanos(asked))
+            },
+            sent,
+            ended: read(&self.ended),
+        }
     }
 
     /// A connection that was there at once takes the request.
@@ -105,4 +144,11 @@ impl Stage {
             _ => None,
         }
     }
+}
+
+/// At least 1, and at most an hour and more.
+#[inline]
+fn micros(length: Duration) -> u32 {
+    let micros = length.as_secs() * 1_000_000 + u64::from(length.subsec_micros());
+    u32::try_from(micros).unwrap_or(u32::MAX).max(1)
 }

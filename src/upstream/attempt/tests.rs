@@ -74,7 +74,12 @@ fn penalty(endpoint: &Endpoint) -> Option<u128> {
 
 #[tokio::test(start_paused = true)]
 async fn neither_the_wait_for_our_pool_nor_connecting_is_latency() {
-    for waits in [Stage::waits, Stage::waits_for_stream, Stage::connects] {
+    let connects = |stage: &Stage| stage.connects(Duration::ZERO);
+    for waits in [
+        Stage::waits as fn(&Stage),
+        Stage::waits_for_stream,
+        connects,
+    ] {
         let upstream = upstream();
         let endpoint = attempt(&upstream, async |waiting, _| {
             waits(waiting.attempt.stage());
@@ -136,7 +141,7 @@ async fn an_endpoint_is_to_blame_only_for_what_it_was_asked() {
     for (waits, queued) in [
         (Stage::waits as fn(&Stage), true),
         (Stage::waits_for_stream, true),
-        (Stage::connects, false),
+        (|stage| stage.connects(Duration::ZERO), false),
     ] {
         let upstream = upstream();
         let mut place = None;

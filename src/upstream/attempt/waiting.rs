@@ -5,10 +5,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Attempt;
-use super::meaning::{Facts, Meaning, Outcome, Verdict};
+use super::meaning::{Facts, Meaning, Outcome, Reached, Verdict};
 use crate::http::error::Error;
 use crate::http::exchange::{Exchange, Place, Why};
 use crate::http::message::{Response, ServedBy, Tried};
+use crate::http::trail::{Attempted, Times};
 use crate::net::timer;
 use crate::upstream::{Endpoint, Upstream};
 
@@ -28,13 +29,14 @@ impl Waiting<'_> {
             Ok(response) => Outcome::Answered(response),
             Err(error) => Outcome::Failed(error),
         };
-        let meaning = outcome.meaning(self.facts(stale));
+        let facts = self.facts(stale);
+        let meaning = outcome.meaning(facts);
         if meaning.verdict == Verdict::Good {
             self.attempt.stage.answers();
         } else {
             self.attempt.stage.ends();
         }
-        self.note(outcome, &meaning);
+        self.note(outcome, &meaning, facts.reached);
     }
 
     fn facts(&self, stale: bool) -> Facts {
@@ -47,9 +49,11 @@ impl Waiting<'_> {
 
     /// Tells everybody who keeps account of the endpoint, or of attempts.
     #[inline]
-    fn note(&self, outcome: Outcome<'_>, meaning: &Meaning) {
+    fn note(&self, outcome: Outcome<'_>, meaning: &Meaning, reached: Reached) {
         let now = timer::now();
         let waited = self.waited(now);
+        let lasted = now.saturating_duration_since(self.attempt.started());
+        self.attempt.stage.head_ends(lasted);
         if let Some(span) = &self.attempt.span {
             span.came_to(outcome);
         }
@@ -58,6 +62,31 @@ impl Waiting<'_> {
         if let Some(ended) = meaning.counted {
             self.upstream.metrics().ended(ended, waited);
         }
+        if !outcome.is_good() {
+            self.tell(outcome, reached);
+        }
+    }
+
+    /// Has whoever asks about the request learn of this attempt.
+    #[cold]
+    fn tell(&self, outcome: Outcome<'_>, reached: Reached) {
+        let endpoint = self.attempt.endpoint();
+        let sent = matches!(reached, Reached::Asked | Reached::Answer);
+        let (outcome, detail) = outcome.in_words();
+        tracing::debug!(
+            upstream = &**self.upstream.name(),
+            endpoint = &*endpoint.shown,
+            outcome = &*outcome,
+            detail = detail.as_deref(),
+            "an attempt came to no good answer"
+        );
+        self.exchange.trail().attempted(Attempted {
+            upstream: self.upstream.name().clone(),
+            endpoint: endpoint.shown.clone(),
+            times: self.attempt.times(sent),
+            outcome,
+            detail,
+        });
     }
 
     /// How long the endpoint has had all that there is of the request.
@@ -77,10 +106,13 @@ impl Waiting<'_> {
             Why::Hurried => Outcome::CallerTimedOut,
             Why::Unwanted => Outcome::Cancelled,
         };
-        self.note(outcome, &outcome.meaning(self.facts(false)));
+        let facts = self.facts(false);
+        self.note(outcome, &outcome.meaning(facts), facts.reached);
         let sent = self.tried.map_or(1, Tried::count);
         self.exchange.was_at(Place {
-            by: self.upstream.served_by(Some(self.attempt.endpoint()), sent),
+            by: self
+                .upstream
+                .served_by(Some(self.attempt.endpoint()), sent, None),
             queued: self.attempt.stage.queued(),
         });
     }
@@ -100,11 +132,13 @@ impl Upstream {
         &self,
         endpoint: Option<&Endpoint>,
         sent: usize,
+        times: Option<Times>,
     ) -> ServedBy {
         ServedBy {
             upstream: self.name().clone(),
             endpoint: endpoint.map(|endpoint| endpoint.shown.clone()),
             attempts: sent as u32,
+            times,
         }
     }
 }

@@ -68,7 +68,8 @@ impl Upstream {
             let again = self.send_again(failed, &mut request, sending, exchange, had_body);
             (attempt, asked, sent) = Box::pin(again).await?;
         }
-        let here = self.served_by(Some(attempt.endpoint()), sent);
+        let times = attempt.times(true);
+        let here = self.served_by(Some(attempt.endpoint()), sent, Some(times));
         let mut response = match asked.answer {
             Ok(response) => response,
             Err(error) => {
@@ -86,7 +87,7 @@ impl Upstream {
     }
 
     fn unreached(&self, error: Error, tried: Option<&Tried>) -> Error {
-        error.reached(self.served_by(None, tried.map_or(0, Tried::count)))
+        error.reached(self.served_by(None, tried.map_or(0, Tried::count), None))
     }
 }
 

@@ -62,6 +62,13 @@ impl Upstream {
         if let Some(tried) = tried {
             tried.note(endpoint.hash);
         }
+        tracing::debug!(
+            upstream = &*self.name,
+            endpoint = &*endpoint.shown,
+            request_id = request.context.request_id.as_str(),
+            nth = tried.map_or(1, Tried::count),
+            "an endpoint is picked"
+        );
         let span = AttemptSpan::begin(request, self, endpoint, tried);
         let load = LoadGuard::new(endpoint.clone(), now);
         Attempt::new(load, request, span)

@@ -22,7 +22,8 @@ pub struct Connected {
     pub protocol: Option<Vec<u8>>,
 }
 
-/// Connects within `limit`, and shakes hands where TLS is wanted, offering these protocols.
+/// Connects within `limit`, and shakes hands where TLS is wanted, offering these protocols. `secures` is called when it
+/// begins with that.
 ///
 /// # Errors
 /// `connect_failed`, `connect_timeout`, `tls_failed`, and `overloaded` where this process has no descriptor left. Addresses and names are in the cause only: callers are not
@@ -31,6 +32,7 @@ pub async fn connect(
     address: &Address,
     limit: Duration,
     secure: Option<(Secure<'_>, Offer)>,
+    secures: impl FnOnce(),
 ) -> Result<Connected, Error> {
     let connecting = async {
         let io = open(address).await?;
@@ -41,7 +43,10 @@ pub async fn connect(
                 protocol: None,
             }),
             // Apart, so that connections without TLS do not carry the room of a handshake along.
-            Some((secure, offer)) => Box::pin(shake_hands(io, address, secure, offer)).await,
+            Some((secure, offer)) => {
+                secures();
+                Box::pin(shake_hands(io, address, secure, offer)).await
+            }
         }
     };
     match tokio::time::timeout(limit, connecting).await {

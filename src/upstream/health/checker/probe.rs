@@ -79,7 +79,7 @@ impl Probe {
             };
             (secure, self.offer())
         });
-        let connected = connector::connect(address, self.timeout, secure)
+        let connected = connector::connect(address, self.timeout, secure, || {})
             .await
             .map_err(|error| {
                 if error.reason() == OVERLOADED {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-use super::connector::{self, Connected};
+use super::connector::Connected;
 use super::pool::Wanted;
 use super::settings::PoolConfig;
 use super::terms::Terms;
@@ -100,10 +100,9 @@ impl Multiplexed {
             return Err(failure.why.shared());
         }
         *turn = None;
-        wanted.stage.connects();
         let secure = secure.map(|secure| (secure, offer));
         let made = tokio::time::timeout(connect_timeout, async {
-            let connected = connector::connect(&self.address, connect_timeout, secure).await?;
+            let connected = wanted.connect(&self.address, secure).await?;
             if offer == Offer::Both && connected.protocol.as_deref() != Some(tls::HTTP2) {
                 self.chose_http1.store(true, Ordering::Relaxed);
                 return Ok(Err(connected));

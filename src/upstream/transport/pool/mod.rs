@@ -118,9 +118,8 @@ impl Pool {
                 Grant::Place(place) => place,
             },
         };
-        wanted.stage.connects();
         let secure = wanted.secure.map(|secure| (secure, Offer::Http1));
-        let connected = connector::connect(&self.address, wanted.connect_timeout, secure).await?;
+        let connected = wanted.connect(&self.address, secure).await?;
         Ok(Lease::new(self, Pooled::new(connected, place), false))
     }
 
@@ -276,6 +275,20 @@ impl Drop for Place {
 }
 
 impl Wanted<'_> {
+    /// Makes a connection, and has the exchange know how far that is.
+    ///
+    /// # Errors
+    /// Those of [`connector::connect`].
+    pub async fn connect(
+        &self,
+        address: &Address,
+        secure: Option<(Secure<'_>, Offer)>,
+    ) -> Result<Connected, Error> {
+        self.stage.connects(self.asked.elapsed());
+        let secures = || self.stage.secures(self.asked.elapsed());
+        connector::connect(address, self.connect_timeout, secure, secures).await
+    }
+
     /// How TLS is spoken now.
     pub fn client(&self) -> Option<&Arc<Client>> {
         self.secure.as_ref().map(|secure| secure.client)
