@@ -129,7 +129,10 @@ def images(podman, folder, outrigger, busybox):
     subprocess.run(["strip", "-o", context / "outrigger", outrigger], check=True)
     podman.run("build", "--target=ready", f"--file={ROOT / 'deploy/Dockerfile'}", "--build-arg=OUTRIGGER_COMMIT=test",
                "--tag=localhost/outrigger:test", context)
-    size = int(podman.run("image", "inspect", "--format={{.Size}}", "localhost/outrigger:test"))
+    inspected = json.loads(podman.run("image", "inspect", "localhost/outrigger:test"))[0]
+    size, labels = inspected["Size"], inspected["Labels"]
+    if inspected["User"] != "65532:65532" or labels["org.opencontainers.image.revision"] != "test":
+        raise Wrong(f"the image has the user {inspected['User']} and the labels {labels}")
     if linked := libraries(outrigger):
         add(podman, context / "libraries", "localhost/outrigger:test", linked, "localhost/outrigger:test")
     add(podman, folder / "app", "scratch", {"/busybox": busybox}, "localhost/app:1")
