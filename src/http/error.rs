@@ -44,6 +44,8 @@ impl Reason {
 pub const BAD_REQUEST: Reason = Reason::new("bad_request", 400);
 /// A path that a proxy and an application could read differently.
 pub const BAD_PATH: Reason = Reason::new("bad_path", 400);
+/// The request has come back to this proxy, or would.
+pub const LOOP_DETECTED: Reason = Reason::new("loop_detected", 508);
 /// The caller took too long to send its request.
 pub const REQUEST_TIMEOUT: Reason = Reason::new("request_timeout", 408);
 /// The request head is larger than the listener allows.

@@ -15,6 +15,7 @@ use super::closing::{self, HANDSHAKE};
 use super::redirected::original_destination;
 use super::{Checked, Config, ListenAddress, ListenSocket, SocketFile, secure};
 use crate::http::peer::{Peer, PeerAddress};
+use crate::net::dial;
 use crate::net::drain::{Drain, Hold, Ticket};
 use crate::net::io::Io;
 use crate::tls::callers::{Callers, Presence};
@@ -68,6 +69,9 @@ impl Listener {
         if config.tls.is_some() {
             secure::describe(&name);
         }
+        if config.transparent {
+            dial::watch_near_ends();
+        }
         Listener {
             connections: gauge!(CONNECTIONS.name, "listener" => name.clone()),
             name,
@@ -84,6 +88,9 @@ impl Listener {
     /// Serves by `config` from now on. Callers whom it does not trust any more are asked to end.
     pub fn reconfigure(&self, checked: Checked) {
         self.admit(&checked.config);
+        if checked.config.transparent {
+            dial::watch_near_ends();
+        }
         let old = self.tls.load_full();
         let new = checked.server(old.as_deref()).map(Arc::new);
         let config = checked.config;

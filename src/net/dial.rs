@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +15,9 @@ use crate::process::descriptors;
 /// The near ends of the connections that are open.
 static NEAR_ENDS: Mutex<BTreeSet<SocketAddr>> = Mutex::new(BTreeSet::new());
 
+/// Whether anybody is going to ask for them.
+static WATCHED: AtomicBool = AtomicBool::new(false);
+
 /// An open connection.
 pub struct Dialled {
     pub near_end: NearEnd,
@@ -21,7 +25,13 @@ pub struct Dialled {
 }
 
 /// Known until it is dropped.
+#[derive(Debug)]
 pub struct NearEnd(SocketAddr);
+
+/// From now on near ends are noted by who makes connections, for [`is_ours`]. Where nobody asks, they cost nothing.
+pub fn watch_near_ends() {
+    WATCHED.store(true, Ordering::Relaxed);
+}
 
 /// Connects within `limit`.
 ///
@@ -47,6 +57,13 @@ pub fn is_ours(caller: SocketAddr) -> bool {
 }
 
 impl NearEnd {
+    /// That of a new connection, before anything is sent over it; None where nobody asks.
+    pub fn of(socket: &TcpStream) -> Option<Box<Self>> {
+        let is_watched = WATCHED.load(Ordering::Relaxed);
+        let address = is_watched.then(|| socket.local_addr().ok()).flatten()?;
+        Some(Box::new(NearEnd::note(address)))
+    }
+
     fn note(address: SocketAddr) -> Self {
         let address = canonical(address);
         near_ends(|all| all.insert(address));
@@ -81,5 +98,11 @@ mod tests {
         assert!(is_ours(caller));
         drop(dialled);
         assert!(!is_ours(caller));
+        watch_near_ends();
+        let socket = TcpStream::connect(address).await.unwrap();
+        let near_end = NearEnd::of(&socket);
+        assert!(is_ours(socket.local_addr().unwrap()));
+        drop(near_end);
+        assert!(!is_ours(socket.local_addr().unwrap()));
     }
 }

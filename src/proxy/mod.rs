@@ -8,14 +8,15 @@ use arc_swap::ArcSwap;
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method, header};
 
-use crate::http::error::{BAD_PATH, Error, METHOD_NOT_ALLOWED, NO_ROUTE};
+use crate::http::error::{BAD_PATH, Error, LOOP_DETECTED, METHOD_NOT_ALLOWED, NO_ROUTE};
 use crate::http::exchange::{Exchange, LastSeen};
 use crate::http::headers::Headers;
 use crate::http::message::{Captures, Context, Request, Response};
 use crate::http::path;
-use crate::http::peer::Peer;
+use crate::http::peer::{Peer, PeerAddress};
 use crate::http::semantics::preflight;
 use crate::listener;
+use crate::net::dial;
 use crate::net::timer;
 use crate::policy::answered::Answered;
 use crate::policy::stack::Answer;
@@ -38,13 +39,13 @@ mod spans;
 mod told;
 mod upgrade;
 
+pub use passing::METRICS;
 use answer::About;
 pub use connection::serve;
 pub use delivery::Delivered;
 use finish::Finish;
 use integrations::Host;
 use known::Known;
-pub use passing::METRICS;
 use serving::{Route, Serving};
 use told::RefusedHead;
 
@@ -215,6 +216,9 @@ fn find_route(
     listener: &listener::Config,
 ) -> Result<Option<Arc<Route>>, Error> {
     let encoded_separators = path::normalise_in_place(&mut request.target)?;
+    if listener.transparent {
+        refuse_loop(request)?;
+    }
     if listener.integrations.0.is_some() && integrations::answers(request.target.path()) {
         return Ok(None);
     }
@@ -252,6 +256,20 @@ fn find_route(
             })
         }
         Found::NoRoute => Err(Error::new(NO_ROUTE, "no route matches this request")),
+    }
+}
+
+/// Refuses what this proxy itself has sent, and the kernel has sent back to it.
+fn refuse_loop(request: &Request) -> Result<(), Error> {
+    let peer = &request.context.peer;
+    match peer.address {
+        PeerAddress::Tcp(caller) if peer.original.is_some() && dial::is_ours(caller) => {
+            let error = Error::new(LOOP_DETECTED, "the request has come back to this proxy");
+            Err(error.because(
+                "the proxy's own connections are redirected to it: exclude its user (`--proxy-uid`)",
+            ))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -29,7 +29,7 @@ pub use endpoints::entry::EndpointConfig;
 pub use exchange::{Resend, Sending};
 pub use health::checker::HealthConfig;
 pub use health::outlier::OutlierConfig;
-pub use original::{LOOP_DETECTED, NOT_REDIRECTED, ORIGINAL_DESTINATION};
+pub use original::{NOT_REDIRECTED, ORIGINAL_DESTINATION};
 pub use report::{EndpointDescription, render_health};
 pub use transport::settings::{PoolConfig, Protocol};
 

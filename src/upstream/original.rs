@@ -14,7 +14,7 @@ use super::{
     BalancerConfig, Config, Endpoint, EndpointList, Listed, Upstream, connect_timeout,
     max_in_flight, slow_start,
 };
-use crate::http::error::{Error, OVERLOADED, Reason};
+use crate::http::error::{Error, LOOP_DETECTED, OVERLOADED, Reason};
 use crate::http::message::Request;
 use crate::net::resolve::Resolve;
 use crate::tls;
@@ -25,8 +25,6 @@ pub const ORIGINAL_DESTINATION: &str = "original-destination";
 
 /// The connection came to the listener itself: nobody knows where else it should go.
 pub const NOT_REDIRECTED: Reason = Reason::new("not_redirected", 421);
-/// The request would come back to this proxy.
-pub const LOOP_DETECTED: Reason = Reason::new("loop_detected", 508);
 
 /// How many addresses are known at once, so that no caller can fill the memory with them.
 const MAX_ENDPOINTS: usize = 1024;

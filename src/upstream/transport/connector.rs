@@ -8,6 +8,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::terms::{Secure, Terms};
 use crate::http::error::{CONNECT_FAILED, CONNECT_TIMEOUT, Error, OVERLOADED, TLS_FAILED};
+use crate::net::dial::NearEnd;
 use crate::net::io::Io;
 use crate::process::descriptors;
 use crate::tls;
@@ -36,16 +37,20 @@ pub async fn connect(
 ) -> Result<Connected, Error> {
     let connecting = async {
         let io = open(address).await?;
+        let near_end = match &io {
+            Io::Tcp(socket) => NearEnd::of(socket),
+            Io::Unix(_) | Io::Tls(_) => None,
+        };
         match secure {
             None => Ok(Connected {
                 io,
-                terms: Terms::plain(),
+                terms: Terms::plain(near_end),
                 protocol: None,
             }),
             // Apart, so that connections without TLS do not carry the room of a handshake along.
             Some((secure, offer)) => {
                 secures();
-                Box::pin(shake_hands(io, address, secure, offer)).await
+                Box::pin(shake_hands((io, near_end), address, secure, offer)).await
             }
         }
     };
@@ -60,7 +65,7 @@ pub async fn connect(
 }
 
 async fn shake_hands(
-    io: Io,
+    (io, near_end): (Io, Option<Box<NearEnd>>),
     address: &Address,
     secure: Secure<'_>,
     offer: Offer,
@@ -70,7 +75,7 @@ async fn shake_hands(
     match shaken {
         Ok(shaken) => Ok(Connected {
             io: shaken.io,
-            terms: Terms::secure(client, shaken.valid_until),
+            terms: Terms::secure(client, shaken.valid_until, near_end),
             protocol: shaken.protocol,
         }),
         Err(why) => Err(

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use tokio::time::Instant;
 
+use crate::net::dial::NearEnd;
 use crate::tls::outbound::Client;
 
 /// TLS with one endpoint.
@@ -23,25 +24,33 @@ pub struct Terms {
     until: Option<Instant>,
     /// Tells connections apart that are to end one after the other.
     spread: f32,
+    /// By which the connection is known as the proxy's own while it is open.
+    _near_end: Option<Box<NearEnd>>,
 }
 
 impl Terms {
     /// Without TLS.
-    pub fn plain() -> Self {
+    pub fn plain(near_end: Option<Box<NearEnd>>) -> Self {
         Terms {
             client: None,
             until: None,
             spread: 0.0,
+            _near_end: near_end,
         }
     }
 
-    pub fn secure(client: &Arc<Client>, valid_until: Option<SystemTime>) -> Self {
+    pub fn secure(
+        client: &Arc<Client>,
+        valid_until: Option<SystemTime>,
+        near_end: Option<Box<NearEnd>>,
+    ) -> Self {
         let left =
             valid_until.map(|until| until.duration_since(SystemTime::now()).unwrap_or_default());
         Terms {
             client: Some(client.clone()),
             until: left.and_then(|left| Instant::now().checked_add(left)),
             spread: fastrand::f32(),
+            _near_end: near_end,
         }
     }
 
