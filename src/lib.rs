@@ -140,6 +140,7 @@ pub mod relay;
 pub mod route;
 pub mod subscription;
 pub mod target;
+pub mod tcp;
 pub mod telemetry;
 #[cfg(test)]
 mod testing;

@@ -42,6 +42,7 @@ pub mod reload;
 mod routes;
 pub mod snapshot;
 mod subscriptions;
+mod tcp_routes;
 mod watching;
 pub mod worker;
 

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::app::bridge::{self, Before, Bridge, DatabasesBefore};
 use crate::app::original;
+use crate::app::tcp_routes;
 use crate::broker::Client;
 use crate::config::{Config, Content, Loaded};
 use crate::fetch::Fetch;
@@ -198,6 +199,7 @@ impl Snapshot {
             return Err(problems);
         }
         let table = Table::build(routes)?;
+        let tcp = tcp_routes::table(&config, &upstreams, old);
         let old_spans = old.and_then(|old| old.spans.as_ref());
         let settings = config.tracing.settings.as_ref();
         let spans = settings.map(|settings| Pipeline::next(settings, old_spans));
@@ -215,6 +217,7 @@ impl Snapshot {
             turns_at: config.certificates().next_change(SystemTime::now()),
             serving: Arc::new(Serving {
                 table,
+                tcp,
                 named,
                 access_log,
                 requests: tools.requests.clone(),

@@ -12,7 +12,7 @@ use crate::tls::inventory::Inventory;
 use crate::value::Name;
 use crate::{
     admin, broker, database, listener, net::drain, policy, process, relay, route, subscription,
-    target, telemetry, upstream,
+    target, tcp, telemetry, upstream,
 };
 
 /// A config that is fit to serve: defaults filled in, files opened. It serializes as the operator would write it.
@@ -28,6 +28,7 @@ pub struct Config {
     pub brokers: BTreeMap<Name, broker::Checked>,
     pub databases: BTreeMap<Name, database::Checked>,
     pub routes: BTreeMap<Name, RouteConfig>,
+    pub tcp_routes: BTreeMap<Name, tcp::Config>,
     pub subscriptions: BTreeMap<Name, subscription::Config>,
     pub relays: BTreeMap<Name, relay::Config>,
     #[serde(skip)]
@@ -151,6 +152,7 @@ impl Blocks {
             brokers: brokers?,
             databases: databases?,
             routes: routes?,
+            tcp_routes: self.tcp_routes,
             subscriptions: self.subscriptions,
             relays: self.relays,
             certificates: Arc::default(),

@@ -70,10 +70,16 @@ impl CallerKey {
     pub fn of<T>(&self, request: &Request, hash: impl FnOnce(&[u8]) -> T) -> Option<T> {
         match self {
             CallerKey::Field(field) => field.first(request).map(hash),
-            CallerKey::ClientIp => Some(match request.context.client?.to_canonical() {
-                IpAddr::V4(ip) => hash(&ip.octets()),
-                IpAddr::V6(ip) => hash(&ip.octets()),
-            }),
+            CallerKey::ClientIp => self.of_address(request.context.client?, hash),
+        }
+    }
+
+    /// The same of a caller of whom the address is all that is known.
+    pub fn of_address<T>(&self, client: IpAddr, hash: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        match (self, client.to_canonical()) {
+            (CallerKey::Field(_), _) => None,
+            (CallerKey::ClientIp, IpAddr::V4(ip)) => Some(hash(&ip.octets())),
+            (CallerKey::ClientIp, IpAddr::V6(ip)) => Some(hash(&ip.octets())),
         }
     }
 }

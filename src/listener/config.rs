@@ -32,14 +32,14 @@ pub struct Config {
     /// `upstream = "original-destination"`.
     #[serde(default)]
     pub transparent: bool,
-    /// Pass on what is redirected and is not HTTP, as it is, to where its caller wanted to go; `false`: answer it as if it
-    /// were HTTP.
+    /// Pass on what is not HTTP, as it is, where a TCP route says, or to where its caller wanted to go before it was
+    /// redirected; `false`: answer it as if it were HTTP.
     #[serde(default = "no_pass_through")]
     pub pass_through: Toggle<PassThrough>,
     /// Callers speak TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<tls::inbound::Config>,
-    /// Which protocols a caller may speak.
+    /// Which protocols a caller may speak. Beside `pass_through` it may be none: HTTP is passed on as well.
     #[serde(default = "both_protocols")]
     pub protocols: Vec<Protocol>,
     /// Above this many connections, new ones wait in the kernel's backlog.
@@ -106,11 +106,13 @@ const HEADERS: RangeInclusive<usize> = 1..=10_000;
 impl Config {
     /// What deserializing alone cannot see.
     pub fn check(&self, problems: &mut Problems) {
-        if self.protocols.is_empty() {
-            problems.error(
-                &["protocols"],
-                "a listener must speak at least one protocol",
-            );
+        if self.protocols.is_empty() && self.pass_through.on().is_none() {
+            problems
+                .error(
+                    &["protocols"],
+                    "a listener must speak at least one protocol",
+                )
+                .help("to pass all connections on as they are, set `pass_through = {}`");
         }
         if let ListenAddress::Tcp(_) = self.listen {
             for (key, given) in [
@@ -172,11 +174,6 @@ impl Config {
 
     fn check_transparent(&self, problems: &mut Problems) {
         if let Some(pass_through) = self.pass_through.on() {
-            if !self.transparent {
-                problems
-                    .error(&["pass_through"], "nothing is redirected to this listener, so nobody knows where it should go")
-                    .help("set `transparent = true` as well");
-            }
             if self.tls.is_some() {
                 problems
                     .error(

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll, ready};
 
 use bytes::{BufMut, BytesMut};
-use rustix::net::{SendFlags, send, sendmsg};
+use rustix::net::{RecvFlags, SendFlags, recv, send, sendmsg};
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
@@ -97,6 +97,16 @@ impl Io {
             return stream.peek();
         }
         socket2::SockRef::from(self).peek(&mut [std::mem::MaybeUninit::uninit()])
+    }
+
+    /// As many bytes as are there and have room, which stay there; 0 is the end of the stream.
+    pub fn try_peek_into(&self, room: &mut [u8]) -> io::Result<usize> {
+        let peek = |room: &mut [u8]| Ok(recv(self, room, RecvFlags::PEEK)?.0);
+        match self {
+            Io::Tcp(socket) => socket.try_io(Interest::READABLE, || peek(room)),
+            Io::Unix(socket) => socket.try_io(Interest::READABLE, || peek(room)),
+            Io::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 
     /// As [`Io::peek`], but asks the kernel only where the event loop has heard of something.

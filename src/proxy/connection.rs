@@ -36,15 +36,9 @@ pub async fn serve(proxy: Arc<Proxy>, mut accepted: Accepted) {
         }
     }
     if let Some(pass_through) = config.pass_through.on()
-        && let Some(address) = accepted.peer.original.as_deref()
-        && !Box::pin(passing::speaks_http(
-            &accepted.io,
-            pass_through.detect_timeout.0,
-        ))
-        .await
+        && !Box::pin(passing::is_http(&proxy, &accepted, &config, pass_through)).await
     {
-        let idle_limit = config.idle_timeout.0;
-        return Box::pin(passing::pass(&accepted, *address, pass_through, idle_limit)).await;
+        return;
     }
     // What is not taken out, such as the count of connections, lives to the end of this function.
     let Accepted {

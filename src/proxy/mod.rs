@@ -39,7 +39,7 @@ mod spans;
 mod told;
 mod upgrade;
 
-pub use passing::METRICS;
+pub use crate::tcp::METRICS;
 use answer::About;
 pub use connection::serve;
 pub use delivery::Delivered;

@@ -7,6 +7,7 @@ use crate::policy::answered::ChangeFailure;
 use crate::policy::build::States;
 use crate::policy::stack::Handler;
 use crate::route::Table;
+use crate::tcp;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::request_metrics::RouteMetrics;
 use crate::telemetry::requests::Requests;
@@ -17,6 +18,8 @@ pub struct Serving {
     pub table: Table<Arc<Route>>,
     /// The same routes by their names.
     pub named: BTreeMap<Arc<str>, Arc<Route>>,
+    /// Of connections that are not HTTP.
+    pub tcp: tcp::Table<Arc<tcp::TcpRoute>>,
     pub access_log: Option<Arc<AccessLog>>,
     /// Keeps requests that fail or take long.
     pub requests: Arc<Requests>,

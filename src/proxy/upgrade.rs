@@ -20,11 +20,20 @@ pub async fn serve(caller: &Io, early: Bytes, upgraded: Upgraded) {
     }
 }
 
+/// How a tunnel came to its end without a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Both sides have ended it.
+    Closed,
+    /// Nothing has passed for the time that this may last.
+    Idle,
+}
+
 /// Copies bytes both ways until both directions have ended, or nothing has passed for the tunnel's `idle_limit`.
 ///
 /// The end of one direction is passed on as such and leaves the other open. No buffer is held while nothing passes.
 /// What passes is counted.
-async fn tunnel(caller: &Io, early: Bytes, upgraded: Upgraded) -> io::Result<()> {
+pub(super) async fn tunnel(caller: &Io, early: Bytes, upgraded: Upgraded) -> io::Result<End> {
     let (upstream, passed) = (&upgraded.io, &upgraded.passed);
     let mut there = Direction::new(early);
     let mut back = Direction::new(upgraded.early);
@@ -37,14 +46,14 @@ async fn tunnel(caller: &Io, early: Bytes, upgraded: Upgraded) -> io::Result<()>
         passed.count_to_caller(std::mem::take(&mut back.passed));
         let moved_back = moved_back?;
         if there.ended && back.ended {
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(Ok(End::Closed));
         }
         if let Some(limit) = upgraded.idle_limit {
             if moved_there || moved_back || !idle.is_set() {
                 idle.set(Instant::now() + limit);
             }
             ready!(idle.poll_passed(cx));
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(Ok(End::Idle));
         }
         Poll::Pending
     })

@@ -7,6 +7,7 @@
 //! - [`handshake`] makes a [`stream`] of a connected socket, for either side.
 //! - [`verify`] judges an upstream's server and a listener's caller by the [`path`] from its certificate to a CA, where
 //!   [`names`] limit what a CA may sign; [`callers`] are those with an identity; [`words`] says in an operator's words why a handshake failed.
+//! - [`hello`] reads the name that is asked for in TLS of which nobody here is a side.
 //!
 //! Nothing here is built before a config asks for it.
 
@@ -19,6 +20,7 @@ mod der;
 mod distinguished;
 mod files;
 pub mod handshake;
+pub mod hello;
 pub mod inbound;
 pub mod inventory;
 mod lists;

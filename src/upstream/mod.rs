@@ -17,6 +17,7 @@ mod metrics;
 mod original;
 mod pick;
 mod report;
+mod through;
 mod transport;
 
 pub use balance::admission::Admission;
@@ -31,6 +32,7 @@ pub use health::checker::HealthConfig;
 pub use health::outlier::OutlierConfig;
 pub use original::{NOT_REDIRECTED, ORIGINAL_DESTINATION};
 pub use report::{EndpointDescription, render_health};
+pub use through::{Held, Through};
 pub use transport::settings::{PoolConfig, Protocol};
 
 use crate::http::error::{Error, TLS_FAILED};

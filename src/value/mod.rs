@@ -23,7 +23,7 @@ pub use duration::{Duration, Limit};
 pub use from_text::{text, text_or_table, variable_in};
 pub use header_name::read_header_name;
 pub use name::Name;
-pub use network::networks;
+pub use network::{Network, networks};
 pub use not_built::{NOT_BUILT, NotBuilt};
 pub use one_or_many::OneOrMany;
 pub use padding::unpadded;

@@ -1,36 +1,39 @@
-//! Lists of networks.
+//! Networks, and lists of them.
 
 use std::net::IpAddr;
 use std::str::FromStr;
 
 use ipnet::IpNet;
-use serde::Deserialize;
 use serde::de::Deserializer;
+use serde::{Deserialize, Serialize};
 
 use super::text;
 use crate::value::Wrong;
 
-/// Reads a list of networks such as `"10.0.0.0/8"`, for `deserialize_with`.
+/// A network such as `"10.0.0.0/8"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Network(pub IpNet);
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text(deserializer, "a network such as \"10.0.0.0/8\"")
+    }
+}
+
+impl FromStr for Network {
+    type Err = Wrong;
+
+    fn from_str(text: &str) -> Result<Self, Wrong> {
+        network(text).map(Network)
+    }
+}
+
+/// Reads a list of networks, for `deserialize_with`.
 ///
 /// # Errors
 /// A sentence for the first that is none, and how to write it.
 pub fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
-    struct Network(IpNet);
-
-    impl<'de> Deserialize<'de> for Network {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            text(deserializer, "a network such as \"10.0.0.0/8\"")
-        }
-    }
-
-    impl FromStr for Network {
-        type Err = Wrong;
-
-        fn from_str(text: &str) -> Result<Self, Wrong> {
-            network(text).map(Network)
-        }
-    }
-
     let networks = Vec::<Network>::deserialize(deserializer)?;
     Ok(networks.into_iter().map(|network| network.0).collect())
 }

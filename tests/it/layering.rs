@@ -9,7 +9,7 @@ use crate::support::tokens::tokens;
 
 /// What each room below `src` imports of others, in what its program is made of. Whatever is named here stands below the
 /// room, so that the house has no circle.
-const ROOMS: [(&str, &[&str]); 24] = [
+const ROOMS: [(&str, &[&str]); 25] = [
     ("value", &[]),
     ("process", &["value"]),
     ("watch", &[]),
@@ -44,6 +44,7 @@ const ROOMS: [(&str, &[&str]); 24] = [
         &["broker", "database", "net", "telemetry", "value"],
     ),
     ("route", &["http", "value"]),
+    ("tcp", &["net", "route", "upstream", "value"]),
     ("policy", &["fetch", "http", "net", "tls", "value"]),
     (
         "listener",
@@ -58,10 +59,10 @@ const ROOMS: [(&str, &[&str]); 24] = [
             "net",
             "policy",
             "route",
+            "tcp",
             "telemetry",
             "tls",
             "trace",
-            "value",
         ],
     ),
     (
@@ -82,6 +83,7 @@ const ROOMS: [(&str, &[&str]); 24] = [
             "route",
             "subscription",
             "target",
+            "tcp",
             "telemetry",
             "tls",
             "upstream",
@@ -107,6 +109,7 @@ const ROOMS: [(&str, &[&str]); 24] = [
             "route",
             "subscription",
             "target",
+            "tcp",
             "telemetry",
             "tls",
             "upstream",
@@ -118,7 +121,7 @@ const ROOMS: [(&str, &[&str]); 24] = [
 ];
 
 /// What a room may not reach, not even by way of others.
-const NEVER_REACHED: [(&str, &[&str]); 8] = [
+const NEVER_REACHED: [(&str, &[&str]); 9] = [
     (
         "codec",
         &["upstream", "target", "route", "policy", "listener"],
@@ -139,8 +142,9 @@ const NEVER_REACHED: [(&str, &[&str]); 8] = [
     ),
     (
         "listener",
-        &["policy", "upstream", "target", "route", "app"],
+        &["policy", "upstream", "target", "route", "tcp", "app"],
     ),
+    ("tcp", &["target", "policy", "listener", "proxy", "app"]),
     ("telemetry", &["upstream", "target", "route", "policy"]),
 ];
 

@@ -82,6 +82,7 @@ mod routing;
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod tcp_routes;
 mod tidy;
 mod timeouts;
 mod tls_broken;

@@ -94,13 +94,43 @@ fn requests_go_where_their_callers_wanted_with_the_policies_of_their_route() {
 }
 
 #[test]
-fn what_is_not_http_is_passed_on_as_it_is() {
+fn a_request_that_comes_back_is_refused_at_once() {
+    let Some(pod) = Pod::new() else { return };
+    let config = format!(
+        "{CONFIG}[upstreams.afar]\nendpoints = [\"{}:8080\"]\n\
+         [routes.by-name]\nmatch = {{ host = \"afar.example\" }}\nlistener = \"out\"\nupstream = \"afar\"\n",
+        AFAR[0]
+    );
+    let proxy = Launch::new(config).by_shell(pod.shell()).start();
+    // The proxy is root, and somebody else is excluded.
+    let (code, shown) = pod.redirect("install --outbound-port 15001 --proxy-uid 4242");
+    assert_eq!(code, Some(0), "{shown}");
+    let looped = |route| {
+        let labels = [("route", route), ("reason", "loop_detected")];
+        proxy.metrics().sum("outrigger_refused_total", &labels)
+    };
+    for (host, remote) in [("x", AFAR[0]), ("x", AFAR[1]), ("afar.example", AFAR[0])] {
+        let before = looped("none");
+        let sent = head(&pod, &format!("http://{remote}:8080/"), host);
+        assert!(sent.starts_with("HTTP/1.1 508"), "{remote}: {sent}");
+        assert!(sent.contains("\"reason\":\"loop_detected\""), "{sent}");
+        eventually(LIMIT, "it has come back once", || {
+            looped("none") == before + 1.0
+        });
+    }
+    let log = proxy.log();
+    assert!(log.contains("exclude its user"), "{log}");
+}
+
+#[test]
+fn what_is_not_http_goes_by_its_routes_or_as_it_is() {
     let Some(pod) = Pod::new() else { return };
     let config = CONFIG.replacen(
         "transparent = true",
         "transparent = true\npass_through = {}",
         1,
     );
+    let config = config + ROUTES;
     let proxy = Launch::new(config).by_shell(pod.shell()).start();
     let _afar = Process::spawn(Command::new("sh").args([
         "-c",
@@ -119,19 +149,68 @@ fn what_is_not_http_is_passed_on_as_it_is() {
         });
         assert_eq!(said, "220 ready\nyou said quit\n");
     }
+    let passed_by = |route, result| {
+        let labels = [("listener", "out"), ("route", route), ("result", result)];
+        proxy
+            .metrics()
+            .sum("outrigger_passed_through_connections_total", &labels)
+    };
+    assert!(passed_by("none", "ok") >= 1.0, "to the one by IPv6");
+    assert!(passed_by("mail", "ok") >= 1.0, "to the one by IPv4");
+    let endpoints = proxy.admin("GET", "/upstreams/mail", "").text();
+    assert!(endpoints.contains("198.18.77.3:2525"), "{endpoints}");
+
+    // By the name that TLS asks for, wherever it was sent.
+    for (name, said) in [("a.never.example", ""), ("other.example", "220 ready\n")] {
+        assert_eq!(ask_for(&pod, name, AFAR[1]), said, "{name}");
+    }
+    eventually(LIMIT, "the refusal is counted", || {
+        passed_by("never", "refused") == 1.0
+    });
     let passed = |result| {
         let labels = [("listener", "out"), ("result", result)];
         proxy
             .metrics()
             .sum("outrigger_passed_through_connections_total", &labels)
     };
-    assert!(passed("ok") >= 2.0);
 
     // Where the proxy's own user is not excluded, it would pass on to itself for ever.
     let (code, shown) = pod.redirect("install --outbound-port 15001 --proxy-uid 4242");
     assert_eq!(code, Some(0), "{shown}");
-    assert_eq!(converse(&pod, APP, AFAR[0]), "");
-    eventually(LIMIT, "the loop is seen", || passed("loop_detected") == 1.0);
+    for (count, remote) in [(1.0, AFAR[0]), (2.0, "fd77::2")] {
+        assert_eq!(converse(&pod, APP, remote), "");
+        eventually(LIMIT, "the loop is seen", || {
+            passed("loop_detected") == count
+        });
+    }
+}
+
+/// One by destination, whose endpoint is another address of the machine, and one by name.
+const ROUTES: &str = r#"
+    [upstreams.mail]
+    endpoints = ["198.18.77.3:2525"]
+    [tcp_routes.mail]
+    match = { destination = "198.18.77.2/31", port = [25, 2525] }
+    upstream = "mail"
+    [tcp_routes.never]
+    match = { sni = "*.never.example" }
+    refuse = true
+"#;
+
+/// What somebody is told who begins with TLS for `name`.
+fn ask_for(pod: &Pod, name: &str, address: &str) -> String {
+    let address = address.trim_matches(['[', ']']);
+    let text = format!(
+        "import socket, ssl\nout = ssl.MemoryBIO()\n\
+         tls = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), out, server_hostname='{name}')\n\
+         try: tls.do_handshake()\nexcept ssl.SSLWantReadError: pass\n\
+         server = socket.create_connection(('{address}', 2525), 5)\n\
+         server.sendall(out.read())\n\
+         try: print(server.recv(10).decode(), end='')\nexcept ConnectionError: pass"
+    );
+    let output = pod.run(APP, &["/usr/bin/python3", "-c", &text]);
+    let texts = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    texts.concat()
 }
 
 /// A server that speaks first, on port 2525 of both versions of IP.

@@ -15,6 +15,7 @@ const NAMED: &[&str] = &[
     "brokers",
     "databases",
     "routes",
+    "tcp_routes",
     "subscriptions",
     "relays",
 ];

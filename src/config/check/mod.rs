@@ -13,6 +13,7 @@ use crate::{listener, policy, route};
 
 mod addresses;
 mod original;
+mod tcp;
 
 /// Everything that makes the config unfit to serve, files aside.
 pub(super) fn check(blocks: &Blocks, problems: &mut Problems) {
@@ -23,6 +24,7 @@ pub(super) fn check(blocks: &Blocks, problems: &mut Problems) {
     addresses::check_sockets(blocks, problems);
     addresses::check_endpoints(blocks, problems);
     original::check_name(blocks, problems);
+    tcp::check(blocks, problems);
     if blocks.listener_names.is_empty() {
         problems
             .error(&[], "there is no listener, so nothing would be served")
@@ -45,7 +47,9 @@ pub(super) fn check_use(blocks: &Blocks, problems: &mut Problems) {
     }
     let routes = || blocks.routes.values();
     let named = routes().flat_map(|read| read.target.upstreams());
-    let used: BTreeSet<&str> = named.map(|(name, _)| name).collect();
+    let mut used: BTreeSet<&str> = named.map(|(name, _)| name).collect();
+    let tcp_routes = blocks.tcp_routes.values();
+    used.extend(tcp_routes.filter_map(|route| route.upstream.as_deref()));
     identities(blocks, problems);
     for name in blocks.upstreams.keys() {
         if !used.contains(name.as_str()) {
@@ -82,7 +86,8 @@ pub(super) fn check_use(blocks: &Blocks, problems: &mut Problems) {
     integrations(blocks, problems);
     for (name, listener) in &blocks.listeners {
         let executes = listener.integrations.0.is_some();
-        if !executes && !routes().any(|read| serves(&read.route, name)) {
+        let speaks_http = !tcp::speaks_no_http(listener);
+        if speaks_http && !executes && !routes().any(|read| serves(&read.route, name)) {
             problems.warning(
                 &["listeners", name.as_str()],
                 "no route serves this listener: every request gets 404",

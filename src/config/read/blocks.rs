@@ -7,11 +7,13 @@ use serde::de::DeserializeOwned;
 
 use super::{Reader, keys_of};
 use crate::config::de::{self, Kind};
+use crate::config::source::Source;
+use crate::config::tree::Node;
 use crate::config::tree::{Entry, Value};
 use crate::value::{Name, Wrong};
 use crate::{
     admin, broker, database, listener, net::drain, policy, process, relay, route, subscription,
-    target, telemetry, upstream,
+    target, tcp, telemetry, upstream,
 };
 
 /// The root keys that this version knows.
@@ -26,6 +28,7 @@ const BLOCKS: &[&str] = &[
     "brokers",
     "databases",
     "routes",
+    "tcp_routes",
     "subscriptions",
     "relays",
     "defaults",
@@ -55,6 +58,7 @@ pub(in crate::config) struct Blocks {
     pub brokers: BTreeMap<Name, broker::Config>,
     pub databases: BTreeMap<Name, database::Config>,
     pub routes: BTreeMap<Name, Route>,
+    pub tcp_routes: BTreeMap<Name, tcp::Config>,
     pub subscriptions: BTreeMap<Name, subscription::Config>,
     pub relays: BTreeMap<Name, relay::Config>,
     /// Every name that is in use, also of blocks that could not be read.
@@ -82,6 +86,7 @@ impl Reader<'_> {
         blocks.brokers = self.named("brokers", Self::whole, &mut blocks.broker_names);
         blocks.databases = self.named("databases", Self::whole, &mut blocks.database_names);
         blocks.routes = self.named("routes", Self::route, &mut blocks.route_names);
+        blocks.tcp_routes = self.named("tcp_routes", Self::tcp_route, &mut BTreeSet::new());
         blocks.subscriptions = self.named("subscriptions", Self::whole, &mut BTreeSet::new());
         blocks.relays = self.named("relays", Self::whole, &mut BTreeSet::new());
         blocks
@@ -175,6 +180,44 @@ impl Reader<'_> {
             self.remove(&path);
         }
         self.incomplete = true;
+    }
+
+    /// A TCP route. Keys that only routes of requests have are told from those that nobody knows.
+    fn tcp_route(&mut self, path: &[String]) -> Option<tcp::Config> {
+        let node = self.document.root.at(path)?;
+        let sources = self.document.sources;
+        let keys = |read: fn(&Node, &[Source], &Cell<&'static [&'static str]>)| {
+            let known = Cell::default();
+            read(node, sources, &known);
+            known.into_inner()
+        };
+        // Of these blocks only the keys are wanted.
+        let of_requests = [
+            keys(|node, sources, known| {
+                drop(de::read_part::<policy::Config>(node, sources, known))
+            }),
+            keys(|node, sources, known| {
+                drop(de::read_part::<target::Config>(node, sources, known))
+            }),
+            keys(|node, sources, known| drop(de::read_part::<route::Config>(node, sources, known))),
+        ];
+        let own =
+            keys(|node, sources, known| drop(de::read_part::<tcp::Config>(node, sources, known)));
+        let misplaced = keys_of(node).into_iter().filter(|key| {
+            let key = &key.as_str();
+            !own.contains(key) && of_requests.iter().any(|known| known.contains(key))
+        });
+        for key in misplaced.collect::<Vec<_>>() {
+            let wrong = Wrong::new(format!(
+                "`{key}` is for requests, and a TCP route passes bytes on that nobody reads"
+            ))
+            .help("leave it out, or write a route of requests: `[routes.NAME]`");
+            let error = de::Error::new(Kind::Other(wrong)).in_key(&key);
+            let above = path.iter().rev();
+            let error = above.fold(error, |error, key| error.under(key));
+            self.report(error);
+        }
+        self.whole(path)
     }
 
     /// A route's table holds three blocks. Each is read without the keys of the others; what none knows is

@@ -1,4 +1,4 @@
-//! The access log: one line of JSON a request, with OpenTelemetry's names for what has one (its semantic
+//! The access log: one line of JSON a request or a connection that is passed on, with OpenTelemetry's names for what has one (its semantic
 //! conventions for HTTP) and `outrigger.*` for the rest.
 //!
 //! Credentials stay out: of a request's headers and query nothing is shown but what `access_log_headers` names.
@@ -14,8 +14,11 @@ use tracing_appender::non_blocking::NonBlocking;
 use crate::http::headers::Headers;
 use crate::trace::TraceId;
 
+mod connection;
 #[cfg(test)]
 mod tests;
+
+pub use connection::Connection;
 
 /// In `access_log_headers`: show the query.
 const QUERY: &str = "?";
@@ -126,9 +129,13 @@ impl<W: Write + Clone> AccessLog<W> {
 
     /// Writes one line. What cannot be written is lost, and counted by whoever owns the writer.
     pub fn write(&self, record: &Record<'_>) {
+        self.write_line(|line| self.format(line, SystemTime::now(), record));
+    }
+
+    fn write_line(&self, format: impl FnOnce(&mut Vec<u8>)) {
         BUFFER.with_borrow_mut(|line| {
             line.clear();
-            self.format(line, SystemTime::now(), record);
+            format(line);
             let _ = self.out.clone().write_all(line);
             if line.capacity() > 16 * LINE {
                 line.shrink_to(LINE);

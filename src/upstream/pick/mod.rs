@@ -89,7 +89,7 @@ impl Upstream {
         self.picker.availability(endpoint, now) == Availability::Unhealthy
     }
 
-    fn is_available(&self, endpoint: &Endpoint, now: Instant) -> bool {
+    pub(super) fn is_available(&self, endpoint: &Endpoint, now: Instant) -> bool {
         self.picker.availability(endpoint, now) == Availability::Available
     }
 }
