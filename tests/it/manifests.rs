@@ -34,5 +34,5 @@ fn the_patches_of_a_component_differ_only_in_where_the_pod_stands() {
             compared += 1;
         }
     }
-    assert_eq!(compared, 10);
+    assert_eq!(compared, 12);
 }
