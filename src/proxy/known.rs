@@ -3,6 +3,7 @@
 use http::Method;
 
 use crate::http::message::{Outline, Request, RequestId};
+use crate::http::trace_heads;
 use crate::trace::TraceId;
 
 /// What a request is known by to its end.
@@ -41,7 +42,7 @@ impl Known {
         let path = outline.target.as_ref().map(|target| target.path());
         Known {
             request_id,
-            trace: None,
+            trace: trace_heads::read(&outline.headers).map(|parent| parent.trace),
             method: outline.method.clone(),
             path: path.map(Path::new),
         }

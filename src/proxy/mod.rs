@@ -186,7 +186,7 @@ impl Proxy {
         let about = About {
             route: NO_ROUTE_LABEL,
             request_id: known.request_id.as_str(),
-            trace: None,
+            trace: known.trace,
             dialect: outline.dialect(),
         };
         log_failure(&error, &about);
@@ -196,6 +196,7 @@ impl Proxy {
             outline,
             peer: peer.clone(),
             request_id: known.request_id.clone(),
+            trace: known.trace,
         };
         let mut finish = Finish::of_head(head, &self.unrouted, &self.serving.load());
         finish.failed(&error, &known);

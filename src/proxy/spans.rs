@@ -4,6 +4,8 @@
 //! Its name is bounded by the config. Of what the caller sent it has the path and the agent's name; no query, and no header
 //! else.
 
+use std::net::IpAddr;
+
 use http::{Method, StatusCode, header};
 
 use super::serving::Serving;
@@ -60,11 +62,18 @@ fn of_caller(mut span: Box<Span>, request: &Request) -> Box<Span> {
             span.number("server.port", port.into());
         }
     }
-    if let Some(client) = request.context.client {
-        span.text("client.address", &client.to_string());
+    let client = request.context.client.map(|client| (client, text(client)));
+    if let Some((_, text)) = &client {
+        span.text("client.address", text);
     }
     if let PeerAddress::Tcp(address) = peer.address {
-        span.text("network.peer.address", &address.ip().to_string());
+        // As a rule they are the same.
+        match &client {
+            Some((client, text)) if *client == address.ip() => {
+                span.text("network.peer.address", text);
+            }
+            _ => span.text("network.peer.address", &text(address.ip())),
+        }
         span.number("network.peer.port", address.port().into());
     }
     span.text("network.protocol.version", version(request.version));
@@ -105,7 +114,7 @@ pub fn describe(span: &mut Span, ended: &Ended<'_>) {
             let method = ended.method.map_or("HTTP", |method| known(method));
             let of = ended.path.or(ended.route);
             span.rename(match of {
-                Some(of) => format!("{method} {of}"),
+                Some(of) => [method, " ", of].concat(),
                 None => method.to_owned(),
             });
             span.text(
@@ -174,10 +183,44 @@ fn known(method: &Method) -> &str {
     }
 }
 
+/// An address as it is written. That of version 4 without the formatter, which takes ten times as long.
+fn text(address: IpAddr) -> String {
+    let IpAddr::V4(address) = address else {
+        return address.to_string();
+    };
+    let mut text = String::with_capacity(15);
+    for (place, number) in address.octets().into_iter().enumerate() {
+        if place > 0 {
+            text.push('.');
+        }
+        for (size, over) in [(100, 99), (10, 9)] {
+            if number > over {
+                text.push(char::from(b'0' + number / size % 10));
+            }
+        }
+        text.push(char::from(b'0' + number % 10));
+    }
+    text
+}
+
 fn version(version: http::Version) -> &'static str {
     match version {
         http::Version::HTTP_10 => "1.0",
         http::Version::HTTP_2 => "2",
         _ => "1.1",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_written_as_everywhere() {
+        for number in 0..=255 {
+            let address = IpAddr::from([number, 0, 255 - number, 9]);
+            assert_eq!(text(address), address.to_string());
+        }
+        assert_eq!(text(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])), "::1");
     }
 }

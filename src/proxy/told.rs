@@ -48,6 +48,7 @@ pub struct RefusedHead {
     pub peer: Arc<Peer>,
     pub client: Option<std::net::IpAddr>,
     pub request_id: RequestId,
+    pub trace: Option<TraceId>,
 }
 
 /// How a request ended.
@@ -162,7 +163,7 @@ impl Logged {
             client: head.client,
             version: head.outline.version,
             request_id: head.request_id,
-            trace: None,
+            trace: head.trace,
         }
     }
 }

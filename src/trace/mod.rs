@@ -26,6 +26,11 @@ pub use tracer::{Begun, Recorded, Tracer};
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
+
+/// What records now, for those who outlive a config; nothing where traces are not looked at.
+pub type Current = ArcSwapOption<Tracer>;
+
 /// Where a request stands.
 #[derive(Clone, Debug, Default)]
 pub enum Trace {

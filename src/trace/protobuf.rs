@@ -12,21 +12,34 @@ const FIXED64: u32 = 1;
 const LENGTH: u32 = 2;
 const FIXED32: u32 = 5;
 
+/// What begins the fields of `KeyValue`, and those for text and numbers in `AnyValue`.
+const KEY: u8 = 1 << 3 | LENGTH as u8;
+const VALUE: u8 = 2 << 3 | LENGTH as u8;
+const TEXT: u8 = 1 << 3 | LENGTH as u8;
+const NUMBER: u8 = 3 << 3 | VARINT as u8;
+/// The largest number of a field that is one byte with its type.
+const MOST_OF_SHORT: u32 = 15;
+/// The longest key and value together of which each size is one byte.
+const LONGEST_SHORT: usize = 0x7f - 6;
+
 impl Writer {
     pub fn with_capacity(bytes: usize) -> Self {
         Writer(Vec::with_capacity(bytes))
     }
 
+    #[inline]
     pub fn varint(&mut self, field: u32, value: u64) {
         self.number(field << 3 | VARINT);
         self.push(value);
     }
 
+    #[inline]
     pub fn fixed64(&mut self, field: u32, value: u64) {
         self.number(field << 3 | FIXED64);
         self.0.extend_from_slice(&value.to_le_bytes());
     }
 
+    #[inline]
     pub fn fixed32(&mut self, field: u32, value: u32) {
         self.number(field << 3 | FIXED32);
         self.0.extend_from_slice(&value.to_le_bytes());
@@ -42,12 +55,35 @@ impl Writer {
 
     /// `KeyValue` of OpenTelemetry with text.
     pub fn text_attribute(&mut self, field: u32, key: &str, value: &str) {
-        self.attribute(field, key, 1 + prefixed(value.len()));
-        self.bytes(1, value);
+        if field > MOST_OF_SHORT || key.len() + value.len() > LONGEST_SHORT {
+            self.attribute(field, key, 1 + prefixed(value.len()));
+            self.bytes(1, value);
+            return;
+        }
+        // As nearly all are: every number is one byte.
+        let (of_key, of_value) = (key.len() as u8, value.len() as u8);
+        self.0.reserve(key.len() + value.len() + 8);
+        let size = of_key + of_value + 6;
+        (self.0).extend_from_slice(&[(field << 3 | LENGTH) as u8, size, KEY, of_key]);
+        self.0.extend_from_slice(key.as_bytes());
+        (self.0).extend_from_slice(&[VALUE, of_value + 2, TEXT, of_value]);
+        self.0.extend_from_slice(value.as_bytes());
     }
 
     /// The same with a number, which is not negative.
     pub fn number_attribute(&mut self, field: u32, key: &str, value: u64) {
+        if field <= MOST_OF_SHORT && key.len() <= LONGEST_SHORT && value < 1 << 14 {
+            // As ports and statuses are: in two bytes at most.
+            let more = u8::from(value > 0x7f);
+            let of_key = key.len() as u8;
+            self.0.reserve(key.len() + 9);
+            let size = of_key + 6 + more;
+            (self.0).extend_from_slice(&[(field << 3 | LENGTH) as u8, size, KEY, of_key]);
+            self.0.extend_from_slice(key.as_bytes());
+            (self.0).extend_from_slice(&[VALUE, 2 + more, NUMBER]);
+            self.push(value);
+            return;
+        }
         self.attribute(field, key, 1 + size(value));
         self.varint(3, value);
     }
@@ -70,6 +106,7 @@ impl Writer {
         self.push(u64::from(value));
     }
 
+    #[inline]
     fn push(&mut self, mut value: u64) {
         while value > 0x7f {
             self.0.push(value as u8 | 0x80);
@@ -134,6 +171,24 @@ mod tests {
             span.into_bytes(),
             b"\x4a\x08\x0a\x01a\x12\x03\x0a\x01b\x4a\x08\x0a\x01c\x12\x03\x18\xc8\x01"
         );
+        // All lengths about those from which on sizes have more than one byte.
+        for length in 110..140 {
+            let (mut short, mut any) = (Writer::default(), Writer::default());
+            let value = "v".repeat(length);
+            short.text_attribute(9, "key", &value);
+            any.attribute(9, "key", 1 + prefixed(length));
+            any.bytes(1, &value);
+            assert_eq!(short.as_ref(), any.as_ref(), "{length}");
+        }
+        for value in [0, 1, 127, 128, 443, 8080, 16_383, 16_384, u64::MAX] {
+            for key in ["key", &"k".repeat(119), &"k".repeat(122)] {
+                let (mut short, mut any) = (Writer::default(), Writer::default());
+                short.number_attribute(9, key, value);
+                any.attribute(9, key, 1 + size(value));
+                any.varint(3, value);
+                assert_eq!(short.as_ref(), any.as_ref(), "{key} {value}");
+            }
+        }
         for (number, bytes) in [
             (0, 1),
             (127, 1),

@@ -19,11 +19,27 @@ const SPANS: u32 = 2;
 /// What a span may have on average before there is no more room: nearly all have a quarter of it.
 const LARGE: usize = 2 << 10;
 
-/// How many spans wait, and how many are sent together.
+/// How many spans wait, how many are sent together, and how large one may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub queued: usize,
     pub batch: usize,
+    /// The most attributes of a span.
+    pub attributes: u32,
+    /// The longest text of an attribute, in bytes.
+    pub longest: usize,
+}
+
+impl Default for Limits {
+    /// Those of OpenTelemetry, and for texts one of our own: a path may have thousands of bytes.
+    fn default() -> Self {
+        Limits {
+            queued: 2048,
+            batch: 512,
+            attributes: 128,
+            longest: 1 << 10,
+        }
+    }
 }
 
 /// Spans as fields of `ScopeSpans`, one behind the other.
@@ -57,6 +73,10 @@ impl Queue {
             filled: Notify::new(),
             dropped: counter!(DROPPED.name, "reason" => "queue_full"),
         }
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     pub(super) fn push(&self, span: &Writer) {
@@ -136,6 +156,7 @@ mod tests {
         let queue = Queue::new(Limits {
             queued: 5,
             batch: 2,
+            ..Limits::default()
         });
         assert!(queue.take().is_none());
         for _ in 0..9 {
@@ -158,6 +179,7 @@ mod tests {
         let queue = Queue::new(Limits {
             queued: 4,
             batch: 4,
+            ..Limits::default()
         });
         for _ in 0..4 {
             queue.push(&span(3 << 10));
@@ -170,6 +192,7 @@ mod tests {
         let queue = Queue::new(Limits {
             queued: 8,
             batch: 2,
+            ..Limits::default()
         });
         queue.push(&span(1));
         let mut filled = Box::pin(queue.filled());

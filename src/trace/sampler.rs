@@ -12,30 +12,36 @@ pub struct Sampler {
     /// Whoever has a parent is recorded if that is.
     follows_parent: bool,
     /// Traces are recorded whose random part is at least this: the rejection threshold of OpenTelemetry's `TraceIdRatioBased`.
-    /// Everybody who knows the id and the ratio comes to the same.
-    threshold: u64,
+    /// Everybody who knows the id and the ratio comes to the same. Both are digits, which compare as numbers do.
+    threshold: Threshold,
 }
+
+type Threshold = [u8; 14];
+
+/// Behind all digits: nothing is recorded.
+const NOTHING: Threshold = [b'~'; 14];
 
 impl Sampler {
     /// `ratio` is the share of traces that are recorded where the caller did not decide, from 0 to 1.
     pub fn new(follows_parent: bool, ratio: f64) -> Self {
         let rejected = (1.0 - ratio.clamp(0.0, 1.0)) * ALL as f64;
+        let digits = format!("{:014x}", rejected as u64);
         Sampler {
             follows_parent,
-            threshold: rejected as u64,
+            threshold: digits.as_bytes().try_into().unwrap_or(NOTHING),
         }
     }
 
     #[inline]
-    pub(super) fn records_new(self, trace: TraceId) -> bool {
-        trace.randomness() >= self.threshold
+    pub(super) fn records_new(&self, trace: &TraceId) -> bool {
+        trace.randomness() >= self.threshold.as_slice()
     }
 
-    pub(super) fn records_below(self, parent: &Parent) -> bool {
+    pub(super) fn records_below(&self, parent: &Parent) -> bool {
         if self.follows_parent {
             parent.flags.is_sampled()
         } else {
-            self.records_new(parent.trace)
+            self.records_new(&parent.trace)
         }
     }
 }
@@ -49,12 +55,12 @@ mod tests {
         for (ratio, from, to) in [(0.0, 0, 0), (0.1, 800, 1200), (1.0, 10_000, 10_000)] {
             let sampler = Sampler::new(true, ratio);
             let traces: Vec<_> = (0..10_000).map(|_| TraceId::new()).collect();
-            let recorded = traces.iter().filter(|trace| sampler.records_new(**trace));
+            let recorded = traces.iter().filter(|trace| sampler.records_new(trace));
             let count = recorded.clone().count();
             assert!((from..=to).contains(&count), "{ratio}: {count}");
             // Whoever records more records those as well.
             let more = Sampler::new(true, ratio + 0.1);
-            assert!(recorded.into_iter().all(|trace| more.records_new(*trace)));
+            assert!(recorded.into_iter().all(|trace| more.records_new(trace)));
         }
     }
 

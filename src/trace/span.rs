@@ -21,6 +21,7 @@ mod field {
     pub const START: u32 = 7;
     pub const END: u32 = 8;
     pub const ATTRIBUTES: u32 = 9;
+    pub const DROPPED_ATTRIBUTES: u32 = 10;
     pub const STATUS: u32 = 15;
     pub const FLAGS: u32 = 16;
     /// In `Status`.
@@ -32,12 +33,10 @@ const ERROR: u64 = 2;
 /// In the flags of a span: it is known whether its parent is in another process, and it is.
 const HAS_IS_REMOTE: u32 = 0x100;
 const IS_REMOTE: u32 = 0x200;
-/// The longest text of an attribute, in bytes: a path may have thousands.
-const LONGEST: usize = 1 << 10;
 /// The longest `tracestate` that is told of a span, in bytes. Everybody has to be able to pass on so much of it (section 3.3.1.5).
 const LONGEST_STATE: usize = 512;
-/// Room for a usual span.
-const USUAL: usize = 448;
+/// Room for a usual span, which does not have to grow then.
+const USUAL: usize = 1 << 10;
 
 /// What a span is to those above and below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +58,9 @@ pub struct Span {
     /// Nanoseconds since 1970.
     start: u64,
     has_failed: bool,
+    /// How many attributes it was given.
+    attributes: u32,
+    is_told: bool,
 }
 
 impl Span {
@@ -91,7 +93,19 @@ impl Span {
             begun: Instant::now(),
             start,
             has_failed: false,
+            attributes: 0,
+            is_told: true,
         }
+    }
+
+    /// Has those below it not know of it.
+    pub(super) fn keep_to_itself(&mut self) {
+        self.is_told = false;
+    }
+
+    /// Whether those below it are to know of it.
+    pub fn is_told(&self) -> bool {
+        self.is_told
     }
 
     /// What those below it have to know.
@@ -113,13 +127,24 @@ impl Span {
 
     /// Adds an attribute, of which no more is kept than is reasonable.
     pub fn text(&mut self, key: &'static str, value: &str) {
-        let value = &value[..value.floor_char_boundary(LONGEST)];
-        self.fields.text_attribute(field::ATTRIBUTES, key, value);
+        if self.has_room() {
+            let longest = self.queue.limits().longest;
+            let value = &value[..value.floor_char_boundary(longest)];
+            self.fields.text_attribute(field::ATTRIBUTES, key, value);
+        }
     }
 
     /// Adds an attribute that is a number.
     pub fn number(&mut self, key: &'static str, value: u64) {
-        self.fields.number_attribute(field::ATTRIBUTES, key, value);
+        if self.has_room() {
+            self.fields.number_attribute(field::ATTRIBUTES, key, value);
+        }
+    }
+
+    /// Whether there is room for one attribute more. It is counted, and was left out if not.
+    fn has_room(&mut self) -> bool {
+        self.attributes += 1;
+        self.attributes <= self.queue.limits().attributes
     }
 
     /// It has failed, for a reason of which there are few. The first one holds.
@@ -136,6 +161,11 @@ impl Drop for Span {
         let end = self.start + self.begun.elapsed().as_nanos() as u64;
         self.fields.bytes(field::NAME, self.name.as_bytes());
         self.fields.fixed64(field::END, end);
+        let most = self.queue.limits().attributes;
+        if self.attributes > most {
+            let left_out = u64::from(self.attributes - most);
+            self.fields.varint(field::DROPPED_ATTRIBUTES, left_out);
+        }
         if self.has_failed {
             let mut status = Writer::default();
             status.varint(field::STATUS_CODE, ERROR);

@@ -14,6 +14,8 @@ use super::span::{Kind, Span};
 /// Decides what is recorded, and where to.
 pub struct Tracer {
     sampler: Sampler,
+    /// Whether traces are gone on with from one to the next.
+    propagates: bool,
     queue: Arc<Queue>,
 }
 
@@ -35,37 +37,50 @@ pub struct Recorded {
 }
 
 impl Tracer {
-    pub fn new(sampler: Sampler, queue: Arc<Queue>) -> Self {
-        Tracer { sampler, queue }
+    /// `propagates`: what a caller says of its trace is of interest, and whoever is asked is told of it.
+    pub fn new(sampler: Sampler, propagates: bool, queue: Arc<Queue>) -> Self {
+        Tracer {
+            sampler,
+            propagates,
+            queue,
+        }
+    }
+
+    #[inline]
+    pub fn propagates(&self) -> bool {
+        self.propagates
     }
 
     pub fn queue(&self) -> &Arc<Queue> {
         &self.queue
     }
 
-    /// Where a request stands whose caller is in the span `parent`. Its own span, if it is recorded, is of `kind`.
+    /// Whether a trace is recorded that begins here.
     #[inline]
-    pub fn begin(self: &Arc<Self>, parent: Option<Parent>, kind: Kind) -> Begun {
-        match parent {
-            None => {
-                let trace = TraceId::new();
-                if self.sampler.records_new(trace) {
-                    self.record(trace, None, Flags::new(true), kind)
-                } else {
-                    not_recorded(trace, Flags::new(false))
-                }
-            }
-            Some(parent) => self.go_on(parent, kind),
+    pub fn records_new(&self, trace: &TraceId) -> bool {
+        self.sampler.records_new(trace)
+    }
+
+    /// Where a request stands that begins `trace`. Its own span, if it is recorded, is of `kind`.
+    pub fn begin(self: &Arc<Self>, trace: TraceId, kind: Kind) -> Begun {
+        if self.records_new(&trace) {
+            self.record(trace, None, Flags::new(true), kind)
+        } else {
+            not_recorded(Parent::of_unrecorded(&trace))
         }
     }
 
-    #[cold]
-    fn go_on(self: &Arc<Self>, parent: Parent, kind: Kind) -> Begun {
+    /// Where a request stands whose caller is in the span `parent`.
+    pub fn go_on(self: &Arc<Self>, parent: Parent, kind: Kind) -> Begun {
         let Parent { trace, span, flags } = parent;
         if self.sampler.records_below(&parent) {
             self.record(trace, Some(span), flags.with(true), kind)
         } else if flags.is_sampled() {
-            not_recorded(trace, flags.with(false))
+            not_recorded(Parent {
+                trace,
+                span: SpanId::new(),
+                flags: flags.with(false),
+            })
         } else {
             // Nobody here has a span, so the caller stays the parent (section 3.4).
             Begun {
@@ -76,7 +91,6 @@ impl Tracer {
         }
     }
 
-    #[cold]
     fn record(
         self: &Arc<Self>,
         trace: TraceId,
@@ -89,7 +103,10 @@ impl Tracer {
             span: SpanId::new(),
             flags,
         };
-        let span = Span::new(&self.queue, here, parent, parent.is_some(), kind, "".into());
+        let mut span = Span::new(&self.queue, here, parent, parent.is_some(), kind, "".into());
+        if !self.propagates {
+            span.keep_to_itself();
+        }
         Begun {
             told: Some(here),
             span: Some(Box::new(span)),
@@ -101,15 +118,10 @@ impl Tracer {
     }
 }
 
-#[inline]
-fn not_recorded(trace: TraceId, flags: Flags) -> Begun {
+fn not_recorded(here: Parent) -> Begun {
     Begun {
-        trace: Trace::Unrecorded(trace),
-        told: Some(Parent {
-            trace,
-            span: SpanId::new(),
-            flags,
-        }),
+        trace: Trace::Unrecorded(here.trace),
+        told: Some(here),
         span: None,
     }
 }
@@ -127,7 +139,11 @@ impl Recorded {
             ..self.here
         };
         let above = Some(self.here.span);
-        Span::new(&self.tracer.queue, here, above, false, kind, name)
+        let mut span = Span::new(&self.tracer.queue, here, above, false, kind, name);
+        if !self.tracer.propagates {
+            span.keep_to_itself();
+        }
+        span
     }
 }
 

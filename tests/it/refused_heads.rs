@@ -89,13 +89,18 @@ fn a_refused_head_keeps_its_request_id_and_shows_what_the_log_may_show() {
     let proxy = Proxy::with(
         &Setup::to(&origin).also(format!("{LOGGED}access_log_headers = [\"x-tenant\"]\n")),
     );
-    let sent =
-        "GET /a?marker HTTP/1.1\r\nX-Request-Id: id-1\r\nX-Tenant: acme\r\nCookie: marker\r\n\r\n";
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let sent = format!(
+        "GET /a?marker HTTP/1.1\r\nX-Request-Id: id-1\r\nTraceparent: 00-{trace}-b7ad6b7169203331-01\r\n\
+         X-Tenant: acme\r\nCookie: marker\r\n\r\n"
+    );
     let answer = proxy.client().send(sent).read_answer();
     assert_eq!(answer.json()["request_id"], "id-1");
+    assert_eq!(answer.json()["trace_id"], trace);
     let line = line(&proxy, "id-1");
     assert_eq!(line["http.request.header.x-tenant"][0], "acme");
     assert_eq!(line["network.protocol.version"], "1.1");
+    assert_eq!(line["trace_id"], trace);
     assert!(!line.to_string().contains("marker"), "{line}");
 }
 

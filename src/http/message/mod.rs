@@ -238,11 +238,15 @@ impl RequestId {
 
     /// A UUIDv7 that no other request has, whatever its caller says, and that is the same whenever it is sent again.
     pub fn unique(&self) -> String {
-        let text = match self {
+        String::from_utf8_lossy(&self.uuid()).into_owned()
+    }
+
+    /// The same, as the bytes of its text.
+    pub fn uuid(&self) -> [u8; 36] {
+        match self {
             RequestId::Made(text) => *text,
             RequestId::Kept(_, uuid) => text_of(u128::from_be_bytes(*uuid)),
-        };
-        String::from_utf8_lossy(&text).into_owned()
+        }
     }
 
     pub fn as_str(&self) -> &str {

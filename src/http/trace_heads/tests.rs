@@ -8,12 +8,8 @@ const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const UNSAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
 
 fn tracer(ratio: f64) -> Arc<Tracer> {
-    let limits = Limits {
-        queued: 8,
-        batch: 8,
-    };
-    let queue = Arc::new(Queue::new(limits));
-    Arc::new(Tracer::new(Sampler::new(true, ratio), queue))
+    let queue = Arc::new(Queue::new(Limits::default()));
+    Arc::new(Tracer::new(Sampler::new(true, ratio), true, queue))
 }
 
 /// The heads that go on, whether the request is recorded, and what is known of its trace.
@@ -61,7 +57,7 @@ fn a_caller_who_does_not_record_is_passed_on_as_it_came() {
         assert_eq!(parents, [parent]);
         assert_eq!(state, ["a=1,,b"], "nothing else may change either");
         assert!(!recorded);
-        assert_eq!(trace.id().unwrap().text(), UNSAMPLED.as_bytes()[3..35]);
+        assert_eq!(trace.id().unwrap().text(), &UNSAMPLED.as_bytes()[3..35]);
     }
 }
 

@@ -30,7 +30,7 @@ impl Pipeline {
             None => {
                 let queue = Arc::new(Queue::new(settings.limits));
                 Arc::new(Pipeline {
-                    tracer: Arc::new(Tracer::new(settings.sampler, queue)),
+                    tracer: Arc::new(Tracer::new(settings.sampler, settings.propagates, queue)),
                     settings: settings.clone(),
                     client,
                 })

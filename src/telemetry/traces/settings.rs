@@ -17,6 +17,8 @@ pub struct Settings {
     /// Those that the collector wants, which may be secret.
     pub headers: HeaderMap,
     pub sampler: Sampler,
+    /// Whether `traceparent` is read and written.
+    pub propagates: bool,
     pub resource: Resource,
     pub limits: Limits,
     /// How long a span waits for others.
@@ -55,6 +57,7 @@ impl Settings {
             tls: _,
             headers,
             sampler,
+            propagates,
             resource,
             limits,
             delay,
@@ -65,6 +68,7 @@ impl Settings {
         *url == other.url
             && *headers == other.headers
             && *sampler == other.sampler
+            && *propagates == other.propagates
             && *resource == other.resource
             && *limits == other.limits
             && *delay == other.delay

@@ -82,12 +82,22 @@ impl Parent {
         })
     }
 
+    /// What those below a request are told that begins `trace`, and that nobody records.
+    #[inline]
+    pub fn of_unrecorded(trace: &TraceId) -> Parent {
+        Parent {
+            trace: *trace,
+            span: SpanId::first_in(trace),
+            flags: Flags::new(false),
+        }
+    }
+
     /// As a `traceparent` of version 00.
     #[inline]
     pub fn text(&self) -> [u8; LENGTH] {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-        text[3..35].copy_from_slice(&self.trace.text());
-        text[36..52].copy_from_slice(&self.span.text());
+        text[3..35].copy_from_slice(self.trace.text());
+        text[36..52].copy_from_slice(self.span.text());
         // Two flags are known, so that they are one digit.
         text[LENGTH - 1] += self.flags.0;
         text

@@ -92,7 +92,7 @@ fn recorded(
     let host = request.authority.as_ref();
     let host = host.map_or(&*endpoint.name, |authority| authority.as_str());
     // Without the query, which may hold secrets.
-    let url = format!("{scheme}://{host}{}", request.target.path());
+    let url = [scheme, "://", host, request.target.path()].concat();
     span.text("url.full", &url);
     match &endpoint.address {
         Address::Unix(_) => {
@@ -119,11 +119,12 @@ fn recorded(
 
 /// The parts of `host:port`; an address of IPv6 is without its brackets.
 fn host_and_port(name: &str) -> (&str, Option<u64>) {
-    match name.rsplit_once(':') {
-        Some((host, port)) => (
-            host.trim_start_matches('[').trim_end_matches(']'),
-            port.parse().ok(),
-        ),
+    let colon = name.bytes().rposition(|byte| byte == b':');
+    match colon.and_then(|at| name.split_at_checked(at)) {
+        Some((host, port)) => {
+            let bare = host.strip_prefix('[').and_then(|of| of.strip_suffix(']'));
+            (bare.unwrap_or(host), port[1..].parse().ok())
+        }
         None => (name, None),
     }
 }

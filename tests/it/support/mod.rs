@@ -58,7 +58,7 @@ pub use mariadb_server::MariaDbServer;
 pub use metrics::Metrics;
 pub use nats_server::NatsServer;
 pub use origin::Origin;
-pub use otlp::{Collector, SentSpan};
+pub use otlp::{Collector, SentSpan, spans};
 #[cfg(feature = "postgres")]
 pub use postgres_server::{Pgbouncer, PostgresServer};
 pub use process::Process;

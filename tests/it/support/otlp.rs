@@ -24,6 +24,8 @@ pub struct SentSpan {
     pub start: u64,
     pub end: u64,
     pub attributes: BTreeMap<String, String>,
+    /// Attributes that it has beside those.
+    pub left_out: u64,
     /// 2 is a failure.
     pub status: u64,
 }
@@ -103,6 +105,7 @@ fn read(message: &[u8]) -> SentSpan {
             (7, Value::Number(start)) => span.start = start,
             (8, Value::Number(end)) => span.end = end,
             (9, Value::Bytes(pair)) => span.attributes.extend([attribute(pair)]),
+            (10, Value::Number(left_out)) => span.left_out = left_out,
             (15, Value::Bytes(status)) => {
                 for (field, value) in fields(status) {
                     if let (3, Value::Number(code)) = (field, value) {

@@ -8,14 +8,14 @@ use crate::support::{
     Collector, LIMIT, Origin, Proxy, Refusing, SOON, Script, Setup, TlsServer, eventually, stays,
 };
 
-fn dropped(proxy: &Proxy, reason: &str) -> f64 {
+pub fn dropped(proxy: &Proxy, reason: &str) -> f64 {
     let labels = [("reason", reason)];
     proxy
         .metrics()
         .sum("outrigger_spans_dropped_total", &labels)
 }
 
-fn exported(proxy: &Proxy) -> f64 {
+pub fn exported(proxy: &Proxy) -> f64 {
     proxy.metrics().sum("outrigger_spans_exported_total", &[])
 }
 

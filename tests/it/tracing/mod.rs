@@ -2,6 +2,7 @@
 
 use crate::support::{Client, Collector, Launch, Proxy, Recorded, SentSpan, Setup};
 
+mod collectors;
 mod contexts;
 mod exporting;
 mod nesting;

@@ -109,6 +109,7 @@ impl Flat {
     }
 
     /// A field whose line is there already.
+    #[inline]
     pub fn push_ready(&mut self, key: Key, value_len: usize, line: &[u8]) {
         self.push_with(key, value_len, |added| added.extend_from_slice(line));
     }

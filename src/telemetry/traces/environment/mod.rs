@@ -86,6 +86,7 @@ impl Environment {
             tls: None,
             headers: reading.headers(),
             sampler: reading.sampler(config),
+            propagates: reading.propagates(),
             resource: reading.resource(config),
             limits: reading.limits(),
             delay: reading.millis("OTEL_BSP_SCHEDULE_DELAY", 5_000),
@@ -252,19 +253,53 @@ impl Reading<'_> {
         }
     }
 
+    /// Whether `traceparent` is read and written. `baggage` goes on as any head does.
+    fn propagates(&mut self) -> bool {
+        const PROPAGATORS: &str = "OTEL_PROPAGATORS";
+        let Some(list) = self.environment.get(PROPAGATORS) else {
+            return true;
+        };
+        let names = || list.split(',').map(str::trim);
+        for name in names() {
+            if !matches!(name, "tracecontext" | "baggage" | "none" | "") {
+                let message = format!("`{PROPAGATORS}` names `{name}`, which is not built");
+                let help =
+                    "traces go on by `tracecontext` alone; other heads are passed on as they came";
+                self.problems.warning(&[], message).help(help);
+            }
+        }
+        names().any(|name| name == "tracecontext")
+    }
+
     fn limits(&mut self) -> Limits {
-        let queued = self.number("OTEL_BSP_MAX_QUEUE_SIZE", 2048);
-        let batch = self.number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512.min(queued));
+        let usual = Limits::default();
+        let queued = self.number("OTEL_BSP_MAX_QUEUE_SIZE", usual.queued as u64);
+        let batch = (usual.batch as u64).min(queued);
+        let batch = self.number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", batch);
         if batch > queued {
             self.error(
                 format!("`OTEL_BSP_MAX_EXPORT_BATCH_SIZE` is {batch}, and no more than {queued} spans wait"),
                 "set it to no more than `OTEL_BSP_MAX_QUEUE_SIZE`",
             );
         }
+        let attributes = self.of_spans("COUNT", u64::from(usual.attributes));
+        let longest = self.of_spans("VALUE_LENGTH", usual.longest as u64);
         Limits {
             queued: queued as usize,
             batch: batch as usize,
+            attributes: attributes as u32,
+            longest: usual.longest.min(longest as usize),
         }
+    }
+
+    /// A limit for the attributes of spans, or else the one for all attributes.
+    fn of_spans(&mut self, what: &str, default: u64) -> u64 {
+        let names =
+            ["OTEL_SPAN_ATTRIBUTE", "OTEL_ATTRIBUTE"].map(|of| format!("{of}_{what}_LIMIT"));
+        let set = names
+            .into_iter()
+            .find(|name| self.environment.get(name).is_some());
+        set.map_or(default, |name| self.number(&name, default))
     }
 
     fn otlp_millis(&mut self, what: &str, default: u64) -> Duration {

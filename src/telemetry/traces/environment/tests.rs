@@ -87,6 +87,9 @@ fn the_file_wins_and_the_environment_fills_in() {
         ),
         ("OTEL_BSP_SCHEDULE_DELAY", "100"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "64"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "9"),
+        ("OTEL_ATTRIBUTE_COUNT_LIMIT", "7"),
+        ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "100"),
         ("OTEL_BSP_EXPORT_TIMEOUT", "2000"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "7000"),
         ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "700"),
@@ -101,7 +104,9 @@ fn the_file_wins_and_the_environment_fills_in() {
         settings.limits,
         Limits {
             queued: 64,
-            batch: 64
+            batch: 64,
+            attributes: 9,
+            longest: 100,
         }
     );
     assert_eq!(settings.delay, Duration::from_millis(100));
@@ -139,6 +144,24 @@ fn samplers_are_those_of_the_specification() {
 }
 
 #[test]
+fn traces_go_on_by_one_kind_of_heads() {
+    for (list, propagates, not_built) in [
+        ("tracecontext,baggage", true, 0),
+        (" baggage , tracecontext", true, 0),
+        ("b3multi,tracecontext,xray", true, 2),
+        ("baggage", false, 0),
+        ("b3", false, 1),
+        ("none", false, 0),
+    ] {
+        let (settings, problems) = read("", &[ENDPOINT, ("OTEL_PROPAGATORS", list)]);
+        assert_eq!(settings.unwrap().propagates, propagates, "{list}");
+        assert_eq!(problems.len(), not_built, "{problems:?}");
+        assert!(problems.iter().all(|problem| problem.contains("not built")));
+    }
+    assert!(good("", &[ENDPOINT]).propagates);
+}
+
+#[test]
 fn what_is_not_there_is_an_error_that_names_its_variable() {
     for (name, value) in [
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
@@ -152,6 +175,7 @@ fn what_is_not_there_is_an_error_that_names_its_variable() {
         ("OTEL_RESOURCE_ATTRIBUTES", "a"),
         ("OTEL_BSP_SCHEDULE_DELAY", "5s"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "many"),
         ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4096"),
     ] {
         let (settings, problems) = read("", &[ENDPOINT, (name, value)]);
