@@ -9,12 +9,16 @@ use serde_json::Value;
 use crate::admin;
 use crate::app::bridge::Bridge;
 use crate::app::snapshot::Snapshot;
-use crate::relay::{Config, Relay, Start};
+use crate::relay::{Config, Current, Relay, Start};
 use crate::value::Name;
 
 /// The relays that publish now.
 #[derive(Default)]
-pub struct Relays(Mutex<Known>);
+pub struct Relays {
+    known: Mutex<Known>,
+    /// What records the rows of all of them.
+    tracer: Arc<Current>,
+}
 
 #[derive(Default)]
 struct Known {
@@ -26,6 +30,8 @@ struct Known {
 impl Relays {
     /// Has those of `snapshot` publish, and no others. What is under way with one that is gone ends by itself.
     pub fn follow(&self, snapshot: &Snapshot, bridge: &Bridge) {
+        let spans = snapshot.spans.as_ref();
+        (self.tracer).store(spans.map(|spans| spans.tracer.clone()));
         let configs = &snapshot.config.relays;
         let ends = |config: &Config| {
             let database = snapshot.databases.get(&config.database)?;
@@ -63,6 +69,7 @@ impl Relays {
                 kind: *kind,
                 broker,
                 runtime,
+                tracer: &self.tracer,
                 ending: &known.ending,
                 paused: paused.contains(name),
             };
@@ -91,7 +98,7 @@ impl Relays {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

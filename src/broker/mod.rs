@@ -26,6 +26,7 @@ mod nats;
 mod place;
 mod rabbitmq;
 mod reserved;
+pub mod span;
 mod state;
 mod successor;
 mod url;

@@ -10,7 +10,9 @@ use tokio::time::{Instant, timeout_at};
 use super::message::Messages;
 use super::metrics::Metrics;
 use super::row::Row;
-use crate::broker::{Client, Confirmed, Refusal};
+use super::span;
+use crate::broker::{self, Client, Confirmed, Refusal};
+use crate::trace::Current;
 
 /// How many messages are under way at once: a broker answers no sooner when there are more.
 const AT_ONCE: usize = 256;
@@ -21,6 +23,7 @@ pub(super) struct Publisher {
     pub messages: Messages,
     pub confirm_timeout: Duration,
     pub metrics: Metrics,
+    pub tracer: Arc<Current>,
 }
 
 /// What became of rows that were tried. Of the others it is as if they had not been taken.
@@ -84,15 +87,25 @@ impl Publisher {
     }
 
     async fn send(&self, row: &Row) -> Result<Confirmed, Refusal> {
-        let (to, message) = self.messages.of(row)?;
+        let (to, mut message) = self.messages.of(row)?;
+        let tracer = self.tracer.load_full();
+        let address = self.messages.address();
+        let mut span = tracer.and_then(|tracer| span::begin(&tracer, address, &mut message));
+        if let Some(span) = &mut span {
+            broker::span::goes_to(span, &to);
+        }
         let until = Instant::now() + self.confirm_timeout;
         let sent = self.client.publish(to, message);
-        timeout_at(until, sent).await.unwrap_or_else(|_| {
+        let result = timeout_at(until, sent).await.unwrap_or_else(|_| {
             Err(Refusal::Unknown(format!(
                 "the broker has not confirmed it within {:?}",
                 self.confirm_timeout
             )))
-        })
+        });
+        if let Some(span) = &mut span {
+            broker::span::end(span, &result);
+        }
+        result
     }
 }
 

@@ -16,6 +16,7 @@ use super::runner::{Own, Runner, Wanted};
 use super::sql::SqlOutbox;
 use crate::broker;
 use crate::database;
+use crate::trace::Current;
 use crate::value::Name;
 
 /// What a relay is started with, beside its block.
@@ -26,6 +27,8 @@ pub struct Start<'a> {
     pub broker: &'a Arc<dyn broker::Client>,
     /// Where its task runs.
     pub runtime: &'a Handle,
+    /// What records the rows that are published.
+    pub tracer: &'a Arc<Current>,
     /// Those that were stopped, and may still have something under way.
     pub ending: &'a [Arc<Relay>],
     /// It takes nothing until it is told to, as the operator wants it of the one before.
@@ -69,6 +72,7 @@ impl Relay {
             messages: Messages::new(name.clone(), config)?,
             confirm_timeout: config.publish.confirm_timeout.0,
             metrics: Metrics::new(&name),
+            tracer: with.tracer.clone(),
         };
         let (wanted, wants) = watch::channel(if with.paused {
             Wanted::Paused

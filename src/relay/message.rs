@@ -43,6 +43,11 @@ impl Messages {
         })
     }
 
+    /// Where messages go, as the config has it.
+    pub fn address(&self) -> &Address<RowTemplate> {
+        &self.address
+    }
+
     /// The message of a row, and where it goes.
     ///
     /// # Errors

@@ -29,6 +29,7 @@ mod outbox;
 mod row;
 mod runner;
 mod settle;
+mod span;
 mod sql;
 mod template;
 #[cfg(test)]
@@ -41,6 +42,8 @@ pub use handle::{Ends, Relay, Start};
 pub use identifier::{Identifier, TableName};
 pub use live::check_live;
 pub use template::RowTemplate;
+
+pub use crate::trace::Current;
 
 /// What is told of relays.
 pub const METRICS: &[Metric] = &[

@@ -29,6 +29,11 @@ impl RowTemplate {
         })
     }
 
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
     /// The text for `row`.
     ///
     /// # Errors

@@ -27,7 +27,7 @@ const ROOMS: [(&str, &[&str]); 25] = [
         "telemetry",
         &["fetch", "http", "net", "process", "tls", "trace", "value"],
     ),
-    ("broker", &["net", "tls", "value"]),
+    ("broker", &["net", "tls", "trace", "value"]),
     ("database", &["net", "process", "tls", "value"]),
     (
         "target",
@@ -41,7 +41,7 @@ const ROOMS: [(&str, &[&str]); 25] = [
     ),
     (
         "relay",
-        &["broker", "database", "net", "telemetry", "value"],
+        &["broker", "database", "net", "telemetry", "trace", "value"],
     ),
     ("route", &["http", "value"]),
     ("tcp", &["net", "route", "upstream", "value"]),

@@ -53,6 +53,7 @@ impl Relayed {
             kind: database::Kind::Postgres,
             broker: &broker,
             runtime: &Handle::current(),
+            tracer: &Arc::default(),
             ending,
             paused,
         };

@@ -33,6 +33,7 @@ mod listing;
 mod path;
 mod put;
 mod root;
+mod span;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -199,6 +200,7 @@ impl Block for Config {
             .filter_map(|(ending, kind)| Some((ending.clone(), HeaderValue::from_str(kind).ok()?)));
         Some(Box::new(Files {
             root: build.opened.root.clone()?,
+            shown: self.root.to_string(),
             path: self.path.clone(),
             rest: build.rest.map(str::to_owned),
             index: self.index.clone(),
@@ -233,6 +235,8 @@ impl Config {
 /// The target of a route with `files`.
 struct Files {
     root: Arc<Root>,
+    /// The directory as it is written.
+    shown: String,
     path: Option<PathTemplate>,
     /// The name under which the match has the rest of the path.
     rest: Option<String>,
@@ -252,11 +256,20 @@ struct Files {
 
 impl Handler for Files {
     fn call<'a>(&'a self, request: Box<Request>, _: &'a Exchange<'a>) -> Answer<'a> {
-        pinned(|| self.answer(request))
+        pinned(|| self.traced(request))
     }
 }
 
 impl Files {
+    async fn traced(&self, request: Box<Request>) -> Result<Box<Response>, Error> {
+        let Some(span) = span::begin(&request, &self.shown) else {
+            return self.answer(request).await;
+        };
+        let mut result = self.answer(request).await;
+        span::came_to(span, &mut result);
+        result
+    }
+
     async fn answer(&self, request: Box<Request>) -> Result<Box<Response>, Error> {
         self.root.renew().await?;
         match request.method {

@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout_at};
 
 use super::block::{Block, Build, Named, Options};
-use crate::broker::{Address, AddressKeys, Client, Confirmed, Destination, Kind, Message, Refusal};
+use crate::broker::{
+    self, Address, AddressKeys, Client, Confirmed, Destination, Kind, Message, Refusal,
+};
 use crate::http::boxed::pinned;
 use crate::http::error::Error;
 use crate::http::exchange::Exchange;
@@ -194,14 +196,14 @@ impl Publish {
             Err(refusal) => Err(refusal),
             Ok(to) => {
                 if let Some(span) = &mut span {
-                    span::goes_to(span, &to);
+                    broker::span::goes_to(span, &to);
                 }
                 self.send_to(to, message).await
             }
         };
         self.metrics.end(timer, &result);
         if let Some(span) = &mut span {
-            span::end(span, &result);
+            broker::span::end(span, &result);
         }
         result
     }

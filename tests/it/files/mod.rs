@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use crate::support::{Launch, Proxy};
 
 mod reading;
+mod traces;
 mod writing;
 
 /// A directory that a proxy serves below `/files/`.

@@ -2,6 +2,7 @@
 
 mod outages;
 mod rows;
+mod traces;
 
 use std::path::PathBuf;
 use std::time::Duration;
