@@ -1,10 +1,11 @@
-"""Spans by the official classes of OTLP, and a collector that is away: see README.md."""
+"""Spans by the official classes of OTLP, and collectors that are away or worse: see README.md."""
 
 import argparse
 import gzip
 import http.server
 import os
 import pathlib
+import socketserver
 import subprocess
 import sys
 import threading
@@ -79,6 +80,68 @@ def with_packages():
         os.execv(folder / "bin/python", [str(folder / "bin/python"), *sys.argv])
 
 
+def silent(connection):
+    """Takes what comes, and never answers."""
+    while connection.recv(1 << 16):
+        pass
+
+
+def busy(connection):
+    """Asks to come again."""
+    connection.recv(1 << 16)
+    connection.sendall(b"HTTP/1.1 503 Busy\r\nretry-after: 2\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+
+
+def cuts(connection):
+    """Ends within its answer."""
+    connection.recv(1 << 16)
+    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf")
+
+
+class Bad(socketserver.ThreadingTCPServer):
+    """A collector that does one of these with each connection."""
+
+    allow_reuse_address = daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, behaves):
+        class Connection(socketserver.BaseRequestHandler):
+            def handle(self):
+                self.server.seen += 1
+                behaves(self.request)
+
+        self.seen = 0
+        super().__init__(("127.0.0.1", 0), Connection)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+def stands(binary, upstream, behaves, seconds, verdict):
+    """Requests while the collector is as it should not be."""
+    collector = Bad(behaves)
+    config = CONFIG.format(upstream=upstream.port, collector=collector.server_address[1])
+    with harness.Proxy(binary, config) as proxy:
+        asked, sent = 200, ask(proxy.port, 200)
+        before, highest = proxy.footprint(), 0
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            sent += ask(proxy.port, 200)
+            asked += 200
+            highest = max(highest, proxy.footprint().anonymous)
+            time.sleep(0.05)
+        what = behaves.__name__
+        verdict.holds(f"{what}: {asked} requests, {asked - sent} failed, {collector.seen} connections", sent == asked)
+        grown = highest - before.anonymous
+        verdict.holds(f"{what}: memory grew by {harness.mib(grown)} at most", grown < 6 << 20)
+        lost = proxy.metric("outrigger_spans_dropped_total")
+        # No more than wait, and a batch that is under way.
+        left = SPANS * asked - int(lost)
+        verdict.holds(f"{what}: {lost:.0f} spans were dropped, and {left} wait", 0 <= left <= 2048 + 512)
+        code, seconds = proxy.terminate(30)
+        verdict.holds(f"{what}: ended with {code} after {seconds:.1f} s", code == 0)
+    collector.shutdown()
+    collector.server_close()
+
+
 class Caller(callers.Client):
     fields = f"traceparent: 00-{TRACE}-{CALLER}-01\r\n"
 
@@ -95,12 +158,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     harness.add_arguments(parser)
     parser.add_argument("--away", type=float, default=600, help="seconds for which there is no collector")
+    parser.add_argument("--bad", type=float, default=60, help="seconds for which there is each kind of bad collector")
     arguments = parser.parse_args()
     with_packages()
     verdict = harness.Verdict()
     port = harness.free_port()
     os.environ["OTEL_BSP_SCHEDULE_DELAY"] = "200"
     with harness.Upstream() as upstream:
+        for behaves in (silent, busy, cuts):
+            stands(arguments.binary, upstream, behaves, arguments.bad, verdict)
         # Behind the upstream, whose processes would keep its socket open.
         collector = Collector(port)
         config = CONFIG.format(upstream=upstream.port, collector=port)
