@@ -1,31 +1,45 @@
 //! `outrigger check`
 
-use std::path::PathBuf;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
 
 use super::{CONFIG_DEFAULT, CONFIG_VARIABLE, patiently, say, say_wrong, show};
-use crate::config;
+use crate::config::{self, Loaded, Problem, Report, Severity};
 
 /// Say what is wrong with a config, without running it
 ///
-/// Exit code: 0 when it is good, 1 when there are warnings and `--strict` is given, 2 when there are errors.
+/// Exit code: 0 when all are good, 1 when there are warnings and `--strict` is given, 2 when there are errors.
 #[derive(Args)]
 #[command(after_help = "Examples:
   outrigger check config/outrigger.toml
   outrigger check --strict /etc/outrigger
-  outrigger check --live /etc/outrigger")]
+  outrigger check --live /etc/outrigger
+  outrigger check --format github deploy/a.toml deploy/b.toml
+  kubectl get configmap outrigger -o jsonpath='{.data.outrigger\\.toml}' | outrigger check -")]
 pub(super) struct Check {
-    /// A TOML file, or a directory of them
-    #[arg(env = CONFIG_VARIABLE, default_value = CONFIG_DEFAULT)]
-    path: PathBuf,
+    /// TOML files, or directories of them, each a config of its own; `-` reads one from standard input
+    #[arg(env = CONFIG_VARIABLE, default_value = CONFIG_DEFAULT, num_args = 1..)]
+    paths: Vec<PathBuf>,
     /// Connect to the databases as well, and have them look at the statements of routes and the tables of relays; nothing is changed
     #[arg(long)]
     live: bool,
     /// Let warnings fail as well
     #[arg(long)]
     strict: bool,
+    /// `json` writes a list with an entry for each config, `github` the commands by which a workflow marks lines
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum, PartialEq, Eq)]
+enum Format {
+    Text,
+    Json,
+    Github,
 }
 
 const WARNINGS: u8 = 1;
@@ -37,37 +51,93 @@ impl Check {
     }
 
     fn outcome(&self) -> u8 {
-        let path = self.path.display();
+        let mut told = Vec::new();
+        let mut worst = 0;
+        for path in &self.paths {
+            let (good, report) = match self.load(path) {
+                Ok(loaded) => (true, loaded.warnings),
+                Err(report) => (false, report),
+            };
+            let code = match (good, report.warnings()) {
+                (false, _) => ERRORS,
+                (true, 1..) if self.strict => WARNINGS,
+                (true, _) => 0,
+            };
+            worst = worst.max(code);
+            match self.format {
+                Format::Text => tell(path, good, &report),
+                Format::Json => told.push(entry(path, good, &report)),
+                Format::Github => report.problems().for_each(|problem| say(command(problem))),
+            }
+        }
+        if self.format == Format::Json {
+            say(format_args!("{:#}", Value::Array(told)));
+        }
+        worst
+    }
+
+    fn load(&self, path: &Path) -> Result<Loaded, Report> {
+        if path == Path::new("-") {
+            let mut text = Vec::new();
+            // What cannot be read to its end is as wrong as what it then lacks.
+            let _cut = io::stdin().read_to_end(&mut text);
+            return config::parse("standard input", &String::from_utf8_lossy(&text));
+        }
         let load = if self.live {
             config::load_live
         } else {
             config::load
         };
-        match patiently(|| load(&self.path)) {
-            Ok(loaded) if loaded.warnings.is_empty() => {
-                say(format_args!("{path} is good"));
-                0
-            }
-            Ok(loaded) => {
-                show(&loaded.warnings);
-                let warnings = count(loaded.warnings.warnings(), "warning");
-                say(format_args!("{path} is good, with {warnings}"));
-                if self.strict { WARNINGS } else { 0 }
-            }
-            Err(report) => {
-                show(&report);
-                let errors = count(report.errors(), "error");
-                match report.warnings() {
-                    0 => say_wrong(format_args!("{path} has {errors}")),
-                    warnings => {
-                        let warnings = count(warnings, "warning");
-                        say_wrong(format_args!("{path} has {errors} and {warnings}"));
-                    }
-                }
-                ERRORS
-            }
-        }
+        patiently(|| load(path))
     }
+}
+
+fn tell(path: &Path, good: bool, report: &Report) {
+    let path = path.display();
+    if !report.is_empty() {
+        show(report);
+    }
+    let warnings = count(report.warnings(), "warning");
+    let errors = count(report.errors(), "error");
+    match (good, report.warnings()) {
+        (true, 0) => say(format_args!("{path} is good")),
+        (true, _) => say(format_args!("{path} is good, with {warnings}")),
+        (false, 0) => say_wrong(format_args!("{path} has {errors}")),
+        (false, _) => say_wrong(format_args!("{path} has {errors} and {warnings}")),
+    }
+}
+
+/// For programs.
+fn entry(path: &Path, good: bool, report: &Report) -> Value {
+    json!({
+        "path": path.display().to_string(),
+        "good": good,
+        "errors": report.errors(),
+        "warnings": report.warnings(),
+        "problems": report.problems().map(Problem::json).collect::<Value>(),
+    })
+}
+
+/// The command by which a workflow of GitHub marks a line.
+fn command(problem: &Problem) -> String {
+    let level = match problem.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    let escaped = |text: &str| {
+        text.replace('%', "%25")
+            .replace('\r', "%0D")
+            .replace('\n', "%0A")
+    };
+    let property = |text: &str| escaped(text).replace(':', "%3A").replace(',', "%2C");
+    let place = problem.position.map_or(String::new(), |at| {
+        format!(",line={},col={}", at.line, at.column)
+    });
+    let file = property(&problem.file);
+    let help = problem.help.as_ref();
+    let help = help.map_or(String::new(), |help| format!("\nhelp: {help}"));
+    let message = escaped(&format!("{}{help}", problem.message));
+    format!("::{level} file={file}{place}::{message}")
 }
 
 fn count(number: usize, what: &str) -> String {
@@ -94,21 +164,35 @@ mod tests {
         ] {
             let path = dir.path().join("x.toml");
             std::fs::write(&path, text).unwrap();
-            let check = Check {
-                path,
-                strict,
-                live: false,
-            };
-            assert_eq!(check.outcome(), expected, "{text}");
+            assert_eq!(check(vec![path], strict).outcome(), expected, "{text}");
         }
-        let path = dir.path().join("nothing.toml");
+        let path = |name: &str| dir.path().join(name);
+        assert_eq!(check(vec![path("nothing.toml")], false).outcome(), 2);
+        std::fs::write(path("good.toml"), good).unwrap();
+        let both = vec![path("good.toml"), path("x.toml")];
+        assert_eq!(check(both, false).outcome(), 2, "the worst counts");
+    }
+
+    fn check(paths: Vec<PathBuf>, strict: bool) -> Check {
+        Check {
+            paths,
+            strict,
+            live: false,
+            format: Format::Json,
+        }
+    }
+
+    #[test]
+    fn a_workflow_marks_the_line() {
+        let report = config::parse("a,b.toml", "[listeners.a]\nlisten = 5%\n").unwrap_err();
+        let first = report.first().unwrap();
+        let command = command(first);
+        assert!(
+            command.starts_with("::error file=a%2Cb.toml,line=2,col="),
+            "{command}"
+        );
         assert_eq!(
-            Check {
-                path,
-                strict: false,
-                live: false
-            }
-            .outcome(),
+            entry(Path::new("-"), false, &report)["problems"][0]["line"],
             2
         );
     }

@@ -115,6 +115,8 @@ impl<'c> Blocks<'c> {
 pub struct Summary {
     /// Not even a request that certainly was not processed is sent once more.
     pub never_resends: bool,
+    /// The key of a credential that every request is sent with.
+    pub credential: Option<&'static str>,
     /// The route says itself which requests are sent again.
     pub retries: bool,
     /// A value names the upstream that gets the request, so that it has to be settled first.

@@ -61,7 +61,7 @@ pub fn refusal(error: &io::Error) -> NotRegistered {
 }
 
 /// Puts a file into `directory` in one step, or takes it out of there, so that it is still so after a loss of power.
-fn put(directory: &Path, name: &str, text: Option<&str>) -> io::Result<()> {
+pub fn put(directory: &Path, name: &str, text: Option<&str>) -> io::Result<()> {
     let path = directory.join(name);
     match text {
         Some(text) => {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -14,11 +13,13 @@ use tokio::time::timeout;
 use crate::admin::{NotRegistered, Registered, Registration, ReloadOutcome};
 use crate::app::control::Order;
 use crate::app::reload::Source;
+use crate::config::Problem;
 use crate::config::registered::{self, Change, Fit, Unfit};
-use crate::config::{Report, Severity};
 use crate::value::Name;
 
 mod files;
+
+pub use files::put;
 
 use files::Undo;
 
@@ -234,29 +235,9 @@ impl From<Unfit> for NotRegistered {
                 "this name stands in {place}, which was not registered: change it there"
             )),
             Unfit::Wrong(report) => {
-                let problems = problems(&report);
+                let problems = report.problems().map(Problem::json).collect();
                 NotRegistered::Wrong(format!("{report}\n"), problems)
             }
         }
     }
-}
-
-/// What is wrong with a config, for programs.
-fn problems(report: &Report) -> Value {
-    let problems = report.problems().map(|problem| {
-        let position = problem.position;
-        json!({
-            "severity": match problem.severity {
-                Severity::Error => "error",
-                Severity::Warning => "warning",
-            },
-            "file": problem.file,
-            "line": position.map(|position| position.line),
-            "column": position.map(|position| position.column),
-            "key": problem.named_key(),
-            "message": problem.message,
-            "help": problem.help,
-        })
-    });
-    problems.collect()
 }

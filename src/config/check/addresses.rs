@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::config::read::Blocks;
 use crate::listener::ListenAddress;
+use crate::target::Targets as _;
+use crate::value::Name;
 use crate::value::problem::Problems;
 
 /// Two sockets cannot have one address. That the admin API's two differ, its own block checks.
@@ -65,6 +67,42 @@ pub(super) fn check_endpoints(blocks: &Blocks, problems: &mut Problems) {
             }
         }
     }
+}
+
+/// Credentials that go to another machine so that whoever is on the way reads them.
+pub(super) fn check_credentials(blocks: &Blocks, problems: &mut Problems) {
+    for (name, read) in &blocks.routes {
+        let mut policies = read.policies.clone();
+        if let Some(defaults) = &blocks.defaults {
+            policies = policies.or(defaults);
+        }
+        let Some(key) = policies.summary().credential else {
+            continue;
+        };
+        let upstreams = read.target.upstreams();
+        let open = upstreams.iter().find_map(|(upstream, _)| {
+            let upstream = blocks.upstreams.get(&upstream.parse::<Name>().ok()?)?;
+            let mut endpoints = upstream.endpoints.iter();
+            let far = endpoints.find(|endpoint| !is_here(&endpoint.address));
+            far.filter(|_| upstream.tls.is_none())
+        });
+        if let Some(endpoint) = open {
+            problems
+                .warning(
+                    &["routes", name.as_str(), key],
+                    format!(
+                        "this credential goes unencrypted to `{}`, and whoever is on the way can read it",
+                        endpoint.address
+                    ),
+                )
+                .help("give the upstream a `tls`");
+        }
+    }
+}
+
+/// Whether an endpoint is on this machine, as far as it can be told without asking anybody.
+fn is_here(endpoint: &str) -> bool {
+    own_address(endpoint).is_some_and(|address| address.is_local())
 }
 
 /// An endpoint as an address, if it can be told without asking anybody.

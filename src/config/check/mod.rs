@@ -84,6 +84,7 @@ pub(super) fn check_use(blocks: &Blocks, problems: &mut Problems) {
         }
     }
     integrations(blocks, problems);
+    addresses::check_credentials(blocks, problems);
     for (name, listener) in &blocks.listeners {
         let executes = listener.integrations.0.is_some();
         let speaks_http = !tcp::speaks_no_http(listener);

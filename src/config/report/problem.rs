@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde_json::{Value, json};
+
 use super::super::redact;
 use super::super::source::Source;
 use super::super::tree::Place;
@@ -84,6 +86,23 @@ impl Problem {
     pub(super) fn strike_out(&mut self) {
         self.message = redact::sentence(std::mem::take(&mut self.message));
         self.help = self.help.take().map(redact::sentence);
+    }
+
+    /// For programs.
+    pub fn json(&self) -> Value {
+        let position = self.position;
+        json!({
+            "severity": match self.severity {
+                Severity::Error => "error",
+                Severity::Warning => "warning",
+            },
+            "file": self.file,
+            "line": position.map(|position| position.line),
+            "column": position.map(|position| position.column),
+            "key": self.named_key(),
+            "message": self.message,
+            "help": self.help,
+        })
     }
 
     /// The key, unless it is about the config as a whole.

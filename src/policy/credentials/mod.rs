@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::build::Build;
 use super::material::Material;
 use super::stack::{Next, Policy};
-use super::table::{Block, Blocks, FromBlocks};
+use super::table::{Block, Blocks, FromBlocks, Summary};
 use crate::http::error::Error;
 use crate::http::message::{Request, Response};
 use crate::tls::Opened;
@@ -59,6 +59,10 @@ pub struct Basic {
 
 impl Block for Config {
     const METRICS: &[Metric] = &[token::REFRESHES, token::EXPIRY];
+
+    fn tell(&self, summary: &mut Summary) {
+        summary.credential = Some("credentials");
+    }
 
     fn check(&self, problems: &mut Problems) {
         let Config {
