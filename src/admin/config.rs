@@ -8,7 +8,7 @@ use super::address::AdminAddress;
 use crate::listener::ListenAddress;
 use crate::tls::{self, MaySpeakTls, inbound};
 use crate::value::problem::Problems;
-use crate::value::{FilePath, Limit, NotBuilt};
+use crate::value::{DirectoryPath, FilePath, Limit};
 
 /// `[admin]`
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
@@ -28,8 +28,9 @@ pub struct Config {
     pub writable_dir: Option<FilePath>,
     /// `GET /requests` shows requests whose answer began only after so long; `"none"`: only those that failed.
     pub slow_request: Limit,
-    #[serde(skip_serializing)]
-    pub state_dir: Option<NotBuilt>,
+    /// Where the last good config is kept for a restart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state_dir: Option<DirectoryPath>,
 }
 
 /// The block of the admin API, and what was opened of it.

@@ -106,6 +106,7 @@ impl admin::Proxy for Control {
             "hash": snapshot.content.hash,
             "loaded_at": timestamp(snapshot.loaded_at),
             "last_error": last_error,
+            "serves_last_good": self.status.serves_last_good(),
             "config": config,
         })
     }

@@ -35,6 +35,7 @@ pub(crate) mod control;
 mod flows;
 mod hands;
 mod integrations;
+pub mod last_good;
 mod original;
 mod registering;
 mod relays;
@@ -50,8 +51,9 @@ use bridge::Bridge;
 use control::{Control, Order};
 use flows::Flows;
 use integrations::Host;
+use last_good::Keeper;
 use registering::Registering;
-use reload::{Readings, Reloader, Source, Status, Warnings};
+use reload::{Readings, Reloader, Source, Status, Told, Warnings};
 use snapshot::{Snapshot, Tools};
 use subscriptions::Subscriptions;
 use watching::Watching;
@@ -107,6 +109,7 @@ pub(crate) fn every_metric() -> Vec<&'static [Metric]> {
         relay::METRICS,
         database::METRICS,
         reload::METRICS,
+        last_good::METRICS,
     ];
     [&rooms[..], telemetry::METRICS, policy::Config::METRICS].concat()
 }
@@ -128,6 +131,10 @@ async fn serve(
 
     let watch = Watching::start(&source, &loaded.watched)?;
     let mut readings = Readings::new(&source);
+    if !loaded.is_on_disk {
+        // What is there is read once more, and refused as loudly as at any reload.
+        readings.look();
+    }
     let log = telemetry.clone();
     let resolver = Arc::new(SystemResolver::new());
     let fetch: Arc<dyn Fetch> = Arc::new(fetch::Pooled::new(resolver.clone()));
@@ -139,8 +146,14 @@ async fn serve(
         requests: telemetry.requests().clone(),
         access_writer: Box::new(move || log.log().access_writer().ok()),
     };
-    let first = Snapshot::next(loaded, None, &tools)
+    let is_on_disk = loaded.is_on_disk;
+    let first = Snapshot::of((loaded.config, loaded.content), None, &tools)
         .map_err(|problems| io::Error::other(format!("{:?}", problems.into_vec())))?;
+    let mut keeper = Keeper::default();
+    if is_on_disk {
+        keeper.keep(&first.config, &loaded.places);
+    }
+    drop(loaded.places);
     let snapshot = Arc::new(ArcSwap::from_pointee(first));
     let (orders, mut received) = mpsc::channel(ORDERS);
     let draining = Arc::new(AtomicBool::new(false));
@@ -156,7 +169,11 @@ async fn serve(
         taken,
         api_tls.clone(),
         flows.clone(),
-        warnings,
+        Told {
+            warnings,
+            keeper,
+            is_on_disk,
+        },
     );
     let status = reloader.status();
     tokio::spawn(recall_expired(status.clone()));

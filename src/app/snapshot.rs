@@ -60,19 +60,11 @@ pub struct Tools {
 }
 
 impl Snapshot {
-    /// The snapshot of `loaded`, with the facts that `old` knows. Call it within the control runtime: names are
-    /// resolved by its tasks.
+    /// The snapshot of a config, and what that was made of, with the facts that `old` knows. Call it within the control
+    /// runtime: names are resolved by its tasks.
     ///
     /// # Errors
     /// What only shows when routes are laid beside each other.
-    pub fn next(loaded: Loaded, old: Option<&Snapshot>, tools: &Tools) -> Result<Self, Problems> {
-        Self::of((loaded.config, loaded.content), old, tools)
-    }
-
-    /// The same of a config, and what that was made of.
-    ///
-    /// # Errors
-    /// As [`Snapshot::next`].
     pub fn of(
         source: (Config, Content),
         old: Option<&Snapshot>,

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{BAD_USAGE, CONFIG_DEFAULT, CONFIG_VARIABLE, finish, patiently, show};
+use super::{BAD_USAGE, CONFIG_DEFAULT, CONFIG_VARIABLE, finish, patiently, say_wrong, show};
 use crate::app;
+use crate::app::last_good;
 use crate::app::reload::Source;
 use crate::config::{self, Loaded};
 
@@ -51,6 +52,18 @@ impl Run {
             }
             Err(report) => {
                 show(&report);
+                match last_good::load(path) {
+                    Some(Ok(loaded)) => {
+                        say_wrong("the last good config of an earlier run serves in its place");
+                        return Ok(loaded);
+                    }
+                    Some(Err(why)) => {
+                        say_wrong(format_args!(
+                            "the last good config cannot serve either: {why}"
+                        ));
+                    }
+                    None => {}
+                }
                 Err(ExitCode::from(BAD_USAGE))
             }
         }

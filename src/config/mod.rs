@@ -61,6 +61,8 @@ pub struct Loaded {
     pub content: Content,
     /// The path that was given, every file that was read, and every file that those name.
     pub watched: Vec<PathBuf>,
+    /// Whether it is what was found at its path, and not the last good one in its place.
+    pub is_on_disk: bool,
     /// Where its keys stand. Large: nobody keeps it while the config serves.
     pub places: Places,
 }
@@ -100,6 +102,13 @@ pub fn files_at(path: &Path) -> io::Result<Vec<PathBuf>> {
     let mut names = files::config_names(path)?;
     names.sort();
     Ok(names.iter().map(|name| path.join(name)).collect())
+}
+
+/// The directory of `admin.state_dir`, as far as it can be told of a config that may be broken.
+pub fn state_directory(path: &Path) -> Option<PathBuf> {
+    let files = files::read(path);
+    let mut sources = files.sources.iter();
+    sources.find_map(|source| registered::path_in_admin(source, "state_dir"))
 }
 
 /// Reads a config from the `texts` of files, by their names, as if they stood in the directory or took the place of the file
@@ -157,6 +166,7 @@ fn assemble(name: &str, files: Files, depth: Depth) -> Result<Loaded, Report> {
     match (report.errors(), blocks.finish(opened)) {
         (0, (Some(config), _)) => Ok(Loaded {
             config,
+            is_on_disk: true,
             places: Places::new(root, &report),
             warnings: report,
             content,

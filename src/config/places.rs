@@ -56,6 +56,11 @@ impl Places {
         })
     }
 
+    /// The files of the config.
+    pub(super) fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+
     fn exact(&self, path: &[String]) -> Option<Place> {
         self.root.at(path)?;
         let place = self.root.key_place(path)?;

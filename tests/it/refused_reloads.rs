@@ -168,3 +168,54 @@ fn what_lacked_for_a_moment_is_tried_again_until_it_serves() {
     assert!(proxy.last_error().is_empty());
     assert_eq!(refusals(&proxy), 1.0);
 }
+
+#[test]
+fn a_restart_with_a_broken_config_serves_the_last_good_one() {
+    let launch = Launch::new(saying("good")).config_map().directory();
+    let mut proxy = launch.admin_line("state_dir = \"../state\"").start();
+    let kept = proxy.path("state/last-good.json");
+    eventually(SOON, "it is kept", || kept.is_file());
+    proxy.reload_with(saying("better"));
+    eventually(SOON, "the newest is kept", || {
+        std::fs::read_to_string(&kept).is_ok_and(|text| text.contains("better"))
+    });
+    proxy.reload_refused(format!("{}respnd = \n", saying("bad")));
+
+    proxy.restart();
+    assert_eq!(proxy.get("/").text(), "better");
+    eventually(SOON, "it is said why", || {
+        proxy.last_error().contains("main.toml")
+    });
+    let config = proxy.config();
+    assert_eq!(config["serves_last_good"], true);
+    let metrics = proxy.metrics();
+    assert_eq!(metrics.sum("outrigger_config_last_good_serves", &[]), 1.0);
+    assert_eq!(
+        metrics.sum("outrigger_config_last_reload_successful", &[]),
+        0.0
+    );
+    assert!(proxy.log().contains("the last good config"));
+
+    proxy.reload_with(saying("mended"));
+    assert_eq!(proxy.get("/").text(), "mended");
+    assert_eq!(proxy.config()["serves_last_good"], false);
+    assert_eq!(
+        proxy
+            .metrics()
+            .sum("outrigger_config_last_good_serves", &[]),
+        0.0
+    );
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_written_stops_nothing() {
+    let launch = Launch::new(saying("good")).file("state", "this is no directory");
+    let mut proxy = launch.admin_line("state_dir = \"state\"").start();
+    eventually(SOON, "it is told", || {
+        lines(&proxy, "is not kept for a restart") > 0
+    });
+    proxy.reload_with(saying("better"));
+    assert_eq!(proxy.get("/").text(), "better");
+    let saved = proxy.metrics();
+    assert_eq!(saved.sum("outrigger_config_last_good_saved", &[]), 0.0);
+}

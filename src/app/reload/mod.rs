@@ -14,6 +14,7 @@ use metrics::counter;
 use crate::admin::{self, ReloadOutcome};
 use crate::app::changes::Changes;
 use crate::app::flows::Flows;
+use crate::app::last_good::{self, Keeper};
 use crate::app::snapshot::{Snapshot, Tools};
 use crate::app::worker::Workers;
 use crate::config::{Content, Loaded, Problem};
@@ -55,8 +56,17 @@ pub struct Reloader {
     flows: Arc<Flows>,
     gauges: Gauges,
     warnings: Warnings,
+    keeper: Keeper,
     /// The refusal that was told last, until a config serves.
     told: Option<(Content, String)>,
+}
+
+/// What was told and kept of the first config.
+pub struct Told {
+    pub warnings: Warnings,
+    pub keeper: Keeper,
+    /// Whether it is what was found at its path.
+    pub is_on_disk: bool,
 }
 
 /// What became of a config that was read.
@@ -78,7 +88,7 @@ impl Reloader {
         taken: BTreeMap<Name, Taken>,
         api_tls: Arc<admin::Tls>,
         flows: Arc<Flows>,
-        warnings: Warnings,
+        told: Told,
     ) -> Self {
         let reloader = Reloader {
             tools,
@@ -88,9 +98,12 @@ impl Reloader {
             api_tls,
             flows,
             gauges: Gauges::new(),
-            warnings,
+            warnings: told.warnings,
+            keeper: told.keeper,
             told: None,
         };
+        reloader.status.inner().serves_last_good = !told.is_on_disk;
+        last_good::note(!told.is_on_disk);
         let first = reloader.snapshot.load_full();
         reloader.open(&first, taken);
         reloader.gauges.note(true, first.generation);
@@ -166,7 +179,12 @@ impl Reloader {
 
     fn serves(&mut self) {
         self.told = None;
-        self.status.inner().last_error = None;
+        {
+            let mut status = self.status.inner();
+            status.last_error = None;
+            status.serves_last_good = false;
+        }
+        last_good::note(false);
         self.gauges.successful.set(1);
     }
 
@@ -181,8 +199,9 @@ impl Reloader {
         let old = self.snapshot.load_full();
         needs_restart(&old.config, &loaded.config)?;
         let taken = listeners::take_new(&old.config, &loaded.config, &self.status)?;
-        let (warnings, places) = (loaded.warnings.clone(), loaded.places.clone());
-        let next = Snapshot::next(loaded, Some(&old), &self.tools).map_err(|problems| {
+        let (warnings, places) = (loaded.warnings, loaded.places);
+        let source = (loaded.config, loaded.content);
+        let next = Snapshot::of(source, Some(&old), &self.tools).map_err(|problems| {
             let messages: Vec<String> = problems
                 .into_vec()
                 .into_iter()
@@ -192,6 +211,7 @@ impl Reloader {
         })?;
         let generation = next.generation;
         let changes = Changes::of(&old, &next, [None, Some(&places)]);
+        self.keeper.keep(&next.config, &places);
         drop(places);
         let next = Arc::new(next);
         // From here on nothing can fail.

@@ -14,6 +14,8 @@ pub struct Status(Mutex<Inner>);
 #[derive(Default)]
 pub(super) struct Inner {
     pub last_error: Option<LastError>,
+    /// What was found at the start could not serve, and the last good config does in its place.
+    pub serves_last_good: bool,
     pub listeners: BTreeMap<Name, Arc<Listener>>,
     /// No longer in the config, with connections that have not ended.
     removed: Vec<Arc<Listener>>,
@@ -32,6 +34,11 @@ pub struct LastError {
 impl Status {
     pub fn last_error(&self) -> Option<LastError> {
         self.inner().last_error.clone()
+    }
+
+    /// Whether the last good config of an earlier run serves.
+    pub fn serves_last_good(&self) -> bool {
+        self.inner().serves_last_good
     }
 
     pub fn listeners(&self) -> Vec<Arc<Listener>> {

@@ -133,7 +133,7 @@ impl Error {
 }
 
 /// Keys of the contract that no table has yet. Whoever looks for a key is not led to one of them.
-const NOT_BUILT_KEYS: &[&str] = &["proxy_protocol", "publish", "sql", "state_dir"];
+const NOT_BUILT_KEYS: &[&str] = &["proxy_protocol", "publish", "sql"];
 
 fn built(known: &[&'static str]) -> Vec<&'static str> {
     let built = |key: &&&str| !NOT_BUILT_KEYS.contains(*key);

@@ -11,6 +11,7 @@ use super::Depth;
 use super::files::{self, Files};
 use super::fingerprint::Fingerprint;
 use super::parse;
+use super::places::Places;
 use super::report::{Problem, Report};
 use super::source::Source;
 use super::tree::{self, Place, Table, Value};
@@ -150,11 +151,27 @@ pub(super) fn etags(files: &Files, directory: &Path) -> Vec<(String, String)> {
 
 /// The directory that a file names, by a whole path.
 pub(super) fn named_directory(source: &Source) -> Option<PathBuf> {
-    if !source.text.contains("writable_dir") {
+    path_in_admin(source, "writable_dir")
+}
+
+/// The texts of a config's files, by their names, without those of what was registered.
+pub fn texts_by_hand(places: &Places) -> Vec<(String, String)> {
+    let registered = places.sources().iter().find_map(named_directory);
+    let own = places.sources().iter().filter(|source| {
+        let directory = source.path.as_deref().and_then(Path::parent);
+        directory.is_none() || directory != registered.as_deref()
+    });
+    own.map(|source| (source.name.clone(), source.text.clone()))
+        .collect()
+}
+
+/// The path that a file has under that key of `[admin]`, as a whole one.
+pub(super) fn path_in_admin(source: &Source, key: &str) -> Option<PathBuf> {
+    if !source.text.contains(key) {
         return None;
     }
     let root = table_of(&source.text);
-    let Value::Text(text) = &root.get("admin")?.node.child("writable_dir")?.value else {
+    let Value::Text(text) = &root.get("admin")?.node.child(key)?.value else {
         return None;
     };
     let path = source.whole_path(text).ok()?;
