@@ -252,7 +252,7 @@ mod tests {
                     upstream: "app".into(),
                     endpoint: Some(self.1.into()),
                     attempts: 1,
-                    times: None,
+                    took: 0,
                 },
                 queued: self.2,
             });

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::http::boxed::boxed;
 use crate::http::error::{Error, NO_ROUTE, Progress};
 use crate::http::exchange::{Exchange, LastSeen};
 use crate::http::message::{Request, Response};
@@ -54,7 +55,7 @@ impl Proxy {
             let span = spans::begin_own(&mut request, &serving);
             Finish::new(&mut request, dialect, &self.unrouted, &serving, span)
         };
-        let known = Known::of(&request);
+        let known = boxed(|| Known::of(&request));
         let outcome = match &route {
             Some(route) => {
                 finish.routed(route);

@@ -52,10 +52,14 @@ const _: () = assert!(size_of::<Finish>() <= 128);
 /// What rides in an answer's body to its end.
 struct Riding {
     finish: Finish,
-    known: Known,
+    head: Head,
+}
+
+/// What is known of a request when the head of its answer is there.
+struct Head {
+    known: Box<Known>,
     served_by: Option<ServedBy>,
-    /// Until the head of the answer.
-    head: Duration,
+    at: Instant,
 }
 
 /// Bytes of a request's body.
@@ -142,26 +146,21 @@ impl Finish {
 
     /// What the caller is told. It is counted when its body has ended.
     #[inline]
-    pub fn answered(mut self, response: &mut Response, known: Known) {
+    pub fn answered(mut self, response: &mut Response, known: Box<Known>) {
         self.is_answered_with(response);
         let served_by = response.served_by.take();
-        let head = timer::now().saturating_duration_since(self.received);
-        let (fails, slow) = (
-            self.status.as_u16() >= 400,
-            head >= self.metrics.slow_after(),
-        );
-        if fails || slow {
-            let noted = self.note(&known, served_by.as_ref());
-            noted.failed |= fails;
-            noted.slow |= slow;
+        if self.status.as_u16() >= 400 {
+            self.note(&known, served_by.as_ref()).failed = true;
         }
         let body = std::mem::replace(&mut response.body, Body::empty());
         let finish = self;
         response.body = body.with_guard(Riding {
             finish,
-            known,
-            served_by,
-            head,
+            head: Head {
+                known,
+                served_by,
+                at: timer::now(),
+            },
         });
     }
 
@@ -249,12 +248,24 @@ impl Finish {
         .await
     }
 
-    fn finish(&mut self, response_bytes: u64, head: Option<Duration>) {
+    /// How long it took to the head of its answer.
+    #[cold]
+    fn until(&self, head: &Head) -> Duration {
+        head.at.saturating_duration_since(self.received)
+    }
+
+    fn finish(&mut self, response_bytes: u64, head: Option<&Head>) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
         let took = timer::now().duration_since(self.received);
         let seconds = took.as_secs_f64();
+        if took >= self.metrics.slow_after()
+            && let Some(head) = head
+            && self.until(head) >= self.metrics.slow_after()
+        {
+            self.note(&head.known, head.served_by.as_ref()).slow = true;
+        }
         let mut request_bytes = match &self.request_bytes {
             Sent::Known(bytes) => *bytes,
             Sent::Counted(bytes) => bytes.load(Ordering::Relaxed),
@@ -276,7 +287,7 @@ impl Finish {
                 peer: &self.peer,
                 routed,
                 received: self.received,
-                head,
+                head: head.map(|head| self.until(head)),
                 took,
                 status: self.status.as_u16(),
                 reason: self.reason,
@@ -312,28 +323,24 @@ impl Finish {
 
 impl Guard for Riding {
     fn end(&mut self, end: End<'_>, passed: u64) {
-        let Riding {
-            finish,
-            known,
-            served_by,
-            head,
-        } = self;
+        let Riding { finish, head } = self;
+        let (known, served_by) = (&head.known, head.served_by.as_ref());
         match end {
             End::Complete => {
                 let status = finish.dialect.is_grpc().then(|| finish.grpc_status());
                 if status.flatten().is_some_and(|status| status != Status::OK) {
-                    finish.note(known, served_by.as_ref()).failed = true;
+                    finish.note(known, served_by).failed = true;
                 }
             }
             End::Failed(error) => {
-                finish.note(known, served_by.as_ref());
+                finish.note(known, served_by);
                 finish.failed(error, known);
                 finish.grpc_status = Some(Status::of_cut(error));
             }
             // Whoever leaves within an answer was served as far as it wanted.
             End::Dropped => finish.reason = finish.reason.or(Some(CALLER_GONE)),
         }
-        finish.finish(passed, Some(*head));
+        finish.finish(passed, Some(head));
     }
 
     fn trailers(&mut self, grpc_status: Option<&[u8]>) {

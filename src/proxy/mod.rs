@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method, header};
 
+use crate::http::boxed::boxed;
 use crate::http::error::{BAD_PATH, Error, LOOP_DETECTED, METHOD_NOT_ALLOWED, NO_ROUTE};
 use crate::http::exchange::{Exchange, LastSeen};
 use crate::http::headers::Headers;
@@ -99,7 +100,7 @@ impl Proxy {
             let finish = Finish::new(&mut request, dialect, &self.unrouted, &serving, span);
             (finish, find_route(&serving, &mut request, listener))
         };
-        let known = Known::of(&request);
+        let known = boxed(|| Known::of(&request));
         let (route, outcome) = match routed {
             Ok(Some(route)) => {
                 tracing::debug!(
@@ -182,7 +183,8 @@ impl Proxy {
         listener: &listener::Config,
     ) -> Box<Response> {
         let outline = *error.take_outline().unwrap_or_default();
-        let known = Known::of_head(&outline, forwarding::request_id(&outline.headers));
+        let request_id = forwarding::request_id(&outline.headers);
+        let known = Box::new(Known::of_head(&outline, request_id));
         let about = About {
             route: NO_ROUTE_LABEL,
             request_id: known.request_id.as_str(),

@@ -10,7 +10,7 @@ use crate::http::error::{Error, Reason};
 use crate::http::grpc::Status;
 use crate::http::message::ServedBy;
 use crate::http::peer::Peer;
-use crate::http::trail::{Attempted, Steps};
+use crate::http::trail::Steps;
 use crate::telemetry::failures::Failure;
 use crate::telemetry::request_metrics::RouteMetrics;
 use crate::telemetry::requests::Kept;
@@ -104,8 +104,7 @@ impl Noted {
         }
     }
 
-    fn kept(mut self, ending: &Ending<'_>) -> Kept {
-        self.add_answered(ending);
+    fn kept(self, ending: &Ending<'_>) -> Kept {
         let by = self.served_by;
         let upstream = by.as_ref().map(|by| by.upstream.clone());
         Kept {
@@ -132,29 +131,5 @@ impl Noted {
             steps: self.steps,
         }
         .shortened()
-    }
-
-    /// The attempt that was answered, which notes itself only when the answer is no good one.
-    fn add_answered(&mut self, ending: &Ending<'_>) {
-        let Some(by) = &self.served_by else {
-            return;
-        };
-        let (Some(times), Some(endpoint)) = (by.times, &by.endpoint) else {
-            return;
-        };
-        if self.steps.attempts.iter().any(|one| one.times == times) {
-            return;
-        }
-        self.steps.attempts.push(Attempted {
-            upstream: by.upstream.clone(),
-            endpoint: endpoint.clone(),
-            times,
-            outcome: match (ending.grpc_status, ending.reason) {
-                (Some(status), _) => status.name().into(),
-                (None, Some(reason)) => reason.name.into(),
-                (None, None) => ending.status.to_string().into(),
-            },
-            detail: None,
-        });
     }
 }

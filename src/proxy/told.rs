@@ -79,10 +79,11 @@ impl Told {
     /// Who answered, or was asked last, and what had happened before.
     pub fn was_at(&mut self, by: Option<&ServedBy>, steps: Option<&Steps>) {
         let steps = steps.map(|steps| &steps.attempts[..]).unwrap_or_default();
-        let answered = by.and_then(|by| by.times.as_ref());
-        let answered = answered.filter(|times| steps.iter().all(|one| one.times != **times));
-        let all = steps.iter().map(|one| &one.times).chain(answered);
-        let took: u64 = all.map(|times| u64::from(times.ended)).sum();
+        let last = by.map_or(0, |by| by.took);
+        // It is among them where it failed or took long.
+        let more = steps.iter().all(|one| one.times.ended != last);
+        let others = steps.iter().map(|one| u64::from(one.times.ended));
+        let took = others.sum::<u64>() + if more { u64::from(last) } else { 0 };
         self.upstream_took = by.and(Some(Duration::from_micros(took)));
         self.served_by = by.cloned();
     }

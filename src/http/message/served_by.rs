@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::http::trail::Times;
-
 /// Where an answer comes from, or where a request was sent last.
 #[derive(Clone, Debug)]
 pub struct ServedBy {
@@ -12,6 +10,6 @@ pub struct ServedBy {
     pub endpoint: Option<Arc<str>>,
     /// How many endpoints it was given to, one after the other or beside each other.
     pub attempts: u32,
-    /// Of the last of them.
-    pub times: Option<Times>,
+    /// How long the last of them took to the head of an answer, in microseconds; 0 when there was none.
+    pub took: u32,
 }

@@ -82,7 +82,7 @@ impl Handler for Upstream {
             let mut response = Response::new(status, Body::empty());
             response.headers = headers(fields);
             response.served_by = Some(ServedBy {
-                times: None,
+                took: 0,
                 upstream: "app".into(),
                 endpoint: Some("a".into()),
                 attempts: 1,

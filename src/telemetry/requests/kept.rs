@@ -53,7 +53,7 @@ pub struct Kept {
     pub head: Option<Duration>,
     /// Until the end of the answer.
     pub took: Duration,
-    /// Every attempt, also the one that was answered.
+    /// Of attempts those that failed or took long.
     pub steps: Steps,
 }
 

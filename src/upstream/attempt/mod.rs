@@ -72,7 +72,6 @@ impl Attempt {
     }
 
     /// When what happened. `sent`: a connection had the request.
-    #[inline]
     pub fn times(&self, sent: bool) -> Times {
         self.stage.times(self.started(), sent)
     }

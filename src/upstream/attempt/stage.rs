@@ -58,8 +58,13 @@ impl Stage {
         self.ended.store(micros(after), Ordering::Relaxed);
     }
 
-    /// When what happened, of an attempt that `began` then.
+    /// How long it took to the head of its answer, or to its end, in microseconds.
     #[inline]
+    pub fn took(&self) -> u32 {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    /// When what happened, of an attempt that `began` then.
     pub(super) fn times(&self, began: Instant, sent: bool) -> Times {
         let read = |at: &AtomicU32| at.load(Ordering::Relaxed);
         let asked = self.asked.load(Ordering::Relaxed);

@@ -9,9 +9,12 @@ use super::meaning::{Facts, Meaning, Outcome, Reached, Verdict};
 use crate::http::error::Error;
 use crate::http::exchange::{Exchange, Place, Why};
 use crate::http::message::{Response, ServedBy, Tried};
-use crate::http::trail::{Attempted, Times};
+use crate::http::trail::Attempted;
 use crate::net::timer;
 use crate::upstream::{Endpoint, Upstream};
+
+/// Of an attempt that takes so long it is remembered how long it was at what, as the request may turn out to be slow.
+const LONG: Duration = Duration::from_millis(50);
 
 /// An attempt whose answer has not begun. Dropped, it was cut short.
 pub struct Waiting<'a> {
@@ -52,7 +55,10 @@ impl Waiting<'_> {
     fn note(&self, outcome: Outcome<'_>, meaning: &Meaning, reached: Reached) {
         let now = timer::now();
         let waited = self.waited(now);
-        let lasted = now.saturating_duration_since(self.attempt.started());
+        let lasted = match self.exchange.upload() {
+            None => self.attempt.stage.asked() + waited,
+            Some(_) => now.saturating_duration_since(self.attempt.started()),
+        };
         self.attempt.stage.head_ends(lasted);
         if let Some(span) = &self.attempt.span {
             span.came_to(outcome);
@@ -62,7 +68,7 @@ impl Waiting<'_> {
         if let Some(ended) = meaning.counted {
             self.upstream.metrics().ended(ended, waited);
         }
-        if !outcome.is_good() {
+        if lasted >= LONG || !outcome.is_good() {
             self.tell(outcome, reached);
         }
     }
@@ -78,7 +84,7 @@ impl Waiting<'_> {
             endpoint = &*endpoint.shown,
             outcome = &*outcome,
             detail = detail.as_deref(),
-            "an attempt came to no good answer"
+            "an attempt failed or took long"
         );
         self.exchange.trail().attempted(Attempted {
             upstream: self.upstream.name().clone(),
@@ -110,9 +116,11 @@ impl Waiting<'_> {
         self.note(outcome, &outcome.meaning(facts), facts.reached);
         let sent = self.tried.map_or(1, Tried::count);
         self.exchange.was_at(Place {
-            by: self
-                .upstream
-                .served_by(Some(self.attempt.endpoint()), sent, None),
+            by: self.upstream.served_by(
+                Some(self.attempt.endpoint()),
+                sent,
+                self.attempt.stage.took(),
+            ),
             queued: self.attempt.stage.queued(),
         });
     }
@@ -132,13 +140,13 @@ impl Upstream {
         &self,
         endpoint: Option<&Endpoint>,
         sent: usize,
-        times: Option<Times>,
+        took: u32,
     ) -> ServedBy {
         ServedBy {
             upstream: self.name().clone(),
             endpoint: endpoint.map(|endpoint| endpoint.shown.clone()),
             attempts: sent as u32,
-            times,
+            took,
         }
     }
 }

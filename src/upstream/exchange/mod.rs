@@ -68,8 +68,8 @@ impl Upstream {
             let again = self.send_again(failed, &mut request, sending, exchange, had_body);
             (attempt, asked, sent) = Box::pin(again).await?;
         }
-        let times = attempt.times(true);
-        let here = self.served_by(Some(attempt.endpoint()), sent, Some(times));
+        let took = attempt.stage().took();
+        let here = self.served_by(Some(attempt.endpoint()), sent, took);
         let mut response = match asked.answer {
             Ok(response) => response,
             Err(error) => {
@@ -87,7 +87,7 @@ impl Upstream {
     }
 
     fn unreached(&self, error: Error, tried: Option<&Tried>) -> Error {
-        error.reached(self.served_by(None, tried.map_or(0, Tried::count), None))
+        error.reached(self.served_by(None, tried.map_or(0, Tried::count), 0))
     }
 }
 
