@@ -38,6 +38,9 @@
 //!
 //! A [`relay`] publishes rows of a table in the application's own [`database`], each at least once.
 //!
+//! What would become of a request is an [`explain::Explanation`]: [`app::explain`] has it pass the search for routes and the stack
+//! of its route, laid over a target that only tells, with facts apart from those that serve.
+//!
 //! [`admin`] shows all this to people and their tools, and has routes and upstreams registered; [`net::drain`] ends it without losing a request.
 //!
 //! [`value`] is what config blocks are written with and how their checks speak,
@@ -129,6 +132,7 @@ pub mod cli;
 pub mod codec;
 pub mod config;
 pub mod database;
+pub mod explain;
 pub mod fetch;
 pub mod http;
 pub mod listener;

@@ -17,6 +17,7 @@ use super::{
     AdminAddress, Kind, NotCarriedOut, NotRegistered, Proxy, Registered, Registration, Relay,
     ReloadOutcome, Subscription, api, bind, probes, serve,
 };
+use crate::explain::{Explanation, Question};
 use crate::listener::ListenAddress;
 use crate::policy::orders::Order;
 use crate::telemetry::log::Level;
@@ -151,6 +152,11 @@ impl Proxy for Fake {
             _ => return Err(NotCarriedOut::NoRoute),
         }
         Ok(())
+    }
+
+    fn explain(&self, question: Question) -> BoxFuture<'static, Result<Explanation, String>> {
+        let why = format!("{} {} is not explained here", question.method, question.url);
+        std::future::ready(Err(why)).boxed()
     }
 
     fn brokers(&self) -> Value {

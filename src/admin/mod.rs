@@ -9,6 +9,7 @@ mod bind;
 mod body;
 mod config;
 mod configs;
+mod explaining;
 #[cfg(test)]
 pub(crate) mod fake;
 mod guard;

@@ -7,11 +7,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::registration::{Kind, NotRegistered, Registered, Registration};
+use crate::explain::{Explanation, Question};
 use crate::policy::orders::Order;
 use crate::telemetry::log::Level;
 use crate::telemetry::requests::Query;
 
-/// The proxy, as the admin API sees it. Every method but `reload` and `register` answers at once.
+/// The proxy, as the admin API sees it. Every method but `explain`, `reload` and `register` answers at once.
 pub trait Proxy: Send + Sync + 'static {
     /// Whether traffic should be sent here; otherwise why not, in a few words such as "draining".
     fn readiness(&self) -> Result<(), &'static str>;
@@ -45,6 +46,11 @@ pub trait Proxy: Send + Sync + 'static {
     fn relays(&self) -> Value;
     /// One relay by name; None when there is none.
     fn relay(&self, name: &str) -> Option<Arc<dyn Relay>>;
+    /// What would become of a request. Nothing that serves is disturbed by asking.
+    ///
+    /// # Errors
+    /// What is wrong with the question.
+    fn explain(&self, question: Question) -> BoxFuture<'static, Result<Explanation, String>>;
     /// Carries out an order to a policy of a route.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::answer::{self, PROMETHEUS_TEXT, found, problem, text};
 use super::guard::{self, Guard};
 use super::registration::Kind;
-use super::{Proxy, configs, orders, registering, relays, requests, subscriptions};
+use super::{Proxy, configs, explaining, orders, registering, relays, requests, subscriptions};
 use crate::listener::ListenAddress;
 use crate::policy;
 use crate::policy::orders::OrderKind;
@@ -59,6 +59,7 @@ GET  /relays            who publishes rows of a table, and what became of them
 GET  /relays/{{name}}
 POST /relays/{{name}}/pause    take no more rows; /resume takes them again
 POST /diff              what another config would change
+POST /explain           what would become of a request: {{\"method\", \"url\", \"headers\"}}
 POST /reload            read the configuration again
 GET  /log-level         the level of the log that holds now
 PUT  /log-level         off, error, warn, info or debug
@@ -105,7 +106,7 @@ pub fn api(proxy: Arc<dyn Proxy>, address: &ListenAddress) -> Router {
         .route("/relays/{name}", get(relays::one))
         .route("/relays/{name}/pause", post(relays::pause))
         .route("/relays/{name}/resume", post(relays::resume))
-        .route("/explain", post(not_built))
+        .route("/explain", post(explaining::explain))
         .route("/diff", post(configs::diff))
         .route("/reload", post(orders::reload))
         .route("/log-level", get(log_level).put(orders::log_level))
@@ -232,10 +233,6 @@ async fn log_level(State(proxy): ProxyState) -> Response {
     answer::json(&json!({ "level": proxy.log_level() }))
 }
 
-async fn not_built() -> Response {
-    problem(StatusCode::NOT_IMPLEMENTED, "not built yet")
-}
-
 async fn not_found(uri: Uri) -> Response {
     problem(
         StatusCode::NOT_FOUND,
@@ -349,9 +346,6 @@ mod tests {
         let answer = get_from(&served, "/nothing").await;
         assert!(answer.starts_with("HTTP/1.1 404"));
         assert_eq!(json_of(&answer)["detail"], "there is nothing at /nothing");
-        let explain = exchange(&served, "POST /explain HTTP/1.1\r\nHost: localhost\r\n").await;
-        assert!(explain.starts_with("HTTP/1.1 501"));
-        assert_eq!(json_of(&explain)["detail"], "not built yet");
     }
 
     #[tokio::test]

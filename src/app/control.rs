@@ -3,19 +3,22 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use crate::admin::{
     self, Kind, NotCarriedOut, NotRegistered, Registered, Registration, ReloadOutcome,
 };
 use crate::app::changes::Comparing;
+use crate::app::explain;
 use crate::app::flows::Flows;
 use crate::app::registering::Registering;
 use crate::app::reload::{Answer, Status};
@@ -24,6 +27,7 @@ use crate::app::snapshot::Snapshot;
 use crate::broker;
 use crate::config::{RouteConfig, registered};
 use crate::database;
+use crate::explain::{Explanation, Question};
 use crate::policy::orders;
 use crate::relay;
 use crate::subscription;
@@ -51,7 +55,12 @@ pub struct Control {
     comparing: Comparing,
     orders: mpsc::Sender<Order>,
     telemetry: Arc<Telemetry>,
+    /// One explanation at a time: each has a thread, and facts of its own.
+    explaining: Arc<Semaphore>,
 }
+
+/// The longest that an explanation may take: it reads the files of the config.
+const EXPLAINING: Duration = Duration::from_secs(10);
 
 impl Control {
     pub fn new(
@@ -72,6 +81,7 @@ impl Control {
             registering,
             orders,
             telemetry,
+            explaining: Arc::new(Semaphore::new(1)),
         }
     }
 
@@ -125,6 +135,23 @@ impl admin::Proxy for Control {
             })
         };
         self.status.listeners().iter().map(describe).collect()
+    }
+
+    fn explain(&self, question: Question) -> BoxFuture<'static, Result<Explanation, String>> {
+        let path = self.registering.config_path().map(Path::to_owned);
+        let (snapshot, turn) = (self.snapshot.load_full(), self.explaining.clone());
+        let explained = async move {
+            let turn = turn.acquire_owned().await.map_err(|why| why.to_string())?;
+            let explain = move || {
+                let _turn = turn;
+                explain::live(&snapshot, path.as_deref(), &question)
+            };
+            let explained = spawn_blocking(explain).await;
+            explained.map_err(|error| format!("the explanation failed: {error}"))?
+        };
+        timeout(EXPLAINING, explained)
+            .map(|explained| explained.unwrap_or_else(|_| Err("it took too long".to_owned())))
+            .boxed()
     }
 
     fn routes(&self) -> Value {

@@ -32,6 +32,7 @@ use crate::value::exposition::Metric;
 mod bridge;
 pub mod changes;
 pub(crate) mod control;
+pub mod explain;
 mod flows;
 mod hands;
 mod integrations;

@@ -11,8 +11,9 @@ use crate::app::bridge::{self, Before, Bridge, DatabasesBefore};
 use crate::app::original;
 use crate::app::tcp_routes;
 use crate::broker::Client;
-use crate::config::{Config, Content, Loaded};
+use crate::config::{Config, Content, Loaded, RouteConfig};
 use crate::fetch::Fetch;
+use crate::http::handler::Handler;
 use crate::net::resolve::Resolve;
 use crate::policy::build::{Build, Kept};
 use crate::proxy::serving::{Route, Serving};
@@ -140,17 +141,12 @@ impl Snapshot {
         let mut named = BTreeMap::new();
         for (name, route) in &config.routes {
             let summary = route.policies.config.summary();
-            let resend = match (!summary.never_resends, summary.retries) {
-                (false, _) => Resend::Nothing,
-                (true, true) => Resend::Stale,
-                (true, false) => Resend::Unprocessed,
-            };
             let site = target::Build {
                 route: name,
                 upstreams: &upstreams,
                 brokers: &brokers,
                 databases: &databases,
-                resend,
+                resend: way_of_sending(route),
                 allow: route.route.allow(),
                 rest: route.route.rest(),
                 opened: &route.opened,
@@ -163,10 +159,7 @@ impl Snapshot {
                 continue;
             };
             let mut build = Build::new(name.shared(), old_kept, &mut kept).with_fetch(&tools.fetch);
-            let mut stack = route.policies.stack(&mut build, target);
-            if summary.names_upstream {
-                stack = SettleUpstream::over(stack, route.target.settled_by());
-            }
+            let stack = stack(route, &mut build, target);
             let metrics = RouteMetrics::new(name.as_str());
             let metrics = metrics.kept_in(&tools.requests, slow_after);
             let before = old.and_then(|old| old.serving.named.get(name.as_str()));
@@ -244,5 +237,29 @@ impl Snapshot {
         for (database, _) in self.databases.values() {
             database.sweep();
         }
+    }
+}
+
+/// What a route has sent once more at once.
+pub(super) fn way_of_sending(route: &RouteConfig) -> Resend {
+    let summary = route.policies.config.summary();
+    match (!summary.never_resends, summary.retries) {
+        (false, _) => Resend::Nothing,
+        (true, true) => Resend::Stale,
+        (true, false) => Resend::Unprocessed,
+    }
+}
+
+/// All that a request of a route meets, over `target`.
+pub(super) fn stack(
+    route: &RouteConfig,
+    build: &mut Build<'_>,
+    target: Box<dyn Handler>,
+) -> Box<dyn Handler> {
+    let stack = route.policies.stack(build, target);
+    if route.policies.config.summary().names_upstream {
+        SettleUpstream::over(stack, route.target.settled_by())
+    } else {
+        stack
     }
 }

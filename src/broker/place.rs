@@ -1,5 +1,7 @@
 //! Where messages go to and come from, in the words of each kind of broker.
 
+use std::fmt;
+
 use super::Kind;
 
 /// Where a message goes.
@@ -39,6 +41,24 @@ impl Destination {
             Destination::Exchange { .. } => Kind::RabbitMq,
             Destination::Subject(_) => Kind::Nats,
             Destination::Topic { .. } => Kind::Kafka,
+        }
+    }
+}
+
+/// For people: where a message would go.
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Destination::Exchange {
+                exchange,
+                routing_key,
+            } => write!(f, "exchange `{exchange}`, routing key `{routing_key}`"),
+            Destination::Subject(subject) => write!(f, "subject `{subject}`"),
+            Destination::Topic { topic, key: None } => write!(f, "topic `{topic}`"),
+            Destination::Topic {
+                topic,
+                key: Some(key),
+            } => write!(f, "topic `{topic}`, key `{key}`"),
         }
     }
 }

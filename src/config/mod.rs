@@ -122,6 +122,13 @@ pub fn load_texts(at: &Path, texts: &[(String, String)]) -> Result<Loaded, Repor
     assemble(&at.display().to_string(), files, Depth::Alone)
 }
 
+/// Where the keys stand of the files at `path` as they are now, good or not; and the `hash` of the [`Content`] of these files.
+pub fn places(path: &Path) -> (Places, String) {
+    let files = read_all_files(path);
+    let hash = files.fingerprint();
+    (Places::of_files(files), hash)
+}
+
 /// What a config is held against.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Depth {

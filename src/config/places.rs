@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::files::Files;
+use super::parse;
 use super::report::Report;
 use super::source::Source;
 use super::tree::Node;
@@ -22,6 +24,20 @@ pub struct Place {
 }
 
 impl Places {
+    /// Those of `files`, good or not.
+    pub(super) fn of_files(files: Files) -> Self {
+        Places {
+            root: parse::parse(&files.sources).root,
+            sources: files.sources.into(),
+        }
+    }
+
+    /// Where exactly this key stands, as `file:line`; None where it does not.
+    pub fn of(&self, path: &[&str]) -> Option<String> {
+        let path: Vec<String> = path.iter().map(|key| (*key).to_owned()).collect();
+        self.exact(&path).map(|place| place.to_string())
+    }
+
     pub(super) fn new(root: Node, report: &Report) -> Self {
         Places {
             root,

@@ -7,14 +7,22 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::fetch::{Fetch, Nowhere};
+use crate::http::message::Request;
+
+/// What a policy knows beyond its config, and keeps over reloads.
+pub trait Facts: Default + Send + Sync + 'static {
+    /// The same facts, apart from these: what happens to one is not known to the other. A rehearsal is given them, and what
+    /// that does not ask for may be left out.
+    fn apart(&self) -> Self;
+}
 
 /// Facts that outlive a reload, by route name and type: tokens spent, failures seen; never limits, so that new
 /// limits apply to old facts at once.
 #[derive(Default)]
-pub struct Kept(HashMap<(Arc<str>, TypeId), Facts>);
+pub struct Kept(HashMap<(Arc<str>, TypeId), Known>);
 
-/// What a policy knows, and the key of the policy.
-struct Facts {
+/// The facts of a policy, and its key.
+struct Known {
     key: &'static str,
     facts: Arc<dyn Any + Send + Sync>,
 }
@@ -38,7 +46,7 @@ impl Kept {
 
     /// What becomes of these facts when the config serves that has `next`, in the order of the routes.
     pub fn fates(&self, next: &Kept) -> Vec<Fate> {
-        let fate = |(at, known): (&(Arc<str>, TypeId), &Facts)| Fate {
+        let fate = |(at, known): (&(Arc<str>, TypeId), &Known)| Fate {
             route: at.0.clone(),
             key: known.key,
             kept: next
@@ -55,6 +63,11 @@ impl Kept {
 /// What `GET /routes/{name}` tells of a policy beside its settings: the state of its facts now.
 pub trait ShowState: Send + Sync {
     fn state(&self) -> Value;
+
+    /// The same, with what is known of whoever sent `request`.
+    fn state_for(&self, _request: &Request) -> Value {
+        self.state()
+    }
 }
 
 /// The states of a route's policies, by their keys.
@@ -62,6 +75,14 @@ pub trait ShowState: Send + Sync {
 pub struct States(Vec<(&'static str, Arc<dyn ShowState>)>);
 
 impl States {
+    /// How they are now for whoever sent `request`.
+    pub fn now_for(&self, request: &Request) -> Value {
+        let states = self.0.iter();
+        states
+            .map(|(key, facts)| ((*key).to_owned(), facts.state_for(request)))
+            .collect()
+    }
+
     /// How they are now.
     pub fn now(&self) -> Value {
         let states = self.0.iter();
@@ -80,6 +101,7 @@ pub struct Build<'a> {
     new: &'a mut Kept,
     states: States,
     fetch: Option<Arc<dyn Fetch>>,
+    rehearses: bool,
 }
 
 impl<'a> Build<'a> {
@@ -91,7 +113,20 @@ impl<'a> Build<'a> {
             new,
             states: States::default(),
             fetch: None,
+            rehearses: false,
         }
+    }
+
+    /// Has policies be built to show what they would do: with facts apart from those that serve.
+    #[must_use]
+    pub fn rehearsing(mut self) -> Self {
+        self.rehearses = true;
+        self
+    }
+
+    /// Whether facts that serve are to be left alone.
+    pub fn rehearses(&self) -> bool {
+        self.rehearses
     }
 
     /// Gives policies a way to ask other servers for what they need.
@@ -117,24 +152,30 @@ impl<'a> Build<'a> {
     }
 
     /// The facts of type `T` that this route had before the reload, or fresh ones.
-    pub fn keep<T: Default + Send + Sync + 'static>(&mut self) -> Arc<T> {
+    pub fn keep<T: Facts>(&mut self) -> Arc<T> {
         let key = (self.route.clone(), TypeId::of::<T>());
-        let found = self.new.0.get(&key).or_else(|| self.old.0.get(&key));
-        let facts = found
-            .and_then(|known| known.facts.clone().downcast::<T>().ok())
-            .unwrap_or_default();
+        let of = |kept: &Kept| {
+            let facts = kept.0.get(&key)?.facts.clone();
+            facts.downcast::<T>().ok()
+        };
+        let facts = match (of(self.new), of(self.old)) {
+            (Some(facts), _) => facts,
+            (None, Some(old)) if self.rehearses => Arc::new(old.apart()),
+            (None, Some(old)) => old,
+            (None, None) => Arc::default(),
+        };
         self.note(key, facts.clone());
         facts
     }
 
     fn note(&mut self, at: (Arc<str>, TypeId), facts: Arc<dyn Any + Send + Sync>) {
         let key = self.key;
-        self.new.0.insert(at, Facts { key, facts });
+        self.new.0.insert(at, Known { key, facts });
     }
 
     /// Like [`Build::keep`], for facts that belong to certain settings: `choose` is given those that this route
     /// had before the reload, and hands back them or others in their place. The old ones are not to be changed:
-    /// they serve on if the new config is refused.
+    /// they serve on if the new config is refused. Nor are they to be handed back to a [rehearsal](Build::rehearses).
     pub fn keep_if<T: Send + Sync + 'static>(
         &mut self,
         choose: impl FnOnce(Option<Arc<T>>) -> Arc<T>,
@@ -151,6 +192,12 @@ impl<'a> Build<'a> {
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicU32, Ordering};
+
+    impl Facts for AtomicU32 {
+        fn apart(&self) -> Self {
+            AtomicU32::new(self.load(Ordering::Relaxed))
+        }
+    }
 
     fn build<'a>(route: &str, old: &'a Kept, new: &'a mut Kept) -> Build<'a> {
         Build::new(route.into(), old, new)
@@ -194,6 +241,19 @@ mod tests {
         let fates = first.fates(&second);
         let told: Vec<_> = fates.iter().map(|f| (&*f.route, f.kept)).collect();
         assert_eq!(told, [("pay", true), ("ship", false)]);
+    }
+
+    #[test]
+    fn a_rehearsal_knows_what_is_known_and_changes_nothing() {
+        let mut first = Kept::default();
+        let facts = build("pay", &Kept::default(), &mut first).keep::<AtomicU32>();
+        facts.store(7, Ordering::Relaxed);
+        let mut apart = Kept::default();
+        let mut rehearsal = build("pay", &first, &mut apart).rehearsing();
+        let copied = rehearsal.keep::<AtomicU32>();
+        assert_eq!(copied.fetch_add(1, Ordering::Relaxed), 7);
+        assert_eq!(facts.load(Ordering::Relaxed), 7);
+        assert_eq!(rehearsal.keep::<AtomicU32>().load(Ordering::Relaxed), 8);
     }
 
     #[test]

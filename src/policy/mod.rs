@@ -11,7 +11,7 @@
 //!      `check` (`problems.error(&["name"], "what is wrong").help("how to mend it")`), `check_beside`, and `tell`: by a
 //!      [`table::Summary`] other rooms learn what they have to know of it, as none of them names a single policy.
 //!    - The policy is what is made of it for a route, by [`table::FromBlocks`], whose `blocks.on::<Config>()?` is the block.
-//!      [`build::Build`] keeps facts over reloads for it (`keep`) and has the admin API show them (`show`).
+//!      [`build::Build`] keeps facts over reloads for it (`keep`, for what is [`build::Facts`]) and has the admin API show them (`show`).
 //!    - It is a [`stack::Filter`] if it waits for nothing, on the way in and on the way back, else a [`stack::Policy`].
 //!      `interim_responses.rs` is a filter to begin with, `cors` a policy that waits.
 //!    - Its unit tests: `testing::request`; `testing::exchange()` for `on_request`, or `testing::next` over

@@ -3,6 +3,8 @@
 
 use std::any::Any;
 
+use http::HeaderName;
+
 use super::answered::ChangeFailure;
 use super::build::Build;
 use super::material::Material;
@@ -127,6 +129,8 @@ pub struct Summary {
     pub answers_preflights: bool,
     /// Keys for which it matters who a caller has proven to be, with what happens where nobody can prove it.
     pub identities: Vec<(&'static [&'static str], &'static str)>,
+    /// Headers that carry a secret, whatever their names are.
+    pub secret_headers: Vec<HeaderName>,
     /// The values of headers, each behind the keys that lead to it.
     pub values: Vec<([String; 3], HeaderTemplate)>,
 }
@@ -215,7 +219,7 @@ macro_rules! policies {
             }
 
             /// The keys that are set, in their order.
-            pub(in $crate::policy) fn set(&self) -> Vec<&'static str> {
+            pub fn set(&self) -> Vec<&'static str> {
                 let mut keys = Vec::new();
                 $($(if Option::<$block>::is_some(&self.$key) {
                     keys.push(<$block as Key>::KEY);

@@ -26,6 +26,7 @@ use crate::telemetry::flood::{self, Group, Kind};
 use crate::telemetry::request_metrics::{NO_ROUTE as NO_ROUTE_LABEL, RouteMetrics};
 
 mod answer;
+pub mod choosing;
 mod connection;
 mod date;
 mod delivery;

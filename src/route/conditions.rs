@@ -11,6 +11,29 @@ use crate::http::headers::Headers;
 use crate::http::path::escaped_byte;
 use crate::value::Name;
 
+/// A condition that a request does not meet.
+pub(super) enum Unmet<'a> {
+    /// The methods that the route names, if it names any.
+    Method(Option<&'a [Method]>),
+    Listener(&'a [Name]),
+    Header(&'a HeaderName, &'a ValueMatch),
+    Query(&'a str, &'a ValueMatch),
+    PathRegex(&'a Pattern),
+}
+
+impl Unmet<'_> {
+    /// Its key in `match`.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Unmet::Method(_) => "methods",
+            Unmet::Listener(_) => "listener",
+            Unmet::Header(..) => "headers",
+            Unmet::Query(..) => "query",
+            Unmet::PathRegex(_) => "path_regex",
+        }
+    }
+}
+
 /// Conditions of one route; each given one must hold.
 pub(super) struct Conditions {
     listeners: Option<Vec<Name>>,
@@ -70,6 +93,37 @@ impl Conditions {
                 .all(|(name, value)| header_holds(value, lookup.headers, name) || announced(name))
             && (self.query.iter()).all(|(name, value)| query_holds(value, query, name))
             && (self.path_regex.as_ref()).is_none_or(|regex| regex.is_match(path))
+    }
+
+    /// The first condition that does not hold, the methods included; None where [`Conditions::takes_method`] and
+    /// [`Conditions::hold_with`] both hold.
+    pub(super) fn unmet(
+        &self,
+        lookup: &Lookup<'_>,
+        path: &str,
+        announced: impl Fn(&HeaderName) -> bool,
+    ) -> Option<Unmet<'_>> {
+        if !self.takes_method(lookup.method) {
+            return Some(Unmet::Method(self.methods.as_deref()));
+        }
+        let listener = |names: &&[Name]| !names.iter().any(|n| n.as_str() == lookup.listener);
+        if let Some(names) = self.listeners.as_deref().filter(listener) {
+            return Some(Unmet::Listener(names));
+        }
+        for (name, value) in &self.headers {
+            if !header_holds(value, lookup.headers, name) && !announced(name) {
+                return Some(Unmet::Header(name, value));
+            }
+        }
+        for (name, value) in &self.query {
+            if !query_holds(value, lookup.query.unwrap_or_default(), name) {
+                return Some(Unmet::Query(name, value));
+            }
+        }
+        let regex = self.path_regex.as_ref();
+        regex
+            .filter(|regex| !regex.is_match(path))
+            .map(Unmet::PathRegex)
     }
 
     /// Some must be named; `GET` stands for `HEAD` too.
@@ -251,6 +305,15 @@ fn query_holds(wanted: &ValueMatch, query: &str, name: &str) -> bool {
                 ValueMatch::Exact(text) => decoded(value).eq(text.bytes()),
                 ValueMatch::Regex(_) => value_holds(wanted, &decoded_whole(value)),
             }
+    })
+}
+
+/// The first value of a query parameter, for people.
+pub(super) fn query_value(query: &str, name: &str) -> Option<String> {
+    query.split('&').find_map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (!pair.is_empty() && decoded(key).eq(name.bytes()))
+            .then(|| String::from_utf8_lossy(&decoded_whole(value)).into_owned())
     })
 }
 

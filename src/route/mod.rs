@@ -10,6 +10,7 @@ use crate::value::{Name, OneOrMany};
 use conditions::Conditions;
 
 mod conditions;
+mod explanation;
 mod host;
 mod lookup;
 pub mod matching;
@@ -19,6 +20,7 @@ mod rule;
 mod table;
 mod trie;
 
+pub use explanation::PassedOver;
 pub use host::HostPattern;
 pub use lookup::Lookup;
 pub use matching::MatchConfig;

@@ -143,6 +143,18 @@ impl<T> Table<T> {
         self.entries.iter().map(|entry| &entry.value)
     }
 
+    /// Shows `visit` the rules whose host and path match, by precedence.
+    pub(super) fn visit_rules<'t>(&'t self, lookup: &Lookup<'_>, mut visit: impl FnMut(&'t Rule)) {
+        self.candidates(lookup, |entry| {
+            visit(&entry.rule);
+            false
+        });
+    }
+
+    pub(super) fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.entries.iter().map(|entry| &entry.rule)
+    }
+
     /// The answer when no route takes the request with its method.
     fn without_method(&self, lookup: &Lookup<'_>) -> Found<'_, T> {
         let path = matched_path(lookup);
@@ -208,7 +220,7 @@ impl Rule {
     }
 }
 
-fn matched_path<'a>(lookup: &Lookup<'a>) -> &'a str {
+pub(super) fn matched_path<'a>(lookup: &Lookup<'a>) -> &'a str {
     match lookup.path {
         "*" | "" => "/",
         path => path,

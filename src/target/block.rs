@@ -10,6 +10,7 @@ use http::{HeaderValue, Method};
 use super::files::Root;
 use super::health::{self, Part, Seen};
 use super::mirror::MirrorConfig;
+use super::rehearsal::{Answered, Rehearsing};
 use super::rewrite::RewriteConfig;
 use super::settle::ChooseUpstream;
 use crate::broker::{Address, Client, Kind};
@@ -31,6 +32,17 @@ pub trait Block {
 
     /// What answers the requests. None when it names an upstream that is not there.
     fn build(&self, build: &Build<'_>, options: Options<'_>) -> Option<Box<dyn Handler>>;
+
+    /// The same, where what answers only tells where requests would end.
+    fn rehearse(
+        &self,
+        rehearsing: &Rehearsing<'_>,
+        options: Options<'_>,
+    ) -> Option<Box<dyn Handler>> {
+        let rehearsal = rehearsing.rehearsal.clone();
+        let target = self.build(&rehearsing.build, options)?;
+        Some(Box::new(Answered { rehearsal, target }))
+    }
 
     /// Whether an upstream gets the requests: such a route has the default policies, `rewrite` and `mirror`.
     fn is_forwarded(&self) -> bool {

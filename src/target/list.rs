@@ -4,6 +4,7 @@ use futures_util::future::BoxFuture;
 
 use super::block::{Asked, Block, Build, Named, Opened, Options};
 use super::health::{Part, Seen};
+use super::rehearsal::Rehearsing;
 use super::settle::ChooseUpstream;
 use crate::broker::{Address, Kind};
 use crate::database;
@@ -228,6 +229,12 @@ pub trait Targets {
     fn settled_by(&self) -> Option<Box<dyn ChooseUpstream>> {
         let (_, block) = *self.blocks().first()?;
         block.settled_by(self.options())
+    }
+
+    /// What tells where the route's requests would end. None as of [`Targets::build`].
+    fn rehearse(&self, rehearsing: &Rehearsing<'_>) -> Option<Box<dyn Handler>> {
+        let (_, block) = *self.blocks().first()?;
+        block.rehearse(rehearsing, self.options())
     }
 
     /// What answers the route's requests. None when no target is set, or names an upstream that is not there: the

@@ -17,6 +17,7 @@ mod mirror;
 mod publish;
 mod recipient;
 mod redirect;
+mod rehearsal;
 mod respond;
 mod rewrite;
 mod settle;
@@ -29,6 +30,7 @@ mod upstream;
 pub use block::{Asked, Block, Build, Database, Named, Opened, Options};
 pub use health::{Part, Seen};
 pub use list::Targets;
+pub use rehearsal::{End, Reached, Rehearsal, Rehearsing};
 pub use settle::SettleUpstream;
 
 /// What is counted of targets.

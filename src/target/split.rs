@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::block::{Block, Build, Named, Options};
-use super::forward::Forward;
+use super::forward::{self, Forward};
+use super::rehearsal::Rehearsing;
 use super::settle::ChooseUpstream;
 use crate::http::boxed::pinned;
 use crate::http::caller_key::CallerKey;
@@ -61,6 +62,19 @@ impl Block for Config {
         }))
     }
 
+    fn rehearse(
+        &self,
+        rehearsing: &Rehearsing<'_>,
+        options: Options<'_>,
+    ) -> Option<Box<dyn Handler>> {
+        let split = self.named_sides(options)?;
+        let side = move |request: &Request| {
+            let settled = request.context.upstream.clone();
+            settled.unwrap_or_else(|| split.choose(request).clone())
+        };
+        Some(forward::told(rehearsing, options, side))
+    }
+
     fn is_forwarded(&self) -> bool {
         true
     }
@@ -78,15 +92,19 @@ impl Block for Config {
     }
 
     fn settled_by(&self, options: Options<'_>) -> Option<Box<dyn ChooseUpstream>> {
-        let sides = self
-            .sides()
-            .map(|(name, weight)| (name, weight, name.into()));
-        let split: Split<Arc<str>> = Split::new(sides, options.sticky.cloned())?;
-        Some(Box::new(split))
+        Some(Box::new(self.named_sides(options)?))
     }
 }
 
 impl Config {
+    /// The sides, each with its name.
+    fn named_sides(&self, options: Options<'_>) -> Option<Split<Arc<str>>> {
+        let sides = self
+            .sides()
+            .map(|(name, weight)| (name, weight, name.into()));
+        Split::new(sides, options.sticky.cloned())
+    }
+
     /// Name and weight of each side.
     fn sides(&self) -> impl Iterator<Item = (&str, u32)> {
         self.0

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::block::{Block, Build, Named, Options};
-use super::forward::Forward;
+use super::forward::{self, Forward};
+use super::rehearsal::Rehearsing;
 use super::settle::ChooseUpstream;
 use crate::http::boxed::pinned;
 use crate::http::exchange::Exchange;
@@ -27,6 +28,15 @@ impl Block for Config {
             forward: Forward::new(build, options)?,
             upstream: build.upstream(&self.0)?,
         }))
+    }
+
+    fn rehearse(
+        &self,
+        rehearsing: &Rehearsing<'_>,
+        options: Options<'_>,
+    ) -> Option<Box<dyn Handler>> {
+        let name: Arc<str> = self.0.as_str().into();
+        Some(forward::told(rehearsing, options, move |_| name.clone()))
     }
 
     fn is_forwarded(&self) -> bool {

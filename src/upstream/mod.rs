@@ -31,6 +31,7 @@ pub use exchange::{Resend, Sending};
 pub use health::checker::HealthConfig;
 pub use health::outlier::OutlierConfig;
 pub use original::{NOT_REDIRECTED, ORIGINAL_DESTINATION};
+pub use pick::Leaning;
 pub use report::{EndpointDescription, render_health};
 pub use through::{Held, Through};
 pub use transport::settings::{PoolConfig, Protocol};

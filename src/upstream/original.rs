@@ -66,26 +66,11 @@ impl Upstream {
         original: &Original,
         request: &Request,
     ) -> Result<Arc<Endpoint>, Error> {
-        let peer = &request.context.peer;
-        let Some(address) = peer.original.as_deref().copied() else {
-            return Err(Error::new(
-                NOT_REDIRECTED,
-                "the kernel has not redirected this connection, so it has no other destination",
-            )
-            .because(format!(
-                "the caller connected to listener `{}` itself",
-                peer.listener
-            )));
-        };
+        let address = destination(request)?;
         if let Some(endpoint) = found(&self.follower.set().load(), address) {
             return Ok(endpoint);
         }
-        if original.own.iter().any(|own| is_reached_at(*own, address)) {
-            return Err(
-                Error::new(LOOP_DETECTED, "the request would come back to this proxy")
-                    .because(format!("{address} is an address of its own")),
-            );
-        }
+        original.refuse_own(address)?;
         let _turn = original.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let list = self.follower.set().load_full();
         if let Some(endpoint) = found(&list, address) {
@@ -110,6 +95,22 @@ impl Upstream {
             .ok_or_else(|| Error::new(OVERLOADED, "too many destinations at once"))
     }
 
+    /// Where [`Upstream::wanted`] would have the request go. Nothing is changed by asking.
+    ///
+    /// # Errors
+    /// `not_redirected` and `loop_detected`.
+    pub(super) fn wanted_address(
+        &self,
+        original: &Original,
+        request: &Request,
+    ) -> Result<SocketAddr, Error> {
+        let address = destination(request)?;
+        if found(&self.follower.set().load(), address).is_none() {
+            original.refuse_own(address)?;
+        }
+        Ok(address)
+    }
+
     /// Forgets the addresses to which there is no connection any more.
     pub(super) fn forget_unused(&self, original: &Original) {
         let list = self.follower.set().load_full();
@@ -120,6 +121,33 @@ impl Upstream {
             self.follower.set().update(&addresses(used));
         }
     }
+}
+
+impl Original {
+    fn refuse_own(&self, address: SocketAddr) -> Result<(), Error> {
+        if self.own.iter().any(|own| is_reached_at(*own, address)) {
+            return Err(
+                Error::new(LOOP_DETECTED, "the request would come back to this proxy")
+                    .because(format!("{address} is an address of its own")),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Where the caller had connected to before it was redirected.
+fn destination(request: &Request) -> Result<SocketAddr, Error> {
+    let peer = &request.context.peer;
+    peer.original.as_deref().copied().ok_or_else(|| {
+        Error::new(
+            NOT_REDIRECTED,
+            "the kernel has not redirected this connection, so it has no other destination",
+        )
+        .because(format!(
+            "the caller connected to listener `{}` itself",
+            peer.listener
+        ))
+    })
 }
 
 fn found(list: &EndpointList, address: SocketAddr) -> Option<Arc<Endpoint>> {

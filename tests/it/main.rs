@@ -36,6 +36,7 @@ mod early_answers;
 mod ejection;
 mod empty_bodies;
 mod envelopes;
+mod explaining;
 mod files;
 mod final_recipient;
 mod forwarding;

@@ -53,7 +53,7 @@ pub struct Breaker {
 }
 
 /// What only matters where the state changes.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Turn {
     number: u64,
     /// Openings since the breaker was last closed.
@@ -78,6 +78,17 @@ impl Default for Breaker {
 }
 
 impl Breaker {
+    /// One in the same state, without what was counted in its window.
+    pub fn apart(&self) -> Self {
+        let turn = self.turn();
+        Breaker {
+            word: AtomicU64::new(self.word.load(Ordering::Relaxed)),
+            consecutive: AtomicU32::new(self.consecutive.load(Ordering::Relaxed)),
+            window: Window::default(),
+            turn: Mutex::new(turn.clone()),
+        }
+    }
+
     /// Lets a request through, or not. `moved` is told when that changes the state.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use super::thresholds::Thresholds;
 use crate::http::error::{Error, Reason};
 use crate::http::semantics::retry_after;
 use crate::net::timer;
-use crate::policy::build::ShowState;
+use crate::policy::build::{self, ShowState};
 use crate::value::exposition::Metric;
 
 /// The breaker is open.
@@ -107,6 +107,16 @@ impl Default for Facts {
         Facts {
             breaker: Breaker::default(),
             beginning: Instant::now(),
+            reporter: OnceLock::new(),
+        }
+    }
+}
+
+impl build::Facts for Facts {
+    fn apart(&self) -> Self {
+        Facts {
+            breaker: self.breaker.apart(),
+            beginning: self.beginning,
             reporter: OnceLock::new(),
         }
     }

@@ -47,6 +47,14 @@ pub struct Gradient {
 }
 
 impl Gradient {
+    /// The limit as it stands, without what it is learnt from.
+    pub fn apart(&self) -> Self {
+        Gradient {
+            limit: AtomicU64::new(self.limit.load(Ordering::Relaxed)),
+            ..Gradient::default()
+        }
+    }
+
     pub fn limit(&self, bounds: Bounds) -> u32 {
         let limit = match self.limit.load(Ordering::Relaxed) {
             0 => INITIAL,

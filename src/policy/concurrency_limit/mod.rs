@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::build::{Build, ShowState};
+use super::build::{self, Build, ShowState};
 use super::stack::{Filter, Outcome};
 use super::table::{Block, Blocks, FromBlocks};
 use crate::http::body::{Body, End, Guard};
@@ -242,6 +242,21 @@ impl Default for Facts {
             slots: Slots::default(),
             gradient: Gradient::default(),
             beginning: Instant::now(),
+            told: AtomicU32::new(0),
+        }
+    }
+}
+
+impl build::Facts for Facts {
+    fn apart(&self) -> Self {
+        let slots = Slots::default();
+        for _ in 0..self.slots.taken() {
+            slots.take(u32::MAX);
+        }
+        Facts {
+            slots,
+            gradient: self.gradient.apart(),
+            beginning: self.beginning,
             told: AtomicU32::new(0),
         }
     }

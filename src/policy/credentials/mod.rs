@@ -62,6 +62,8 @@ impl Block for Config {
 
     fn tell(&self, summary: &mut Summary) {
         summary.credential = Some("credentials");
+        let api_key = self.api_key.as_ref();
+        (summary.secret_headers).extend(api_key.map(|key| key.header.name().clone()));
     }
 
     fn check(&self, problems: &mut Problems) {

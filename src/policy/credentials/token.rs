@@ -57,8 +57,9 @@ struct Facts {
 impl TokenSource {
     pub fn new(settings: &Arc<Settings>, build: &mut Build<'_>) -> Self {
         let (route, fetch) = (build.route.clone(), build.fetch());
+        let rehearses = build.rehearses();
         let facts = build.keep_if(|old: Option<Arc<Facts>>| match old {
-            Some(old) if old.settings == *settings => old,
+            Some(old) if old.settings == *settings && !rehearses => old,
             old => {
                 // A token outlives the secret that it was fetched with, until there is a new one.
                 let same = old.filter(|old| old.settings.same_token(settings));

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::build::Build;
 use super::material::Material;
 use super::stack::{Next, Policy};
-use super::table::{Block, Blocks, FromBlocks};
+use super::table::{Block, Blocks, FromBlocks, Summary};
 use crate::http::error::{Error, Reason};
 use crate::http::message::{Claims, Request, Response};
 use crate::http::semantics::retry_after;
@@ -100,6 +100,10 @@ impl Block for Config {
                 );
             }
         }
+    }
+
+    fn tell(&self, summary: &mut Summary) {
+        summary.secret_headers.extend(self.from.header().cloned());
     }
 
     fn open(&self, problems: &mut Problems) -> Opened<Material> {

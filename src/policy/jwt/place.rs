@@ -24,6 +24,14 @@ impl Default for TokenPlace {
 }
 
 impl TokenPlace {
+    /// The header that holds it, if it is no cookie.
+    pub(super) fn header(&self) -> Option<&HeaderName> {
+        match &self.0 {
+            Field::Header(name) => Some(name),
+            Field::Cookie(_) => None,
+        }
+    }
+
     /// The token, if there is one.
     ///
     /// # Errors

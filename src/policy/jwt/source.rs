@@ -150,8 +150,9 @@ impl Source {
             OpenedKeys::Url(url, private) => (url, private),
         };
         let (route, fetch) = (build.route.clone(), build.fetch());
+        let rehearses = build.rehearses();
         let facts = build.keep_if(|old: Option<Arc<Facts>>| match old {
-            Some(old) if old.url == *url && old.private == *private => old,
+            Some(old) if old.url == *url && old.private == *private && !rehearses => old,
             old => {
                 // Keys outlive the CAs by which they were fetched, until there are new ones.
                 let same = old.filter(|old| old.url == *url);

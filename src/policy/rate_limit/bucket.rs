@@ -54,6 +54,13 @@ impl Bucket {
         }
     }
 
+    /// One that owes the same.
+    pub fn apart(&self) -> Self {
+        Bucket {
+            full_at: AtomicU64::new(self.full_at.load(Ordering::Relaxed)),
+        }
+    }
+
     /// How much was taken and is not back at `count`.
     pub fn owed(&self, count: u64) -> u64 {
         owed(self.full_at.load(Ordering::Relaxed), count)

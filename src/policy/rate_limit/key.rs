@@ -74,6 +74,7 @@ impl From<Key> for String {
 }
 
 /// Turns what requests are counted by into numbers, in a way that callers cannot foresee.
+#[derive(Clone)]
 pub struct Secret {
     add: u64,
     /// Odd, so that multiplying by it keeps different numbers different.

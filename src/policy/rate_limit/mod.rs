@@ -273,6 +273,11 @@ impl ShowState for Limits {
     fn state(&self) -> Value {
         self.0.iter().map(Spending::state).collect()
     }
+
+    fn state_for(&self, request: &Request) -> Value {
+        let limits = self.0.iter();
+        limits.map(|limit| limit.state_for(request)).collect()
+    }
 }
 
 /// What the limits said to one request.

@@ -11,6 +11,7 @@ use super::key::{Key, Secret};
 use super::limit::Limit;
 use super::table::{Id, KeyTaken, Table};
 use crate::http::message::Request;
+use crate::policy::build;
 
 /// A limit, and what was spent of it.
 pub struct Spending {
@@ -84,6 +85,19 @@ impl Spending {
         }
     }
 
+    /// For the admin API, with what is left to whoever sent `request`.
+    pub fn state_for(&self, request: &Request) -> Value {
+        let mut shown = self.state();
+        // Only a verified token has claims.
+        let is_known =
+            !matches!(self.config.key, Key::Claim(_)) || request.context.claims.is_some();
+        if is_known {
+            let owed = self.owed(self.id(request), self.count(Instant::now()));
+            shown["left"] = json!(self.burst.saturating_sub(owed) / TOKEN);
+        }
+        shown
+    }
+
     /// For the admin API.
     pub fn state(&self) -> Value {
         let count = self.count(Instant::now());
@@ -105,6 +119,14 @@ impl Spending {
 /// What the callers of a route have spent, by the name of the limit.
 #[derive(Default)]
 pub struct Facts(Mutex<Vec<(String, Arc<Spent>)>>);
+
+impl build::Facts for Facts {
+    fn apart(&self) -> Self {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let apart = |(name, spent): &(String, Arc<Spent>)| (name.clone(), Arc::new(spent.apart()));
+        Facts(Mutex::new(all.iter().map(apart).collect()))
+    }
+}
 
 impl Facts {
     fn of(&self, name: &str, key: &Key) -> Arc<Spent> {
@@ -131,7 +153,7 @@ enum Buckets {
 }
 
 /// How tokens come in, by the newest config that has seen a request.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Newest {
     given: u64,
     version: u64,
@@ -147,6 +169,18 @@ impl Spent {
             },
             secret: Secret::default(),
             refill: Mutex::default(),
+        }
+    }
+
+    fn apart(&self) -> Self {
+        let refill = self.refill.lock().unwrap_or_else(PoisonError::into_inner);
+        Spent {
+            buckets: match &self.buckets {
+                Buckets::One(bucket) => Buckets::One(bucket.apart()),
+                Buckets::Many(table) => Buckets::Many(Box::new(table.apart())),
+            },
+            secret: self.secret.clone(),
+            refill: Mutex::new(refill.clone()),
         }
     }
 

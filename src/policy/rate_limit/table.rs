@@ -76,6 +76,16 @@ impl Table {
         bucket.take(count, burst).map(KeyTaken::own)
     }
 
+    /// The same buckets, apart from these.
+    pub fn apart(&self) -> Self {
+        Table {
+            shards: std::array::from_fn(|index| RwLock::new(read(&self.shards[index]).apart())),
+            keys: AtomicUsize::new(self.len()),
+            shared: self.shared.apart(),
+            hand: AtomicUsize::new(0),
+        }
+    }
+
     pub fn give_back(&self, id: Id, taken: KeyTaken, count: u64) {
         if taken.from_shared {
             self.shared.give_back(taken.taken, count);
@@ -157,6 +167,18 @@ struct Entry {
 }
 
 impl Shard {
+    fn apart(&self) -> Self {
+        let entry = |entry: &Entry| Entry {
+            id: entry.id,
+            bucket: entry.bucket.apart(),
+        };
+        Shard {
+            places: self.places.clone(),
+            entries: self.entries.iter().map(entry).collect(),
+            hand: self.hand,
+        }
+    }
+
     fn find(&self, id: Id) -> Option<&Bucket> {
         let place = *self.places.get(&id)?;
         Some(&self.entries[place].bucket)

@@ -10,7 +10,7 @@ use http_body_util::BodyExt;
 use metrics::{Counter, counter};
 use tokio::time::Instant;
 
-use super::build::{Build, ShowState};
+use super::build::{self, Build, ShowState};
 use super::replay::Replay;
 use super::stack::{Each, Filter, Outcome, Repeat};
 use super::table::{Blocks, FromBlocks};
@@ -59,6 +59,13 @@ type Length = std::time::Duration;
 struct Facts {
     budget: Budget,
     latencies: Latencies,
+}
+
+impl build::Facts for Facts {
+    /// What was seen of other requests decides nothing for the first attempt.
+    fn apart(&self) -> Self {
+        Facts::default()
+    }
 }
 
 impl ShowState for Facts {

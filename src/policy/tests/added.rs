@@ -23,7 +23,7 @@ mod mark {
     use serde_json::{Value, json};
 
     use super::super::super::authorize;
-    use super::super::super::build::{Build, Kept, ShowState};
+    use super::super::super::build::{self, Build, Kept, ShowState};
     use super::super::super::orders::{Order, OrderKind};
     use super::super::super::stack::Filter;
     use super::super::super::table::{Block, Blocks, FromBlocks, Summary};
@@ -80,6 +80,12 @@ mod mark {
 
     #[derive(Default)]
     struct Facts(AtomicU32);
+
+    impl build::Facts for Facts {
+        fn apart(&self) -> Self {
+            Facts(AtomicU32::new(self.0.load(Ordering::Relaxed)))
+        }
+    }
 
     impl ShowState for Facts {
         fn state(&self) -> Value {

@@ -8,6 +8,7 @@ use crate::http::headers::Headers;
 use crate::http::path::normalise;
 
 mod conditions;
+mod explanation;
 mod paths;
 mod problems;
 

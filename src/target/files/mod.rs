@@ -4,6 +4,7 @@
 //! a strong tag is of one content, and nothing else: [`state`] says how that is known.
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, StatusCode, header};
@@ -11,6 +12,7 @@ use rustix::process::{Resource, getrlimit};
 use serde::{Deserialize, Serialize};
 
 use super::block::{Block, Build, Opened, Options};
+use super::rehearsal::{End, Rehearsal, Rehearsing};
 use super::rewrite::PathTemplate;
 use crate::http::body::Body;
 use crate::http::boxed::pinned;
@@ -194,11 +196,24 @@ impl Block for Config {
     }
 
     fn build(&self, build: &Build<'_>, _: Options<'_>) -> Option<Box<dyn Handler>> {
+        Some(Box::new(self.files(build)?))
+    }
+
+    fn rehearse(&self, rehearsing: &Rehearsing<'_>, _: Options<'_>) -> Option<Box<dyn Handler>> {
+        Some(Box::new(Rehearsed {
+            files: self.files(&rehearsing.build)?,
+            rehearsal: rehearsing.rehearsal.clone(),
+        }))
+    }
+}
+
+impl Config {
+    fn files(&self, build: &Build<'_>) -> Option<Files> {
         let types = self
             .types
             .iter()
             .filter_map(|(ending, kind)| Some((ending.clone(), HeaderValue::from_str(kind).ok()?)));
-        Some(Box::new(Files {
+        Some(Files {
             root: build.opened.root.clone()?,
             shown: self.root.to_string(),
             path: self.path.clone(),
@@ -214,11 +229,9 @@ impl Block for Config {
             create_dirs: self.create_dirs,
             max_file: self.max_file.unwrap_or(MAX_FILE).0,
             size_limit: getrlimit(Resource::Fsize).current.unwrap_or(u64::MAX),
-        }))
+        })
     }
-}
 
-impl Config {
     fn methods(&self) -> &'static [Method] {
         if self.write { WRITING } else { READING }
     }
@@ -257,6 +270,29 @@ struct Files {
 impl Handler for Files {
     fn call<'a>(&'a self, request: Box<Request>, _: &'a Exchange<'a>) -> Answer<'a> {
         pinned(|| self.traced(request))
+    }
+}
+
+/// The same, which tells what it would change, and changes nothing.
+struct Rehearsed {
+    files: Files,
+    rehearsal: Arc<Rehearsal>,
+}
+
+impl Handler for Rehearsed {
+    fn call<'a>(&'a self, request: Box<Request>, _: &'a Exchange<'a>) -> Answer<'a> {
+        Box::pin(async move {
+            let seen = request.without_body();
+            let end = if self.files.write && matches!(request.method, Method::PUT | Method::DELETE)
+            {
+                let wanted = self.files.wanted(&request)?;
+                End::File(String::from_utf8_lossy(&wanted.path).into_owned())
+            } else {
+                End::Answer(self.files.answer(request).await?)
+            };
+            self.rehearsal.note(seen, end);
+            pending().await
+        })
     }
 }
 

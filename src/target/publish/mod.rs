@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout_at};
 
 use super::block::{Block, Build, Named, Options};
+use super::rehearsal::{End, Rehearsing, Told};
 use crate::broker::{
     self, Address, AddressKeys, Client, Confirmed, Destination, Kind, Message, Refusal,
 };
@@ -103,6 +104,23 @@ impl Block for Config {
         }))
     }
 
+    fn rehearse(&self, rehearsing: &Rehearsing<'_>, _: Options<'_>) -> Option<Box<dyn Handler>> {
+        let (broker, address) = (self.broker.clone(), self.keys().address()?);
+        Some(Box::new(Told {
+            rehearsal: rehearsing.rehearsal.clone(),
+            end_of: move |request: &mut Request| {
+                fit(request)?;
+                let place = address::of(&address, request);
+                let id = request.context.request_id.as_str();
+                let place = place.map_err(|refusal| answer::refused(refusal, id))?;
+                Ok(End::Broker {
+                    name: broker.clone(),
+                    place: place.to_string(),
+                })
+            },
+        }))
+    }
+
     fn brokers(&self) -> Vec<Named<'_>> {
         vec![(&self.broker, vec!["broker".to_owned()])]
     }
@@ -151,12 +169,7 @@ impl Handler for Publish {
 
 impl Publish {
     async fn publish(&self, mut request: Box<Request>) -> Result<Box<Response>, Error> {
-        if request.method.is_safe() {
-            return Err(answer::not_allowed(&request.method));
-        }
-        if request.dialect().is_grpc() {
-            return Err(message::of_grpc());
-        }
+        fit(&request)?;
         let body = message::read(&mut request, self.max_body).await?;
         if message::is_batch(&request) {
             let messages = message::batch(&request, &body, &self.headers)?;
@@ -226,6 +239,17 @@ impl Publish {
             )))
         })
     }
+}
+
+/// Refuses a request of which no message can be made, whatever its body is.
+fn fit(request: &Request) -> Result<(), Error> {
+    if request.method.is_safe() {
+        return Err(answer::not_allowed(&request.method));
+    }
+    if request.dialect().is_grpc() {
+        return Err(message::of_grpc());
+    }
+    Ok(())
 }
 
 fn confirm_timeout() -> value::Duration {

@@ -10,6 +10,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use tokio::time::Instant;
 
 use super::block::{Asked, Block, Build, Named, Opened, Options};
+use super::rehearsal::{End, Rehearsing, Told};
 use crate::database::{Client, Failure, Form, Kind, Limits, Output, Shape, Value, Work};
 use crate::http::body::Body;
 use crate::http::boxed::pinned;
@@ -61,6 +62,22 @@ impl Block for Config {
             config: self.clone(),
             allow: build.allow.clone(),
             metrics: RouteMetrics::new(build.route.as_str()),
+        }))
+    }
+
+    fn rehearse(&self, rehearsing: &Rehearsing<'_>, _: Options<'_>) -> Option<Box<dyn Handler>> {
+        let kind = (rehearsing.kind_of_database)(&self.database)?;
+        let writes = self.work(kind, rehearsing.build.opened)?.writes();
+        let (database, allow) = (self.database.clone(), rehearsing.build.allow.clone());
+        Some(Box::new(Told {
+            rehearsal: rehearsing.rehearsal.clone(),
+            end_of: move |request: &mut Request| {
+                if request.method == Method::OPTIONS {
+                    return Ok(End::Answer(options(&allow)));
+                }
+                fit(request, writes)?;
+                Ok(End::Database(database.clone()))
+            },
         }))
     }
 
@@ -120,6 +137,24 @@ impl Handler for Sql {
     }
 }
 
+/// What the route takes.
+fn options(allow: &HeaderValue) -> Box<Response> {
+    let mut response = Response::new(StatusCode::NO_CONTENT, Body::empty());
+    response.headers.insert(&header::ALLOW, allow);
+    Box::new(response)
+}
+
+/// Refuses a request for which no statement is run, whatever its values are. `writes`: statements change something.
+fn fit(request: &Request, writes: bool) -> Result<(), Error> {
+    if request.method.is_safe() && (writes || request.method == Method::TRACE) {
+        return Err(answer::not_allowed(&request.method));
+    }
+    if request.dialect().is_grpc() {
+        return Err(answer::of_grpc());
+    }
+    Ok(())
+}
+
 impl Sql {
     async fn answer(
         &self,
@@ -127,17 +162,9 @@ impl Sql {
         exchange: &Exchange<'_>,
     ) -> Result<Box<Response>, Error> {
         if request.method == Method::OPTIONS {
-            let mut response = Response::new(StatusCode::NO_CONTENT, Body::empty());
-            response.headers.insert(&header::ALLOW, &self.allow);
-            return Ok(Box::new(response));
+            return Ok(options(&self.allow));
         }
-        if request.method.is_safe() && (self.inner.work.writes() || request.method == Method::TRACE)
-        {
-            return Err(answer::not_allowed(&request.method));
-        }
-        if request.dialect().is_grpc() {
-            return Err(answer::of_grpc());
-        }
+        fit(&request, self.inner.work.writes())?;
         let document = if self.needs_body {
             let most = usize::try_from(self.config.max_body.0).unwrap_or(usize::MAX);
             Some(parameters::document(&mut request, most).await?)

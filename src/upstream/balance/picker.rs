@@ -105,6 +105,17 @@ impl Picker {
         picked.map(|endpoint| Picked { endpoint, in_panic })
     }
 
+    /// The endpoint that is preferred among those for which `usable` holds, if one is. Nothing is changed by asking.
+    pub fn leaning<'l, T: Transport>(
+        &self,
+        list: &'l EndpointList<T>,
+        key: Option<u64>,
+        now: Instant,
+        usable: impl Fn(&Listed<T>) -> bool,
+    ) -> Option<&'l Arc<Endpoint<T>>> {
+        self.balancer.leaning(list, key, now, usable)
+    }
+
     /// How things stand with an endpoint, by this config.
     pub fn availability<T>(&self, endpoint: &Endpoint<T>, now: Instant) -> Availability {
         let marks = endpoint.standing.marks();

@@ -4,6 +4,10 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+mod leaning;
+
+pub use leaning::Leaning;
+
 use super::attempt::{Attempt, AttemptSpan};
 use super::balance::balancer::BalancerConfig;
 use super::balance::picker::{Availability, Picked};

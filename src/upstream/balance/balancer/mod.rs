@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+mod leaning;
+
 use crate::http::caller_key::CallerKey;
 use crate::http::rendezvous::{self, Draw, mix};
 use crate::upstream::endpoints::endpoint::Endpoint;
