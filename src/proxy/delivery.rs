@@ -7,7 +7,7 @@ use crate::http::error::{Error, NO_ROUTE, Progress};
 use crate::http::exchange::{Exchange, LastSeen};
 use crate::http::message::{Request, Response};
 use crate::proxy::answer::{self, About};
-use crate::proxy::finish::Finish;
+use crate::proxy::finish::{Finish, Riding};
 use crate::proxy::integrations::find;
 use crate::proxy::known::Known;
 use crate::proxy::serving::Route;
@@ -50,12 +50,13 @@ impl Proxy {
     async fn enter(&self, route: Option<Arc<Route>>, mut request: Box<Request>) -> Delivered {
         forwarding::introduce(&mut request);
         let dialect = request.dialect();
-        let mut finish = {
+        let finish = {
             let serving = self.serving.load();
             let span = spans::begin_own(&mut request, &serving);
             Finish::new(&mut request, dialect, &self.unrouted, &serving, span)
         };
-        let known = boxed(|| Known::of(&request));
+        let mut riding = boxed(|| Riding::new(finish, Known::of(&request)));
+        let (finish, known) = (&mut riding.finish, &riding.known);
         let outcome = match &route {
             Some(route) => {
                 finish.routed(route);
@@ -63,7 +64,7 @@ impl Proxy {
                 let last_seen = LastSeen::default();
                 let exchange = Exchange::new(&last_seen);
                 let answer = route.stack.call(request, &exchange);
-                finish.watch(answer, &exchange, &known).await
+                finish.watch(answer, &exchange, known).await
             }
             None => Err(Error::new(
                 NO_ROUTE,
@@ -82,11 +83,11 @@ impl Proxy {
                     dialect,
                 };
                 log_failure(&error, &about);
-                finish.failed(&error, &known);
+                finish.failed(&error, known);
                 Box::new(answer::refuse(&error, &about))
             }
         };
-        finish.answered(&mut response, known);
+        riding.answered(&mut response);
         Delivered { response, unsent }
     }
 }

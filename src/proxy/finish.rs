@@ -49,15 +49,18 @@ pub struct Finish {
 /// It moves three times with each request; a larger one would be copied by a call each time.
 const _: () = assert!(size_of::<Finish>() <= 128);
 
-/// What rides in an answer's body to its end.
-struct Riding {
-    finish: Finish,
-    head: Head,
+/// A request with what is counted and known of it, in the box in which it rides in its answer's body at last: made once,
+/// and not moved any more.
+pub struct Riding {
+    pub finish: Finish,
+    pub known: Known,
+    head: Option<Head>,
+    /// Who else is told of the body's end, after this.
+    inner: Option<Box<dyn Guard>>,
 }
 
-/// What is known of a request when the head of its answer is there.
+/// What is known when the head of its answer is there.
 struct Head {
-    known: Box<Known>,
     served_by: Option<ServedBy>,
     at: Instant,
 }
@@ -142,26 +145,6 @@ impl Finish {
         if let Some(told) = &mut self.told {
             told.detail = Some(error.detail().into());
         }
-    }
-
-    /// What the caller is told. It is counted when its body has ended.
-    #[inline]
-    pub fn answered(mut self, response: &mut Response, known: Box<Known>) {
-        self.is_answered_with(response);
-        let served_by = response.served_by.take();
-        if self.status.as_u16() >= 400 {
-            self.note(&known, served_by.as_ref()).failed = true;
-        }
-        let body = std::mem::replace(&mut response.body, Body::empty());
-        let finish = self;
-        response.body = body.with_guard(Riding {
-            finish,
-            head: Head {
-                known,
-                served_by,
-                at: timer::now(),
-            },
-        });
     }
 
     #[inline]
@@ -254,17 +237,17 @@ impl Finish {
         head.at.saturating_duration_since(self.received)
     }
 
-    fn finish(&mut self, response_bytes: u64, head: Option<&Head>) {
+    fn finish(&mut self, response_bytes: u64, head: Option<(&Head, &Known)>) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
         let took = timer::now().duration_since(self.received);
         let seconds = took.as_secs_f64();
         if took >= self.metrics.slow_after()
-            && let Some(head) = head
+            && let Some((head, known)) = head
             && self.until(head) >= self.metrics.slow_after()
         {
-            self.note(&head.known, head.served_by.as_ref()).slow = true;
+            self.note(known, head.served_by.as_ref()).slow = true;
         }
         let mut request_bytes = match &self.request_bytes {
             Sent::Known(bytes) => *bytes,
@@ -287,7 +270,7 @@ impl Finish {
                 peer: &self.peer,
                 routed,
                 received: self.received,
-                head: head.map(|head| self.until(head)),
+                head: head.map(|(head, _)| self.until(head)),
                 took,
                 status: self.status.as_u16(),
                 reason: self.reason,
@@ -321,10 +304,41 @@ impl Finish {
     }
 }
 
+impl Riding {
+    #[inline]
+    pub fn new(finish: Finish, known: Known) -> Self {
+        Riding {
+            finish,
+            known,
+            head: None,
+            inner: None,
+        }
+    }
+
+    /// What the caller is told. It is counted when its body has ended.
+    #[inline]
+    pub fn answered(mut self: Box<Self>, response: &mut Response) {
+        self.finish.is_answered_with(response);
+        let served_by = response.served_by.take();
+        if self.finish.status.as_u16() >= 400 {
+            let noted = self.finish.note(&self.known, served_by.as_ref());
+            noted.failed = true;
+        }
+        self.head = Some(Head {
+            served_by,
+            at: timer::now(),
+        });
+        response.body.guard_by(|inner| {
+            self.inner = inner;
+            self
+        });
+    }
+}
+
 impl Guard for Riding {
     fn end(&mut self, end: End<'_>, passed: u64) {
-        let Riding { finish, head } = self;
-        let (known, served_by) = (&head.known, head.served_by.as_ref());
+        let (finish, known) = (&mut self.finish, &self.known);
+        let served_by = self.head.as_ref().and_then(|head| head.served_by.as_ref());
         match end {
             End::Complete => {
                 let status = finish.dialect.is_grpc().then(|| finish.grpc_status());
@@ -340,7 +354,10 @@ impl Guard for Riding {
             // Whoever leaves within an answer was served as far as it wanted.
             End::Dropped => finish.reason = finish.reason.or(Some(CALLER_GONE)),
         }
-        finish.finish(passed, Some(head));
+        finish.finish(passed, self.head.as_ref().map(|head| (head, known)));
+        if let Some(inner) = &mut self.inner {
+            inner.end(end, passed);
+        }
     }
 
     fn trailers(&mut self, grpc_status: Option<&[u8]>) {
@@ -348,6 +365,15 @@ impl Guard for Riding {
             && let Some(status) = grpc_status
         {
             self.finish.grpc_status = Some(Status::as_callers_read(status));
+        }
+        if let Some(inner) = &mut self.inner {
+            inner.trailers(grpc_status);
+        }
+    }
+
+    fn begun(&mut self) {
+        if let Some(inner) = &mut self.inner {
+            inner.begun();
         }
     }
 }

@@ -45,7 +45,7 @@ pub use crate::tcp::METRICS;
 use answer::About;
 pub use connection::serve;
 pub use delivery::Delivered;
-use finish::Finish;
+use finish::{Finish, Riding};
 use integrations::Host;
 use known::Known;
 use serving::{Route, Serving};
@@ -94,29 +94,30 @@ impl Proxy {
         forwarding::receive(&mut request, listener);
         let dialect = request.dialect();
         let received = request.context.received;
-        let (mut finish, routed) = {
+        let (finish, routed) = {
             // The guard of what serves must not live across an await.
             let serving = self.serving.load();
             let span = spans::begin(&mut request, &serving);
             let finish = Finish::new(&mut request, dialect, &self.unrouted, &serving, span);
             (finish, find_route(&serving, &mut request, listener))
         };
-        let known = boxed(|| Known::of(&request));
+        let mut riding = boxed(|| Riding::new(finish, Known::of(&request)));
         let (route, outcome) = match routed {
             Ok(Some(route)) => {
                 tracing::debug!(
                     route = &*route.name,
-                    request_id = known.request_id.as_str(),
+                    request_id = riding.known.request_id.as_str(),
                     method = request.method.as_str(),
                     path = request.target.path(),
                     "a route takes a request"
                 );
-                finish.routed(&route);
+                riding.finish.routed(&route);
                 request.context.route = route.name.clone();
                 let last_seen = LastSeen::default();
                 let exchange = Exchange::new(&last_seen);
                 let answer = route.stack.call(request, &exchange);
-                let outcome = finish.watch(answer, &exchange, &known).await;
+                let (finish, known) = (&mut riding.finish, &riding.known);
+                let outcome = finish.watch(answer, &exchange, known).await;
                 (Some(route), outcome)
             }
             Ok(None) => (None, self.integrate(request, listener).await),
@@ -131,6 +132,7 @@ impl Proxy {
                 response
             }
             Err(error) => {
+                let (finish, known) = (&mut riding.finish, &riding.known);
                 let about = About {
                     route: route.as_ref().map_or(NO_ROUTE_LABEL, |route| &*route.name),
                     request_id: known.request_id.as_str(),
@@ -138,7 +140,7 @@ impl Proxy {
                     dialect,
                 };
                 log_failure(&error, &about);
-                finish.failed(&error, &known);
+                finish.failed(&error, known);
                 let mut response = Box::new(answer::refuse(&error, &about));
                 // gRPC has all in the head: there is no document to change.
                 if let Some(route) = &route
@@ -155,7 +157,7 @@ impl Proxy {
                 response
             }
         };
-        finish.answered(&mut response, known);
+        riding.answered(&mut response);
         response
     }
 
@@ -185,7 +187,7 @@ impl Proxy {
     ) -> Box<Response> {
         let outline = *error.take_outline().unwrap_or_default();
         let request_id = forwarding::request_id(&outline.headers);
-        let known = Box::new(Known::of_head(&outline, request_id));
+        let known = Known::of_head(&outline, request_id);
         let about = About {
             route: NO_ROUTE_LABEL,
             request_id: known.request_id.as_str(),
@@ -203,7 +205,7 @@ impl Proxy {
         };
         let mut finish = Finish::of_head(head, &self.unrouted, &self.serving.load());
         finish.failed(&error, &known);
-        finish.answered(&mut response, known);
+        Box::new(Riding::new(finish, known)).answered(&mut response);
         response
     }
 

@@ -106,6 +106,12 @@ impl Body {
         self
     }
 
+    /// The same with a guard that has its box already. It is made of the one before it, which it has to tell itself.
+    #[inline]
+    pub fn guard_by(&mut self, put: impl FnOnce(Option<Box<dyn Guard>>) -> Box<dyn Guard>) {
+        self.guard = Some(put(self.guard.take()));
+    }
+
     /// Whether it is certain that no piece will come.
     pub fn is_empty(&self) -> bool {
         matches!(self.content, Content::Empty)

@@ -69,7 +69,13 @@ impl Headers {
     #[inline]
     pub fn has(&self, name: &Name) -> bool {
         let (key, lower) = (name.key(), name.as_str());
-        (self.0.fields_for(key)).any(|field| self.0.is(field, key, lower))
+        // `any` would be a call with its closure wherever the compiler shares it: 60 instructions an answer.
+        for field in self.0.fields_for(key) {
+            if self.0.is(field, key, lower) {
+                return true;
+            }
+        }
+        false
     }
 
     /// The first value under `name`, when it is visible ASCII or UTF-8 text.
