@@ -305,7 +305,7 @@ impl Finish {
 }
 
 impl Riding {
-    #[inline]
+    #[inline(always)]
     pub fn new(finish: Finish, known: Known) -> Self {
         Riding {
             finish,
@@ -316,7 +316,7 @@ impl Riding {
     }
 
     /// What the caller is told. It is counted when its body has ended.
-    #[inline]
+    #[inline(always)]
     pub fn answered(mut self: Box<Self>, response: &mut Response) {
         self.finish.is_answered_with(response);
         let served_by = response.served_by.take();

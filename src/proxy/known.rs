@@ -28,7 +28,7 @@ const SHORT: usize = 62;
 const LONGEST: usize = 256;
 
 impl Known {
-    #[inline]
+    #[inline(always)]
     pub fn of(request: &Request) -> Self {
         Known {
             request_id: request.context.request_id.clone(),

@@ -49,7 +49,7 @@ impl Way {
     }
 
     /// Makes `request` what goes on; or its answer, where it goes no further.
-    #[inline]
+    #[inline(always)]
     pub(super) fn prepare(&self, request: &mut Request) -> Result<Option<Box<Response>>, Error> {
         if request.method == Method::TRACE {
             recipient::withhold_secrets(&mut request.headers);

@@ -85,6 +85,7 @@ fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
 
 /// Makes a caller's request ready for the policies: what was meant for this hop only is gone, what the proxy tells
 /// about the caller is there.
+#[inline(always)]
 pub fn receive(request: &mut Request, listener: &Config) {
     if !listener.trusted_proxies.is_empty() {
         request.context.client = client_address(

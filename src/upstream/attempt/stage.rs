@@ -17,7 +17,8 @@ pub struct Stage {
     /// Microseconds from its beginning; 0 where it did not happen.
     connects: AtomicU32,
     secures: AtomicU32,
-    ended: AtomicU32,
+    /// Nanoseconds from its beginning; 0 where it did not happen.
+    ended: AtomicU64,
 }
 
 /// 0: it has nothing to wait for yet.
@@ -52,33 +53,33 @@ impl Stage {
         self.secures.store(micros(after), Ordering::Relaxed);
     }
 
-    /// The head of the answer is here, or nobody waits for it any more, so long after the attempt began.
+    /// The head of the answer is here, or nobody waits for it any more, so many nanoseconds after the attempt began.
     #[inline]
-    pub(super) fn head_ends(&self, after: Duration) {
-        self.ended.store(micros(after), Ordering::Relaxed);
+    pub(super) fn head_ends(&self, after: u64) {
+        self.ended.store(after, Ordering::Relaxed);
     }
 
     /// How long it took to the head of its answer, or to its end, in microseconds.
     #[inline]
     pub fn took(&self) -> u32 {
-        self.ended.load(Ordering::Relaxed)
+        let micros = self.ended.load(Ordering::Relaxed) / 1_000;
+        micros.min(u32::MAX.into()) as u32
     }
 
     /// When what happened, of an attempt that `began` then.
     pub(super) fn times(&self, began: Instant, sent: bool) -> Times {
         let read = |at: &AtomicU32| at.load(Ordering::Relaxed);
-        let asked = self.asked.load(Ordering::Relaxed);
+        let nanos = |at: &AtomicU64| match at.load(Ordering::Relaxed) {
+            0 => 0,
+            nanos => micros(Duration::from_nanos(nanos)),
+        };
         Times {
             began,
             connects: read(&self.connects),
             secures: read(&self.secures),
-            asked: if asked == 0 {
-                0
-            } else {
-                micros(Duration::from_nanos(asked))
-            },
+            asked: nanos(&self.asked),
             sent,
-            ended: read(&self.ended),
+            ended: nanos(&self.ended),
         }
     }
 
@@ -96,7 +97,13 @@ impl Stage {
 
     /// How long after the attempt began a connection took the request; 0 when one was there at once.
     pub(super) fn asked(&self) -> Duration {
-        Duration::from_nanos(self.asked.load(Ordering::Relaxed))
+        Duration::from_nanos(self.asked_nanos())
+    }
+
+    /// The same in nanoseconds.
+    #[inline]
+    pub(super) fn asked_nanos(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// Its answer begins, and is no failure so far.

@@ -14,7 +14,7 @@ use crate::net::timer;
 use crate::upstream::{Endpoint, Upstream};
 
 /// Of an attempt that takes so long it is remembered how long it was at what, as the request may turn out to be slow.
-const LONG: Duration = Duration::from_millis(50);
+const LONG: u64 = Duration::from_millis(50).as_nanos() as u64;
 
 /// An attempt whose answer has not begun. Dropped, it was cut short.
 pub struct Waiting<'a> {
@@ -56,8 +56,11 @@ impl Waiting<'_> {
         let now = timer::now();
         let waited = self.waited(now);
         let lasted = match self.exchange.upload() {
-            None => self.attempt.stage.asked() + waited,
-            Some(_) => now.saturating_duration_since(self.attempt.started()),
+            None => self.attempt.stage.asked_nanos() + waited.as_nanos() as u64,
+            Some(_) => {
+                let lasted = now.saturating_duration_since(self.attempt.started());
+                lasted.as_nanos() as u64
+            }
         };
         self.attempt.stage.head_ends(lasted);
         if let Some(span) = &self.attempt.span {

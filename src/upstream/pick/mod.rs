@@ -55,7 +55,7 @@ impl Upstream {
         Ok(self.begin(endpoint, request, tried, now))
     }
 
-    #[inline]
+    #[inline(always)]
     fn begin(
         &self,
         endpoint: &Arc<Endpoint>,
