@@ -154,7 +154,7 @@ fn words(unmet: &Unmet<'_>, lookup: &Lookup<'_>, path: &str) -> String {
             )
         }
         Unmet::Query(name, wanted) => {
-            let has = super::conditions::query_value(lookup.query.unwrap_or_default(), name);
+            let has = super::values::query_value(lookup.query.unwrap_or_default(), name);
             let secret = names_a_secret(name);
             format!(
                 "it wants the query parameter `{name}` {}",

@@ -19,6 +19,7 @@ mod pattern;
 mod rule;
 mod table;
 mod trie;
+mod values;
 
 pub use explanation::PassedOver;
 pub use host::HostPattern;

@@ -7,6 +7,8 @@
 //! and a [session] is somebody's own as long as it is wanted.
 
 mod client;
+#[cfg(test)]
+mod fake;
 mod kept;
 mod lease;
 mod protocol;
