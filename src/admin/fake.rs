@@ -89,6 +89,14 @@ impl Proxy for Fake {
         json!({ "what": "config" })
     }
 
+    fn stats(&self) -> Value {
+        json!({ "what": "stats" })
+    }
+
+    fn reloads(&self) -> Value {
+        json!({ "what": "reloads" })
+    }
+
     fn certificates(&self) -> Value {
         json!({ "what": "certs" })
     }

@@ -14,6 +14,7 @@ mod explaining;
 pub(crate) mod fake;
 mod guard;
 mod hyper_io;
+mod index;
 mod orders;
 mod proxy;
 mod registering;

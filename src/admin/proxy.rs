@@ -19,6 +19,10 @@ pub trait Proxy: Send + Sync + 'static {
     /// The effective config, defaults filled in and secrets redacted, with `generation`, `hash`, `loaded_at` and
     /// `last_error`.
     fn config(&self) -> Value;
+    /// How everything that serves is doing, in one answer, with counts that only grow.
+    fn stats(&self) -> Value;
+    /// The newest reloads, the newest first: when, with which result, what was different, or why it was refused.
+    fn reloads(&self) -> Value;
     /// Every certificate that the config uses, what expires next first.
     fn certificates(&self) -> Value;
     /// Each listener's name, the address that it has bound, and its connections.

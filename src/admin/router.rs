@@ -13,67 +13,22 @@ use serde_json::{Value, json};
 use super::answer::{self, PROMETHEUS_TEXT, found, problem, text};
 use super::guard::{self, Guard};
 use super::registration::Kind;
-use super::{Proxy, configs, explaining, orders, registering, relays, requests, subscriptions};
+use super::{
+    Proxy, configs, explaining, index, orders, registering, relays, requests, subscriptions,
+};
 use crate::listener::ListenAddress;
 use crate::policy;
 use crate::policy::orders::OrderKind;
 
 pub(super) type ProxyState = State<Arc<dyn Proxy>>;
 
-/// What there is, for people.
-fn index() -> String {
-    let orders = order_kinds().map(|kind| {
-        let path = order_path(kind);
-        format!("PUT  {path}   {}\n", kind.body)
-    });
-    let orders: String = orders.collect();
-    format!(
-        "\
-outrigger's admin API
-
-GET  /livez             is the process up?
-GET  /readyz            should it get traffic?
-GET  /metrics           in Prometheus's text format
-GET  /config            the effective configuration
-GET  /certs             every certificate that is used, what expires next first
-GET  /listeners         where callers connect
-GET  /routes            what is matched, and where it goes
-GET  /routes/{{name}}
-GET  /routes/{{name}}/health   whether what answers it is there
-GET  /routes/{{name}}/stats    requests, times, and what failed last
-{orders}PUT  /routes/{{name}}      register it, in TOML or JSON; DELETE takes it out again
-GET  /requests          what failed or took long, and why: ?route=&reason=&slow=true&limit=100
-GET  /requests/{{request_id}}
-GET  /upstreams         who answers, and how they do
-GET  /upstreams/{{name}}
-PUT  /upstreams/{{name}}   register it, in TOML or JSON; DELETE takes it out again
-GET  /brokers           what carries messages, and whether it is there
-GET  /databases         where statements are run, and its connections
-GET  /subscriptions     who takes messages, and what became of them
-GET  /subscriptions/{{name}}
-POST /subscriptions/{{name}}/pause    take no more messages; /resume takes them again
-GET  /subscriptions/{{name}}/dead-letters?limit=10&bytes=0   what could not be delivered
-POST /subscriptions/{{name}}/dead-letters/replay?limit=10    deliver it anew
-DELETE /subscriptions/{{name}}/dead-letters?limit=10         delete it
-GET  /relays            who publishes rows of a table, and what became of them
-GET  /relays/{{name}}
-POST /relays/{{name}}/pause    take no more rows; /resume takes them again
-POST /diff              what another config would change
-POST /explain           what would become of a request: {{\"method\", \"url\", \"headers\"}}
-POST /reload            read the configuration again
-GET  /log-level         the level of the log that holds now
-PUT  /log-level         off, error, warn, info or debug
-POST /drain             fail readiness and let requests finish
-POST /quit              drain, then end
-"
-    )
-}
-
 /// The whole API, for those who may steer the proxy; `address` is the one that it is served on.
 pub fn api(proxy: Arc<dyn Proxy>, address: &ListenAddress) -> Router {
     probe_routes()
-        .route("/", get(async || text(StatusCode::OK, index())))
+        .route("/", get(async || text(StatusCode::OK, index::text())))
         .route("/config", get(config))
+        .route("/stats", get(stats))
+        .route("/reloads", get(reloads))
         .route("/certs", get(certificates))
         .route("/listeners", get(listeners))
         .route("/routes", get(routes))
@@ -141,11 +96,11 @@ fn policy_orders() -> Router<Arc<dyn Proxy>> {
     })
 }
 
-fn order_kinds() -> impl Iterator<Item = &'static OrderKind> {
+pub(super) fn order_kinds() -> impl Iterator<Item = &'static OrderKind> {
     policy::Config::ORDERS.iter().copied().flatten()
 }
 
-fn order_path(kind: &OrderKind) -> String {
+pub(super) fn order_path(kind: &OrderKind) -> String {
     format!("/routes/{{name}}/{}", kind.word)
 }
 
@@ -177,6 +132,14 @@ async fn metrics(State(proxy): ProxyState) -> Response {
 
 async fn config(State(proxy): ProxyState) -> Response {
     answer::json(&proxy.config())
+}
+
+async fn stats(State(proxy): ProxyState) -> Response {
+    answer::json(&proxy.stats())
+}
+
+async fn reloads(State(proxy): ProxyState) -> Response {
+    answer::json(&proxy.reloads())
 }
 
 async fn certificates(State(proxy): ProxyState) -> Response {
@@ -263,7 +226,15 @@ mod tests {
     #[tokio::test]
     async fn reads_show_what_the_proxy_tells() {
         let served = api_over_tcp(Fake::default()).await;
-        for path in ["/config", "/certs", "/listeners", "/routes", "/upstreams"] {
+        for path in [
+            "/config",
+            "/stats",
+            "/reloads",
+            "/certs",
+            "/listeners",
+            "/routes",
+            "/upstreams",
+        ] {
             let answer = get_from(&served, path).await;
             assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
             assert_eq!(json_of(&answer)["what"], path[1..], "{answer}");

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
@@ -24,6 +24,7 @@ use crate::app::registering::Registering;
 use crate::app::reload::{Answer, Status};
 use crate::app::routes;
 use crate::app::snapshot::Snapshot;
+use crate::app::stats;
 use crate::broker;
 use crate::config::{RouteConfig, registered};
 use crate::database;
@@ -34,6 +35,7 @@ use crate::subscription;
 use crate::telemetry::Telemetry;
 use crate::telemetry::log::Level;
 use crate::telemetry::requests::Query;
+use crate::telemetry::times;
 use crate::tls::inventory;
 use crate::upstream::render_health;
 use crate::value::Name;
@@ -55,6 +57,7 @@ pub struct Control {
     comparing: Comparing,
     orders: mpsc::Sender<Order>,
     telemetry: Arc<Telemetry>,
+    started: Instant,
     /// One explanation at a time: each has a thread, and facts of its own.
     explaining: Arc<Semaphore>,
 }
@@ -81,6 +84,7 @@ impl Control {
             registering,
             orders,
             telemetry,
+            started: Instant::now(),
             explaining: Arc::new(Semaphore::new(1)),
         }
     }
@@ -119,6 +123,38 @@ impl admin::Proxy for Control {
             "serves_last_good": self.status.serves_last_good(),
             "config": config,
         })
+    }
+
+    fn stats(&self) -> Value {
+        let snapshot = self.snapshot.load();
+        let telemetry = &*self.telemetry;
+        json!({
+            "at": timestamp(SystemTime::now()),
+            "version": env!("CARGO_PKG_VERSION"),
+            "uptime_seconds": self.started.elapsed().as_secs_f64(),
+            "draining": self.readiness().is_err(),
+            "generation": snapshot.generation,
+            "hash": snapshot.content.hash,
+            "loaded_at": timestamp(snapshot.loaded_at),
+            "serves_last_good": self.status.serves_last_good(),
+            "last_reload": self.status.last_reload(),
+            "duration_bounds_seconds": times::bounds(),
+            "listeners": stats::counted(self.listeners(), "listener", telemetry),
+            "routes": stats::routes(&snapshot, telemetry),
+            "unrouted": stats::unrouted(telemetry),
+            "tcp_routes": stats::tcp_routes(&snapshot, telemetry),
+            "upstreams": stats::upstreams(&snapshot, telemetry),
+            "brokers": self.brokers(),
+            "databases": self.databases(),
+            "subscriptions": stats::counted(self.subscriptions(), "subscription", telemetry),
+            "relays": stats::counted(self.relays(), "relay", telemetry),
+            "certificates": self.certificates(),
+            "tokens": stats::tokens(&snapshot),
+        })
+    }
+
+    fn reloads(&self) -> Value {
+        json!(self.status.reloads())
     }
 
     fn certificates(&self) -> Value {

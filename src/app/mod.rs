@@ -43,6 +43,7 @@ mod relays;
 pub mod reload;
 mod routes;
 pub mod snapshot;
+mod stats;
 mod subscriptions;
 mod tcp_routes;
 mod watching;

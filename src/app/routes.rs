@@ -10,9 +10,10 @@ use crate::value::Name;
 /// What was counted of the route of that name, and its newest failures. None when there is no such route.
 pub fn stats(snapshot: &Snapshot, telemetry: &Telemetry, name: &str) -> Option<Value> {
     let route = snapshot.serving.named.get(name)?;
+    let counts = telemetry.metrics().of_routes([name]).remove(name);
     let mut stats = json!({ "route": name });
     if let (Value::Object(into), Ok(Value::Object(counts))) =
-        (&mut stats, serde_json::to_value(telemetry.of_route(name)))
+        (&mut stats, serde_json::to_value(counts))
     {
         into.extend(counts);
         into.insert(

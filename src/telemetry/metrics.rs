@@ -3,14 +3,16 @@
 //! Whoever counts says, beside what is counted, what the metric is called and what it tells. A metric that is not handed
 //! to [`Metrics::install`] is served without help, which `promtool check metrics` reports.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
 
 use super::process::Process;
-use super::recorder::Registry;
+use super::recorder::{Counts, Registry};
 use super::route_counts::{self, RouteCounts};
-use crate::value::exposition::{Kind, Metric};
+use super::times::Times;
+use crate::value::exposition::{Kind, Metric, labels};
 
 pub const BUILD_INFO: Metric = Metric::gauge(
     "outrigger_build_info",
@@ -48,9 +50,23 @@ impl Metrics {
         self.registry.drop_gone(now);
     }
 
-    /// What was counted of the route of that name.
-    pub fn of_route(&self, route: &str) -> RouteCounts {
-        route_counts::read(&self.registry, route)
+    /// What was counted of each of the routes of these names.
+    pub fn of_routes<'a>(
+        &self,
+        routes: impl IntoIterator<Item = &'a str>,
+    ) -> BTreeMap<String, RouteCounts> {
+        route_counts::read(&self.registry, routes)
+    }
+
+    /// Every counter that has `label`, by its value.
+    pub fn counters_by(&self, label: &str) -> BTreeMap<String, Counts> {
+        self.registry.counters_by(label)
+    }
+
+    /// The durations that `histogram` has counted where its only label, `label`, is `value`.
+    pub fn times_of(&self, histogram: &str, (label, value): (&str, &str)) -> Times {
+        let found = (self.registry).histogram(histogram, &labels([(label, value)]));
+        Times::of(found.unwrap_or_default())
     }
 
     fn reading(registry: &Registry) -> Self {

@@ -13,6 +13,7 @@ pub mod requests;
 mod route_counts;
 mod sink;
 mod tally;
+pub mod times;
 pub mod traces;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use self::requests::Requests;
 use crate::trace;
 use crate::value::exposition::Metric;
 
+pub use recorder::Counts;
 pub use route_counts::RouteCounts;
 
 /// What is counted of requests, and of this room itself.
@@ -65,9 +67,9 @@ impl Telemetry {
         self.metrics.drop_gone(Instant::now());
     }
 
-    /// What was counted of the route of that name.
-    pub fn of_route(&self, route: &str) -> RouteCounts {
-        self.metrics.of_route(route)
+    /// What was counted, to be read back.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// What is kept of requests that failed or took long.

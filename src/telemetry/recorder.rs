@@ -12,6 +12,10 @@ use super::gone::Gone;
 use super::tally::{self, Scale};
 use crate::value::exposition::{self, Kind, write_head, write_sample};
 
+/// Counts of one thing by the name of the counter, and by those of its labels that are not the thing's own, such as
+/// `listener=web,code=200`.
+pub type Counts = BTreeMap<String, BTreeMap<String, u64>>;
+
 /// All metrics by name. Clones share them.
 #[derive(Clone, Default)]
 pub struct Registry(Arc<Mutex<Families>>);
@@ -95,16 +99,35 @@ impl Registry {
         }
     }
 
-    /// All counts of the counter `name` that have `label` among others, as it is written.
-    pub fn counters_with(&self, name: &str, label: &str) -> Vec<(String, u64)> {
+    /// The counts of the counter `name`, added up by the values of these labels.
+    pub fn sums<const N: usize>(&self, name: &str, by: [&str; N]) -> BTreeMap<[String; N], u64> {
+        let mut sums = BTreeMap::new();
         let families = self.families();
-        let Some(Series::Counters(all)) = families.by_name.get(name).map(|f| &f.series) else {
-            return Vec::new();
-        };
-        all.iter()
-            .filter(|(labels, _)| labels.split(',').any(|one| one == label))
-            .map(|(labels, one)| (labels.clone(), one.get()))
-            .collect()
+        if let Some(Series::Counters(all)) = families.by_name.get(name).map(|f| &f.series) {
+            for (labels, one) in all {
+                let values = by.map(|label| value_of(label, labels).unwrap_or_default().to_owned());
+                *sums.entry(values).or_default() += one.get();
+            }
+        }
+        sums
+    }
+
+    /// Every counter that has the label `of`, by its value.
+    pub fn counters_by(&self, of: &str) -> BTreeMap<String, Counts> {
+        let mut found: BTreeMap<String, Counts> = BTreeMap::new();
+        for (name, family) in &self.families().by_name {
+            let Series::Counters(all) = &family.series else {
+                continue;
+            };
+            for (labels, one) in all {
+                if let Some(value) = value_of(of, labels) {
+                    let counts = found.entry(value.to_owned()).or_default();
+                    let series = counts.entry(name.clone()).or_default();
+                    series.insert(without(of, labels), one.get());
+                }
+            }
+        }
+        found
     }
 
     fn families(&self) -> MutexGuard<'_, Families> {
@@ -263,6 +286,36 @@ fn histogram(text: &mut String, name: &str, labels: &str, histogram: &tally::His
     write_sample(text, name, "_count", labels, total);
 }
 
+/// The labels of `labels` and their values, both as they are written.
+fn pairs(labels: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut rest = labels;
+    std::iter::from_fn(move || {
+        let (label, value) = rest.split_once("=\"")?;
+        let mut escaped = false;
+        let end = value.bytes().position(|byte| {
+            let ends = byte == b'"' && !escaped;
+            escaped = byte == b'\\' && !escaped;
+            ends
+        })?;
+        rest = value[end + 1..].trim_start_matches(',');
+        Some((label, &value[..end]))
+    })
+}
+
+fn value_of<'a>(label: &str, labels: &'a str) -> Option<&'a str> {
+    let found = pairs(labels).find(|(key, _)| *key == label);
+    found.map(|(_, value)| value)
+}
+
+/// All labels but `label`, such as `listener=web,code=200`.
+fn without(label: &str, labels: &str) -> String {
+    let others = pairs(labels).filter(|(key, _)| *key != label);
+    let others: Vec<_> = others
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    others.join(",")
+}
+
 /// Labels as they stand between the braces.
 fn labels<'a>(labels: impl Iterator<Item = &'a Label>) -> String {
     exposition::labels(labels.map(|label| (label.key(), label.value())))
@@ -276,6 +329,42 @@ mod tests {
         let registry = Registry::default();
         metrics::with_local_recorder(&registry, count);
         registry.render()
+    }
+
+    #[test]
+    fn counters_are_found_by_what_they_are_of() {
+        let registry = Registry::default();
+        metrics::with_local_recorder(&registry, || {
+            for (endpoint, code) in [("unix:/a,b\".sock", "200"), ("c", "200"), ("c", "502")] {
+                let labels = [("upstream", "pay"), ("endpoint", endpoint), ("code", code)];
+                metrics::counter!("asked_total", &labels).increment(2);
+            }
+            metrics::counter!("broken_total", "upstream" => "pay").increment(1);
+            metrics::counter!("asked_total", "upstream" => "ship").increment(7);
+            metrics::gauge!("up", "upstream" => "pay").set(1.0);
+        });
+        let mut found = registry.counters_by("upstream");
+        let pay = found.remove("pay").unwrap();
+        let names: Vec<_> = pay.keys().map(String::as_str).collect();
+        assert_eq!(names, ["asked_total", "broken_total"]);
+        let asked: Vec<_> = (pay["asked_total"].iter().map(|(l, n)| (&**l, *n))).collect();
+        assert_eq!(
+            asked,
+            [
+                ("endpoint=c,code=200", 2),
+                ("endpoint=c,code=502", 2),
+                (r#"endpoint=unix:/a,b\".sock,code=200"#, 2),
+            ]
+        );
+        assert_eq!(pay["broken_total"][""], 1);
+        assert_eq!(found["ship"]["asked_total"][""], 7);
+        let by_code = registry.sums("asked_total", ["upstream", "code"]);
+        let of = |upstream: &str, code: &str| by_code[&[upstream.to_owned(), code.to_owned()]];
+        assert_eq!(
+            (of("pay", "200"), of("pay", "502"), of("ship", "")),
+            (4, 2, 7)
+        );
+        assert!(registry.sums("up", ["upstream"]).is_empty());
     }
 
     #[test]

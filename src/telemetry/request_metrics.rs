@@ -27,13 +27,13 @@ pub(super) const IN_FLIGHT: Metric = Metric::gauge(
     "outrigger_requests_in_flight",
     "Requests whose answer has not ended.",
 );
-const REQUEST_BYTES: Metric =
+pub(super) const REQUEST_BYTES: Metric =
     Metric::counter("outrigger_request_bytes_total", "Bytes of request bodies.");
-const RESPONSE_BYTES: Metric = Metric::counter(
+pub(super) const RESPONSE_BYTES: Metric = Metric::counter(
     "outrigger_response_bytes_total",
     "Bytes of response bodies.",
 );
-const REFUSED: Metric = Metric::counter(
+pub(super) const REFUSED: Metric = Metric::counter(
     "outrigger_refused_total",
     "Requests answered by the proxy itself because they were refused or failed.",
 );

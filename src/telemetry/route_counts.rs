@@ -1,12 +1,14 @@
-//! What was counted of one route, read back from the metrics for whoever asks about that route alone.
+//! What was counted of one route, read back from the metrics.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use super::recorder::Registry;
-use super::request_metrics::{DURATION, FAILED, IN_FLIGHT, REQUESTS};
-use super::tally::Scale;
+use super::request_metrics::{
+    DURATION, FAILED, IN_FLIGHT, REFUSED, REQUEST_BYTES, REQUESTS, RESPONSE_BYTES,
+};
+use super::times::Times;
 use crate::value::exposition::labels;
 
 /// Counts of one route since the proxy began, or since the route came into the config.
@@ -19,65 +21,57 @@ pub struct RouteCounts {
     /// left before there was an answer.
     pub failures: u64,
     pub in_flight: u64,
-    /// From a request's head to the end of its answer; None before the first.
-    pub mean_seconds: Option<f64>,
-    /// Estimated from the buckets of the histogram: exact to the bucket, and at most the highest bound (30 s).
-    pub p50_seconds: Option<f64>,
-    pub p90_seconds: Option<f64>,
-    pub p99_seconds: Option<f64>,
+    /// From a request's head to the end of its answer.
+    #[serde(flatten)]
+    pub times: Times,
     /// Requests by the status that their callers were told.
     pub statuses: BTreeMap<String, u64>,
+    /// Requests that the proxy has answered itself, by its word for why.
+    pub refused: BTreeMap<String, u64>,
+    /// Of bodies.
+    pub request_bytes: u64,
+    pub response_bytes: u64,
 }
 
-/// Reads what was counted of `route`.
-pub(super) fn read(registry: &Registry, route: &str) -> RouteCounts {
-    let own = labels([("route", route)]);
-    let (counts, sum) = registry.histogram(DURATION.name, &own).unwrap_or_default();
-    let requests: u64 = counts.iter().sum();
-    let failures = registry.counter(FAILED.name, &own).min(requests);
-    let quantile = |q| (requests > 0).then(|| quantile(&counts, q));
-    let mut statuses = BTreeMap::new();
-    for (labels, count) in registry.counters_with(REQUESTS.name, &own) {
-        if let Some(code) = value_of("code", &labels) {
-            *statuses.entry(code.to_owned()).or_default() += count;
-        }
-    }
-    RouteCounts {
-        requests,
-        successes: requests - failures,
-        failures,
-        in_flight: registry.gauge(IN_FLIGHT.name, &own).max(0.0) as u64,
-        mean_seconds: (requests > 0).then(|| sum / requests as f64),
-        p50_seconds: quantile(0.5),
-        p90_seconds: quantile(0.9),
-        p99_seconds: quantile(0.99),
-        statuses,
-    }
+/// Reads what was counted of each of `routes`.
+pub(super) fn read<'a>(
+    registry: &Registry,
+    routes: impl IntoIterator<Item = &'a str>,
+) -> BTreeMap<String, RouteCounts> {
+    let mut statuses = by_route(registry, REQUESTS.name, "code");
+    let mut refused = by_route(registry, REFUSED.name, "reason");
+    let counts = routes.into_iter().map(|route| {
+        let own = labels([("route", route)]);
+        let times = Times::of(registry.histogram(DURATION.name, &own).unwrap_or_default());
+        let requests = times.count();
+        let failures = registry.counter(FAILED.name, &own).min(requests);
+        let counts = RouteCounts {
+            requests,
+            successes: requests - failures,
+            failures,
+            in_flight: registry.gauge(IN_FLIGHT.name, &own).max(0.0) as u64,
+            times,
+            statuses: statuses.remove(route).unwrap_or_default(),
+            refused: refused.remove(route).unwrap_or_default(),
+            request_bytes: registry.counter(REQUEST_BYTES.name, &own),
+            response_bytes: registry.counter(RESPONSE_BYTES.name, &own),
+        };
+        (route.to_owned(), counts)
+    });
+    counts.collect()
 }
 
-/// The value below which `q` of all lie, as if those of a bucket were spread evenly over it: what Prometheus's
-/// `histogram_quantile` makes of the same buckets. What is above every bound counts as the highest.
-fn quantile(counts: &[u64], q: f64) -> f64 {
-    let total: u64 = counts.iter().sum();
-    let rank = q * total as f64;
-    let mut below = 0;
-    let mut lower = 0.0;
-    for (count, upper) in counts.iter().zip(Scale::Seconds.bounds()) {
-        let with = below + count;
-        if *count > 0 && with as f64 >= rank {
-            return lower + (upper - lower) * (rank - below as f64) / *count as f64;
-        }
-        below = with;
-        lower = *upper;
+/// What the counter `name` has of each route, by the values of `label`.
+fn by_route(
+    registry: &Registry,
+    name: &str,
+    label: &str,
+) -> BTreeMap<String, BTreeMap<String, u64>> {
+    let mut routes: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
+    for ([route, value], count) in registry.sums(name, ["route", label]) {
+        routes.entry(route).or_default().insert(value, count);
     }
-    lower
-}
-
-/// The value of a label among labels as they are written, where it is a word without quotes in it.
-fn value_of<'a>(label: &str, labels: &'a str) -> Option<&'a str> {
-    let mut all = labels.split(',').filter_map(|one| one.split_once('='));
-    let (_, value) = all.find(|(key, _)| *key == label)?;
-    Some(value.trim_matches('"'))
+    routes
 }
 
 #[cfg(test)]
@@ -88,13 +82,14 @@ mod tests {
     fn counted(count: impl FnOnce()) -> RouteCounts {
         let registry = Registry::default();
         metrics::with_local_recorder(&registry, count);
-        read(&registry, "pay")
+        read(&registry, ["pay"]).remove("pay").unwrap()
     }
 
     #[test]
     fn a_route_without_requests_has_no_times() {
         let counts = counted(|| drop(RouteMetrics::new("pay")));
-        assert_eq!(counts, RouteCounts::default());
+        assert_eq!((counts.requests, counts.times.p50_seconds), (0, None));
+        assert!(counts.statuses.is_empty() && counts.refused.is_empty());
     }
 
     #[test]
@@ -114,8 +109,8 @@ mod tests {
         );
         let statuses: Vec<_> = counts.statuses.iter().map(|(c, n)| (&**c, *n)).collect();
         assert_eq!(statuses, [("200", 2), ("404", 1), ("502", 1)]);
-        assert!((counts.mean_seconds.unwrap() - 0.003).abs() < 1e-9);
-        assert_eq!(counts.p50_seconds, Some(0.003_75));
+        assert!((counts.times.mean_seconds.unwrap() - 0.003).abs() < 1e-9);
+        assert_eq!(counts.times.p50_seconds, Some(0.003_75));
     }
 
     #[test]
@@ -129,22 +124,5 @@ mod tests {
             second.failed();
         });
         assert_eq!((counts.requests, counts.failures), (2, 2));
-    }
-
-    #[test]
-    fn quantiles_lie_within_their_bucket() {
-        let mut counts = vec![0; Scale::Seconds.bounds().len() + 1];
-        counts[1] = 90;
-        counts[7] = 9;
-        counts[15] = 1;
-        let within = |q, from: f64, to: f64| {
-            let found = quantile(&counts, q);
-            assert!(from <= found && found <= to, "{q}: {found}");
-        };
-        within(0.5, 0.0005, 0.001);
-        within(0.9, 0.0005, 0.001);
-        within(0.95, 0.05, 0.1);
-        within(0.999, 30.0, 30.0);
-        assert_eq!(quantile(&[4; 1], 0.5), 0.00025);
     }
 }

@@ -30,6 +30,7 @@ pub use endpoints::entry::EndpointConfig;
 pub use exchange::{Resend, Sending};
 pub use health::checker::HealthConfig;
 pub use health::outlier::OutlierConfig;
+pub use metrics::DURATION as REQUEST_DURATION;
 pub use original::{NOT_REDIRECTED, ORIGINAL_DESTINATION};
 pub use pick::Leaning;
 pub use report::{EndpointDescription, render_health};

@@ -116,6 +116,11 @@ fn a_token_is_fetched_once_for_all_who_wait() {
     );
     let expiry = "outrigger_credential_expiry_timestamp_seconds";
     assert!(metrics.sum(expiry, &[("route", "all")]) > 1e9);
+    let listed = proxy.admin("GET", "/stats", "").json()["tokens"][0].clone();
+    assert_eq!(listed["route"], "all", "{listed}");
+    let left = listed["seconds_left"].as_f64().unwrap();
+    assert!(3000.0 < left && left <= 3600.0, "{listed}");
+    assert!(!listed.to_string().contains("t0ken"), "{listed}");
 }
 
 #[test]

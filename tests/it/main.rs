@@ -83,6 +83,7 @@ mod routing;
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod stats;
 mod tcp_routes;
 mod tidy;
 mod timeouts;

@@ -22,6 +22,7 @@ use crate::listener::Taken;
 use crate::value::Name;
 
 mod counted;
+mod history;
 mod listeners;
 mod reading;
 mod refusal;
@@ -30,6 +31,7 @@ mod warnings;
 
 pub use counted::METRICS;
 use counted::{Gauges, RELOADS};
+pub use history::Reload;
 pub use listeners::{stays, take_all};
 pub use reading::{Answer, Found, Readings};
 pub use refusal::only_by_restart;
@@ -107,6 +109,7 @@ impl Reloader {
         let first = reloader.snapshot.load_full();
         reloader.open(&first, taken);
         reloader.gauges.note(true, first.generation);
+        (reloader.status.inner().history).note(Reload::started(first.generation));
         reloader
     }
 
@@ -229,6 +232,8 @@ impl Reloader {
             lost = changes.lost_line(),
             "a new config serves"
         );
+        let reload = Reload::applied(generation, changes.line(), &changes.to_string());
+        self.status.inner().history.note(reload);
         self.warnings.tell(&warnings);
         Ok(())
     }
@@ -277,11 +282,14 @@ impl Reloader {
         );
         counter!(RELOADS.name, "result" => "refused").increment(1);
         self.gauges.note(false, generation);
-        self.status.inner().last_error = Some(LastError {
-            at: SystemTime::now(),
+        let reload = Reload::refused(generation, refusal.summary.clone(), &refusal.report);
+        let mut status = self.status.inner();
+        status.last_error = Some(LastError {
+            at: reload.at,
             summary: refusal.summary,
             report: refusal.report.clone(),
         });
+        status.history.note(reload);
         refusal.report
     }
 

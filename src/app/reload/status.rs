@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use super::history::{History, Reload};
 use crate::listener::{ListenAddress, Listener};
 use crate::value::Name;
 
@@ -16,6 +17,7 @@ pub(super) struct Inner {
     pub last_error: Option<LastError>,
     /// What was found at the start could not serve, and the last good config does in its place.
     pub serves_last_good: bool,
+    pub history: History,
     pub listeners: BTreeMap<Name, Arc<Listener>>,
     /// No longer in the config, with connections that have not ended.
     removed: Vec<Arc<Listener>>,
@@ -39,6 +41,16 @@ impl Status {
     /// Whether the last good config of an earlier run serves.
     pub fn serves_last_good(&self) -> bool {
         self.inner().serves_last_good
+    }
+
+    /// The newest reloads, the newest first.
+    pub fn reloads(&self) -> Vec<Reload> {
+        self.inner().history.newest().cloned().collect()
+    }
+
+    /// The newest reload; None before the first config serves.
+    pub fn last_reload(&self) -> Option<Reload> {
+        self.inner().history.newest().next().cloned()
     }
 
     pub fn listeners(&self) -> Vec<Arc<Listener>> {

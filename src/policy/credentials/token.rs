@@ -228,9 +228,14 @@ impl ShowState for Facts {
             Some(_) => "expired",
         };
         let expires_at = held.map(|held| held.value.expires_at);
+        let seconds_left = expires_at.map(|at| match at.duration_since(SystemTime::now()) {
+            Ok(left) => left.as_secs_f64(),
+            Err(past) => -past.duration().as_secs_f64(),
+        });
         json!({
             "token": token,
             "expires_at": expires_at.map(|at| humantime::format_rfc3339_seconds(at).to_string()),
+            "seconds_left": seconds_left,
             "last_error": self.fresh.last_error().as_deref(),
         })
     }
