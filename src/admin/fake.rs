@@ -89,6 +89,10 @@ impl Proxy for Fake {
         json!({ "what": "config" })
     }
 
+    fn places(&self) -> BoxFuture<'static, Value> {
+        std::future::ready(json!({ "what": "places" })).boxed()
+    }
+
     fn stats(&self) -> Value {
         json!({ "what": "stats" })
     }

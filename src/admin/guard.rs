@@ -3,14 +3,17 @@
 //! A page that a browser on this machine shows may send requests to loopback. With DNS rebinding it reads the
 //! answers too, under the name of the page's own site: so the `Host` must be one that the API goes by. A form or
 //! script of another site that sends a POST without reading the answer (CSRF) gives itself away by its `Origin`.
+//! Another program of this machine is another site too, though its pages may have the same host: the browser says so
+//! in `Sec-Fetch-Site`, and such a page may do no more than link to what is here.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use http::request::Parts;
 use http::uri::Authority;
-use http::{HeaderMap, StatusCode, Uri, header};
+use http::{HeaderMap, Method, StatusCode, Uri, header};
 
 use super::answer::problem;
 use super::secure::Encrypted;
@@ -40,13 +43,14 @@ impl Guard {
         }
     }
 
-    fn refusal(self, uri: &Uri, headers: &HeaderMap) -> Option<&'static str> {
+    fn refusal(self, head: &Parts) -> Option<&'static str> {
+        let (uri, headers) = (&head.uri, &head.headers);
         if !self.admits_hosts(uri, headers) {
             return Some(
                 "this API answers only under a loopback address or the one that it listens on",
             );
         }
-        if !self.admits_origins(headers) {
+        if !self.admits_origins(headers) || !is_own_or_followed(head) {
             return Some("web pages of other sites may not use this API");
         }
         None
@@ -108,10 +112,22 @@ pub(super) async fn check(State(guard): State<Guard>, request: Request, next: Ne
         Some(Encrypted) => Guard::Certified,
         None => guard,
     };
-    match guard.refusal(request.uri(), request.headers()) {
+    let (head, body) = request.into_parts();
+    match guard.refusal(&head) {
         Some(detail) => problem(StatusCode::FORBIDDEN, detail),
-        None => next.run(request).await,
+        None => next.run(Request::from_parts(head, body)).await,
     }
+}
+
+/// Whether no browser says that a page from elsewhere sends this; following a link from there is no more than reading.
+fn is_own_or_followed(head: &Parts) -> bool {
+    let says = |name: &str, value: &str| head.headers.get(name).is_some_and(|is| is == value);
+    let site = head.headers.get("sec-fetch-site");
+    let is_own = site.is_none_or(|site| site == "same-origin" || site == "none");
+    let is_followed = head.method == Method::GET
+        && says("sec-fetch-mode", "navigate")
+        && says("sec-fetch-dest", "document");
+    is_own || is_followed
 }
 
 fn address_of(host: &str) -> Option<IpAddr> {
@@ -137,11 +153,16 @@ mod tests {
     }
 
     fn admits(guard: Guard, target: &str, fields: &[(&'static str, &str)]) -> bool {
-        let mut headers = HeaderMap::new();
+        asks(guard, "GET", target, fields)
+    }
+
+    fn asks(guard: Guard, method: &str, target: &str, fields: &[(&'static str, &str)]) -> bool {
+        let mut request = http::Request::builder().method(method).uri(target);
         for (name, value) in fields {
-            headers.append(*name, HeaderValue::from_str(value).unwrap());
+            request = request.header(*name, HeaderValue::from_str(value).unwrap());
         }
-        guard.refusal(&target.parse().unwrap(), &headers).is_none()
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        guard.refusal(&head).is_none()
     }
 
     #[test]
@@ -244,6 +265,31 @@ mod tests {
             "",
         ] {
             assert!(!from(origin), "{origin}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_another_program_here_may_only_link_to_it() {
+        let guard = guard("127.0.0.1:15000");
+        let fetch = |method, site: &str, mode: &str, dest: &str| {
+            let fields = [
+                ("host", "localhost:15000"),
+                ("sec-fetch-site", site),
+                ("sec-fetch-mode", mode),
+                ("sec-fetch-dest", dest),
+            ];
+            asks(guard, method, "/", &fields)
+        };
+        for site in ["same-origin", "none"] {
+            assert!(fetch("GET", site, "navigate", "document"), "{site}");
+            assert!(fetch("POST", site, "cors", "empty"), "{site}");
+        }
+        for site in ["same-site", "cross-site", "anything"] {
+            assert!(fetch("GET", site, "navigate", "document"), "{site}");
+            assert!(!fetch("POST", site, "navigate", "document"), "{site}");
+            assert!(!fetch("GET", site, "navigate", "iframe"), "{site}");
+            assert!(!fetch("GET", site, "no-cors", "script"), "{site}");
+            assert!(!fetch("POST", site, "no-cors", "empty"), "{site}");
         }
     }
 

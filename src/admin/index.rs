@@ -18,6 +18,7 @@ GET  /readyz            should it get traffic?
 GET  /metrics           in Prometheus's text format
 GET  /stats             how everything is doing, in one answer; counts only grow
 GET  /config            the effective configuration
+GET  /config/places     where each of its keys stands in the files
 GET  /certs             every certificate that is used, what expires next first
 GET  /listeners         where callers connect
 GET  /routes            what is matched, and where it goes

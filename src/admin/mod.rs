@@ -16,6 +16,7 @@ mod guard;
 mod hyper_io;
 mod index;
 mod orders;
+mod page;
 mod proxy;
 mod registering;
 mod registration;

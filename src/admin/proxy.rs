@@ -12,13 +12,16 @@ use crate::policy::orders::Order;
 use crate::telemetry::log::Level;
 use crate::telemetry::requests::Query;
 
-/// The proxy, as the admin API sees it. Every method but `explain`, `reload` and `register` answers at once.
+/// The proxy, as the admin API sees it. Every method but `places`, `explain`, `reload` and `register` answers at once.
 pub trait Proxy: Send + Sync + 'static {
     /// Whether traffic should be sent here; otherwise why not, in a few words such as "draining".
     fn readiness(&self) -> Result<(), &'static str>;
     /// The effective config, defaults filled in and secrets redacted, with `generation`, `hash`, `loaded_at` and
     /// `last_error`.
     fn config(&self) -> Value;
+    /// Where each key of the effective config stands, as `file:line` by its path: `places`, null where the files are not, or no
+    /// more, those that serve.
+    fn places(&self) -> BoxFuture<'static, Value>;
     /// How everything that serves is doing, in one answer, with counts that only grow.
     fn stats(&self) -> Value;
     /// The newest reloads, the newest first: when, with which result, what was different, or why it was refused.

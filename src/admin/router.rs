@@ -14,7 +14,7 @@ use super::answer::{self, PROMETHEUS_TEXT, found, problem, text};
 use super::guard::{self, Guard};
 use super::registration::Kind;
 use super::{
-    Proxy, configs, explaining, index, orders, registering, relays, requests, subscriptions,
+    Proxy, configs, explaining, orders, page, registering, relays, requests, subscriptions,
 };
 use crate::listener::ListenAddress;
 use crate::policy;
@@ -25,8 +25,9 @@ pub(super) type ProxyState = State<Arc<dyn Proxy>>;
 /// The whole API, for those who may steer the proxy; `address` is the one that it is served on.
 pub fn api(proxy: Arc<dyn Proxy>, address: &ListenAddress) -> Router {
     probe_routes()
-        .route("/", get(async || text(StatusCode::OK, index::text())))
+        .merge(page::routes())
         .route("/config", get(config))
+        .route("/config/places", get(places))
         .route("/stats", get(stats))
         .route("/reloads", get(reloads))
         .route("/certs", get(certificates))
@@ -132,6 +133,10 @@ async fn metrics(State(proxy): ProxyState) -> Response {
 
 async fn config(State(proxy): ProxyState) -> Response {
     answer::json(&proxy.config())
+}
+
+async fn places(State(proxy): ProxyState) -> Response {
+    answer::json(&proxy.places().await)
 }
 
 async fn stats(State(proxy): ProxyState) -> Response {

@@ -20,6 +20,7 @@ use crate::admin::{
 use crate::app::changes::Comparing;
 use crate::app::explain;
 use crate::app::flows::Flows;
+use crate::app::places;
 use crate::app::registering::Registering;
 use crate::app::reload::{Answer, Status};
 use crate::app::routes;
@@ -123,6 +124,16 @@ impl admin::Proxy for Control {
             "serves_last_good": self.status.serves_last_good(),
             "config": config,
         })
+    }
+
+    fn places(&self) -> BoxFuture<'static, Value> {
+        let path = self.registering.config_path().map(Path::to_owned);
+        let snapshot = self.snapshot.load_full();
+        let found = spawn_blocking(move || places::of(&snapshot, path.as_deref()));
+        timeout(EXPLAINING, found)
+            .map(|found| found.ok().and_then(Result::ok).flatten())
+            .map(|places| json!({ "places": places }))
+            .boxed()
     }
 
     fn stats(&self) -> Value {

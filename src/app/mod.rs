@@ -38,6 +38,7 @@ mod hands;
 mod integrations;
 pub mod last_good;
 mod original;
+mod places;
 mod registering;
 mod relays;
 pub mod reload;

@@ -61,6 +61,7 @@ mod mirroring;
 #[cfg(feature = "nats")]
 mod nats;
 mod own_words;
+mod page;
 mod pools;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;
