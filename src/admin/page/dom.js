@@ -2,22 +2,25 @@
 
 const SVG = new Set(["svg", "polyline"]);
 
+const isAttributes = (one) => one && typeof one === "object" && !Array.isArray(one) && !(one instanceof Node);
+const present = (children) => children.flat(9).filter((child) => child !== null && child !== undefined && child !== false);
+
 /** An element: `h("td.number", { title: "..." }, "text", child)`. Text is always text, whatever is in it. */
-export function h(kind, attributes, ...children) {
+export function h(kind, ...children) {
+  const attributes = isAttributes(children[0]) ? children.shift() : {};
   const [tag, ...classes] = kind.split(".");
   const node = SVG.has(tag) ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
   if (classes.length) node.setAttribute("class", classes.join(" "));
-  for (const [name, value] of Object.entries(attributes ?? {})) {
+  for (const [name, value] of Object.entries(attributes)) {
     if (value !== undefined && value !== null && value !== false) node.setAttribute(name, value === true ? "" : value);
   }
-  node.append(...children.flat(9).filter((child) => child !== null && child !== undefined && child !== false));
+  node.append(...present(children));
   return node;
 }
 
 /** Has `node` show these children, and keeps those that are there already. What has another `data-key` is another one. */
 export function show(node, ...children) {
-  const wanted = children.flat(9).filter((child) => child !== null && child !== undefined && child !== false);
-  const fresh = wanted.map((child) => (child instanceof Node ? child : document.createTextNode(String(child))));
+  const fresh = present(children).map((child) => (child instanceof Node ? child : document.createTextNode(String(child))));
   const kept = new Map();
   for (const child of node.childNodes) {
     const key = child.dataset?.key;

@@ -1,7 +1,7 @@
 // Asks the API again and again, reckons what came between two answers, and carries out what is pressed.
 
 import { count, h, long, percent, quantile, rate, seconds, show } from "./dom.js";
-import { VIEWS, attention } from "./views.js";
+import { VIEWS, attention, words } from "./views.js";
 
 /** Milliseconds from one answer to the next question. */
 const EVERY = 2000;
@@ -97,18 +97,18 @@ function totals({ stats, recent }) {
     [recent.unrouted.rate === null ? "–" : rate(add("rate")), "requests /s"], [percent(add("failures"), add("requests")), "failed, 1 min"],
     [seconds(p50), "p50, 1 min"], [seconds(p99), "p99, 1 min"], [count(flying), "in flight"], [count(connections), "connections"], [count(ever), "requests ever"],
   ];
-  return parts.map(([value, name]) => h("div.total", { "data-key": name }, h("b", null, value), h("span", null, name)));
+  return parts.map(([value, name]) => h("div.total", { "data-key": name }, h("b", value), h("span", name)));
 }
 
 function facts({ stats }) {
   const state = trouble ? ["bad", "no answer"] : stats.draining ? ["warn", "draining"] : ["good", "serving"];
   const pill = h(`span.pill.${state[0]}`, { title: trouble }, state[1]);
-  return [pill, h("span", null, `v${stats.version}`), h("span", { title: stats.hash }, `generation ${stats.generation}`), h("span", null, `up ${long(stats.uptime_seconds)}`), trouble ? h("span.bad-text", null, trouble) : null];
+  return [pill, h("span", `v${stats.version}`), h("span", { title: stats.hash }, `generation ${stats.generation}`), h("span", `up ${long(stats.uptime_seconds)}`), trouble ? h("span.bad-text", trouble) : null];
 }
 
 function draw() {
   if (!see.stats) {
-    show($("panel"), h("div.empty", null, trouble ?? "Asking the proxy …"));
+    show($("panel"), h("div.empty", trouble ?? "Asking the proxy …"));
     return;
   }
   const concerns = attention(see);
@@ -116,9 +116,9 @@ function draw() {
   show($("facts"), facts(see));
   show($("totals"), totals(see));
   const most = see.open.has("attention") ? concerns.length : window.innerWidth < 760 ? 3 : 6;
-  const told = concerns.slice(0, most).map(({ view, kind, what, why }) => h("li", { "data-key": what.replace(/\d+.*ago/, "") }, h(`span.pill.${kind}`, null, kind === "bad" ? "fault" : "look"), h("div", null, h("a", { href: `#${view}` }, what), why ? h("span.quiet", null, ` · ${why}`) : null)));
+  const told = concerns.slice(0, most).map(({ view, kind, what, why }) => h("li", { "data-key": what.replace(/\d+.*ago/, "") }, h(`span.pill.${kind}`, kind === "bad" ? "fault" : "look"), h("div", h("a", { href: `#${view}` }, what), why ? h("span.quiet", " · ", words(why)) : null)));
   const more = concerns.length > most ? h("li", { "data-key": "more" }, h("button", { type: "button", "data-act": "open", "data-of": "attention" }, `and ${concerns.length - most} more`)) : null;
-  show($("attention"), told.length ? h("ul", null, told, more) : null);
+  show($("attention"), told.length ? h("ul", told, more) : null);
   const tabs = VIEWS.map(([id, name]) => {
     const faults = concerns.filter((one) => one.view === id && one.kind === "bad").length;
     return h("button", { type: "button", role: "tab", id: `tab-${id}`, "data-key": id, "data-act": "tab", "data-of": id, "aria-selected": String(id === view), "aria-controls": "panel", tabindex: id === view ? "0" : "-1" }, name, faults ? h("span.dot", { title: "faults" }, faults) : null);
@@ -153,7 +153,7 @@ async function look() {
     see.stats = stats;
     see.now = Date.parse(stats.at);
     if (isNew) [see.generation, see.routes, see.config] = [stats.generation, null, null];
-    if (NEEDS[view] && !(LASTING.has(view) && see[view])) await NEEDS[view]();
+    if (NEEDS[view] && !(LASTING.has(view) && see[view] && (view !== "config" || see.places))) await NEEDS[view]();
   } catch (error) {
     trouble = error instanceof TypeError ? "The proxy does not answer." : error.message;
   }
@@ -285,8 +285,8 @@ document.addEventListener("keydown", (event) => {
     if (next !== undefined) {
       event.preventDefault();
       go(VIEWS.at(next % VIEWS.length)[0], true);
+      return;
     }
-    return;
   }
   if (/^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName)) {
     if (key === "Escape" && target.id === "filter") {
