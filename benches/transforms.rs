@@ -8,7 +8,8 @@
 )]
 
 use divan::Bencher;
-use outrigger::policy::body::{document, transform::step::Step};
+use outrigger::policy::body::document::{Document, Draft};
+use outrigger::policy::body::transform::step::Step;
 
 const SIZES: [usize; 2] = [1 << 10, 64 << 10];
 
@@ -36,16 +37,20 @@ fn change(bencher: Bencher, size: usize, step: &str) {
     let Block { step } = toml::from_str(&format!("step = {step}")).unwrap();
     let body = orders(size);
     bencher.bench(|| {
-        let read = document::read(&body).unwrap();
-        let changed = step.apply(read, 4 << 20).unwrap();
-        document::write(&changed, 4 << 20).unwrap()
+        let document = Document::scan(&body).unwrap();
+        let changed = step.apply(Draft::Node(document.root()), 4 << 20);
+        document.write(&changed.unwrap(), 4 << 20).unwrap()
     });
 }
 
 #[divan::bench(args = SIZES)]
 fn read_and_write(bencher: Bencher, size: usize) {
     let body = orders(size);
-    bencher.bench(|| document::write(&document::read(&body).unwrap(), 4 << 20).unwrap());
+    bencher.bench(|| {
+        let document = Document::scan(&body).unwrap();
+        let whole = Draft::Node(document.root());
+        document.write(&whole, 4 << 20).unwrap()
+    });
 }
 
 #[divan::bench(args = SIZES)]

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, header};
-use serde_json::Value;
 
 use super::config::Config;
 use super::refusal::{GRAPHQL_ERRORS, unreadable};
@@ -11,7 +10,7 @@ use crate::http::body::Body;
 use crate::http::error::{Error, Progress};
 use crate::http::message::Response;
 use crate::http::semantics::no_body;
-use crate::policy::body::document as json;
+use crate::policy::body::document::{self as json, Document, Draft, Kind, Node};
 use crate::policy::body::transform::blocking;
 use crate::policy::body::transform::content::Content;
 use crate::policy::body::transform::refusal::{Direction, Refused};
@@ -77,12 +76,15 @@ fn look(content: Content, config: &Config) -> Result<Found, Refused> {
     if json::is_empty(&body) {
         return Ok(Found::Nothing);
     }
-    let (mut answer, lone) = json::read_any(&body).map_err(Refused::NotJson)?;
-    let answers = match &mut answer {
-        Value::Array(batch) => batch.as_mut_slice(),
-        one => std::slice::from_mut(one),
+    let document = Document::scan(&body).map_err(Refused::NotJson)?;
+    let root = document.root();
+    let is_batch = root.kind() == Kind::List;
+    let answers: Vec<Node<'_>> = if is_batch {
+        root.items().collect()
+    } else {
+        vec![root]
     };
-    let errors: Vec<&Value> = answers.iter().flat_map(errors_of).collect();
+    let errors: Vec<Node<'_>> = answers.iter().flat_map(|one| errors_of(*one)).collect();
     if !errors.is_empty() {
         return Ok(if config.errors_are_failures {
             Found::Errors(told(&errors))
@@ -90,27 +92,34 @@ fn look(content: Content, config: &Config) -> Result<Found, Refused> {
             Found::Nothing
         });
     }
-    if !config.unwrap_data || !answers.iter().all(|one| one.get("data").is_some()) {
+    let data = answers.iter().map(|one| one.get("data").map(Draft::Node));
+    let Some(mut data) = data
+        .collect::<Option<Vec<_>>>()
+        .filter(|_| config.unwrap_data)
+    else {
         return Ok(Found::Nothing);
-    }
-    for one in answers {
-        *one = one["data"].take();
-    }
-    json::write_any(&answer, lone, limit)
+    };
+    let unwrapped = if is_batch {
+        Draft::list(data)
+    } else {
+        data.pop().unwrap_or(Draft::Null)
+    };
+    document
+        .write(&unwrapped, limit)
         .map(Found::Data)
         .map_err(|_| Refused::Outgrown)
 }
 
-fn errors_of(answer: &Value) -> impl Iterator<Item = &Value> {
-    let errors = answer.get("errors").and_then(Value::as_array);
-    errors.into_iter().flatten()
+fn errors_of(answer: Node<'_>) -> impl Iterator<Item = Node<'_>> {
+    answer.get("errors").into_iter().flat_map(Node::items)
 }
 
 /// The messages of errors: what GraphQL means for people to read.
-fn told(errors: &[&Value]) -> String {
-    let message = |error: &&Value| {
-        let text = error.get("message").and_then(Value::as_str);
-        let text = text.unwrap_or("an error without a message");
+fn told(errors: &[Node<'_>]) -> String {
+    let message = |error: &Node<'_>| {
+        let message = error.get("message");
+        let text = message.filter(|message| message.kind() == Kind::String);
+        let text = text.map_or("an error without a message".into(), Node::string);
         text.chars().take(LONGEST_MESSAGE).collect::<String>()
     };
     let messages: Vec<String> = errors.iter().take(MOST_MESSAGES).map(message).collect();

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, header};
-use serde_json::Value;
 
 use super::config::Config;
 use super::document;
@@ -14,7 +13,7 @@ use crate::http::body::Body;
 use crate::http::error::Error;
 use crate::http::message::Request;
 use crate::http::semantics::expect;
-use crate::policy::body::document as json;
+use crate::policy::body::document::{self as json, Kind, Node};
 use crate::policy::body::transform::blocking;
 use crate::policy::body::transform::content::Content;
 use crate::policy::body::transform::refusal::{Direction, Refused};
@@ -90,21 +89,23 @@ fn all_of(body: &Bytes, bare: bool, config: &Config) -> Result<(), String> {
         let text = std::str::from_utf8(body).map_err(|_| "it is not text in UTF-8".to_owned())?;
         return document::judge(text, config);
     }
-    let (body, _) = json::read_any(body).map_err(|why| format!("its body is not JSON: {why}"))?;
-    match &body {
-        Value::Array(batch) if batch.is_empty() => Err("the batch is empty".to_owned()),
-        Value::Array(batch) if batch.len() > LARGEST_BATCH => Err(format!(
-            "a batch of {} queries is too large; there may be {LARGEST_BATCH}",
-            batch.len()
+    let body = json::Document::scan(body).map_err(|why| format!("its body is not JSON: {why}"))?;
+    let root = body.root();
+    if root.kind() != Kind::List {
+        return one_of(root, config);
+    }
+    match root.items().count() {
+        0 => Err("the batch is empty".to_owned()),
+        1..=LARGEST_BATCH => root.items().try_for_each(|one| one_of(one, config)),
+        size => Err(format!(
+            "a batch of {size} queries is too large; there may be {LARGEST_BATCH}"
         )),
-        Value::Array(batch) => batch.iter().try_for_each(|one| one_of(one, config)),
-        one => one_of(one, config),
     }
 }
 
-fn one_of(request: &Value, config: &Config) -> Result<(), String> {
+fn one_of(request: Node<'_>, config: &Config) -> Result<(), String> {
     match request.get("query") {
-        Some(Value::String(query)) => document::judge(query, config),
+        Some(query) if query.kind() == Kind::String => document::judge(&query.string(), config),
         _ => Err("there is no `query` in its body".to_owned()),
     }
 }

@@ -7,9 +7,17 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
+mod draft;
 mod lone;
+mod scan;
+mod tape;
+#[cfg(test)]
+mod tests;
+mod text;
 
-pub use lone::Lone;
+pub use draft::{Draft, Fields as DraftFields};
+use lone::Lone;
+pub use tape::{Fields, Items, Kind, Node, Tape};
 
 /// Whether there is no document at all: nothing, or nothing but blanks.
 pub fn is_empty(bytes: &[u8]) -> bool {
@@ -20,32 +28,62 @@ fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)
 }
 
-/// Like [`read`], for a document that is written again by [`write_any`]: surrogate escapes that stand alone are kept.
-///
-/// # Errors
-/// Those of [`read`].
-pub fn read_any(bytes: &[u8]) -> Result<(Value, Lone), String> {
-    let wrong = match read(bytes) {
-        Ok(document) => return Ok((document, Lone::None)),
-        Err(wrong) => wrong,
-    };
-    let stood_in = std::str::from_utf8(bytes).ok().map(lone::stand_in);
-    match stood_in.transpose()?.flatten() {
-        Some(text) => Ok((read(text.as_bytes())?, Lone::StoodInFor)),
-        None => Err(wrong),
-    }
+/// A document that is judged or changed, and written again.
+pub struct Document<'a> {
+    tape: Tape<'a>,
+    lone: Lone,
 }
 
-/// The text of a document that [`read_any`] has read.
-///
-/// # Errors
-/// Those of [`write`].
-pub fn write_any(document: &Value, lone: Lone, limit: usize) -> Result<Vec<u8>, TooLarge> {
-    let written = write(document, limit)?;
-    Ok(match lone {
-        Lone::None => written,
-        Lone::StoodInFor => lone::put_back(written),
-    })
+impl<'a> Document<'a> {
+    /// Like [`read`], but nothing is copied, and surrogate escapes that stand alone are kept.
+    ///
+    /// # Errors
+    /// Those of [`read`].
+    pub fn scan(bytes: &'a [u8]) -> Result<Self, String> {
+        let text = without_mark(bytes);
+        if memmem::find(text, NUMBER.as_bytes()).is_none()
+            && let Ok(text) = std::str::from_utf8(text)
+            && let Some(tape) = scan::scan(text.into())
+        {
+            let lone = Lone::None;
+            return Ok(Document { tape, lone });
+        }
+        let wrong = match read(bytes) {
+            Ok(_) => return Err("it has more than 1 GiB".to_owned()),
+            Err(wrong) => wrong,
+        };
+        let stood_in = std::str::from_utf8(bytes).ok().map(lone::stand_in);
+        let Some(text) = stood_in.transpose()?.flatten() else {
+            return Err(wrong);
+        };
+        // What is wrong with it otherwise.
+        read(text.as_bytes())?;
+        let text = without_mark(text.as_bytes());
+        let text = String::from_utf8_lossy(text).into_owned();
+        match scan::scan(text.into()) {
+            Some(tape) => Ok(Document {
+                tape,
+                lone: Lone::StoodInFor,
+            }),
+            None => Err(wrong),
+        }
+    }
+
+    pub fn root(&self) -> Node<'_> {
+        self.tape.root()
+    }
+
+    /// The text of what was made of this document.
+    ///
+    /// # Errors
+    /// When it would be longer than `limit` bytes.
+    pub fn write(&self, changed: &Draft<'_>, limit: usize) -> Result<Vec<u8>, TooLarge> {
+        let written = changed.write(limit)?;
+        Ok(match self.lone {
+            Lone::None => written,
+            Lone::StoodInFor => lone::put_back(written),
+        })
+    }
 }
 
 /// Reads a document. Numbers keep all the digits with which they came (an exponent is written as `e+2`), and keys
@@ -71,21 +109,6 @@ pub fn read(bytes: &[u8]) -> Result<Value, String> {
     let document = Strict.deserialize(&mut parser);
     let whole = document.and_then(|document| parser.end().map(|()| document));
     whole.map_err(|why| why.to_string())
-}
-
-/// The text of a document.
-///
-/// # Errors
-/// When it would be longer than `limit` bytes; no more than that is ever written.
-pub fn write(document: &Value, limit: usize) -> Result<Vec<u8>, TooLarge> {
-    let mut out = Limited {
-        bytes: Vec::with_capacity(limit.min(1024)),
-        limit,
-    };
-    match serde_json::to_writer(&mut out, document) {
-        Ok(()) => Ok(out.bytes),
-        Err(_) => Err(TooLarge),
-    }
 }
 
 /// A document would be larger than it may be.
@@ -222,93 +245,6 @@ impl<'de> Visitor<'de> for Key {
         match name {
             NUMBER => Err(E::custom(format!("the key `{NUMBER}` is reserved"))),
             name => Ok(Name::Field(name.to_owned())),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn again(text: &str) -> Result<String, String> {
-        let document = read(text.as_bytes())?;
-        Ok(String::from_utf8(write(&document, 1 << 20).unwrap()).unwrap())
-    }
-
-    #[test]
-    fn nothing_is_lost() {
-        for text in [
-            "12345678901234567890123456789012345678901234567890",
-            "-0.10",
-            "1e+400",
-            "18446744073709551616",
-            "9007199254740993",
-            r#"{"z":1.10,"a":[null,true,"é\n"],"":{}}"#,
-            r#"{"b":1,"a":2,"c":3}"#,
-            "\"\"",
-            "null",
-        ] {
-            assert_eq!(again(text).as_deref(), Ok(text));
-        }
-        assert_eq!(again("1E4").as_deref(), Ok("1e+4"));
-        assert_eq!(again("\u{feff} [1 , 2]\n").as_deref(), Ok("[1,2]"));
-    }
-
-    #[test]
-    fn what_two_readers_could_read_differently_is_refused() {
-        for (text, part) in [
-            ("", "empty"),
-            (" \n", "empty"),
-            ("\u{feff}", "empty"),
-            (r#"{"a":1,"a":2}"#, r#"the key "a" stands twice"#),
-            (r#"[{"b":{"a":1,"\u0061":2}}]"#, "stands twice"),
-            ("[1] x", "trailing characters at line 1 column 5"),
-            ("{} {}", "trailing characters"),
-            ("{\"a\":}", "expected value"),
-            ("[1,]", "trailing comma"),
-            ("01", "invalid number"),
-            ("NaN", "expected value"),
-            ("[1", "EOF while parsing"),
-            ("\"\\ud800\"", "hex escape"),
-            (r#"{"$serde_json::private::Number":"1"}"#, "reserved"),
-            (r#"{"\u0024serde_json::private::Number":"1"}"#, "reserved"),
-        ] {
-            let error = again(text).unwrap_err();
-            assert!(error.contains(part), "{text}: {error}");
-        }
-        assert!(read(b"\"\xff\"").unwrap_err().contains("it is not UTF-8"));
-        assert!(
-            read(&b"[".repeat(100_000))
-                .unwrap_err()
-                .contains("recursion limit")
-        );
-    }
-
-    #[test]
-    fn surrogates_that_stand_alone_are_kept_where_they_can_be() {
-        let text = r#"{"a":"\ud800","b":1.10}"#;
-        let (document, lone) = read_any(text.as_bytes()).unwrap();
-        assert_eq!(write_any(&document, lone, 100).unwrap(), text.as_bytes());
-        let (_, none) = read_any(b"[1]").unwrap();
-        assert_eq!(none, Lone::None);
-        let wrong = read_any(br#"["\ud800",]"#).unwrap_err();
-        assert!(wrong.contains("trailing comma"), "{wrong}");
-    }
-
-    #[test]
-    fn no_more_is_written_than_may_be() {
-        let document = read(b"[1,2,3]").unwrap();
-        assert_eq!(write(&document, 7).unwrap(), b"[1,2,3]");
-        assert!(write(&document, 6).is_err());
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_is_read_is_written_alike(text in "[\\[\\]{}\",:0-9a-c.eE+\\- ]{0,24}") {
-            if let Ok(once) = again(&text) {
-                prop_assert_eq!(again(&once), Ok(once));
-            }
         }
     }
 }

@@ -3,11 +3,10 @@
 //! Not the crate `jsonptr` (0.8): its delete removes a field by `Map::remove`, which with `preserve_order` puts the last
 //! field in its place, and its assign makes a list where `0` or `-` stands below nothing, in place of an object.
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-
 use super::step::Failure;
+use crate::policy::body::document::{Draft, Kind};
 use crate::value::Wrong;
+use serde::{Deserialize, Serialize};
 
 /// `"/customer/name"`, or `"customer"` for the top-level field of that name. In a pointer `~1` stands for `/` and
 /// `~0` for `~`. The document as a whole has no pointer here.
@@ -54,15 +53,26 @@ impl Pointer {
     }
 
     /// Takes the value out; what stood behind it moves up. None when there is nothing.
-    pub fn take(&self, document: &mut Value) -> Option<Value> {
-        match self.parent(document)? {
-            Value::Object(fields) => fields.shift_remove(&self.last),
-            Value::Array(items) => {
-                let at = index(&self.last).filter(|at| *at < items.len())?;
-                Some(items.remove(at))
-            }
-            _ => None,
+    pub fn take<'a>(&self, document: &mut Draft<'a>) -> Option<Draft<'a>> {
+        // What is not there need not be looked for twice, nor anything be made for it.
+        self.find(document)?;
+        let parent = self.parent(document)?;
+        if parent.kind() == Kind::Object {
+            let fields = parent.fields_mut()?;
+            let at = fields.iter().position(|(name, _)| *name == self.last)?;
+            return Some(fields.remove(at).1);
         }
+        let at = index(&self.last)?;
+        let items = parent.items_mut()?;
+        (at < items.len()).then(|| items.remove(at))
+    }
+
+    fn find<'a>(&self, document: &Draft<'a>) -> Option<Draft<'a>> {
+        let mut keys = self.parents.iter().chain([&self.last]);
+        keys.try_fold(document.clone(), |draft, key| match draft.kind() {
+            Kind::Object => draft.get(key),
+            _ => draft.items()?.nth(index(key)?),
+        })
     }
 
     /// Puts a value there. Objects that are missing on the way are made, and a `null` on the way counts as missing; in
@@ -70,7 +80,7 @@ impl Pointer {
     ///
     /// # Errors
     /// Something on the way is neither an object nor a list, or a list is too short.
-    pub fn put(&self, document: &mut Value, value: Value) -> Result<(), Failure> {
+    pub fn put<'a>(&'a self, document: &mut Draft<'a>, value: Draft<'a>) -> Result<(), Failure> {
         let mut at = document;
         for (depth, key) in self.parents.iter().enumerate() {
             at = step_in(at, key).ok_or_else(|| self.unfit(depth))?;
@@ -80,13 +90,16 @@ impl Pointer {
     }
 
     /// What holds the value, when that is there.
-    pub fn parent<'a>(&self, document: &'a mut Value) -> Option<&'a mut Value> {
+    pub fn parent<'d, 'a>(&self, document: &'d mut Draft<'a>) -> Option<&'d mut Draft<'a>> {
         self.parents
             .iter()
-            .try_fold(document, |value, key| match value {
-                Value::Object(fields) => fields.get_mut(key),
-                Value::Array(items) => items.get_mut(index(key)?),
-                _ => None,
+            .try_fold(document, |draft, key| match draft.kind() {
+                Kind::Object => {
+                    let mut fields = draft.fields_mut()?.iter_mut();
+                    let found = fields.find(|(name, _)| name == key);
+                    found.map(|(_, value)| value)
+                }
+                _ => draft.items_mut()?.get_mut(index(key)?),
             })
     }
 
@@ -99,25 +112,29 @@ impl Pointer {
     }
 }
 
-/// The place below `value` under `key`, made if it can be.
-fn step_in<'a>(value: &'a mut Value, key: &str) -> Option<&'a mut Value> {
-    if value.is_null() {
-        *value = Value::Object(Map::new());
+/// The place below `draft` under `key`, made if it can be.
+fn step_in<'d, 'a>(draft: &'d mut Draft<'a>, key: &'a str) -> Option<&'d mut Draft<'a>> {
+    if draft.is_null() {
+        *draft = Draft::object(Vec::new());
     }
-    match value {
-        Value::Object(fields) => Some(fields.entry(key).or_insert(Value::Null)),
-        Value::Array(items) => {
-            let at = match key {
-                "-" => items.len(),
-                key => index(key)?,
-            };
-            if at == items.len() {
-                items.push(Value::Null);
-            }
-            items.get_mut(at)
-        }
-        _ => None,
+    if draft.kind() == Kind::Object {
+        let fields = draft.fields_mut()?;
+        let at = fields.iter().position(|(name, _)| name == key);
+        let at = at.unwrap_or_else(|| {
+            fields.push((key.into(), Draft::Null));
+            fields.len() - 1
+        });
+        return fields.get_mut(at).map(|(_, value)| value);
     }
+    let items = draft.items_mut()?;
+    let at = match key {
+        "-" => items.len(),
+        key => index(key)?,
+    };
+    if at == items.len() {
+        items.push(Draft::Null);
+    }
+    items.get_mut(at)
 }
 
 /// RFC 6901, section 4: digits without a leading zero.
@@ -200,7 +217,8 @@ mod tests {
             ("/a/x/y", None),
             ("/m~0n/x", None),
         ] {
-            assert_eq!(pointer(text).take(&mut document.clone()), taken, "{text}");
+            let found = pointer(text).take(&mut document.clone().into());
+            assert_eq!(found.map(|found| found.to_value()), taken, "{text}");
         }
     }
 
@@ -218,9 +236,10 @@ mod tests {
                 json!({ "a": [{ "b": true }] }),
             ),
         ] {
-            let mut document = before;
-            pointer(text).put(&mut document, json!(true)).unwrap();
-            assert_eq!(document, after, "{text}");
+            let mut document = before.into();
+            let pointer = pointer(text);
+            pointer.put(&mut document, Draft::Bool(true)).unwrap();
+            assert_eq!(document.to_value(), after, "{text}");
         }
     }
 
@@ -232,7 +251,7 @@ mod tests {
             ("/a/2", json!({ "a": [1] }), "`/a` has no room"),
         ] {
             let failure = pointer(text)
-                .put(&mut document.clone(), json!(1))
+                .put(&mut document.into(), Draft::Bool(true))
                 .unwrap_err();
             assert!(failure.to_string().contains(part), "{text}: {failure}");
         }
@@ -261,11 +280,15 @@ mod tests {
         #[test]
         fn put_and_take_agree(keys in prop::collection::vec(key(), 1..5), number: u32) {
             let text = written(&keys);
-            let mut document = json!({});
-            pointer(&text).put(&mut document, json!(number)).unwrap();
-            prop_assert_eq!(document.pointer(&text), Some(&json!(number)));
-            prop_assert_eq!(pointer(&text).take(&mut document), Some(json!(number)));
-            prop_assert_eq!(document.pointer(&text), None);
+            let pointer = pointer(&text);
+            let mut document = Draft::from(json!({}));
+            pointer.put(&mut document, json!(number).into()).unwrap();
+            let with = document.to_value();
+            prop_assert_eq!(with.pointer(&text), Some(&json!(number)));
+            let taken = pointer.take(&mut document).map(|taken| taken.to_value());
+            prop_assert_eq!(taken, Some(json!(number)));
+            let without = document.to_value();
+            prop_assert_eq!(without.pointer(&text), None);
         }
     }
 }

@@ -1,12 +1,10 @@
 //! What is done with one body, once it is here: everything that takes the processor's time, and nothing that waits.
 
-use serde_json::Value;
-
 use super::content::Content;
 use super::refusal::Refused;
 use super::step::Step;
 use crate::http::envelope::Facts;
-use crate::policy::body::document::{self, Lone};
+use crate::policy::body::document::{self, Document, Draft, Node};
 use crate::policy::body::validate::{Schema, Values};
 
 /// The changes of one direction.
@@ -55,35 +53,39 @@ impl Work {
         if needed && is_empty {
             return Err(Refused::NotJson("it is empty".to_owned()));
         }
-        let read = (is_json && !is_empty).then(|| document::read_any(&body));
-        let (document, lone) = match (read, &facts) {
-            (Some(Ok((document, lone))), _) => {
+        let document = (is_json && !is_empty).then(|| Document::scan(&body));
+        let draft = match (&document, &facts) {
+            (Some(Ok(document)), _) => {
                 if judged {
-                    self.validate(&document)?;
+                    self.validate(document.root())?;
                 }
+                let draft = Draft::Node(document.root());
                 if changed {
-                    (self.apply(document, limit)?, lone)
+                    self.apply(draft, limit)?
                 } else {
-                    (document, lone)
+                    draft
                 }
             }
             // Only its envelope needs it.
-            (Some(Err(_)), Some(facts)) if !judged && !changed => (facts.text(&body), Lone::None),
-            (Some(Err(why)), _) => return Err(Refused::NotJson(why)),
-            (None, Some(_)) if is_json => (Value::Null, Lone::None),
-            (None, Some(facts)) => (facts.data(&body), Lone::None),
+            (Some(Err(_)), Some(facts)) if !judged && !changed => facts.text(&body).into(),
+            (Some(Err(why)), _) => return Err(Refused::NotJson(why.clone())),
+            (None, Some(_)) if is_json => Draft::Null,
+            (None, Some(facts)) => facts.data(&body).into(),
             (None, None) => return Ok(None),
         };
-        let document = match facts {
-            Some(facts) => facts.around(document),
+        let draft = match facts {
+            Some(facts) => facts.around(draft.to_value()).into(),
             None if !changed || self.steps.is_empty() => return Ok(None),
-            None => document,
+            None => draft,
         };
-        let written = document::write_any(&document, lone, limit);
+        let written = match &document {
+            Some(Ok(document)) => document.write(&draft, limit),
+            _ => draft.write(limit),
+        };
         written.map(Some).map_err(|_| Refused::Outgrown)
     }
 
-    fn validate(&self, document: &Value) -> Result<(), Refused> {
+    fn validate(&self, document: Node<'_>) -> Result<(), Refused> {
         match &self.schema {
             Some(schema) => schema.check(document, self.values),
             None => Ok(()),
@@ -91,7 +93,7 @@ impl Work {
         .map_err(Refused::Unfit)
     }
 
-    fn apply(&self, document: Value, limit: usize) -> Result<Value, Refused> {
+    fn apply<'a>(&'a self, document: Draft<'a>, limit: usize) -> Result<Draft<'a>, Refused> {
         let mut steps = self.steps.iter().enumerate();
         steps.try_fold(document, |document, (index, step)| {
             step.apply(document, limit).map_err(|why| Refused::Step {

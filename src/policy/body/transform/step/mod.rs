@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::pointer::Pointer;
+use crate::policy::body::document::Draft;
 use crate::value::problem::Problems;
 
 mod failure;
@@ -42,7 +43,11 @@ impl Step {
     ///
     /// # Errors
     /// Why it could not be taken.
-    pub fn apply(&self, mut document: Value, limit: usize) -> Result<Value, Failure> {
+    pub fn apply<'a>(
+        &'a self,
+        mut document: Draft<'a>,
+        limit: usize,
+    ) -> Result<Draft<'a>, Failure> {
         match self {
             Step::Jmespath(expression) => expression.search(&document),
             Step::Rename(names) => rename::apply(names, &mut document).map(|()| document),
@@ -51,10 +56,11 @@ impl Step {
                 remove::apply(pointers, &mut document);
                 Ok(document)
             }
-            Step::Wrap(name) => Ok(Value::Object(
-                [(name.clone(), document)].into_iter().collect(),
-            )),
-            Step::Template(template) => template.render(&document, limit),
+            Step::Wrap(name) => Ok(Draft::object(vec![(name.into(), document)])),
+            Step::Template(template) => {
+                let made = template.render(&document.to_value(), limit)?;
+                Ok(made.into())
+            }
         }
     }
 

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
-
 use super::{Failure, nothing_to_do};
+use crate::policy::body::document::{Draft, DraftFields};
 use crate::policy::body::transform::pointer::Pointer;
 use crate::value::problem::Problems;
 
 /// A new name keeps the field where it is; a pointer moves it there. Every pointer means the document as it was
 /// before, so two fields may swap. A field that is not there stays away, and one that is in the way is replaced.
-pub fn apply(names: &BTreeMap<Pointer, Pointer>, document: &mut Value) -> Result<(), Failure> {
+pub fn apply<'a>(
+    names: &'a BTreeMap<Pointer, Pointer>,
+    document: &mut Draft<'a>,
+) -> Result<(), Failure> {
     let (renamed, mut moved): (Vec<_>, Vec<_>) = names.iter().partition(|(_, to)| to.is_name());
     // Out of a list the last one goes first, so that they do not shift each other.
     moved.sort_by_key(|(from, _)| std::cmp::Reverse((from.parents(), from.index())));
@@ -24,7 +26,7 @@ pub fn apply(names: &BTreeMap<Pointer, Pointer>, document: &mut Value) -> Result
     parents.dedup();
     // Inner ones first: an outer one may get another name.
     for parent in parents.into_iter().rev() {
-        let within: BTreeMap<&str, &str> = renamed
+        let within: BTreeMap<&str, &'a str> = renamed
             .iter()
             .filter(|(from, _)| from.parents() == parent)
             .map(|(from, to)| (from.last(), to.last()))
@@ -33,7 +35,7 @@ pub fn apply(names: &BTreeMap<Pointer, Pointer>, document: &mut Value) -> Result
             .iter()
             .find(|(from, _)| from.parents() == parent)
             .and_then(|(from, _)| from.parent(document));
-        if let Some(Value::Object(fields)) = holder {
+        if let Some(fields) = holder.and_then(Draft::fields_mut) {
             *fields = with_names(std::mem::take(fields), &within);
         }
     }
@@ -42,17 +44,17 @@ pub fn apply(names: &BTreeMap<Pointer, Pointer>, document: &mut Value) -> Result
         .try_for_each(|(to, value)| to.put(document, value))
 }
 
-fn with_names(fields: Map<String, Value>, names: &BTreeMap<&str, &str>) -> Map<String, Value> {
+fn with_names<'a>(fields: DraftFields<'a>, names: &BTreeMap<&str, &'a str>) -> DraftFields<'a> {
     let in_the_way: Vec<&str> = names
         .iter()
-        .filter(|(from, _)| fields.contains_key(**from))
+        .filter(|(from, _)| fields.iter().any(|(name, _)| name == **from))
         .map(|(_, to)| *to)
         .collect();
     fields
         .into_iter()
-        .filter_map(|(name, value)| match names.get(name.as_str()) {
-            Some(new) => Some(((*new).to_owned(), value)),
-            None if in_the_way.contains(&name.as_str()) => None,
+        .filter_map(|(name, value)| match names.get(&*name) {
+            Some(new) => Some(((*new).into(), value)),
+            None if in_the_way.contains(&&*name) => None,
             None => Some((name, value)),
         })
         .collect()

@@ -1,29 +1,25 @@
 //! What an expression finds, without copying what it only passes through.
 //!
 //! The library copies at every step: `items[?price > `3`].name` copies the list, and then each of its objects several
-//! times. Here the document is borrowed until something new is made of it. The functions are the library's.
+//! times. Here what is found refers to the document as it came. The functions are the library's, and copy what they are
+//! given.
 
-use std::borrow::Cow;
-
-use jpx_core::ast::Ast;
+use jpx_core::ast::{Ast, Comparator};
 use jpx_core::interpreter::interpret;
-use jpx_core::{Context, ErrorReason, JmespathError, RuntimeError, ValueExt};
+use jpx_core::{Context, ErrorReason, JmespathError, RuntimeError};
 use serde_json::Value;
+
+use crate::policy::body::document::Draft;
 
 /// Nodes of an expression in each other, as the library has it.
 const DEEPEST: usize = 128;
 
-type Found<'a> = Result<Cow<'a, Value>, JmespathError>;
+type Found<'a> = Result<Draft<'a>, JmespathError>;
 
 /// # Errors
 /// A function was given what it does not take.
-pub fn evaluate(
-    document: &Value,
-    node: &Ast,
-    context: &mut Context<'_>,
-) -> Result<Value, JmespathError> {
-    let found = Evaluation { context, depth: 0 }.of(document, node)?;
-    Ok(found.into_owned())
+pub fn evaluate<'a>(document: &Draft<'a>, node: &'a Ast, context: &mut Context<'_>) -> Found<'a> {
+    Evaluation { context, depth: 0 }.of(document, node)
 }
 
 struct Evaluation<'c, 'r> {
@@ -32,7 +28,7 @@ struct Evaluation<'c, 'r> {
 }
 
 impl Evaluation<'_, '_> {
-    fn of<'a>(&mut self, data: &'a Value, node: &Ast) -> Found<'a> {
+    fn of<'a>(&mut self, data: &Draft<'a>, node: &'a Ast) -> Found<'a> {
         self.depth += 1;
         if self.depth > DEEPEST {
             let why = RuntimeError::RecursionLimitExceeded { limit: DEEPEST };
@@ -43,15 +39,16 @@ impl Evaluation<'_, '_> {
         found
     }
 
-    fn of_node<'a>(&mut self, data: &'a Value, node: &Ast) -> Found<'a> {
+    fn of_node<'a>(&mut self, data: &Draft<'a>, node: &'a Ast) -> Found<'a> {
         Ok(match node {
-            Ast::Identity { .. } => Cow::Borrowed(data),
-            Ast::Field { name, .. } => borrowed(data.get(name)),
-            Ast::Index { idx, .. } => borrowed(element(data, *idx)),
-            Ast::Subexpr { lhs, rhs, .. } => match self.of(data, lhs)? {
-                Cow::Borrowed(left) => self.of(left, rhs)?,
-                Cow::Owned(left) => Cow::Owned(self.of(&left, rhs)?.into_owned()),
-            },
+            Ast::Identity { .. } => data.clone(),
+            Ast::Field { name, .. } => data.get(name).unwrap_or(Draft::Null),
+            Ast::Index { idx, .. } => element(data, *idx),
+            Ast::Literal { value, .. } => Draft::Given(value),
+            Ast::Subexpr { lhs, rhs, .. } => {
+                let left = self.of(data, lhs)?;
+                self.of(&left, rhs)?
+            }
             Ast::Or { lhs, rhs, .. } => match self.of(data, lhs)? {
                 left if left.is_truthy() => left,
                 _ => self.of(data, rhs)?,
@@ -60,14 +57,14 @@ impl Evaluation<'_, '_> {
                 left if left.is_truthy() => self.of(data, rhs)?,
                 left => left,
             },
-            Ast::Not { node, .. } => Cow::Owned(Value::Bool(!self.of(data, node)?.is_truthy())),
+            Ast::Not { node, .. } => Draft::Bool(!self.of(data, node)?.is_truthy()),
             Ast::Condition {
                 predicate, then, ..
             } => {
                 if self.of(data, predicate)?.is_truthy() {
                     self.of(data, then)?
                 } else {
-                    Cow::Owned(Value::Null)
+                    Draft::Null
                 }
             }
             Ast::Comparison {
@@ -77,35 +74,45 @@ impl Evaluation<'_, '_> {
                 ..
             } => {
                 let (left, right) = (self.of(data, lhs)?, self.of(data, rhs)?);
-                let holds = left.compare(comparator, &right);
-                Cow::Owned(holds.map_or(Value::Null, Value::Bool))
+                compare(&left, comparator, &right).map_or(Draft::Null, Draft::Bool)
             }
-            Ast::Projection { lhs, rhs, .. } => match self.of(data, lhs)?.as_ref() {
-                Value::Array(items) => Cow::Owned(self.projection(items, rhs)?),
-                _ => Cow::Owned(Value::Null),
-            },
-            Ast::MultiList { .. } | Ast::MultiHash { .. } if data.is_null() => {
-                Cow::Owned(Value::Null)
+            Ast::Projection { lhs, rhs, .. } => {
+                let list = self.of(data, lhs)?;
+                let Some(items) = list.items() else {
+                    return Ok(Draft::Null);
+                };
+                let mut found = Vec::new();
+                for item in items {
+                    let part = self.of(&item, rhs)?;
+                    if !part.is_null() {
+                        found.push(part);
+                    }
+                }
+                Draft::list(found)
             }
+            Ast::MultiList { .. } | Ast::MultiHash { .. } if data.is_null() => Draft::Null,
             Ast::MultiList { elements, .. } => {
                 let mut list = Vec::with_capacity(elements.len());
                 for element in elements {
-                    list.push(self.of(data, element)?.into_owned());
+                    list.push(self.of(data, element)?);
                 }
-                Cow::Owned(Value::Array(list))
+                Draft::list(list)
             }
             Ast::MultiHash { elements, .. } => {
-                let mut fields = serde_json::Map::with_capacity(elements.len());
+                let mut fields: Vec<(_, Draft<'a>)> = Vec::with_capacity(elements.len());
                 for field in elements {
-                    let value = self.of(data, &field.value)?.into_owned();
-                    fields.insert(field.key.clone(), value);
+                    let value = self.of(data, &field.value)?;
+                    match fields.iter_mut().find(|(name, _)| *name == field.key) {
+                        Some((_, earlier)) => *earlier = value,
+                        None => fields.push((field.key.as_str().into(), value)),
+                    }
                 }
-                Cow::Owned(Value::Object(fields))
+                Draft::object(fields)
             }
             Ast::Function { name, args, offset } => {
                 let mut given = Vec::with_capacity(args.len());
                 for arg in args {
-                    given.push(self.of(data, arg)?.into_owned());
+                    given.push(self.of(data, arg)?.to_value());
                 }
                 self.context.offset = *offset;
                 let runtime = self.context.runtime;
@@ -113,37 +120,25 @@ impl Evaluation<'_, '_> {
                     let why = RuntimeError::UnknownFunction(name.clone());
                     return Err(self.error(ErrorReason::Runtime(why)));
                 };
-                Cow::Owned(function.evaluate(&given, self.context)?)
+                function.evaluate(&given, self.context)?.into()
             }
-            Ast::ObjectValues { node, .. } => match self.of(data, node)? {
-                Cow::Borrowed(Value::Object(fields)) => {
-                    Cow::Owned(Value::Array(fields.values().cloned().collect()))
-                }
-                Cow::Owned(Value::Object(fields)) => {
-                    Cow::Owned(Value::Array(fields.into_iter().map(|(_, v)| v).collect()))
-                }
-                _ => Cow::Owned(Value::Null),
+            Ast::ObjectValues { node, .. } => match self.of(data, node)?.fields() {
+                Some(fields) => Draft::list(fields.map(|(_, value)| value).collect()),
+                None => Draft::Null,
             },
-            Ast::Flatten { node, .. } => match self.of(data, node)?.as_ref() {
-                Value::Array(items) => Cow::Owned(flat(items)),
-                _ => Cow::Owned(Value::Null),
+            Ast::Flatten { node, .. } => match self.of(data, node)?.items() {
+                Some(items) => Draft::list(flat(items)),
+                None => Draft::Null,
             },
-            // What these make is new, or refers to the library's own notes.
-            Ast::Literal { .. } | Ast::Slice { .. } | Ast::Expref { .. } => {
-                Cow::Owned(interpret(data, node, self.context)?)
-            }
+            Ast::Slice {
+                start, stop, step, ..
+            } if *step != 0 => match data.items() {
+                Some(items) => Draft::list(slice(items.collect(), *start, *stop, *step)),
+                None => Draft::Null,
+            },
+            // What is left refers to the library's own notes, or is an error.
+            _ => interpret(&Value::Null, node, self.context)?.into(),
         })
-    }
-
-    fn projection(&mut self, items: &[Value], each: &Ast) -> Result<Value, JmespathError> {
-        let mut list = Vec::new();
-        for item in items {
-            let found = self.of(item, each)?;
-            if !found.is_null() {
-                list.push(found.into_owned());
-            }
-        }
-        Ok(Value::Array(list))
     }
 
     fn error(&self, why: ErrorReason) -> JmespathError {
@@ -151,27 +146,69 @@ impl Evaluation<'_, '_> {
     }
 }
 
-fn borrowed(found: Option<&Value>) -> Cow<'_, Value> {
-    found.map_or(Cow::Owned(Value::Null), Cow::Borrowed)
-}
-
-/// Counted from the end where `index` is negative.
-fn element(data: &Value, index: i32) -> Option<&Value> {
-    let items = data.as_array()?;
-    match usize::try_from(index) {
-        Ok(index) => items.get(index),
-        Err(_) => items
-            .len()
-            .checked_sub(index.unsigned_abs() as usize)
-            .and_then(|index| items.get(index)),
+fn compare(left: &Draft<'_>, comparator: &Comparator, right: &Draft<'_>) -> Option<bool> {
+    let order = || left.order(right);
+    match comparator {
+        Comparator::Equal => Some(left.equals(right)),
+        Comparator::NotEqual => Some(!left.equals(right)),
+        Comparator::LessThan => order().map(|order| order.is_lt()),
+        Comparator::LessThanEqual => order().map(|order| order.is_le()),
+        Comparator::GreaterThan => order().map(|order| order.is_gt()),
+        Comparator::GreaterThanEqual => order().map(|order| order.is_ge()),
     }
 }
 
+/// Counted from the end where `index` is negative.
+fn element<'a>(data: &Draft<'a>, index: i32) -> Draft<'a> {
+    let found = match (data.items(), usize::try_from(index)) {
+        (Some(mut items), Ok(index)) => items.nth(index),
+        (Some(items), Err(_)) => {
+            let items: Vec<Draft<'a>> = items.collect();
+            let index = items.len().checked_sub(index.unsigned_abs() as usize);
+            index.and_then(|index| items.get(index).cloned())
+        }
+        (None, _) => None,
+    };
+    found.unwrap_or(Draft::Null)
+}
+
 /// The items, with the lists among them taken apart.
-fn flat(items: &[Value]) -> Value {
-    let parts = items.iter().map(|item| match item {
-        Value::Array(inner) => inner.as_slice(),
-        other => std::slice::from_ref(other),
-    });
-    Value::Array(parts.flatten().cloned().collect())
+fn flat<'a>(items: impl Iterator<Item = Draft<'a>>) -> Vec<Draft<'a>> {
+    let mut all = Vec::new();
+    for item in items {
+        match item.items() {
+            Some(inner) => all.extend(inner),
+            None => all.push(item.clone()),
+        }
+    }
+    all
+}
+
+/// Every `step`th item from `start` to before `stop`: backwards where it is negative.
+fn slice(
+    items: Vec<Draft<'_>>,
+    start: Option<i32>,
+    stop: Option<i32>,
+    step: i32,
+) -> Vec<Draft<'_>> {
+    let length = i64::try_from(items.len()).unwrap_or(i64::MAX);
+    let (first, last) = if step < 0 {
+        (-1, length - 1)
+    } else {
+        (0, length)
+    };
+    let place = |at: i32| {
+        let at = i64::from(at);
+        (if at < 0 { at + length } else { at }).clamp(first, last)
+    };
+    let backwards = step < 0;
+    let mut at = start.map_or(if backwards { last } else { first }, place);
+    let stop = stop.map_or(if backwards { first } else { last }, place);
+    let mut found = Vec::new();
+    while if backwards { at > stop } else { at < stop } {
+        let item = usize::try_from(at).ok().and_then(|at| items.get(at));
+        found.extend(item.cloned());
+        at += i64::from(step);
+    }
+    found
 }

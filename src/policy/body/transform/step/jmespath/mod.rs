@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use jpx_core::Context;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::Failure;
+use crate::policy::body::document::Draft;
 use crate::value::Wrong;
 
 mod evaluate;
@@ -26,7 +26,7 @@ impl Expression {
     ///
     /// # Errors
     /// A function was given what it does not take.
-    pub fn search(&self, document: &Value) -> Result<Value, Failure> {
+    pub fn search<'a>(&'a self, document: &Draft<'a>) -> Result<Draft<'a>, Failure> {
         let mut context = Context::new(self.0.as_str(), &functions::RUNTIME);
         evaluate::evaluate(document, self.0.as_ast(), &mut context)
             .map_err(|why| Failure::new(why.reason.to_string()))
@@ -75,16 +75,15 @@ impl From<Expression> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::body::document;
+    use crate::policy::body::document::Document;
 
     fn search(expression: &str, text: &str) -> Result<String, String> {
         let expression =
             Expression::try_from(expression.to_owned()).map_err(|why| why.to_string())?;
-        let document = document::read(text.as_bytes())?;
-        let found = expression
-            .search(&document)
-            .map_err(|why| why.to_string())?;
-        Ok(found.to_string())
+        let document = Document::scan(text.as_bytes())?;
+        let found = expression.search(&Draft::Node(document.root()));
+        let found = found.map_err(|why| why.to_string())?.write(1 << 20);
+        Ok(String::from_utf8(found.unwrap()).unwrap())
     }
 
     #[test]
