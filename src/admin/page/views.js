@@ -238,11 +238,11 @@ function attempts(one) {
   const where = (a) => [a.endpoint ?? a.database ?? a.broker ?? a.root, a.upstream ? `of ${a.upstream}` : null].filter(Boolean).join(" ");
   const steps = [
     ...one.attempts.map((a, at) => [a.began_seconds, h("div", h("b", `Attempt ${at + 1}`), ` at ${where(a)}: `, pill(/^([23]\d\d|ok|confirmed)$/.test(a.outcome) ? "good" : /^4\d\d$/.test(a.outcome) ? "warn" : "bad", a.outcome), ` after ${seconds(a.seconds)}`, h("div.quiet.small", [a.detail, phases(a.phases)].filter(Boolean).join(" · ")))]),
-    ...one.policies.map((p) => [p.at_seconds, h("div", h("b", p.policy.replaceAll("_", " ")), `: ${p.did}`)]),
-    [one.seconds, h("div", h("b", "The end"), one.reason ? `: ${one.reason}` : `: ${one.status}`)],
+    ...one.policies.map((p) => [p.at_seconds, h("div", h("b", p.policy.replaceAll("_", " ")), ": ", words(p.did))]),
+    [Infinity, h("div", h("b", "The end"), one.reason ? `: ${one.reason}` : `: ${one.status}`)],
   ];
   steps.sort((a, b) => a[0] - b[0]);
-  return h("div.timeline", steps.map(([at, what]) => [h("span.number.quiet", `+${seconds(at)}`), what]));
+  return h("div.timeline", steps.map(([at, what]) => [h("span.number.quiet", `+${seconds(Math.min(at, one.seconds))}`), what]));
 }
 
 function requests(see) {
@@ -262,7 +262,7 @@ function requests(see) {
     ],
     inside: () => [
       one.detail ? h("p", h("b", words(one.detail))) : null, one.cause ? h("p", words(one.cause)) : null,
-      h("div.columns",
+      h("div.columns.wide",
         h("div", h("h3", "What happened"), attempts(one), one.steps_not_shown ? h("p.quiet.small", `${one.steps_not_shown} steps are not shown.`) : null),
         h("div", h("h3", "Known of it"), list([["request id", h("span.mono.small", one.request_id)], ["trace id", h("span.mono.small", one.trace_id ?? "–")], ["at", one.at], ["listener", one.listener], ["to the head", seconds(one.head_seconds)], ["body", seconds(one.body_seconds)], ...(one.source ? [["message of", `${one.source.destination} (${one.source.system})`]] : [])]))),
       one.method ? h("div.row", act("explain-request", String(see.requests.indexOf(one)), "Explain this request")) : null,
