@@ -13,11 +13,13 @@ const MANY: u64 = 3_000;
 pub struct Traffic {
     pub name: &'static str,
     request: Request,
+    /// Settings of the whole proxy.
+    pub settings: &'static str,
     /// The route's policies, as its table has them.
-    policies: &'static [&'static str],
+    pub policies: &'static [&'static str],
     /// Protocol between caller and proxy, and between proxy and origin.
     downstream: Protocol,
-    upstream: Protocol,
+    pub upstream: Protocol,
 }
 
 /// What is asked of the origin.
@@ -53,6 +55,7 @@ const UPLOAD: Request = Request {
 const PLAIN: Traffic = Traffic {
     name: "small",
     request: SMALL,
+    settings: "",
     policies: &[],
     downstream: Http1,
     upstream: Http1,
@@ -71,6 +74,8 @@ const TIMEOUT: &str = r#"
     idle_timeout = "60s"
     deadline = "30s"
 "#;
+/// One request of a hundred is recorded. Nobody is there who takes the spans.
+const TRACING: &str = r#"tracing = { endpoint = "http://127.0.0.1:9", sample_ratio = 0.01 }"#;
 const POLICIES: &[&str] = &[HEADERS, RATE_LIMIT, BREAKER, RETRY, TIMEOUT];
 
 pub const TRAFFIC: &[Traffic] = &[
@@ -103,6 +108,11 @@ pub const TRAFFIC: &[Traffic] = &[
     Traffic {
         name: "policies",
         policies: POLICIES,
+        ..PLAIN
+    },
+    Traffic {
+        name: "tracing",
+        settings: TRACING,
         ..PLAIN
     },
     Traffic {
@@ -153,7 +163,7 @@ impl Traffic {
     /// Instructions of the proxy's whole life, in which it carries so many requests.
     async fn run(&self, proxy: &Path, requests: u64) -> u64 {
         let origin = Origin::start(self.upstream, self.request).await;
-        let proxy = Counted::start(proxy, origin.port, self.upstream, self.policies).await;
+        let proxy = Counted::start(proxy, origin.port, self).await;
         match self.downstream {
             Http1 => caller::http1(proxy.port, self.request, requests).await,
             Http2 => caller::http2(proxy.port, self.request, requests).await,

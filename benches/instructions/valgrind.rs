@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
-use crate::traffic::Protocol;
+use crate::traffic::{Protocol, Traffic};
 
 /// Tries to reach the proxy, which is slow under valgrind, a tenth of a second apart.
 const PATIENCE: usize = 600;
@@ -21,15 +21,15 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// The program at `proxy` with one worker and a route with `policies` to the origin at `origin`, ready to be called.
-    pub async fn start(proxy: &Path, origin: u16, protocol: Protocol, policies: &[&str]) -> Self {
+    /// The program at `proxy` with one worker and a route to the origin at `origin`, as `traffic` has them, ready to be called.
+    pub async fn start(proxy: &Path, origin: u16, traffic: &Traffic) -> Self {
         let port = TcpListener::bind("127.0.0.1:0")
             .and_then(|socket| socket.local_addr())
             .expect("there is a free port")
             .port();
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("outrigger.toml");
-        let protocol = match protocol {
+        let protocol = match traffic.upstream {
             Protocol::Http1 => "http1",
             Protocol::Http2 => "http2",
         };
@@ -38,13 +38,15 @@ impl Counted {
             admin = {{ listen = "none", probe_listen = "none" }}
             process.workers = 1
             log.level = "error"
+            {}
             listeners.bench.listen = "127.0.0.1:{port}"
             upstreams.origin = {{ endpoints = ["127.0.0.1:{origin}"], protocol = "{protocol}", connect_timeout = "30s" }}
             [routes.all]
             upstream = "origin"
             {}
             "#,
-            policies.join("\n")
+            traffic.settings,
+            traffic.policies.join("\n")
         );
         std::fs::write(&config, text).unwrap();
         let process = Command::new("valgrind")
