@@ -1,7 +1,7 @@
 //! The span of a message that is published, by OpenTelemetry's semantic conventions. Whoever takes the message is below it.
 
 use super::{Address, Confirmed, Destination, Message, Refusal};
-use crate::trace::Span;
+use crate::trace::{Span, key};
 
 /// The head by which a message says whose it is.
 pub const PARENT: &str = "traceparent";
@@ -19,19 +19,22 @@ pub fn describe<'a, T>(
     address: &'a Address<T>,
     text: impl Fn(&'a T) -> &'a str,
 ) {
-    span.text("messaging.operation.type", "send");
-    span.text("messaging.operation.name", "send");
-    span.text("messaging.message.id", &message.id);
-    span.number("messaging.message.body.size", message.body.len() as u64);
+    span.text(key!("messaging.operation.type"), "send");
+    span.text(key!("messaging.operation.name"), "send");
+    span.text(key!("messaging.message.id"), &message.id);
+    span.number(
+        key!("messaging.message.body.size"),
+        message.body.len() as u64,
+    );
     let template = place(address, text);
     if template.contains("${") {
-        span.text("messaging.destination.template", template);
+        span.text(key!("messaging.destination.template"), template);
     }
 }
 
 /// It goes to this place.
 pub fn goes_to(span: &mut Span, to: &Destination) {
-    span.text("messaging.system", to.kind().system());
+    span.text(key!("messaging.system"), to.kind().system());
     match to {
         Destination::Exchange {
             exchange,
@@ -43,14 +46,17 @@ pub fn goes_to(span: &mut Span, to: &Destination) {
             } else {
                 exchange
             };
-            span.text("messaging.destination.name", name);
-            span.text("messaging.rabbitmq.destination.routing_key", routing_key);
+            span.text(key!("messaging.destination.name"), name);
+            span.text(
+                key!("messaging.rabbitmq.destination.routing_key"),
+                routing_key,
+            );
         }
-        Destination::Subject(subject) => span.text("messaging.destination.name", subject),
+        Destination::Subject(subject) => span.text(key!("messaging.destination.name"), subject),
         Destination::Topic { topic, key } => {
-            span.text("messaging.destination.name", topic);
+            span.text(key!("messaging.destination.name"), topic);
             if let Some(key) = key {
-                span.text("messaging.kafka.message.key", key);
+                span.text(key!("messaging.kafka.message.key"), key);
             }
         }
     }

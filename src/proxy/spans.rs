@@ -13,8 +13,9 @@ use crate::http::error::{CALLER_GONE, Reason};
 use crate::http::grpc::Status;
 use crate::http::message::{Request, ServedBy};
 use crate::http::peer::{PeerAddress, Source};
+use crate::http::semantics::authority::host_and_port;
 use crate::http::trace_heads;
-use crate::trace::{Kind, Span};
+use crate::trace::{Kind, Span, key};
 
 /// How a request ended.
 pub struct Ended<'a> {
@@ -54,31 +55,35 @@ pub fn begin_own(request: &mut Request, serving: &Serving) -> Option<Box<Span>> 
 #[cold]
 fn of_caller(mut span: Box<Span>, request: &Request) -> Box<Span> {
     let peer = &request.context.peer;
-    span.text("url.scheme", if peer.encrypted { "https" } else { "http" });
-    span.text("url.path", request.target.path());
+    span.text(
+        key!("url.scheme"),
+        if peer.encrypted { "https" } else { "http" },
+    );
+    span.text(key!("url.path"), request.target.path());
     if let Some(authority) = &request.authority {
-        span.text("server.address", authority.host());
-        if let Some(port) = authority.port_u16() {
-            span.number("server.port", port.into());
+        let (host, port) = host_and_port(authority.as_str());
+        span.text(key!("server.address"), host);
+        if let Some(port) = port {
+            span.number(key!("server.port"), port);
         }
     }
     let client = request.context.client.map(|client| (client, text(client)));
     if let Some((_, text)) = &client {
-        span.text("client.address", text);
+        span.text(key!("client.address"), text);
     }
     if let PeerAddress::Tcp(address) = peer.address {
         // As a rule they are the same.
         match &client {
             Some((client, text)) if *client == address.ip() => {
-                span.text("network.peer.address", text);
+                span.text(key!("network.peer.address"), text);
             }
-            _ => span.text("network.peer.address", &text(address.ip())),
+            _ => span.text(key!("network.peer.address"), &text(address.ip())),
         }
-        span.number("network.peer.port", address.port().into());
+        span.number(key!("network.peer.port"), address.port().into());
     }
-    span.text("network.protocol.version", version(request.version));
+    span.text(key!("network.protocol.version"), version(request.version));
     if let Some(agent) = request.headers.get_str(&header::USER_AGENT) {
-        span.text("user_agent.original", agent);
+        span.text(key!("user_agent.original"), agent);
     }
     common(&mut span, request);
     span
@@ -87,61 +92,63 @@ fn of_caller(mut span: Box<Span>, request: &Request) -> Box<Span> {
 #[cold]
 fn of_message(span: &mut Span, request: &Request) {
     if let Some(source) = &request.context.peer.source {
-        span.text("messaging.system", source.system);
-        span.text("messaging.operation.type", "process");
-        span.text("messaging.operation.name", "process");
-        span.text("messaging.destination.name", &source.destination);
+        span.text(key!("messaging.system"), source.system);
+        span.text(key!("messaging.operation.type"), "process");
+        span.text(key!("messaging.operation.name"), "process");
+        span.text(key!("messaging.destination.name"), &source.destination);
     }
     let id = http::HeaderName::from_static("outrigger-message-id");
     if let Some(id) = request.headers.get_str(&id) {
-        span.text("messaging.message.id", id);
+        span.text(key!("messaging.message.id"), id);
     }
     common(span, request);
 }
 
 fn common(span: &mut Span, request: &Request) {
     let context = &request.context;
-    span.text("outrigger.listener", &context.peer.listener);
-    span.text("outrigger.request_id", context.request_id.as_str());
+    span.text(key!("outrigger.listener"), &context.peer.listener);
+    span.ascii(key!("outrigger.request_id"), context.request_id.as_bytes());
 }
 
 /// Has the span of a request tell how that ended.
 #[cold]
 pub fn describe(span: &mut Span, ended: &Ended<'_>) {
     match ended.source {
-        Some(source) => span.rename(format!("process {}", source.destination)),
+        Some(source) => span.rename(["process ", &source.destination]),
         None => {
             let method = ended.method.map_or("HTTP", |method| known(method));
-            let of = ended.path.or(ended.route);
-            span.rename(match of {
-                Some(of) => [method, " ", of].concat(),
-                None => method.to_owned(),
-            });
+            match ended.path.or(ended.route) {
+                Some(of) => span.rename([method, " ", of]),
+                None => span.rename([method]),
+            }
             span.text(
-                "http.request.method",
+                key!("http.request.method"),
                 if method == "HTTP" { "_OTHER" } else { method },
             );
             if let Some(path) = ended.path {
-                span.text("http.route", path);
+                span.text(key!("http.route"), path);
             }
         }
     }
     if let Some(route) = ended.route {
-        span.text("outrigger.route", route);
+        span.text(key!("outrigger.route"), route);
     }
     if let Some(by) = ended.served_by {
-        span.text("outrigger.upstream", &by.upstream);
-        span.number("outrigger.attempts", by.attempts.into());
+        span.text(key!("outrigger.upstream"), &by.upstream);
+        span.number(key!("outrigger.attempts"), by.attempts.into());
     }
     if let Some(reason) = ended.reason {
-        span.text("outrigger.reason", reason.name);
+        span.text(key!("outrigger.reason"), reason.name);
     }
     // Who has left was told nothing.
     if ended.reason != Some(CALLER_GONE) {
-        span.number("http.response.status_code", ended.status.as_u16().into());
+        span.number(
+            key!("http.response.status_code"),
+            ended.status.as_u16().into(),
+        );
     }
     if let Some(status) = ended.grpc_status {
-        span.number("rpc.grpc.status_code", status.code().into());
+        span.number(key!("rpc.grpc.status_code"), status.code().into());
     }
     if let Some(error_type) = error_type(ended) {
         span.fails(&error_type);

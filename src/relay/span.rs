@@ -30,7 +30,7 @@ pub(super) fn begin(
         message.headers.push(line);
     }
     let mut span = span?;
-    span.rename(span::name(address, RowTemplate::as_str));
+    span.rename([&*span::name(address, RowTemplate::as_str)]);
     let states: Vec<&str> = all(message, STATE).collect();
     if propagates && !states.is_empty() {
         span.state(states.join(",").as_bytes());

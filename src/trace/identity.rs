@@ -6,6 +6,10 @@ use std::fmt::{self, Debug, Display};
 
 use super::hex;
 
+/// The digits of a trace's id that are drawn by chance, whoever makes it.
+pub(super) type Randomness = [u8; RANDOM];
+const RANDOM: usize = 14;
+
 /// A trace's, of 16 bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TraceId([u8; 32]);
@@ -51,8 +55,9 @@ impl TraceId {
 
     /// The 56 bits that are drawn by chance also where others make it (level 2, section 3.2.2.3), as digits.
     #[inline]
-    pub(super) fn randomness(&self) -> &[u8] {
-        &self.0[18..]
+    pub(super) fn randomness(&self) -> &Randomness {
+        let (_, drawn) = self.0.split_at(32 - RANDOM);
+        drawn.as_array().unwrap_or(&[b'0'; RANDOM])
     }
 
     /// As digits.

@@ -6,6 +6,7 @@
 
 mod hex;
 mod identity;
+mod key;
 mod parent;
 mod protobuf;
 mod queue;
@@ -15,11 +16,13 @@ mod state;
 mod tracer;
 
 pub use identity::{SpanId, TraceId};
+pub use key::Key;
+pub(crate) use key::key;
 pub use parent::{Flags, Parent};
 pub use protobuf::Writer;
 pub use queue::{Batch, DROPPED, Limits, Queue};
 pub use sampler::Sampler;
-pub use span::{Kind, Span};
+pub use span::{Attributes, Describe, Kind, Span};
 pub use state::is_state;
 pub use tracer::{Begun, Recorded, Tracer};
 

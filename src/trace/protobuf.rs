@@ -12,16 +12,6 @@ const FIXED64: u32 = 1;
 const LENGTH: u32 = 2;
 const FIXED32: u32 = 5;
 
-/// What begins the fields of `KeyValue`, and those for text and numbers in `AnyValue`.
-const KEY: u8 = 1 << 3 | LENGTH as u8;
-const VALUE: u8 = 2 << 3 | LENGTH as u8;
-const TEXT: u8 = 1 << 3 | LENGTH as u8;
-const NUMBER: u8 = 3 << 3 | VARINT as u8;
-/// The largest number of a field that is one byte with its type.
-const MOST_OF_SHORT: u32 = 15;
-/// The longest key and value together of which each size is one byte.
-const LONGEST_SHORT: usize = 0x7f - 6;
-
 impl Writer {
     pub fn with_capacity(bytes: usize) -> Self {
         Writer(Vec::with_capacity(bytes))
@@ -45,6 +35,31 @@ impl Writer {
         self.0.extend_from_slice(&value.to_le_bytes());
     }
 
+    /// Fields that were written elsewhere.
+    #[inline]
+    pub fn append(&mut self, fields: &[u8]) {
+        self.0.extend_from_slice(fields);
+    }
+
+    /// The first `length` bytes of such fields, to be changed. All of them are copied at first: how many there are is known when
+    /// the program is built, so that no loop is.
+    #[inline]
+    pub fn append_some<const N: usize>(&mut self, fields: &[u8; N], length: usize) -> &mut [u8] {
+        let start = self.0.len();
+        self.0.extend_from_slice(fields);
+        self.0.truncate(start + length);
+        &mut self.0[start..]
+    }
+
+    /// Text in parts.
+    pub fn joined(&mut self, field: u32, parts: &[&[u8]]) {
+        self.number(field << 3 | LENGTH);
+        self.push(parts.iter().map(|part| part.len() as u64).sum());
+        for part in parts {
+            self.0.extend_from_slice(part);
+        }
+    }
+
     /// Text, bytes, or a message.
     pub fn bytes(&mut self, field: u32, value: impl AsRef<[u8]>) {
         let value = value.as_ref();
@@ -53,44 +68,22 @@ impl Writer {
         self.0.extend_from_slice(value);
     }
 
-    /// `KeyValue` of OpenTelemetry with text.
-    pub fn text_attribute(&mut self, field: u32, key: &str, value: &str) {
-        if field > MOST_OF_SHORT || key.len() + value.len() > LONGEST_SHORT {
-            self.attribute(field, key, 1 + prefixed(value.len()));
-            self.bytes(1, value);
-            return;
-        }
-        // As nearly all are: every number is one byte.
-        let (of_key, of_value) = (key.len() as u8, value.len() as u8);
-        self.0.reserve(key.len() + value.len() + 8);
-        let size = of_key + of_value + 6;
-        (self.0).extend_from_slice(&[(field << 3 | LENGTH) as u8, size, KEY, of_key]);
-        self.0.extend_from_slice(key.as_bytes());
-        (self.0).extend_from_slice(&[VALUE, of_value + 2, TEXT, of_value]);
-        self.0.extend_from_slice(value.as_bytes());
+    /// `KeyValue` of OpenTelemetry with text, which is given in parts. Sizes come first, so that nothing is written elsewhere
+    /// beforehand.
+    pub fn text_attribute(&mut self, field: u32, key: &[u8], value: &[&[u8]]) {
+        let length = value.iter().map(|part| part.len()).sum();
+        self.attribute(field, key, 1 + prefixed(length));
+        self.joined(1, value);
     }
 
     /// The same with a number, which is not negative.
-    pub fn number_attribute(&mut self, field: u32, key: &str, value: u64) {
-        if field <= MOST_OF_SHORT && key.len() <= LONGEST_SHORT && value < 1 << 14 {
-            // As ports and statuses are: in two bytes at most.
-            let more = u8::from(value > 0x7f);
-            let of_key = key.len() as u8;
-            self.0.reserve(key.len() + 9);
-            let size = of_key + 6 + more;
-            (self.0).extend_from_slice(&[(field << 3 | LENGTH) as u8, size, KEY, of_key]);
-            self.0.extend_from_slice(key.as_bytes());
-            (self.0).extend_from_slice(&[VALUE, 2 + more, NUMBER]);
-            self.push(value);
-            return;
-        }
+    pub fn number_attribute(&mut self, field: u32, key: &[u8], value: u64) {
         self.attribute(field, key, 1 + size(value));
         self.varint(3, value);
     }
 
-    /// All of an attribute up to its value, whose field has so many bytes. Sizes come first, so that nothing is written
-    /// elsewhere beforehand.
-    fn attribute(&mut self, field: u32, key: &str, value: usize) {
+    /// All of an attribute up to its value, whose field has so many bytes.
+    fn attribute(&mut self, field: u32, key: &[u8], value: usize) {
         self.number(field << 3 | LENGTH);
         self.push((1 + prefixed(key.len()) + 1 + prefixed(value)) as u64);
         self.bytes(1, key);
@@ -165,30 +158,12 @@ mod tests {
     #[test]
     fn an_attribute_is_a_key_and_one_of_several_kinds_of_value() {
         let mut span = Writer::default();
-        span.text_attribute(9, "a", "b");
-        span.number_attribute(9, "c", 200);
+        span.text_attribute(9, b"a", &[b"b"]);
+        span.number_attribute(9, b"c", 200);
         assert_eq!(
             span.into_bytes(),
             b"\x4a\x08\x0a\x01a\x12\x03\x0a\x01b\x4a\x08\x0a\x01c\x12\x03\x18\xc8\x01"
         );
-        // All lengths about those from which on sizes have more than one byte.
-        for length in 110..140 {
-            let (mut short, mut any) = (Writer::default(), Writer::default());
-            let value = "v".repeat(length);
-            short.text_attribute(9, "key", &value);
-            any.attribute(9, "key", 1 + prefixed(length));
-            any.bytes(1, &value);
-            assert_eq!(short.as_ref(), any.as_ref(), "{length}");
-        }
-        for value in [0, 1, 127, 128, 443, 8080, 16_383, 16_384, u64::MAX] {
-            for key in ["key", &"k".repeat(119), &"k".repeat(122)] {
-                let (mut short, mut any) = (Writer::default(), Writer::default());
-                short.number_attribute(9, key, value);
-                any.attribute(9, key, 1 + size(value));
-                any.varint(3, value);
-                assert_eq!(short.as_ref(), any.as_ref(), "{key} {value}");
-            }
-        }
         for (number, bytes) in [
             (0, 1),
             (127, 1),
@@ -203,7 +178,7 @@ mod tests {
         }
         let long = "x".repeat(300);
         let mut span = Writer::default();
-        span.text_attribute(9, &long, &long);
+        span.text_attribute(9, long.as_bytes(), &[long.as_bytes()]);
         let message = span.into_bytes();
         // Behind its key and the two bytes of its length all of it is the attribute.
         let length = usize::from(message[1] & 0x7f) | usize::from(message[2]) << 7;

@@ -1,6 +1,6 @@
 //! Which traces are recorded.
 
-use super::identity::TraceId;
+use super::identity::{Randomness, TraceId};
 use super::parent::Parent;
 
 /// One more than the largest number that 56 bits can hold.
@@ -13,13 +13,11 @@ pub struct Sampler {
     follows_parent: bool,
     /// Traces are recorded whose random part is at least this: the rejection threshold of OpenTelemetry's `TraceIdRatioBased`.
     /// Everybody who knows the id and the ratio comes to the same. Both are digits, which compare as numbers do.
-    threshold: Threshold,
+    threshold: Randomness,
 }
 
-type Threshold = [u8; 14];
-
 /// Behind all digits: nothing is recorded.
-const NOTHING: Threshold = [b'~'; 14];
+const NOTHING: Randomness = [b'~'; 14];
 
 impl Sampler {
     /// `ratio` is the share of traces that are recorded where the caller did not decide, from 0 to 1.
@@ -34,7 +32,7 @@ impl Sampler {
 
     #[inline]
     pub(super) fn records_new(&self, trace: &TraceId) -> bool {
-        trace.randomness() >= self.threshold.as_slice()
+        *trace.randomness() >= self.threshold
     }
 
     pub(super) fn records_below(&self, parent: &Parent) -> bool {

@@ -135,6 +135,12 @@ impl Headers {
         self.0.push_ready(name.key(), value_len, line);
     }
 
+    /// Replaces the value under `name`, whose fields are all one that was added, by one of the same length. Where that is not
+    /// so nothing changes, and the answer is false.
+    pub(crate) fn overwrite_added(&mut self, name: &Name, value: &[u8]) -> bool {
+        self.0.overwrite_added(name, value)
+    }
+
     /// Adds a value under `name`, beside those that are there. It must be one that a header may have.
     pub(crate) fn append_bytes(&mut self, name: &HeaderName, value: &[u8]) {
         debug_assert!(HeaderValue::from_bytes(value).is_ok());

@@ -204,3 +204,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_value_that_was_added_is_written_over_where_it_lies() {
+    const NAME: Name = Name::new("traceparent");
+    let mut headers = flat(&[("a", "b")]);
+    assert!(!headers.overwrite_added(&NAME, b"22"), "there is none");
+    headers.append_whole(&NAME, b"traceparent: 11\r\n");
+    assert!(!headers.overwrite_added(&NAME, b"333"), "it is longer");
+    assert!(headers.overwrite_added(&NAME, b"22"));
+    let all: Vec<_> = headers.iter().collect();
+    assert_eq!(all, [(&b"a"[..], &b"b"[..]), (b"traceparent", b"22")]);
+    headers.append_whole(&NAME, b"traceparent: 33\r\n");
+    assert!(!headers.overwrite_added(&NAME, b"44"), "there are two");
+    let mut received = flat(&[("traceparent", "11")]);
+    assert!(!received.overwrite_added(&NAME, b"22"), "it was received");
+}

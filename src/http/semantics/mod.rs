@@ -1,6 +1,7 @@
 //! What methods, statuses and headers mean, one rule in each file, for everybody who goes by it.
 
 pub mod accept_encoding;
+pub mod authority;
 pub mod conditional;
 pub mod connection;
 pub mod essence;

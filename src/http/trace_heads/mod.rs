@@ -17,7 +17,8 @@ const BOTH: Names = Names::new(&["traceparent", "tracestate"]);
 
 /// Has `request` stand in the trace of its caller, or in a new one, and its heads say so to whoever gets it. Gives back the
 /// request's own span, if it is recorded.
-#[inline]
+// Of the instructions of a trace that nobody records, a sixth would be the call.
+#[inline(always)]
 pub fn begin(request: &mut Request, tracer: &Arc<Tracer>, kind: Kind) -> Option<Box<Span>> {
     let Request {
         headers, context, ..
@@ -29,7 +30,7 @@ pub fn begin(request: &mut Request, tracer: &Arc<Tracer>, kind: Kind) -> Option<
     if tracer.records_new(&new) {
         return go_on(headers, context, tracer, kind);
     }
-    headers.append_whole(&LINE, &Parent::of_unrecorded(&new).line());
+    headers.append_whole(&LINE, &Parent::line_of_unrecorded(&new));
     context.trace = Trace::Unrecorded(new);
     None
 }
@@ -88,8 +89,13 @@ pub fn read(headers: &Headers) -> Option<Parent> {
 /// Has whoever gets the request know of `span`, where a request has been told of one above it: a route may keep that to
 /// itself.
 pub fn hand_on(headers: &mut Headers, span: &Span) {
-    if span.is_told() && headers.may_have(&PARENTS) && headers.contains(&PARENT) {
-        headers.insert_text(&PARENT, span.here().text());
+    if !span.is_told() || !headers.may_have(&PARENTS) {
+        return;
+    }
+    let text = span.here().text();
+    // As a rule it is the one that the proxy has written.
+    if !headers.overwrite_added(&LINE, &text) && headers.contains(&PARENT) {
+        headers.insert_text(&PARENT, text);
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::http::body::{Body, End, Guard};
 use crate::http::error::Error;
 use crate::http::message::{Request, Response};
-use crate::trace::{Kind, Span};
+use crate::trace::{Kind, Span, key};
 
 /// Begins one, if the request is recorded. `root` is the directory as the config has it; the path is told of the request.
 pub(super) fn begin(request: &Request, root: &str) -> Option<Span> {
@@ -13,7 +13,7 @@ pub(super) fn begin(request: &Request, root: &str) -> Option<Span> {
     }
     let name = ["files ", request.method.as_str()].concat();
     let mut span = trace.span(Kind::Internal, name)?;
-    span.text("file.directory", root);
+    span.text(key!("file.directory"), root);
     Some(span)
 }
 

@@ -4,7 +4,7 @@
 use crate::database::{Failure, Kind};
 use crate::http::message::Request;
 use crate::target::sql::answer;
-use crate::trace::{self, Span};
+use crate::trace::{self, Span, key};
 
 /// Begins one, if the request is recorded. `database` is the name that the config has for it.
 pub(super) fn begin(request: &Request, kind: Kind, database: &str) -> Option<Span> {
@@ -14,10 +14,10 @@ pub(super) fn begin(request: &Request, kind: Kind, database: &str) -> Option<Spa
     let route = &request.context.route;
     let name = format!("{database} {route}");
     let mut span = request.context.trace.span(trace::Kind::Client, name)?;
-    span.text("db.system.name", kind.system());
+    span.text(key!("db.system.name"), kind.system());
     // There is one statement, or one list of them, for each route.
-    span.text("db.query.summary", route);
-    span.text("outrigger.database", database);
+    span.text(key!("db.query.summary"), route);
+    span.text(key!("outrigger.database"), database);
     Some(span)
 }
 

@@ -87,7 +87,7 @@ impl Settings {
     pub fn message(&self, spans: &[u8]) -> Vec<u8> {
         let mut resource = Writer::default();
         for (name, value) in &self.resource {
-            resource.text_attribute(field::ATTRIBUTES, name, value);
+            resource.text_attribute(field::ATTRIBUTES, name.as_bytes(), &[value.as_bytes()]);
         }
         let mut scope = Writer::default();
         scope.bytes(field::NAME, env!("CARGO_PKG_NAME"));

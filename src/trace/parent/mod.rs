@@ -103,8 +103,17 @@ impl Parent {
         text
     }
 
-    /// The line of a head that says so.
+    /// The line of a head that says what [`of_unrecorded`](Parent::of_unrecorded) does, written at once: most requests need no
+    /// more.
     #[inline]
+    pub fn line_of_unrecorded(trace: &TraceId) -> [u8; LINE] {
+        let mut line = *b"traceparent: 00-00000000000000000000000000000000-0000000000000000-02\r\n";
+        line[16..48].copy_from_slice(trace.text());
+        line[49..65].copy_from_slice(SpanId::first_in(trace).text());
+        line
+    }
+
+    /// The line of a head that says so.
     pub fn line(&self) -> [u8; LINE] {
         let mut line = [0; LINE];
         line[..START.len()].copy_from_slice(START);

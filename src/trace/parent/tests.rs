@@ -4,6 +4,13 @@ const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const SPAN: &str = "b7ad6b7169203331";
 
 #[test]
+fn what_nobody_records_is_one_line() {
+    let trace = TraceId::new();
+    let parent = Parent::of_unrecorded(&trace);
+    assert_eq!(Parent::line_of_unrecorded(&trace), parent.line());
+}
+
+#[test]
 fn what_the_specification_has_valid_goes_on_and_nothing_else() {
     let whole = |flags: &str| format!("00-{TRACE}-{SPAN}-{flags}");
     let zeros = |count| "0".repeat(count);

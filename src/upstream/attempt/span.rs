@@ -6,8 +6,9 @@ use super::meaning::Outcome;
 use crate::http::grpc::Status;
 use crate::http::headers::Headers;
 use crate::http::message::{Request, Tried};
+use crate::http::semantics::authority::host_and_port;
 use crate::http::trace_heads;
-use crate::trace::{Kind, Span};
+use crate::trace::{Attributes, Describe, Kind, Span, key};
 use crate::upstream::endpoints::address::Address;
 use crate::upstream::{Endpoint, Upstream};
 
@@ -43,7 +44,7 @@ impl AttemptSpan {
         match outcome {
             Outcome::Answered(response) => {
                 let status = response.status.as_u16();
-                span.number("http.response.status_code", status.into());
+                span.number(key!("http.response.status_code"), status.into());
                 if status >= 400 {
                     span.fails(response.status.as_str());
                 }
@@ -65,7 +66,7 @@ impl AttemptSpan {
 
 /// Whatever is not OK is a failure to whoever called.
 fn ended_with(span: &mut Span, status: Status) {
-    span.number("rpc.grpc.status_code", status.code().into());
+    span.number(key!("rpc.grpc.status_code"), status.code().into());
     if status != Status::OK {
         span.fails(status.name());
     }
@@ -78,12 +79,10 @@ fn recorded(
     endpoint: &Endpoint,
     nth: usize,
 ) -> Option<Box<AttemptSpan>> {
-    let method = request.method.clone();
-    let mut span = request
-        .context
-        .trace
-        .span(Kind::Client, method.as_str().to_owned())?;
-    span.text("http.request.method", method.as_str());
+    let method = request.method.as_str();
+    let mut span = request.context.trace.span(Kind::Client, "")?;
+    span.rename([method]);
+    span.text(key!("http.request.method"), method);
     let scheme = if upstream.is_secure() {
         "https"
     } else {
@@ -92,56 +91,43 @@ fn recorded(
     let host = request.authority.as_ref();
     let host = host.map_or(&*endpoint.name, |authority| authority.as_str());
     // Without the query, which may hold secrets.
-    let url = [scheme, "://", host, request.target.path()].concat();
-    span.text("url.full", &url);
-    match &endpoint.address {
-        Address::Unix(_) => {
-            span.text("server.address", &endpoint.name);
-            span.text("network.transport", "unix");
-        }
-        Address::Tcp(_) | Address::Localhost(_) => {
-            let (host, port) = host_and_port(&endpoint.name);
-            span.text("server.address", host);
-            port.into_iter()
-                .for_each(|port| span.number("server.port", port));
-            let (host, port) = host_and_port(&endpoint.shown);
-            span.text("network.peer.address", host);
-            port.into_iter()
-                .for_each(|port| span.number("network.peer.port", port));
-        }
+    span.joined(
+        key!("url.full"),
+        [scheme, "://", host, request.target.path()],
+    );
+    let described = endpoint.described.get_or_init(|| {
+        let mut attributes = Attributes::default();
+        describe(endpoint, &mut attributes);
+        Box::new(attributes)
+    });
+    if !span.add(described) {
+        describe(endpoint, &mut span);
     }
     if nth > 1 {
-        span.number("http.request.resend_count", nth as u64 - 1);
+        span.number(key!("http.request.resend_count"), nth as u64 - 1);
     }
-    span.text("outrigger.upstream", upstream.name());
+    span.text(key!("outrigger.upstream"), upstream.name());
     Some(Box::new(AttemptSpan(Mutex::new(span))))
 }
 
-/// The parts of `host:port`; an address of IPv6 is without its brackets.
-fn host_and_port(name: &str) -> (&str, Option<u64>) {
-    let colon = name.bytes().rposition(|byte| byte == b':');
-    match colon.and_then(|at| name.split_at_checked(at)) {
-        Some((host, port)) => {
-            let bare = host.strip_prefix('[').and_then(|of| of.strip_suffix(']'));
-            (bare.unwrap_or(host), port[1..].parse().ok())
+/// Where an endpoint is.
+fn describe(endpoint: &Endpoint, span: &mut impl Describe) {
+    match &endpoint.address {
+        Address::Unix(_) => {
+            span.text(key!("server.address"), &endpoint.name);
+            span.text(key!("network.transport"), "unix");
         }
-        None => (name, None),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_endpoint_is_a_host_and_a_port() {
-        for (name, host, port) in [
-            ("pay:8080", "pay", Some(8080)),
-            ("[::1]:80", "::1", Some(80)),
-            ("10.0.0.1:443", "10.0.0.1", Some(443)),
-            ("pay", "pay", None),
-        ] {
-            assert_eq!(host_and_port(name), (host, port));
+        Address::Tcp(_) | Address::Localhost(_) => {
+            let (host, port) = host_and_port(&endpoint.name);
+            span.text(key!("server.address"), host);
+            if let Some(port) = port {
+                span.number(key!("server.port"), port);
+            }
+            let (host, port) = host_and_port(&endpoint.shown);
+            span.text(key!("network.peer.address"), host);
+            if let Some(port) = port {
+                span.number(key!("network.peer.port"), port);
+            }
         }
     }
 }

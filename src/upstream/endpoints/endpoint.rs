@@ -1,14 +1,15 @@
 //! One address of an upstream, and the facts that all workers share about it.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use tokio::time::Instant;
 
 use super::address::Address;
 use super::transport::Transport;
 use crate::http::rendezvous;
+use crate::trace::Attributes;
 use crate::upstream::balance::load::Load;
 use crate::upstream::health::checks::Health;
 use crate::upstream::health::last_error::LastError;
@@ -27,6 +28,8 @@ pub struct Endpoint<T> {
     pub standing: Standing,
     pub health: Health,
     pub last_error: LastError,
+    /// What the span of an attempt says of it, since there was one.
+    pub described: OnceLock<Box<Attributes>>,
     /// The same for the same endpoint in every process.
     pub hash: u64,
     /// Number of lists that name it.
@@ -46,6 +49,7 @@ impl<T: Transport> Endpoint<T> {
             standing: Standing::new(now),
             health: Health::default(),
             last_error: LastError::default(),
+            described: OnceLock::new(),
             hash,
             listed: AtomicUsize::new(0),
         }

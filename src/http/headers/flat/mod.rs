@@ -114,6 +114,25 @@ impl Flat {
         self.push_with(key, value_len, |added| added.extend_from_slice(line));
     }
 
+    /// Writes `value` over the only one under `name`, if that was added and is as long.
+    pub fn overwrite_added(&mut self, name: &Name, value: &[u8]) -> bool {
+        let mut all = self
+            .fields_for(name.key())
+            .filter(|field| self.is(field, name.key(), name.as_str()));
+        let (Some(only), None) = (all.next().copied(), all.next()) else {
+            return false;
+        };
+        if !only.is_added() || only.value_len as usize != value.len() {
+            return false;
+        }
+        let Some(lists) = &mut self.lists else {
+            return false;
+        };
+        let start = only.value as usize;
+        lists.added[start..start + value.len()].copy_from_slice(value);
+        true
+    }
+
     #[inline]
     fn push_with(&mut self, key: Key, value_len: usize, line: impl FnOnce(&mut Vec<u8>)) {
         let Lists { fields, added } = &mut **self.lists.get_or_insert_with(Lists::take);
