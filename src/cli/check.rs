@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::{CONFIG_DEFAULT, CONFIG_VARIABLE, patiently, say, say_wrong, show};
-use crate::config::{self, Loaded, Problem, Report, Severity};
+use crate::config::{self, Problem, Report, Severity};
 
 /// Say what is wrong with a config, without running it
 ///
@@ -18,6 +18,7 @@ use crate::config::{self, Loaded, Problem, Report, Severity};
   outrigger check config/outrigger.toml
   outrigger check --strict /etc/outrigger
   outrigger check --live /etc/outrigger
+  outrigger check --offline deploy/orders.toml
   outrigger check --format github deploy/a.toml deploy/b.toml
   kubectl get configmap outrigger -o jsonpath='{.data.outrigger\\.toml}' | outrigger check -")]
 pub(super) struct Check {
@@ -27,6 +28,9 @@ pub(super) struct Check {
     /// Connect to the databases as well, and have them look at the statements of routes and the tables of relays; nothing is changed
     #[arg(long)]
     live: bool,
+    /// Excuse what only the place has where the config is to serve: files, directories and environment variables that are missing here are noted, and all else is checked
+    #[arg(long, conflicts_with = "live")]
+    offline: bool,
     /// Let warnings fail as well
     #[arg(long)]
     strict: bool,
@@ -54,10 +58,7 @@ impl Check {
         let mut told = Vec::new();
         let mut worst = 0;
         for path in &self.paths {
-            let (good, report) = match self.load(path) {
-                Ok(loaded) => (true, loaded.warnings),
-                Err(report) => (false, report),
-            };
+            let (good, report) = self.judge(path);
             let code = match (good, report.warnings()) {
                 (false, _) => ERRORS,
                 (true, 1..) if self.strict => WARNINGS,
@@ -76,19 +77,30 @@ impl Check {
         worst
     }
 
-    fn load(&self, path: &Path) -> Result<Loaded, Report> {
-        if path == Path::new("-") {
-            let mut text = Vec::new();
+    /// Whether the config is good, and all that there is to say of it.
+    fn judge(&self, path: &Path) -> (bool, Report) {
+        let read = if path == Path::new("-") {
+            const NAME: &str = "standard input";
+            let mut bytes = Vec::new();
             // What cannot be read to its end is as wrong as what it then lacks.
-            let _cut = io::stdin().read_to_end(&mut text);
-            return config::parse("standard input", &String::from_utf8_lossy(&text));
-        }
-        let load = if self.live {
-            config::load_live
+            let _cut = io::stdin().read_to_end(&mut bytes);
+            let text = String::from_utf8_lossy(&bytes);
+            if self.offline {
+                Err(config::check_text_offline(NAME, &text))
+            } else {
+                config::parse(NAME, &text)
+            }
         } else {
-            config::load
+            patiently(|| match (self.offline, self.live) {
+                (true, _) => Err(config::check_offline(path)),
+                (_, true) => config::load_live(path),
+                (false, false) => config::load(path),
+            })
         };
-        patiently(|| load(path))
+        match read {
+            Ok(loaded) => (true, loaded.warnings),
+            Err(report) => (self.offline && report.errors() == 0, report),
+        }
     }
 }
 
@@ -97,13 +109,15 @@ fn tell(path: &Path, good: bool, report: &Report) {
     if !report.is_empty() {
         show(report);
     }
-    let warnings = count(report.warnings(), "warning");
-    let errors = count(report.errors(), "error");
-    match (good, report.warnings()) {
-        (true, 0) => say(format_args!("{path} is good")),
-        (true, _) => say(format_args!("{path} is good, with {warnings}")),
-        (false, 0) => say_wrong(format_args!("{path} has {errors}")),
-        (false, _) => say_wrong(format_args!("{path} has {errors} and {warnings}")),
+    let errors = (report.errors() > 0).then(|| count(report.errors(), "error"));
+    let warnings = (report.warnings() > 0).then(|| count(report.warnings(), "warning"));
+    let notes = (report.notes() > 0).then(|| count(report.notes(), "note"));
+    let counts: Vec<String> = [errors, warnings, notes].into_iter().flatten().collect();
+    let counts = counts.join(" and ");
+    match (good, counts.as_str()) {
+        (true, "") => say(format_args!("{path} is good")),
+        (true, _) => say(format_args!("{path} is good, with {counts}")),
+        (false, _) => say_wrong(format_args!("{path} has {counts}")),
     }
 }
 
@@ -114,6 +128,7 @@ fn entry(path: &Path, good: bool, report: &Report) -> Value {
         "good": good,
         "errors": report.errors(),
         "warnings": report.warnings(),
+        "notes": report.notes(),
         "problems": report.problems().map(Problem::json).collect::<Value>(),
     })
 }
@@ -123,6 +138,7 @@ fn command(problem: &Problem) -> String {
     let level = match problem.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
+        Severity::Note => "notice",
     };
     let escaped = |text: &str| {
         text.replace('%', "%25")
@@ -173,11 +189,43 @@ mod tests {
         assert_eq!(check(both, false).outcome(), 2, "the worst counts");
     }
 
+    #[test]
+    fn offline_only_what_is_not_here_is_excused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.toml");
+        let missing = "[listeners.a]\nlisten = \"unix:/a\"\ntls = { cert = \"/nowhere/a.crt\", key = \"/nowhere/a.key\", client_ca = \"/nowhere/ca.crt\" }\n\
+                       [upstreams.b]\nendpoints = [\"b:1\"]\ntls = { ca = \"/nowhere/ca.crt\" }\n\
+                       [routes.c]\nupstream = \"b\"\nmatch = { path = \"/c\" }\n\
+                       request = { validate = { schema = \"/nowhere/c.json\" } }\n\
+                       credentials = { bearer = { env = \"OUTRIGGER_TEST_NOWHERE\" } }\n\
+                       [routes.d]\nfiles = { root = \"/nowhere/d\" }\nmatch = { path = \"/d/{*rest}\" }\n";
+        let judged = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            let offline = Check {
+                offline: true,
+                ..check(vec![path.clone()], true)
+            };
+            let (good, report) = offline.judge(&path);
+            (good, report.errors(), report.warnings(), report.notes())
+        };
+        assert_eq!(judged(missing), (true, 0, 0, 6));
+        assert_eq!(check(vec![path.clone()], true).outcome(), ERRORS);
+        // What is wrong stays wrong, also behind what is not there, and so does what is here and unfit.
+        let shadowed =
+            format!("{missing}[routes.e]\nupstream = \"b\"\nmatch = {{ path = \"/c\" }}\n");
+        assert_eq!(judged(&shadowed), (false, 1, 0, 6));
+        let unfit = dir.path().join("ca.crt");
+        std::fs::write(&unfit, "no certificate").unwrap();
+        let unfit = missing.replace("/nowhere/ca.crt", unfit.to_str().unwrap());
+        assert_eq!(judged(&unfit), (false, 2, 0, 4));
+    }
+
     fn check(paths: Vec<PathBuf>, strict: bool) -> Check {
         Check {
             paths,
             strict,
             live: false,
+            offline: false,
             format: Format::Json,
         }
     }

@@ -174,9 +174,9 @@ impl TryFrom<String> for Pattern {
         match Regex::new(&text) {
             Ok(regex) => Ok(Pattern(regex)),
             Err(error) => {
-                let Wrong { message, help } = reason(&error);
-                let message = format!("`{text}` is not a regular expression: {message}");
-                Err(Wrong { message, help })
+                let reason = reason(&error);
+                let message = format!("`{text}` is not a regular expression: {}", reason.message);
+                Err(Wrong { message, ..reason })
             }
         }
     }

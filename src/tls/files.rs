@@ -102,9 +102,10 @@ fn all<T: PemObject>(
             Use::Pass => {}
             Use::Refuse(why, help) => {
                 let Section { label, line, .. } = section;
+                let message = format!("`{file}` has in line {line} a `{label}`, {why}");
                 return Err(Wrong {
-                    message: format!("`{file}` has in line {line} a `{label}`, {why}"),
                     help: help.map(str::to_owned),
+                    ..Wrong::new(message)
                 });
             }
         }

@@ -91,7 +91,8 @@ pub(super) fn system_anchors(problems: &mut Problems) -> Option<Vec<CertificateD
     if found.is_empty() {
         let problem = problems.error(&[], "this machine has no CAs that it trusts");
         problem
-            .help("name a bundle of CAs under `ca`, or install the system's (`ca-certificates`)");
+            .help("name a bundle of CAs under `ca`, or install the system's (`ca-certificates`)")
+            .absence();
         return None;
     }
     Some(found)

@@ -15,15 +15,19 @@ pub struct Problem {
     pub related: Vec<(Vec<String>, String)>,
     /// See [`Problem::once`].
     once: bool,
+    /// See [`Problem::absence`].
+    is_absence: bool,
     /// How many keys of `at` lead to the block that was being checked.
     depth: usize,
 }
 
-/// Whether a config with this problem can serve.
+/// Whether a config with this problem can serve: not with an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     Error,
     Warning,
+    /// What was not looked at.
+    Note,
 }
 
 /// Problems gathered so far; all are reported, not the first only.
@@ -49,7 +53,9 @@ impl Problems {
 
     /// An error that a value tells of itself.
     pub fn wrong(&mut self, keys: &[&str], wrong: Wrong) {
-        self.error(keys, wrong.message).help = wrong.help;
+        let problem = self.error(keys, wrong.message);
+        problem.help = wrong.help;
+        problem.is_absence = wrong.is_absence;
     }
 
     pub fn warning(&mut self, keys: &[&str], message: impl Into<String>) -> &mut Problem {
@@ -82,6 +88,15 @@ impl Problems {
         self.found = kept;
     }
 
+    /// Makes notes of the errors that only say what is not on this machine.
+    pub fn excuse_absences(&mut self) {
+        let absences = self.found.iter_mut().filter(|problem| problem.is_absence);
+        for problem in absences {
+            problem.severity = Severity::Note;
+            problem.help = Some("it is not checked offline".to_owned());
+        }
+    }
+
     pub fn has_errors(&self) -> bool {
         self.found.iter().any(|p| p.severity == Severity::Error)
     }
@@ -101,6 +116,7 @@ impl Problems {
             help: None,
             related: Vec::new(),
             once: false,
+            is_absence: false,
             depth,
         });
         let last = self.found.len() - 1;
@@ -117,6 +133,12 @@ impl Problem {
     /// It is about a file that several keys may name, and is the same for each: see [`Problems::gather_repeated`].
     pub fn once(&mut self) -> &mut Self {
         self.once = true;
+        self
+    }
+
+    /// It only says that this machine has not what another one may have: see [`Problems::excuse_absences`].
+    pub fn absence(&mut self) -> &mut Self {
+        self.is_absence = true;
         self
     }
 

@@ -1,6 +1,7 @@
 //! Paths in a config that count from the file that names them.
 
 use std::fmt;
+use std::io;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -80,8 +81,10 @@ impl FilePath {
             ))
             .help("nothing is fetched: keep a copy beside the config and write its path"));
         }
-        regular::read(&self.0, limit)
-            .map_err(|error| format!("cannot read `{self}`: {error}").into())
+        regular::read(&self.0, limit).map_err(|error| Wrong {
+            is_absence: error.kind() == io::ErrorKind::NotFound,
+            ..Wrong::new(format!("cannot read `{self}`: {error}"))
+        })
     }
 }
 

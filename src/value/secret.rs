@@ -124,10 +124,12 @@ impl Source {
             Source::File(file) => String::from_utf8(file.read(LONGEST)?)
                 .map_err(|_| format!("`{file}` is not text in UTF-8"))?,
             Source::Env(name) => std::env::var(name).map_err(|why| match why {
-                VarError::NotPresent => format!("there is no environment variable `{name}`"),
-                VarError::NotUnicode(_) => {
-                    format!("the environment variable `{name}` is not text in UTF-8")
+                VarError::NotPresent => {
+                    Wrong::absent(format!("there is no environment variable `{name}`"))
                 }
+                VarError::NotUnicode(_) => Wrong::new(format!(
+                    "the environment variable `{name}` is not text in UTF-8"
+                )),
             })?,
             Source::Value(text) => text.reveal().to_owned(),
         };

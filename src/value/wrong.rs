@@ -10,6 +10,8 @@ use std::fmt::{self, Display};
 pub struct Wrong {
     pub message: String,
     pub help: Option<String>,
+    /// Only that this machine has not what another one may have: see [`Wrong::absent`].
+    pub is_absence: bool,
 }
 
 impl Wrong {
@@ -17,6 +19,15 @@ impl Wrong {
         Wrong {
             message: message.into(),
             help: None,
+            is_absence: false,
+        }
+    }
+
+    /// That a file, a directory or a variable of the environment is not there. Where the config is to serve may have it.
+    pub fn absent(message: impl Into<String>) -> Self {
+        Wrong {
+            is_absence: true,
+            ..Wrong::new(message)
         }
     }
 
@@ -80,6 +91,7 @@ mod tests {
             let wrong = Wrong {
                 message: message.to_owned(),
                 help: help.map(str::to_owned),
+                is_absence: false,
             };
             assert_eq!(Wrong::displayed(&wrong), wrong);
         }

@@ -127,7 +127,7 @@ impl Error {
                     Some("remove it".to_owned()),
                 )
             }
-            Kind::Other(Wrong { message, help }) => (message.clone(), help.clone()),
+            Kind::Other(Wrong { message, help, .. }) => (message.clone(), help.clone()),
         }
     }
 }

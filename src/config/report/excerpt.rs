@@ -14,6 +14,7 @@ impl Problem {
         let level = match self.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
+            Severity::Note => Level::NOTE,
         };
         let mut group = Group::with_title(level.primary_title(&*self.message));
         group = match self.place.as_ref().and_then(|p| excerpt(p, sources)) {

@@ -81,6 +81,11 @@ impl Report {
         self.count(Severity::Warning)
     }
 
+    /// How much was not looked at.
+    pub fn notes(&self) -> usize {
+        self.count(Severity::Note)
+    }
+
     /// The texts that it shows.
     pub(super) fn sources(&self) -> &Arc<[Source]> {
         &self.sources

@@ -95,6 +95,7 @@ impl Problem {
             "severity": match self.severity {
                 Severity::Error => "error",
                 Severity::Warning => "warning",
+                Severity::Note => "note",
             },
             "file": self.file,
             "line": position.map(|position| position.line),

@@ -25,9 +25,9 @@ impl TryFrom<String> for HedgeAfter {
             "p95" => Ok(HedgeAfter::P95),
             text => match text.parse() {
                 Ok(length) => Ok(HedgeAfter::Length(length)),
-                Err(Wrong { message, help }) => Err(Wrong {
-                    help: help.map(|help| format!("{help}, or \"p95\"")),
-                    message,
+                Err(wrong) => Err(Wrong {
+                    help: wrong.help.map(|help| format!("{help}, or \"p95\"")),
+                    ..wrong
                 }),
             },
         }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::future::pending;
+use std::io;
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, StatusCode, header};
@@ -187,9 +188,12 @@ impl Block for Config {
                 ..Opened::default()
             },
             Err(error) => {
-                problems
+                let problem = problems
                     .error(&["root"], format!("cannot open `{}`: {error}", self.root))
                     .help("name a directory that this proxy may read");
+                if error.kind() == io::ErrorKind::NotFound {
+                    problem.absence();
+                }
                 Opened::default()
             }
         }

@@ -70,12 +70,11 @@ impl Schema {
         let bytes = file.read(LARGEST)?;
         let schema =
             document::read(&bytes).map_err(|why| format!("`{file}` is not JSON: {why}"))?;
-        let validator = compile(&schema, &jsonschema::options_for().offline()).map_err(
-            |Wrong { message, help }| {
-                let message = format!("`{file}` is no JSON Schema: {message}");
-                Wrong { message, help }
-            },
-        )?;
+        let validator =
+            compile(&schema, &jsonschema::options_for().offline()).map_err(|wrong| Wrong {
+                message: format!("`{file}` is no JSON Schema: {}", wrong.message),
+                ..wrong
+            })?;
         Ok(Schema(Arc::new(validator)))
     }
 }

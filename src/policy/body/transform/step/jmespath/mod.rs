@@ -42,9 +42,12 @@ impl TryFrom<String> for Expression {
                 1 => format!("column {}", why.column() + 1),
                 line => format!("line {line}, column {}", why.column() + 1),
             };
-            let Wrong { message, help } = told(&why.reason.to_string());
-            let message = format!("not a JMESPath expression, at its {place}: {message}");
-            Wrong { message, help }
+            let wrong = told(&why.reason.to_string());
+            let message = format!(
+                "not a JMESPath expression, at its {place}: {}",
+                wrong.message
+            );
+            Wrong { message, ..wrong }
         })?;
         growth::check(&ast)?;
         let compiled = jpx_core::Expression::new(text, ast, &functions::RUNTIME);
