@@ -67,7 +67,7 @@ fn mend(text: &str) -> Wrong {
     let wrong = format!("`{text}` is not an address to listen on");
     let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
     if port.len() > 4 && port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_err() {
-        return format!("{wrong}: a port is 65535 at most").into();
+        return Wrong::new(format!("{wrong}: `{port}` is no port")).help("a port is 65535 at most");
     }
     let meant = match host {
         "" | "*" => format!("0.0.0.0:{port}"),

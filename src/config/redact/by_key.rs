@@ -130,7 +130,9 @@ impl Walk<'_> {
             }
             EventKind::Scalar | EventKind::Error if self.standing() == Standing::Secret => {
                 self.awaited &= span.is_empty();
-                self.hide(span);
+                if !self.is_boolean(&span) {
+                    self.hide(span);
+                }
             }
             EventKind::ValueSep => self.next(),
             EventKind::Comment if self.hidden_in_line || self.around() == Standing::Secret => {
@@ -145,6 +147,11 @@ impl Walk<'_> {
             }
             _ => {}
         }
+    }
+
+    /// Nobody's secret is `true`, and a line without it is hard to mend.
+    fn is_boolean(&self, span: &Range<usize>) -> bool {
+        matches!(self.text.get(span.clone()), Some("true" | "false"))
     }
 
     fn hide(&mut self, span: Range<usize>) {

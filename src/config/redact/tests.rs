@@ -121,6 +121,8 @@ fn where_a_secret_comes_from_is_shown() {
         "jwt = { audiences = [\"a\"], from = \"header:x\" }",
         "authorize = { clients = [\"*\"] } # who may",
         "[a.credentials]\nbearer =\n[b]\nlisten \"x\"",
+        "vaule = true # what nobody knows",
+        "credentials = { xyz = false }",
     ] {
         let shown = redact(text);
         let expected = text.replace("values = 1", "values = *");

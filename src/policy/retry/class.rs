@@ -162,7 +162,7 @@ impl<'de> Deserialize<'de> for Class {
         let status = text.parse::<StatusCode>().ok();
         match status.filter(|status| status.is_client_error() || status.is_server_error()) {
             Some(status) => Ok(Class::Status(status)),
-            None => Err(match elsewhere(&text) {
+            None => Err(match elsewhere(&text).or_else(|| of_grpc(&text)) {
                 Some(meant) => D::Error::custom(
                     Wrong::new(format!("unknown value `{text}`")).help(format!("write {meant}")),
                 ),
@@ -181,11 +181,28 @@ fn elsewhere(word: &str) -> Option<&'static str> {
     Some(match word {
         "gateway-error" => "\"502\", \"503\", \"504\"",
         "retriable-4xx" => "\"409\"",
+        "envoy-ratelimited" | "http_429" => "\"429\"",
+        "http_500" => "\"500\"",
         "reset" => "\"reset-before-response\"",
+        "reset-before-request" => "\"refused-stream\"",
+        "http3-post-connect-failure" => "\"connect-failure\"",
         "retriable-status-codes" => "each status, such as \"503\"",
+        "retriable-headers" | "invalid_header" => "each status, such as \"502\"",
         "error" | "timeout" | "http_502" | "http_503" | "http_504" => {
             "\"connect-failure\", \"502\", \"503\", \"504\""
         }
+        _ => return None,
+    })
+}
+
+/// A status of gRPC as Envoy writes it, without the word that tells it from others here.
+fn of_grpc(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "cancelled" => "\"grpc:cancelled\"",
+        "deadline-exceeded" => "\"grpc:deadline-exceeded\"",
+        "internal" => "\"grpc:internal\"",
+        "resource-exhausted" => "\"grpc:resource-exhausted\"",
+        "unavailable" => "\"grpc:unavailable\"",
         _ => return None,
     })
 }
@@ -211,6 +228,24 @@ mod tests {
                 serde_json::from_value::<Class>(wrong.into()).is_err(),
                 "{wrong}"
             );
+        }
+    }
+
+    #[test]
+    fn what_other_proxies_call_it_is_told_in_our_words() {
+        for (word, meant) in [
+            ("gateway-error", "\"502\", \"503\", \"504\""),
+            ("reset-before-request", "\"refused-stream\""),
+            ("retriable-4xx", "\"409\""),
+            ("envoy-ratelimited", "\"429\""),
+            ("unavailable", "\"grpc:unavailable\""),
+        ] {
+            let error = serde_json::from_value::<Class>(word.into()).unwrap_err();
+            let said = error.to_string();
+            assert!(said.ends_with(&format!("write {meant}")), "{word}: {said}");
+            for word in meant.split(", ") {
+                class(word.trim_matches('"'));
+            }
         }
     }
 

@@ -43,6 +43,9 @@ pub struct Schema(Arc<Validator<Scanned>>);
 /// The largest schema, in bytes.
 const LARGEST: u64 = 1 << 20;
 
+/// How to mend a schema that says no better.
+const VERSION: &str = "what may stand there is told by JSON Schema 2020-12, or by the version that its `$schema` names";
+
 /// As many violations are listed, with as many bytes in all; beyond that it is only said that there are more.
 const MOST_LISTED: usize = 50;
 const LONGEST_LIST: usize = 4096;
@@ -73,6 +76,7 @@ impl Schema {
         let validator =
             compile(&schema, &jsonschema::options_for().offline()).map_err(|wrong| Wrong {
                 message: format!("`{file}` is no JSON Schema: {}", wrong.message),
+                help: wrong.help.or_else(|| Some(VERSION.to_owned())),
                 ..wrong
             })?;
         Ok(Schema(Arc::new(validator)))
