@@ -26,6 +26,7 @@ mod diff;
 mod explain;
 #[cfg(feature = "inject")]
 mod inject;
+mod man;
 mod redirect;
 mod run;
 mod version;
@@ -59,6 +60,7 @@ enum Command {
     Inject(Box<inject::Inject>),
     Redirect(redirect::Redirect),
     Completions(completions::Completions),
+    Man(man::Man),
     Version(version::Version),
 }
 
@@ -97,6 +99,7 @@ impl Command {
             Command::Inject(inject) => inject.run(),
             Command::Redirect(redirect) => redirect.run(),
             Command::Completions(completions) => completions.run(),
+            Command::Man(man) => man.run(),
             Command::Version(version) => version.run(),
         }
     }
