@@ -18,7 +18,7 @@ use crate::config::{self, Problem, Report, Severity};
   outrigger check config/outrigger.toml
   outrigger check --strict /etc/outrigger
   outrigger check --live /etc/outrigger
-  outrigger check --offline deploy/orders.toml
+  outrigger check --offline --strict deploy/kubernetes/base/outrigger.toml
   outrigger check --format github deploy/a.toml deploy/b.toml
   kubectl get configmap outrigger -o jsonpath='{.data.outrigger\\.toml}' | outrigger check -")]
 pub(super) struct Check {

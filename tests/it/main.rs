@@ -68,6 +68,7 @@ mod rabbitmq;
 mod ranges;
 mod rate_limit;
 mod redirect;
+mod reference;
 mod refusals;
 mod refused_heads;
 mod refused_reloads;
