@@ -96,7 +96,7 @@ pub trait Session: Send {
     /// When it cannot be taken.
     fn hold<'a>(&'a mut self, _name: &'a str) -> BoxFuture<'a, Result<bool, Failure>> {
         let why = "this kind of database has no such lock";
-        Box::pin(ready(Err(Failure::Refused(why.to_owned()))))
+        Box::pin(ready(Err(Failure::refused(why))))
     }
 }
 

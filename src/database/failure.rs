@@ -34,8 +34,21 @@ pub enum Failure {
     Broken(String),
     /// The connection broke, and whether the statement was carried out is not known.
     Unknown(String),
-    /// The database refuses the statement itself; its code for why.
-    Refused(String),
+    /// The database refuses the statement itself.
+    Refused {
+        /// Its code for why.
+        code: String,
+        /// Its own sentence, for operators, where that is about the statement alone: it has names of the statement, and no value.
+        told: Option<String>,
+    },
+}
+
+impl Failure {
+    /// The database refuses the statement, by a code that says all.
+    pub fn refused(code: impl Into<String>) -> Self {
+        let code = code.into();
+        Failure::Refused { code, told: None }
+    }
 }
 
 /// What is known of the effects of a statement that took too long.

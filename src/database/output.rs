@@ -1,5 +1,7 @@
 //! Where rows go: JSON that is kept until it is whole, or handed on in pieces.
 
+use std::sync::{Arc, OnceLock};
+
 use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -53,6 +55,7 @@ pub struct Output {
     /// Bytes that were handed on.
     passed: usize,
     way: Option<Way>,
+    there: Option<Arc<OnceLock<Instant>>>,
 }
 
 /// To whom pieces are handed on.
@@ -74,6 +77,7 @@ impl Output {
             rows: 0,
             passed: 0,
             way: None,
+            there: None,
         }
     }
 
@@ -90,6 +94,20 @@ impl Output {
         let mut output = Output::whole(form, limits, big_numbers);
         output.way = Some(Way { sender, hold });
         (output, pieces)
+    }
+
+    /// Has `there` say when there is a connection whose rows come here.
+    #[must_use]
+    pub fn telling(mut self, there: &Arc<OnceLock<Instant>>) -> Self {
+        self.there = Some(there.clone());
+        self
+    }
+
+    /// There is a connection. Of several the first counts.
+    pub(super) fn is_connected(&self) {
+        if let Some(there) = &self.there {
+            let _earlier = there.set(Instant::now());
+        }
     }
 
     /// Takes it away from whoever has it, who can still tell its reader how it ended.

@@ -1,5 +1,6 @@
 //! What requests and answers are and mean, whatever version of HTTP carries them. Nothing here reads or writes a byte.
 
+pub mod asking;
 pub mod body;
 pub mod boxed;
 pub mod caller_key;

@@ -26,6 +26,8 @@ pub struct Peer {
 pub struct Source {
     /// The kind of broker, in OpenTelemetry's words.
     pub system: &'static str,
+    /// The broker's name in the config.
+    pub broker: Box<str>,
     /// The queue, the stream or the topic.
     pub destination: Box<str>,
 }

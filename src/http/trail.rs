@@ -10,6 +10,8 @@ use tokio::time::Instant;
 
 /// So many attempts are remembered of a request, and so many acts of policies; of more the first.
 const MOST: usize = 16;
+/// Of an attempt that takes so long it is remembered how long it was at what, as the request may turn out to be slow.
+pub const LONG: Duration = Duration::from_millis(50);
 
 /// When what happened to an attempt. What is in microseconds is since its beginning; 0: it did not happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +33,7 @@ pub struct Times {
 /// How long an attempt was at what. None: it did not come so far, or had no need to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Phases {
-    /// It waited for a connection of our own pool.
+    /// It waited for a connection of our own pool; that of a database is made within.
     pub queue: Option<Duration>,
     /// A connection was made, without TLS.
     pub connect: Option<Duration>,
@@ -41,12 +43,24 @@ pub struct Phases {
     pub first_byte: Option<Duration>,
 }
 
-/// An attempt that came to something else than a good answer.
+/// Who was asked, by the name that the config has for it.
+#[derive(Clone, Debug)]
+pub enum Asked {
+    Endpoint {
+        upstream: Arc<str>,
+        /// Its address.
+        endpoint: Arc<str>,
+    },
+    Database(Box<str>),
+    Broker(Box<str>),
+    /// The directory of files.
+    Root(Box<str>),
+}
+
+/// An attempt that came to something else than a good answer, or took [`LONG`].
 #[derive(Clone, Debug)]
 pub struct Attempted {
-    pub upstream: Arc<str>,
-    /// The address of the endpoint.
-    pub endpoint: Arc<str>,
+    pub asked: Asked,
     pub times: Times,
     /// What it came to: a status, the name of a reason, `timeout` or `cancelled`.
     pub outcome: Cow<'static, str>,
@@ -115,6 +129,51 @@ impl Trail {
 
     fn kept(&self) -> MutexGuard<'_, Option<Box<Steps>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Asked {
+    pub fn upstream(&self) -> Option<&str> {
+        match self {
+            Asked::Endpoint { upstream, .. } => Some(upstream),
+            _ => None,
+        }
+    }
+
+    pub fn endpoint(&self) -> Option<&str> {
+        match self {
+            Asked::Endpoint { endpoint, .. } => Some(endpoint),
+            _ => None,
+        }
+    }
+
+    pub fn database(&self) -> Option<&str> {
+        match self {
+            Asked::Database(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    pub fn broker(&self) -> Option<&str> {
+        match self {
+            Asked::Broker(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    pub fn root(&self) -> Option<&str> {
+        match self {
+            Asked::Root(directory) => Some(directory),
+            _ => None,
+        }
+    }
+
+    /// How much memory it takes for itself; names of endpoints are shared.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Asked::Endpoint { .. } => 0,
+            Asked::Database(name) | Asked::Broker(name) | Asked::Root(name) => name.len(),
+        }
     }
 }
 

@@ -48,7 +48,7 @@ impl Subscription {
         let attempt = Attempt {
             name: name.clone(),
             route: config.route.shared(),
-            requests: Requests::new(&name, &config.path, &source),
+            requests: Requests::new(&name, &config.path, config.broker.as_str(), &source),
             rules: Rules {
                 ladder,
                 keeps_dead_letters: with.client.keeps_dead_letters(&source),

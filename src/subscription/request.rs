@@ -44,8 +44,8 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    /// `name` is the subscription's, and `source` where its messages come from.
-    pub fn new(name: &str, path: &str, source: &broker::Source) -> Self {
+    /// `name` is the subscription's, and `source` where of `broker` its messages come from.
+    pub fn new(name: &str, path: &str, broker: &str, source: &broker::Source) -> Self {
         Requests {
             peer: Arc::new(Peer {
                 address: PeerAddress::Unix,
@@ -54,6 +54,7 @@ impl Requests {
                 identity: None,
                 source: Some(Box::new(Source {
                     system: source.kind().system(),
+                    broker: broker.into(),
                     destination: source.name().into(),
                 })),
                 original: None,

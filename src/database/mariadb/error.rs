@@ -4,13 +4,15 @@ use super::packet::Fields;
 use crate::database::{Constraint, Effects, Failure, server};
 
 /// An error of the server. Its message may have values in it, so it is shown to operators only, and only when there is no
-/// connection.
+/// connection, or when the server had no value yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ServerError {
     pub number: u16,
     /// The SQLSTATE, where it was told.
     state: String,
     message: String,
+    /// It is about the text of a statement, of whose values the server knows nothing yet.
+    pub of_text: bool,
 }
 
 impl ServerError {
@@ -27,6 +29,7 @@ impl ServerError {
             number,
             state,
             message: String::from_utf8_lossy(fields.0).into_owned(),
+            of_text: false,
         }
     }
 
@@ -38,6 +41,11 @@ impl ServerError {
     /// What was prepared does not fit any more, or is not there: nothing was run.
     pub fn is_stale_plan(&self) -> bool {
         matches!(self.number, 1243 | 1615)
+    }
+
+    /// Whether its message has no value: that of a statement, or one about what the user or the server may do.
+    fn is_without_values(&self) -> bool {
+        self.of_text || matches!(self.number, 1142 | 1143 | 1227 | 1290 | 1370 | 1792)
     }
 
     fn bad_value(&self) -> Failure {
@@ -128,10 +136,13 @@ impl server::ServerError for ServerError {
             | 4038 => self.bad_value(),
             _ if self.state.starts_with("22") => self.bad_value(),
             _ if self.state == "45000" => Failure::Raised,
-            number => Failure::Refused(match self.state.as_str() {
-                "" => format!("HY000, error {number}"),
-                state => format!("{state}, error {number}"),
-            }),
+            number => Failure::Refused {
+                code: match self.state.as_str() {
+                    "" => format!("HY000, error {number}"),
+                    state => format!("{state}, error {number}"),
+                },
+                told: self.is_without_values().then_some(self.message),
+            },
         }
     }
 }
@@ -201,11 +212,24 @@ mod tests {
                 1146,
                 "42S02",
                 "Table 'hush' doesn't exist",
-                Failure::Refused("42S02, error 1146".to_owned()),
+                Failure::refused("42S02, error 1146"),
             ),
         ] {
             assert_eq!(error(number, state, message), expected, "{message}");
         }
+        let mut missing = ServerError {
+            number: 1146,
+            message: "Table 'nowhere' doesn't exist".to_owned(),
+            of_text: true,
+            ..ServerError::default()
+        };
+        let told = |error: &ServerError| match error.clone().into_failure() {
+            Failure::Refused { told, .. } => told,
+            other => panic!("{other:?}"),
+        };
+        assert!(told(&missing).unwrap().contains("nowhere"));
+        missing.of_text = false;
+        assert_eq!(told(&missing), None);
         for message in [
             "Incorrect integer value: 'hush for column x' for column `d`.`t`.`n` at row 1",
             "Data too long for column 'n' at row 1",

@@ -79,7 +79,11 @@ pub(super) async fn prepare(conn: &mut Conn, run: &Run<'_>) -> Answer<(Ready, Ve
     let mut fields = Fields(&body);
     let counts = match fields.u8() {
         Some(0x00) => (fields.u32(), fields.u16(), fields.u16()),
-        Some(0xff) => return Ok(Err(Stop::Server(Box::new(conn.take_error(&body))))),
+        Some(0xff) => {
+            let mut error = conn.take_error(&body);
+            error.of_text = true;
+            return Ok(Err(Stop::Server(Box::new(error))));
+        }
         _ => (None, None, None),
     };
     let (Some(id), Some(columns), Some(parameters)) = counts else {
@@ -105,7 +109,7 @@ pub(super) async fn prepare(conn: &mut Conn, run: &Run<'_>) -> Answer<(Ready, Ve
             into.extend_from_slice(&id.to_le_bytes())
         });
         // The server sees other placeholders in it than were seen here.
-        return Ok(Err(Stop::Ours(Failure::Refused("HY093".to_owned()))));
+        return Ok(Err(Stop::Ours(Failure::refused("HY093"))));
     }
     let ready = Ready { id, order };
     if run.way.prepares {

@@ -3,10 +3,11 @@
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::message::backend::{CommandCompleteBody, ErrorResponseBody};
 
+use super::open::told;
 use crate::database::{Constraint, Effects, Failure, server};
 
 /// An error of the server. Its message may have values in it, so it is shown to operators only, and only when there is no
-/// connection.
+/// connection, or when it is about the text of a statement.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ServerError {
     /// The SQLSTATE.
@@ -45,6 +46,13 @@ impl ServerError {
     /// The plan of a prepared statement does not fit any more, or it is not there: nothing was run.
     pub fn is_stale_plan(&self) -> bool {
         matches!(self.code.as_str(), "0A000" | "26000" | "42P05")
+    }
+
+    /// Whether its message has no value. Only what is found when a statement is read has a place in it, and of what is found
+    /// later, what the user or the transaction may do is about tables; functions may have made up anything.
+    fn is_without_values(&self) -> bool {
+        let is_about_rights = matches!(self.code.as_str(), "42501" | "25006");
+        self.context.is_empty() && (self.position.is_some() || is_about_rights)
     }
 
     /// The parameter that the context names, from 0: `unnamed portal parameter $2 = '...'`.
@@ -92,7 +100,11 @@ impl server::ServerError for ServerError {
                 let detail = format!("a value is not what the database takes (SQLSTATE {code})");
                 Failure::BadValue(self.parameter(), detail)
             }
-            code => Failure::Refused(code.to_owned()),
+            _ => {
+                let told = self.is_without_values().then(|| told(&self));
+                let code = self.code;
+                Failure::Refused { code, told }
+            }
         }
     }
 }
@@ -157,6 +169,27 @@ mod tests {
         assert!(!format!("{bad:?}").contains("hush"));
         assert!(error(&[(b'V', "FATAL"), (b'C', "57P01")]).is_fatal);
         assert_eq!(read(b"C"), ServerError::default());
+    }
+
+    #[test]
+    fn a_sentence_is_told_where_it_is_about_the_statement_alone() {
+        let told = |fields: &[(u8, &str)]| match error(fields).into_failure() {
+            Failure::Refused { told, .. } => told,
+            other => panic!("{other:?}"),
+        };
+        let missing = (b'M', "relation \"nowhere\" does not exist");
+        assert_eq!(
+            told(&[(b'C', "42P01"), missing, (b'P', "13")]).unwrap(),
+            "relation \"nowhere\" does not exist (SQLSTATE 42P01, at character 13)"
+        );
+        // `to_regclass($1)` and `to_tsquery($1)` have codes of the same class.
+        let value = (b'M', "syntax error in tsquery: \"hush\"");
+        assert_eq!(told(&[(b'C', "42601"), value]), None);
+        let function = (b'W', "PL/pgSQL function f() line 1 at EXECUTE");
+        assert_eq!(told(&[(b'C', "42703"), value, (b'P', "8"), function]), None);
+        let rights = (b'M', "permission denied for table t");
+        assert!(told(&[(b'C', "42501"), rights]).is_some());
+        assert_eq!(told(&[(b'C', "42501"), value, function]), None);
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub(super) async fn listen(
 ) -> Result<Box<dyn Listening>, Failure> {
     if conn.is_pooled {
         let why = "a pooler stands before the database, through which nothing can be listened to";
-        return Err(Failure::Refused(why.to_owned()));
+        return Err(Failure::refused(why));
     }
     for channel in channels {
         let listen = format!("LISTEN {}", escape_identifier(channel));

@@ -60,7 +60,7 @@ pub(super) async fn run(
     };
     if written.is_err() {
         conn.write.clear();
-        let failure = Failure::Refused(TOO_LONG.to_owned());
+        let failure = Failure::refused(TOO_LONG);
         run.stop = Some(Stop::Ours(failure));
         return Ok(run.end(conn));
     }

@@ -53,7 +53,7 @@ async fn a_commit_holds_only_by_the_tag_and_the_status() {
     assert!(commit_after(b"COMMIT\0", b'I').await.is_ok());
     for tag in [&b"ROLLBACK\0"[..], b"\0"] {
         let ended = commit_after(tag, b'I').await;
-        assert!(matches!(ended, Err(Stop::Ours(Failure::Refused(_)))));
+        assert!(matches!(ended, Err(Stop::Ours(Failure::Refused { .. }))));
     }
     for status in [b'T', b'E'] {
         let ended = commit_after(b"COMMIT\0", status).await;

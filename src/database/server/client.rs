@@ -94,6 +94,7 @@ async fn run<P: Protocol>(
     until: Option<Instant>,
 ) -> Result<Done, Failure> {
     let mut in_use = server.lease(until).await?;
+    output.is_connected();
     let limit = Instant::now() + server.statement_timeout;
     let until = until.map_or(limit, |until| until.min(limit));
     let mut tries = Tries::default();

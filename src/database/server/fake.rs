@@ -75,7 +75,7 @@ impl ServerError for Error {
     fn into_failure(self) -> Failure {
         match self.0 {
             "40001" => Failure::Conflict("serialization_failure"),
-            code => Failure::Refused(code.to_owned()),
+            code => Failure::refused(code),
         }
     }
 }

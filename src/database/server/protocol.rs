@@ -96,7 +96,7 @@ pub(in crate::database) trait Protocol: Sized + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Box<dyn Listening>, Failure>> + Send {
         let kind = Self::KIND.name();
         let why = format!("{kind} has no channels that could be listened to");
-        ready(Err(Failure::Refused(why)))
+        ready(Err(Failure::refused(why)))
     }
 }
 

@@ -45,7 +45,7 @@ async fn what_went_against_another_transaction_is_tried_again_while_there_is_tim
 #[tokio::test]
 async fn what_fails_is_undone() {
     let (fake, client) = client([Says::Error("42P01")]);
-    let refused = Err(Failure::Refused("42P01".to_owned()));
+    let refused = Err(Failure::refused("42P01"));
     assert_eq!(run(&client, BOTH).await, refused);
     assert_eq!(run(&client, READS).await, Ok(1));
     assert_eq!(fake.log(), ["1 run", "1 ROLLBACK", "1 run"]);
@@ -65,7 +65,7 @@ async fn a_transaction_that_ends_or_begins_on_its_own_is_none_that_holds() {
     let (fake, client) = client([Says::Turns, Says::Turns]);
     let ended = run(&client, BOTH).await;
     assert!(matches!(ended, Err(Failure::Unknown(_))), "{ended:?}");
-    let left_open = Err(Failure::Refused("25001".to_owned()));
+    let left_open = Err(Failure::refused("25001"));
     assert_eq!(run(&client, WRITES).await, left_open);
     assert_eq!(fake.log(), ["1 run", "1 run", "1 ROLLBACK"]);
 }
@@ -79,7 +79,7 @@ async fn a_commit_holds_by_the_word_of_the_server() {
         Ok(Err(Error("57P01"))),
         Err(Broken::Late),
     ]);
-    let refused = |code: &str| Err(Failure::Refused(code.to_owned()));
+    let refused = |code: &str| Err(Failure::refused(code));
     assert_eq!(run(&client, BOTH).await, refused("25P02"));
     assert_eq!(run(&client, BOTH).await, refused("23505"));
     for connection in [1, 2] {
@@ -110,10 +110,7 @@ async fn a_connection_that_breaks_leaves_open_only_what_may_hold() {
         matches!(by_a_pooler, Err(Failure::Unknown(_))),
         "{by_a_pooler:?}"
     );
-    assert_eq!(
-        run(&client, READS).await,
-        Err(Failure::Refused("08006".to_owned()))
-    );
+    assert_eq!(run(&client, READS).await, Err(Failure::refused("08006")));
 }
 
 #[tokio::test(start_paused = true)]
@@ -134,7 +131,7 @@ async fn plans_that_do_not_fit_any_more_are_made_anew_once() {
     let stale = || Says::Error("0A000");
     let (fake, client) = client([stale(), Says::Rows(2), stale(), stale()]);
     assert_eq!(run(&client, READS).await, Ok(2));
-    let refused = Err(Failure::Refused("0A000".to_owned()));
+    let refused = Err(Failure::refused("0A000"));
     assert_eq!(run(&client, READS).await, refused);
     assert_eq!(fake.log().len(), 4);
 }
@@ -204,6 +201,6 @@ async fn a_kind_without_channels_says_so_and_connects_to_nobody() {
     let (fake, client) = client([]);
     let refused = client.listen(&["a".to_owned()]).await.err();
     let why = "MariaDB has no channels that could be listened to";
-    assert_eq!(refused, Some(Failure::Refused(why.to_owned())));
+    assert_eq!(refused, Some(Failure::refused(why)));
     assert_eq!(fake.seen.lock().unwrap().opened, 0);
 }

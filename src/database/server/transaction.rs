@@ -83,7 +83,7 @@ async fn attempt<P: Protocol>(
         if conn.in_transaction() {
             // A procedure has begun one, and what it did does not hold before that ends.
             let _closed = rollback(protocol, conn).await;
-            return Err(Stop::Ours(Failure::Refused(LEFT_OPEN.to_owned())));
+            return Err(Stop::Ours(Failure::refused(LEFT_OPEN)));
         }
         work.judge(output).map_err(Stop::Ours)?;
         return Ok(affected);
@@ -148,7 +148,7 @@ pub(in crate::database) async fn commit<P: Protocol>(
     conn.set_deadline(Instant::now() + END);
     match protocol.command(conn, "COMMIT").await {
         Ok(Ok(true)) if !conn.in_transaction() => Ok(()),
-        Ok(Ok(false)) => Err(Stop::Ours(Failure::Refused(HAS_FAILED.to_owned()))),
+        Ok(Ok(false)) => Err(Stop::Ours(Failure::refused(HAS_FAILED))),
         Ok(Err(error)) if !error.is_fatal() => {
             if conn.in_transaction() {
                 let _closed = rollback(protocol, conn).await;

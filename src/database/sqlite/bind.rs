@@ -32,7 +32,7 @@ pub(super) fn bind(
         let found = number
             .and_then(|number| Some((number, statement.types.get(number)?, values.get(number)?)));
         let Some((number, of, value)) = found else {
-            return Err(Stop::Ours(Failure::Refused("SQLITE_RANGE".to_owned())));
+            return Err(Stop::Ours(Failure::refused("SQLITE_RANGE")));
         };
         let bound =
             bound(*of, value).map_err(|what| Stop::Ours(Failure::BadValue(Some(number), what)))?;

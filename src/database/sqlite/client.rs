@@ -109,6 +109,7 @@ async fn run(
     };
     let mut in_use = client.lease(until).await?;
     in_use.writer = writer;
+    output.is_connected();
     let effects = if work.writes() {
         Effects::Unknown
     } else {

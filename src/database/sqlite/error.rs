@@ -46,7 +46,7 @@ pub(super) fn judge(error: &Error) -> Trouble {
         Error::SqliteFailure(code, message) => (code, message.as_deref().unwrap_or_default()),
         Error::SqlInputError { error, msg, .. } => (error, msg.as_str()),
         Error::MultipleStatement | Error::Empty | Error::NulError(_) => {
-            return kept(Failure::Refused("SQLITE_ERROR".to_owned()));
+            return kept(Failure::refused("SQLITE_ERROR"));
         }
         other => {
             return kept(Failure::Broken(format!(
@@ -94,12 +94,18 @@ pub(super) fn judge(error: &Error) -> Trouble {
         }
         ErrorCode::ReadOnly => Trouble {
             told: told(),
-            ..kept(Failure::Refused(name))
+            ..kept(Failure::Refused {
+                code: name,
+                told: Some(what(code).to_owned()),
+            })
         },
         _ => Trouble {
-            // What it says of a statement has names of the statement.
+            // What it says of a statement has names of the statement: what it says of values is told apart before.
             told: Some(format!("a statement is refused: {message} ({name})")),
-            ..kept(Failure::Refused(name))
+            ..kept(Failure::Refused {
+                code: name,
+                told: Some(message.to_owned()),
+            })
         },
     }
 }
@@ -136,7 +142,7 @@ fn constraint(code: &ffi::Error, message: &str) -> Failure {
         ffi::SQLITE_CONSTRAINT_CHECK => (Constraint::Check, named.filter(|named| is_name(named))),
         ffi::SQLITE_CONSTRAINT_DATATYPE => return bad_value(message),
         ffi::SQLITE_CONSTRAINT_TRIGGER => return Failure::Raised,
-        _ => return Failure::Refused(name(code)),
+        _ => return Failure::refused(name(code)),
     };
     Failure::Constraint(kind, named.map(str::to_owned))
 }

@@ -41,7 +41,7 @@ pub(super) fn run(
     }
     let mut prepared = connection.prepare_cached(&statement.text)?;
     if !statement.writes && !prepared.readonly() {
-        return Err(Stop::Ours(Failure::Refused("SQLITE_READONLY".to_owned())));
+        return Err(Stop::Ours(Failure::refused("SQLITE_READONLY")));
     }
     bind(&mut prepared, statement, values)?;
     let (reads, before) = (prepared.readonly(), connection.total_changes());

@@ -156,6 +156,6 @@ impl SqlLock {
 fn is_refusal(failure: &Failure) -> bool {
     matches!(
         failure,
-        Failure::Refused(_) | Failure::Constraint(..) | Failure::BadValue(..) | Failure::Raised
+        Failure::Refused { .. } | Failure::Constraint(..) | Failure::BadValue(..) | Failure::Raised
     )
 }

@@ -32,7 +32,7 @@ impl Told {
     pub fn sentence(&self, failure: Failure) -> String {
         let table = &self.table;
         match failure {
-            Failure::Refused(code) => self.refused(&code),
+            Failure::Refused { code, .. } => self.refused(&code),
             Failure::Unavailable(why)
             | Failure::Overloaded(why)
             | Failure::Broken(why)
@@ -115,7 +115,7 @@ impl Told {
             columns.error.as_ref(),
         ];
         if known.names().next().is_none() {
-            return Err(Trouble(self.sentence(Failure::Refused("42P01".to_owned()))));
+            return Err(Trouble(self.sentence(Failure::refused("42P01"))));
         }
         let selected = config.selected();
         let mut all = named.into_iter().flatten().chain(&selected);

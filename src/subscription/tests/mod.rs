@@ -198,7 +198,7 @@ async fn a_message_brings_no_order_to_the_connection() {
     let source = config("").source("").unwrap();
     let mut delivery = fake.consume(&source, 1).next().await;
     delivery.message = message;
-    let request = request::Requests::new("orders", "/events", &source)
+    let request = request::Requests::new("orders", "/events", "main", &source)
         .of(&delivery)
         .unwrap();
     let field = |name: &str| {

@@ -15,12 +15,14 @@ use serde::{Deserialize, Serialize};
 use super::block::{Block, Build, Opened, Options};
 use super::rehearsal::{End, Rehearsal, Rehearsing};
 use super::rewrite::PathTemplate;
+use crate::http::asking::Asking;
 use crate::http::body::Body;
 use crate::http::boxed::pinned;
 use crate::http::error::{Error, METHOD_NOT_ALLOWED};
 use crate::http::exchange::Exchange;
 use crate::http::handler::{Answer, Handler};
 use crate::http::message::{Request, Response};
+use crate::http::trail::Asked;
 use crate::value::problem::Problems;
 use crate::value::{ByteSize, DirectoryPath, captures, regular};
 
@@ -272,8 +274,8 @@ struct Files {
 }
 
 impl Handler for Files {
-    fn call<'a>(&'a self, request: Box<Request>, _: &'a Exchange<'a>) -> Answer<'a> {
-        pinned(|| self.traced(request))
+    fn call<'a>(&'a self, request: Box<Request>, exchange: &'a Exchange<'a>) -> Answer<'a> {
+        pinned(|| self.asked(request, exchange))
     }
 }
 
@@ -301,6 +303,18 @@ impl Handler for Rehearsed {
 }
 
 impl Files {
+    async fn asked(
+        &self,
+        request: Box<Request>,
+        exchange: &Exchange<'_>,
+    ) -> Result<Box<Response>, Error> {
+        let asked = || Asked::Root(self.shown.as_str().into());
+        let asking = Asking::new(exchange, asked, None);
+        let result = self.traced(request).await;
+        asking.end(result.as_deref());
+        result
+    }
+
     async fn traced(&self, request: Box<Request>) -> Result<Box<Response>, Error> {
         let Some(span) = span::begin(&request, &self.shown) else {
             return self.answer(request).await;

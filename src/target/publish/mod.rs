@@ -16,11 +16,13 @@ use super::rehearsal::{End, Rehearsing, Told};
 use crate::broker::{
     self, Address, AddressKeys, Client, Confirmed, Destination, Kind, Message, Refusal,
 };
+use crate::http::asking::Asking;
 use crate::http::boxed::pinned;
 use crate::http::error::Error;
 use crate::http::exchange::Exchange;
 use crate::http::handler::{Answer, Handler};
 use crate::http::message::{Request, Response};
+use crate::http::trail::Asked;
 use crate::value::problem::Problems;
 use crate::value::template::{FieldName, HeaderTemplate};
 use crate::value::{self, ByteSize};
@@ -162,18 +164,26 @@ struct Publish {
 }
 
 impl Handler for Publish {
-    fn call<'a>(&'a self, request: Box<Request>, _: &'a Exchange<'a>) -> Answer<'a> {
-        pinned(|| self.publish(request))
+    fn call<'a>(&'a self, request: Box<Request>, exchange: &'a Exchange<'a>) -> Answer<'a> {
+        pinned(|| self.publish(request, exchange))
     }
 }
 
 impl Publish {
-    async fn publish(&self, mut request: Box<Request>) -> Result<Box<Response>, Error> {
+    async fn publish(
+        &self,
+        mut request: Box<Request>,
+        exchange: &Exchange<'_>,
+    ) -> Result<Box<Response>, Error> {
         fit(&request)?;
         let body = message::read(&mut request, self.max_body).await?;
+        let asked = || Asked::Broker((*self.broker).into());
         if message::is_batch(&request) {
             let messages = message::batch(&request, &body, &self.headers)?;
-            return Ok(Box::new(self.publish_all(&request, messages).await));
+            let asking = Asking::new(exchange, asked, None);
+            let response = self.publish_all(&request, messages).await;
+            asking.end(Ok(&response));
+            return Ok(Box::new(response));
         }
         let mut message = message::of(&request, body, &self.headers)?;
         if let Some(event) = self
@@ -184,10 +194,13 @@ impl Publish {
             message::wrap(&mut message, event, &request);
         }
         let id = message.id.clone();
-        match self.send(&request, message).await {
+        let asking = Asking::new(exchange, asked, None);
+        let result = match self.send(&request, message).await {
             Ok(confirmed) => Ok(Box::new(answer::confirmed(&self.broker, &id, confirmed))),
             Err(refusal) => Err(answer::refused(refusal, &id)),
-        }
+        };
+        asking.end(result.as_deref());
+        result
     }
 
     /// Publishes each, and answers for each, in their order.

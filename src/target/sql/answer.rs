@@ -39,6 +39,8 @@ const OUTCOME_UNKNOWN: Reason = Reason::new("outcome_unknown", 504).by(Fault::Re
 const BAD_REQUEST: Reason = Reason::new("bad_request", 400);
 
 const LINES: &str = "application/x-ndjson";
+/// The longest sentence of a database, in bytes.
+const LONGEST: usize = 500;
 static RETRY_AFTER: HeaderName = header::RETRY_AFTER;
 
 /// The answer for a statement that was carried out.
@@ -128,13 +130,15 @@ pub(super) fn failed(failure: Failure, parameters: &[ParameterConfig]) -> Error 
             let detail = format!("{detail}: whether it was carried out is not known");
             Error::new(reason, detail).at(Progress::Sent)
         }
-        Failure::Refused(code) => Error::new(
-            reason,
-            format!(
-                "the database refuses the statement of this route ({})",
-                named(&code)
-            ),
-        ),
+        Failure::Refused { code, told } => {
+            let code = named(&code);
+            let detail = format!("the database refuses the statement of this route ({code})");
+            let error = Error::new(reason, detail);
+            match told {
+                Some(told) => error.because(bounded(told)),
+                None => error,
+            }
+        }
         Failure::Ambiguous(name) => Error::new(
             reason,
             format!(
@@ -151,6 +155,15 @@ fn named(code: &str) -> String {
     } else {
         code.to_owned()
     }
+}
+
+/// As much of what the database says as is of use in a log.
+fn bounded(mut told: String) -> String {
+    if told.len() > LONGEST {
+        told.truncate(told.floor_char_boundary(LONGEST));
+        told.push('…');
+    }
+    told
 }
 
 fn again(error: Error) -> Error {
@@ -179,7 +192,7 @@ fn reason(failure: &Failure) -> Reason {
         Failure::Unavailable(_) => DATABASE_UNAVAILABLE,
         Failure::Broken(_) => DATABASE_LOST,
         Failure::Unknown(_) => OUTCOME_UNKNOWN,
-        Failure::Refused(_) | Failure::Ambiguous(_) => STATEMENT_REFUSED,
+        Failure::Refused { .. } | Failure::Ambiguous(_) => STATEMENT_REFUSED,
     }
 }
 

@@ -3,7 +3,7 @@
 //! What is run stands in the config as a whole; what a caller sends is bound to its parameters ([`parameters`]), or refused. What
 //! the caller is told is in [`answer`].
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Method, StatusCode, header};
@@ -12,12 +12,14 @@ use tokio::time::Instant;
 use super::block::{Asked, Block, Build, Named, Opened, Options};
 use super::rehearsal::{End, Rehearsing, Told};
 use crate::database::{Client, Failure, Form, Kind, Limits, Output, Shape, Value, Work};
+use crate::http::asking::Asking;
 use crate::http::body::Body;
 use crate::http::boxed::pinned;
 use crate::http::error::Error;
 use crate::http::exchange::Exchange;
 use crate::http::handler::{Answer, Handler};
 use crate::http::message::{Request, Response};
+use crate::http::trail;
 use crate::value::Wrong;
 use crate::value::problem::Problems;
 
@@ -174,20 +176,25 @@ impl Sql {
         let values = parameters::values(&self.parameters, &request, document.as_ref())?;
         let until = exchange.limits().deadline;
         let started = Instant::now();
+        let there = Arc::new(OnceLock::new());
+        let asked = || trail::Asked::Database(self.config.database.as_str().into());
+        let asking = Asking::new(exchange, asked, Some(&there));
         let mut span = span::begin(&request, self.kind, &self.config.database);
         let form = self.form(&request);
         let is_lines = form == Form::Lines;
         let result = if form == Form::Lines || (form == Form::Array && self.limits.bytes > WHOLE) {
-            self.stream(form, values, until).await
+            self.stream(form, values, until, &there).await
         } else {
-            self.whole(form, &values, until).await
+            self.whole(form, &values, until, &there).await
         };
         self.metrics.end(started, &result);
         span::end(&mut span, &result);
-        match result {
+        let result = match result {
             Ok(body) => Ok(Box::new(answer::of(self.config.result, body, is_lines))),
             Err(failure) => Err(answer::failed(failure, &self.parameters)),
-        }
+        };
+        asking.end(result.as_deref());
+        result
     }
 
     async fn whole(
@@ -195,8 +202,9 @@ impl Sql {
         form: Form,
         values: &[Value],
         until: Option<Instant>,
+        there: &Arc<OnceLock<Instant>>,
     ) -> Result<Body, Failure> {
-        let mut output = Output::whole(form, self.limits, self.config.big_numbers);
+        let mut output = Output::whole(form, self.limits, self.config.big_numbers).telling(there);
         let Inner { client, work } = &*self.inner;
         let done = client.run(work, values, &mut output, until).await?;
         Ok(match self.config.result {
@@ -212,10 +220,12 @@ impl Sql {
         form: Form,
         values: Vec<Value>,
         until: Option<Instant>,
+        there: &Arc<OnceLock<Instant>>,
     ) -> Result<Body, Failure> {
         let hold = if form == Form::Lines { 0 } else { WHOLE };
-        let (mut output, pieces) =
+        let (output, pieces) =
             Output::in_pieces(form, self.limits, self.config.big_numbers, hold, AHEAD);
+        let mut output = output.telling(there);
         let inner = self.inner.clone();
         // It ends when the answer's body is dropped, and with the statement's time.
         let task = tokio::spawn(async move {

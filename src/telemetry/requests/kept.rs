@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::http::message::RequestId;
 use crate::http::peer::Source;
-use crate::http::trail::{Acted, Attempted, Phases, Steps};
+use crate::http::trail::{Acted, Asked, Attempted, Phases, Steps};
 use crate::trace::TraceId;
 
 /// What fails in the same way: its route, and why.
@@ -102,12 +102,18 @@ impl Kept {
             + self
                 .source
                 .as_ref()
-                .map_or(0, |source| source.destination.len())
+                .map_or(0, |source| source.broker.len() + source.destination.len())
             + text(&self.path)
             + text(&self.detail)
             + text(&self.cause)
             + details
             + self.steps.attempts.capacity() * size_of::<Attempted>()
+            + self
+                .steps
+                .attempts
+                .iter()
+                .map(|one| one.asked.bytes())
+                .sum::<usize>()
             + self.steps.acts.capacity() * size_of::<Acted>()
     }
 
@@ -116,8 +122,11 @@ impl Kept {
         let since = |at: Instant| at.saturating_duration_since(self.received).as_secs_f64();
         let attempts = self.steps.attempts.iter().map(|one| {
             json!({
-                "upstream": &*one.upstream,
-                "endpoint": &*one.endpoint,
+                "upstream": one.asked.upstream(),
+                "endpoint": one.asked.endpoint(),
+                "database": one.asked.database(),
+                "broker": one.asked.broker(),
+                "root": one.asked.root(),
                 "began_seconds": since(one.times.began),
                 "seconds": f64::from(one.times.ended) / 1e6,
                 "phases": phases(&one.times.phases()),
@@ -128,6 +137,7 @@ impl Kept {
         let acts = self.steps.acts.iter().map(
             |act| json!({ "policy": act.policy, "did": act.did, "at_seconds": since(act.at) }),
         );
+        let asked = self.steps.attempts.last().map(|one| &one.asked);
         let body = self.head.map(|head| self.took.saturating_sub(head));
         json!({
             "at": humantime::format_rfc3339_millis(self.ended).to_string(),
@@ -137,6 +147,7 @@ impl Kept {
             "route": &*self.route,
             "source": self.source.as_ref().map(|source| json!({
                 "system": source.system,
+                "broker": &*source.broker,
                 "destination": &*source.destination,
             })),
             "method": self.method.as_ref().map(http::Method::as_str),
@@ -148,6 +159,9 @@ impl Kept {
             "grpc_status": self.grpc_status,
             "upstream": self.upstream.as_deref(),
             "endpoint": self.endpoint.as_deref(),
+            "database": asked.and_then(Asked::database),
+            "broker": asked.and_then(Asked::broker),
+            "root": asked.and_then(Asked::root),
             "failed": self.failed,
             "slow": self.slow,
             "seconds": self.took.as_secs_f64(),

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::http::message::RequestId;
-use crate::http::trail::{Attempted, Steps, Times};
+use crate::http::trail::{Asked, Attempted, Steps, Times};
 
 fn failed(route: &str, reason: &'static str, nth: u64) -> Kept {
     Kept {
@@ -109,8 +109,10 @@ fn they_are_found_by_what_is_known_of_them() {
     let mut slow = failed("pay", "connect_failed", 3);
     (slow.failed, slow.slow, slow.reason, slow.status) = (false, true, None, 200);
     slow.steps.attempts.push(Attempted {
-        upstream: "pay".into(),
-        endpoint: "10.0.0.1:80".into(),
+        asked: Asked::Endpoint {
+            upstream: "pay".into(),
+            endpoint: "10.0.0.1:80".into(),
+        },
         times: Times {
             began: slow.received,
             connects: 0,

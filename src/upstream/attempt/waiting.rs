@@ -9,12 +9,9 @@ use super::meaning::{Facts, Meaning, Outcome, Reached, Verdict};
 use crate::http::error::Error;
 use crate::http::exchange::{Exchange, Place, Why};
 use crate::http::message::{Response, ServedBy, Tried};
-use crate::http::trail::Attempted;
+use crate::http::trail::{Asked, Attempted, LONG};
 use crate::net::timer;
 use crate::upstream::{Endpoint, Upstream};
-
-/// Of an attempt that takes so long it is remembered how long it was at what, as the request may turn out to be slow.
-const LONG: u64 = Duration::from_millis(50).as_nanos() as u64;
 
 /// An attempt whose answer has not begun. Dropped, it was cut short.
 pub struct Waiting<'a> {
@@ -71,7 +68,7 @@ impl Waiting<'_> {
         if let Some(ended) = meaning.counted {
             self.upstream.metrics().ended(ended, waited);
         }
-        if lasted >= LONG || !outcome.is_good() {
+        if lasted >= LONG.as_nanos() as u64 || !outcome.is_good() {
             self.tell(outcome, reached);
         }
     }
@@ -90,8 +87,10 @@ impl Waiting<'_> {
             "an attempt failed or took long"
         );
         self.exchange.trail().attempted(Attempted {
-            upstream: self.upstream.name().clone(),
-            endpoint: endpoint.shown.clone(),
+            asked: Asked::Endpoint {
+                upstream: self.upstream.name().clone(),
+                endpoint: endpoint.shown.clone(),
+            },
             times: self.attempt.times(sent),
             outcome,
             detail,

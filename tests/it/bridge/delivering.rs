@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{delivering, publish, setup, start, state};
+use super::{EVENTS, delivering, publish, setup, start, state};
 use crate::support::{LIMIT, Launch, NatsServer, Origin, SOON, Script, eventually, stays};
 
 #[test]
@@ -22,6 +22,38 @@ fn a_paused_subscription_takes_nothing() {
     eventually(LIMIT, "it is delivered", || state(&proxy)["acked"] == 1);
     let nobody = proxy.admin("POST", "/subscriptions/nobody/pause", "");
     assert_eq!(nobody.status, 404);
+}
+
+#[test]
+fn a_message_that_failed_is_remembered_with_where_it_came_from() {
+    let server = NatsServer::start();
+    let unwell = Script::new().answering("503 Service Unavailable", "");
+    let origin = Origin::start().on(EVENTS, unwell);
+    let origin = origin.on(EVENTS, Script::answer("ok"));
+    let proxy = start(&server, &origin, "");
+    publish(&proxy, "new", "a");
+    eventually(LIMIT, "it is delivered", || state(&proxy)["acked"] == 1);
+    let found = proxy.admin("GET", "/requests?route=all", "").json();
+    let one = &found[0];
+    let source = json!({ "system": "nats", "broker": "events", "destination": "orders" });
+    assert_eq!(one["source"], source, "{found}");
+    assert_eq!(one["listener"], "subscriptions.handler", "{found}");
+    assert_eq!(
+        (&one["status"], &one["path"]),
+        (&json!(503), &json!(EVENTS))
+    );
+    let attempt = &one["attempts"][0];
+    let endpoint = json!(origin.address().to_string());
+    assert_eq!(
+        (&attempt["endpoint"], &attempt["outcome"]),
+        (&endpoint, &json!("503"))
+    );
+    assert!(attempt["phases"]["first_byte"].is_f64(), "{found}");
+    // What asked the broker is another request, and went well.
+    assert_eq!(
+        (one["broker"].as_str(), found.as_array().unwrap().len()),
+        (None, 1)
+    );
 }
 
 #[test]

@@ -20,6 +20,12 @@ fn what_leads_nowhere_and_what_cannot_be_sent_is_told() {
         (502, &json!("message_unroutable"))
     );
     assert_eq!(answer.header("outrigger-message-id"), Some("1"));
+    let found = proxy.admin("GET", "/requests?route=lost", "").json();
+    let asked = (&found[0]["broker"], &found[0]["attempts"][0]["broker"]);
+    assert_eq!(asked, (&json!("events"), &json!("events")), "{found}");
+    let attempt = &found[0]["attempts"][0];
+    assert_eq!(attempt["outcome"], "message_unroutable", "{found}");
+    assert!(attempt["phases"]["first_byte"].is_f64(), "{found}");
     server.kill();
     eventually(LIMIT, "it is not connected", || {
         proxy.admin("GET", "/brokers", "").json()[0]["connected"] == false

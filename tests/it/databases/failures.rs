@@ -46,6 +46,28 @@ fn a_statement_that_is_refused_is_not_shown<K: Kind>(database: &K) {
         ],
         &["hush", "nowhere", "insert"],
     );
+    // Operators are told what is wrong with it.
+    let found = proxy
+        .admin("GET", "/requests?reason=statement_refused", "")
+        .json();
+    let (one, attempt) = (&found[0], &found[0]["attempts"][0]);
+    assert!(
+        one["cause"].as_str().unwrap().contains("nowhere"),
+        "{found}"
+    );
+    let asked = (&one["database"], &attempt["database"]);
+    assert_eq!(asked, (&json!("main"), &json!("main")), "{found}");
+    assert_eq!(attempt["outcome"], "statement_refused");
+    for phase in ["queue", "first_byte"] {
+        assert!(attempt["phases"][phase].is_f64(), "{found}");
+    }
+    eventually(LIMIT, "the log has it", || {
+        let log = proxy.log();
+        let mut lines = log
+            .lines()
+            .filter(|line| line.contains("statement_refused"));
+        lines.any(|line| line.contains("nowhere"))
+    });
     assert_eq!(database.number(&format!("select count(*) from {table}")), 1);
     let metrics = proxy.metrics();
     let counted = metrics.sum(

@@ -3,11 +3,31 @@
 use std::fs::{self, File, FileTimes};
 use std::time::{Duration, SystemTime};
 
+use serde_json::json;
+
 use super::{Data, config};
 use crate::support::{H2Client, Proxy, Response, SOON, eventually};
 
 /// The table of what nginx says to ranges: `tests/load/file_ranges.py`.
 const RANGES: &str = include_str!("ranges.txt");
+
+#[test]
+fn what_is_not_there_is_remembered_with_the_directory() {
+    let data = Data::new();
+    let proxy = data.start("");
+    let fields = [("x-request-id", "lost")];
+    let answer = proxy.client().request("GET", "/files/none", &fields, "");
+    answer.assert_refused(404, "file_not_found");
+    let one = proxy.admin("GET", "/requests/lost", "").json();
+    let root = data.root().display().to_string();
+    assert_eq!(one["root"], root, "{one}");
+    let attempt = &one["attempts"][0];
+    assert_eq!(
+        (&attempt["root"], &attempt["outcome"]),
+        (&json!(root), &json!("file_not_found"))
+    );
+    assert!(attempt["phases"]["first_byte"].is_f64(), "{one}");
+}
 
 #[test]
 fn ranges_are_answered_as_by_nginx() {
