@@ -161,7 +161,9 @@ impl Snapshot {
             let mut build = Build::new(name.shared(), old_kept, &mut kept).with_fetch(&tools.fetch);
             let stack = stack(route, &mut build, target);
             let metrics = RouteMetrics::new(name.as_str());
-            let metrics = metrics.kept_in(&tools.requests, slow_after);
+            let metrics = metrics
+                .kept_in(&tools.requests, slow_after)
+                .may_refuse(&summary.reasons);
             let before = old.and_then(|old| old.serving.named.get(name.as_str()));
             let path = route.route.matches.path.clone();
             let ready = Route {

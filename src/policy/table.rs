@@ -9,6 +9,7 @@ use super::answered::ChangeFailure;
 use super::build::Build;
 use super::material::Material;
 use super::orders::OrderKind;
+use crate::http::error::Reason;
 use crate::tls::Opened;
 use crate::value::Toggle;
 use crate::value::exposition::Metric;
@@ -22,6 +23,9 @@ pub trait Block: Sized {
 
     /// What operators may order of it.
     const ORDERS: &[OrderKind] = &[];
+
+    /// Why it may refuse a request, or fail one.
+    const REASONS: &[Reason] = &[];
 
     /// What holds where nobody says anything: by default, that there is no such policy.
     fn by_default() -> Option<Self> {
@@ -52,6 +56,7 @@ pub trait Block: Sized {
 impl<T: Block> Block for Toggle<T> {
     const METRICS: &[Metric] = T::METRICS;
     const ORDERS: &[OrderKind] = T::ORDERS;
+    const REASONS: &[Reason] = T::REASONS;
 
     fn by_default() -> Option<Self> {
         T::by_default().map(Toggle::On)
@@ -84,7 +89,10 @@ impl<T: Block> Block for Toggle<T> {
 
     fn tell(&self, summary: &mut Summary) {
         match self {
-            Toggle::On(block) => block.tell(summary),
+            Toggle::On(block) => {
+                summary.reasons.extend_from_slice(T::REASONS);
+                block.tell(summary);
+            }
             Toggle::Off => T::tell_off(summary),
         }
     }
@@ -129,6 +137,8 @@ pub struct Summary {
     pub answers_preflights: bool,
     /// Keys for which it matters who a caller has proven to be, with what happens where nobody can prove it.
     pub identities: Vec<(&'static [&'static str], &'static str)>,
+    /// Why they may refuse a request, or fail one; some more than once.
+    pub reasons: Vec<Reason>,
     /// Headers that carry a secret, whatever their names are.
     pub secret_headers: Vec<HeaderName>,
     /// The values of headers, each behind the keys that lead to it.

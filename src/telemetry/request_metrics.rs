@@ -2,14 +2,15 @@
 //!
 //! Handles are made when a snapshot is built, because finding a metric by its labels hashes and locks. Which
 //! listeners and status codes a route meets shows only at run time: those handles are made at the first request
-//! that needs them, and found without a lock from then on.
+//! that needs them, and found without a lock from then on. All else counts from 0: for what must see the first of
+//! something, there are the counts of durations and of failures by route.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-use crate::http::error::Reason;
+use crate::http::error::{CALLER_GONE, Reason};
 use crate::http::grpc::Status;
 use crate::telemetry::failures::Failures;
 use crate::telemetry::requests::Requests;
@@ -35,7 +36,11 @@ pub(super) const RESPONSE_BYTES: Metric = Metric::counter(
 );
 pub(super) const REFUSED: Metric = Metric::counter(
     "outrigger_refused_total",
-    "Requests answered by the proxy itself because they were refused or failed.",
+    "Requests answered by the proxy itself because they were refused or failed, or cut off by it.",
+);
+const CALLERS_GONE: Metric = Metric::counter(
+    "outrigger_callers_gone_total",
+    "Requests whose caller went away before the end of the answer.",
 );
 pub(super) const FAILED: Metric = Metric::counter(
     "outrigger_requests_failed_total",
@@ -55,6 +60,7 @@ pub const METRICS: &[Metric] = &[
     REQUEST_BYTES,
     RESPONSE_BYTES,
     REFUSED,
+    CALLERS_GONE,
     FAILED,
     GRPC_RESPONSES,
 ];
@@ -75,16 +81,11 @@ pub struct RouteMetrics {
     in_flight: Gauge,
     request_bytes: Counter,
     response_bytes: Counter,
-    failed: Arc<Failed>,
+    callers_gone: Counter,
+    failed: Counter,
+    failures: Arc<Failures>,
     kept: Arc<Requests>,
     slow_after: Duration,
-}
-
-/// What of a route fails: nothing, for one of which nothing ever failed.
-#[derive(Default)]
-struct Failed {
-    counter: OnceLock<Counter>,
-    newest: Failures,
 }
 
 impl RouteMetrics {
@@ -99,7 +100,9 @@ impl RouteMetrics {
             in_flight: gauge!(IN_FLIGHT.name, "route" => route.clone()),
             request_bytes: counter!(REQUEST_BYTES.name, "route" => route.clone()),
             response_bytes: counter!(RESPONSE_BYTES.name, "route" => route.clone()),
-            failed: Arc::default(),
+            callers_gone: counter!(CALLERS_GONE.name, "route" => route.clone()),
+            failed: counter!(FAILED.name, "route" => route.clone()),
+            failures: Arc::default(),
             kept: Arc::default(),
             slow_after: Duration::MAX,
             route,
@@ -114,6 +117,16 @@ impl RouteMetrics {
             slow_after,
             ..self
         }
+    }
+
+    /// The same, where what is refused for one of these reasons is counted from 0: the first shows as one. What an upstream
+    /// does to a request is counted of the upstream so, and here from the first.
+    #[must_use]
+    pub fn may_refuse(self, reasons: &[Reason]) -> Self {
+        for reason in reasons {
+            self.refused(*reason);
+        }
+        self
     }
 
     /// From when on an answer is slow.
@@ -134,7 +147,7 @@ impl RouteMetrics {
     /// The same, with the failures that those of the same name in the config before know.
     #[must_use]
     pub fn following(mut self, before: &RouteMetrics) -> Self {
-        self.failed = before.failed.clone();
+        self.failures = before.failures.clone();
         self
     }
 
@@ -166,23 +179,21 @@ impl RouteMetrics {
         if response_bytes > 0 {
             self.response_bytes.increment(response_bytes);
         }
-        if let Some(reason) = reason {
-            self.refused(reason).increment(1);
+        match reason {
+            None => {}
+            Some(CALLER_GONE) => self.callers_gone.increment(1),
+            Some(reason) => self.refused(reason).increment(1),
         }
     }
 
     /// Counts a request as failed, beside [`RouteMetrics::finished`].
     pub fn failed(&self) {
-        let counter = self.failed.counter.get_or_init(|| {
-            let route = self.route.clone();
-            counter!(FAILED.name, "route" => route)
-        });
-        counter.increment(1);
+        self.failed.increment(1);
     }
 
     /// The newest requests that failed.
     pub fn failures(&self) -> &Failures {
-        &self.failed.newest
+        &self.failures
     }
 
     /// Counts a call of gRPC that has ended: who answered, unless it was the proxy itself, and with which status.
@@ -331,6 +342,23 @@ mod tests {
             none.finished(&"in".into(), 503, Some(OVERLOADED), 0.001, 0, 0);
         });
         assert!(text.contains("outrigger_refused_total{route=\"none\",reason=\"overloaded\"} 1"));
+    }
+
+    #[test]
+    fn what_may_happen_is_counted_from_nothing() {
+        let text = rendered(|| {
+            let reasons = [OVERLOADED, OVERLOADED];
+            let pay = RouteMetrics::new("pay").may_refuse(&reasons);
+            pay.finished(&"in".into(), 499, Some(CALLER_GONE), 0.001, 0, 0);
+        });
+        for line in [
+            "outrigger_refused_total{route=\"pay\",reason=\"overloaded\"} 0",
+            "outrigger_requests_failed_total{route=\"pay\"} 0",
+            "outrigger_callers_gone_total{route=\"pay\"} 1",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} in {text}");
+        }
+        assert!(!text.contains("caller_gone\""), "{text}");
     }
 
     #[test]

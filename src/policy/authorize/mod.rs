@@ -7,7 +7,7 @@ use super::build::Build;
 use super::jwt;
 use super::stack::Filter;
 use super::table::{Block, Blocks, FromBlocks, Summary};
-use crate::http::error::Error;
+use crate::http::error::{Error, Reason};
 use crate::http::exchange::Exchange;
 use crate::http::message::Request;
 use crate::value::networks;
@@ -51,6 +51,8 @@ fn some_networks<'de, D: serde::Deserializer<'de>>(
 }
 
 impl Block for Config {
+    const REASONS: &[Reason] = &[FORBIDDEN];
+
     fn check(&self, problems: &mut Problems) {
         for (claim, _) in self.claims.iter().filter(|(_, values)| values.is_empty()) {
             problems

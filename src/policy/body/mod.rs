@@ -21,6 +21,7 @@ use self::validate::Schema;
 use super::material::Material;
 use super::table::{Block, Summary};
 use crate::http::envelope;
+use crate::http::error::Reason;
 use crate::tls::Opened;
 use crate::value::ByteSize;
 use crate::value::FieldName;
@@ -89,6 +90,7 @@ pub struct ResponseConfig {
 
 impl Block for RequestConfig {
     const METRICS: &[Metric] = &[transform::FAILURES];
+    const REASONS: &[Reason] = transform::refusal::OF_REQUESTS;
 
     fn check(&self, problems: &mut Problems) {
         step::check(&self.body, problems);
@@ -161,6 +163,8 @@ impl RequestConfig {
 }
 
 impl Block for ResponseConfig {
+    const REASONS: &[Reason] = transform::refusal::OF_RESPONSES;
+
     fn check(&self, problems: &mut Problems) {
         step::check(&self.body, problems);
         self.changes().check(problems);

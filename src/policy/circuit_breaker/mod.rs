@@ -11,7 +11,7 @@ use super::graphql;
 use super::orders::OrderKind;
 use super::stack::{Filter, Outcome};
 use super::table::{Block, Blocks, FromBlocks};
-use crate::http::error::Error;
+use crate::http::error::{Error, Reason};
 use crate::http::exchange::Exchange;
 use crate::http::grpc::Dialect;
 use crate::http::message::Request;
@@ -31,7 +31,7 @@ mod window;
 mod word;
 
 use failures::{Classes, Failure};
-use route_breaker::{Facts, Reporter, RouteBreaker, STATE, TRANSITIONS, millis};
+use route_breaker::{CIRCUIT_OPEN, Facts, Reporter, RouteBreaker, STATE, TRANSITIONS, millis};
 use sample::{Call, Sample, Waiting};
 use thresholds::Thresholds;
 
@@ -88,6 +88,7 @@ impl Default for Config {
 impl Block for Config {
     const METRICS: &[Metric] = &[STATE, TRANSITIONS];
     const ORDERS: &[OrderKind] = &[order::BREAKER];
+    const REASONS: &[Reason] = &[CIRCUIT_OPEN];
 
     fn check(&self, problems: &mut Problems) {
         if let Toggle::On(ratio) = self.failure_ratio

@@ -13,7 +13,7 @@ use super::build::{self, Build, ShowState};
 use super::stack::{Filter, Outcome};
 use super::table::{Block, Blocks, FromBlocks};
 use crate::http::body::{Body, End, Guard};
-use crate::http::error::{Error, OVERLOADED};
+use crate::http::error::{Error, OVERLOADED, Reason};
 use crate::http::exchange::Exchange;
 use crate::http::message::{Request, Response};
 use crate::net::timer;
@@ -54,6 +54,7 @@ pub struct Config {
 
 impl Block for Config {
     const METRICS: &[Metric] = &[LIMIT];
+    const REASONS: &[Reason] = &[OVERLOADED];
 
     fn check(&self, problems: &mut Problems) {
         let nothing = &[];

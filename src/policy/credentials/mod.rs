@@ -11,7 +11,7 @@ use super::build::Build;
 use super::material::Material;
 use super::stack::{Next, Policy};
 use super::table::{Block, Blocks, FromBlocks, Summary};
-use crate::http::error::Error;
+use crate::http::error::{Error, Reason};
 use crate::http::message::{Request, Response};
 use crate::tls::Opened;
 use crate::value::FieldName;
@@ -23,6 +23,8 @@ mod ends;
 pub mod oauth2;
 mod refusal;
 mod token;
+
+use refusal::CREDENTIALS_UNAVAILABLE;
 
 /// `credentials`: one of its keys. What the caller sent under the same header is replaced.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
@@ -59,6 +61,7 @@ pub struct Basic {
 
 impl Block for Config {
     const METRICS: &[Metric] = &[token::REFRESHES, token::EXPIRY];
+    const REASONS: &[Reason] = &[CREDENTIALS_UNAVAILABLE];
 
     fn tell(&self, summary: &mut Summary) {
         summary.credential = Some("credentials");

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::document;
+use super::refusal::GRAPHQL_REFUSED;
+use crate::http::error::Reason;
 use crate::policy::table::Block;
 use crate::value::ByteSize;
 use crate::value::problem::Problems;
@@ -42,6 +44,8 @@ impl Default for Config {
 }
 
 impl Block for Config {
+    const REASONS: &[Reason] = &[GRAPHQL_REFUSED];
+
     fn check(&self, problems: &mut Problems) {
         if self.max_depth == Some(0) {
             problems

@@ -75,6 +75,7 @@ fn a_minute() -> Duration {
 
 impl Block for Config {
     const METRICS: &[Metric] = &[source::REFRESHES, source::LAST];
+    const REASONS: &[Reason] = &[UNAUTHORIZED, KEYS_UNAVAILABLE];
 
     fn check(&self, problems: &mut Problems) {
         if self.issuer.is_empty() {

@@ -53,6 +53,7 @@ pub type Config = OneOrMany<Limit>;
 
 impl Block for Config {
     const METRICS: &[Metric] = &[LIMITED];
+    const REASONS: &[Reason] = &[RATE_LIMITED];
 
     fn check(&self, problems: &mut Problems) {
         match self.0.len() {

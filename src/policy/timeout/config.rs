@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::http::error::{DEADLINE_EXCEEDED, Reason, UPSTREAM_TIMEOUT};
 use crate::policy::table::Block;
 use crate::value::Limit;
 use crate::value::problem::Problems;
@@ -26,6 +27,8 @@ pub struct Idle(pub Limit);
 pub struct Whole(pub Limit);
 
 impl Block for UntilHead {
+    const REASONS: &[Reason] = &[UPSTREAM_TIMEOUT];
+
     fn by_default() -> Option<Self> {
         Some(UntilHead(Limit::from_secs(15)))
     }
@@ -46,6 +49,8 @@ impl Block for Idle {
 }
 
 impl Block for Whole {
+    const REASONS: &[Reason] = &[DEADLINE_EXCEEDED];
+
     fn by_default() -> Option<Self> {
         Some(Whole(Limit::NONE))
     }

@@ -16,6 +16,15 @@ pub const TRANSFORM_FAILED: Reason = Reason::new("transform_failed", 502);
 /// A response body that is not what the route asks for.
 pub const INVALID_UPSTREAM_BODY: Reason = Reason::new("invalid_upstream_body", 502);
 
+/// Why a request fails by its own body, or by that of its answer.
+pub const OF_REQUESTS: &[Reason] = &[
+    INVALID_BODY,
+    BODY_TOO_LARGE,
+    UNSUPPORTED_ENCODING,
+    TRANSFORM_FAILED,
+];
+pub const OF_RESPONSES: &[Reason] = &[INVALID_UPSTREAM_BODY, TRANSFORM_FAILED];
+
 /// Why a body is refused.
 #[derive(Debug)]
 pub enum Refused {
