@@ -19,7 +19,8 @@ pub enum Scale {
 }
 
 impl Scale {
-    /// The upper bounds of the buckets: from 0.5 ms to 30 s, or from 1 to 21.
+    /// The upper bounds of the buckets: from 0.5 ms to 1 h, or from 1 to 21. Those above 30 s are for streams, upgraded
+    /// connections and long polls.
     pub fn bounds(self) -> &'static [f64] {
         match self {
             Scale::Seconds => &SECONDS,
@@ -28,8 +29,9 @@ impl Scale {
     }
 }
 
-const SECONDS: [f64; 15] = [
+const SECONDS: [f64; 19] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+    60.0, 300.0, 900.0, 3600.0,
 ];
 const COUNTS: [f64; 7] = [1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0];
 /// The most buckets: one for each bound, and one for what is above them.
@@ -295,10 +297,11 @@ mod tests {
     #[test]
     fn a_bound_belongs_to_its_bucket() {
         let histogram = Histogram::default();
-        for seconds in [0.0, 0.0005, 0.000_501, 30.0, 30.1, f64::NAN] {
+        for seconds in [0.0, 0.0005, 0.000_501, 30.0, 30.1, 3600.1, f64::NAN] {
             histogram.record(seconds);
         }
         let (counts, _) = histogram.get();
-        assert_eq!((counts[0], counts[1], counts[14], counts[15]), (2, 1, 1, 2));
+        assert_eq!((counts[0], counts[1], counts[14]), (2, 1, 1));
+        assert_eq!((counts[15], counts[18], counts[19]), (1, 0, 2));
     }
 }
