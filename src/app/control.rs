@@ -38,7 +38,7 @@ use crate::telemetry::log::Level;
 use crate::telemetry::requests::Query;
 use crate::telemetry::times;
 use crate::tls::inventory;
-use crate::upstream::render_health;
+use crate::upstream::{render_health, render_traffic};
 use crate::value::Name;
 
 /// What the admin API asks of the control loop.
@@ -368,6 +368,7 @@ impl admin::Proxy for Control {
             }
         });
         render_health(snapshot.upstreams.values(), &mut text);
+        render_traffic(snapshot.upstreams.values(), &mut text);
         let brokers = snapshot.brokers.iter();
         let brokers = brokers.map(|(name, client)| (name.as_str(), client.state()));
         broker::render_metrics(brokers, &mut text);

@@ -18,6 +18,7 @@ mod original;
 mod pick;
 mod report;
 mod through;
+mod traffic;
 mod transport;
 
 pub use balance::admission::Admission;
@@ -33,7 +34,7 @@ pub use health::outlier::OutlierConfig;
 pub use metrics::DURATION as REQUEST_DURATION;
 pub use original::{NOT_REDIRECTED, ORIGINAL_DESTINATION};
 pub use pick::Leaning;
-pub use report::{EndpointDescription, render_health};
+pub use report::{EndpointDescription, render_health, render_traffic};
 pub use through::{Held, Through};
 pub use transport::settings::{PoolConfig, Protocol};
 
@@ -70,6 +71,8 @@ pub const METRICS: &[Metric] = &[
     metrics::CONNECTS,
     metrics::PANICS,
     report::ENDPOINTS,
+    report::HEALTHY,
+    traffic::REQUESTS,
     health::outlier::EJECTIONS,
     checker::CHECKS,
 ];

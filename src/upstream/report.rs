@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::balance::balancer::BalancerConfig;
 use super::balance::picker::Availability;
+use crate::upstream::traffic::{REQUESTS, Requests};
 use crate::upstream::{EndpointList, Listed, Upstream};
 use crate::value::Name;
 use crate::value::exposition::{Metric, labels};
@@ -17,7 +18,8 @@ use crate::value::exposition::{Metric, labels};
 /// Endpoints of an upstream, by the state that they are in.
 pub const ENDPOINTS: Metric =
     Metric::gauge("outrigger_upstream_endpoints", "Endpoints of an upstream.");
-const HEALTHY: Metric = Metric::gauge(
+/// Whether each of them may be picked.
+pub const HEALTHY: Metric = Metric::gauge(
     "outrigger_endpoint_healthy",
     "1 while an endpoint may be picked, else 0.",
 );
@@ -56,6 +58,8 @@ pub struct EndpointDescription {
     /// By how many times its last ejection was prolonged.
     pub ejections: u32,
     pub in_flight: usize,
+    /// Attempts at it since it came, by what came of them.
+    pub requests: Requests,
     /// Moving average of the time to the response head; None when no request came lately.
     pub latency_seconds: Option<f64>,
     /// What the balancer reckons with instead, for a while after failures; None otherwise.
@@ -139,6 +143,7 @@ impl EndpointDescription {
             failures: endpoint.standing.failures(),
             ejections: endpoint.standing.ejections(),
             in_flight: endpoint.load.in_flight(),
+            requests: endpoint.traffic.now(),
             latency_seconds: endpoint.load.latency(now).map(|l| l.as_secs_f64()),
             penalty_seconds: endpoint.load.penalty(now).map(|p| p.as_secs_f64()),
             last_error: endpoint
@@ -171,6 +176,33 @@ pub fn render_health<'a>(upstreams: impl Iterator<Item = &'a Arc<Upstream>>, tex
     }
     if !lines.is_empty() {
         HEALTHY.write_head(text);
+        text.push_str(&lines);
+    }
+}
+
+/// Writes the same way what came of requests at each endpoint: by its address, as the access log has it, so that no sum
+/// falls when one of several addresses of a name goes.
+pub fn render_traffic<'a>(upstreams: impl Iterator<Item = &'a Arc<Upstream>>, text: &mut String) {
+    let mut lines = String::new();
+    for upstream in upstreams.filter(|upstream| upstream.original.is_none()) {
+        let list = upstream.follower.set().load_full();
+        let mut traffic: BTreeMap<&str, Requests> = BTreeMap::new();
+        for Listed { endpoint, .. } in list.entries() {
+            *traffic.entry(&endpoint.shown).or_default() += endpoint.traffic.now();
+        }
+        for (endpoint, requests) in traffic {
+            for (result, count) in requests.by_result() {
+                let labels = labels([
+                    ("upstream", &*upstream.name),
+                    ("endpoint", endpoint),
+                    ("result", result),
+                ]);
+                REQUESTS.write_sample(&mut lines, &labels, count);
+            }
+        }
+    }
+    if !lines.is_empty() {
+        REQUESTS.write_head(text);
         text.push_str(&lines);
     }
 }

@@ -168,6 +168,7 @@ async fn it_describes_its_endpoints() {
                 "failures": 0,
                 "ejections": 1,
                 "in_flight": 1,
+                "requests": { "answered": 0, "failed": 0, "neither": 0 },
                 "latency_seconds": null,
                 "penalty_seconds": null,
                 "last_error": null,
@@ -188,4 +189,40 @@ async fn every_unix_endpoint_has_a_series_of_its_own() {
             format!("outrigger_endpoint_healthy{{upstream=\"app\",endpoint=\"{endpoint}\"}} 1");
         assert!(metrics.lines().any(|l| l == line), "{line} in {metrics}");
     }
+}
+
+#[tokio::test]
+async fn what_became_of_requests_is_told_of_each_address_that_there_is() {
+    let told = |upstream: &Arc<Upstream>| {
+        let mut metrics = String::new();
+        render_traffic([upstream].into_iter(), &mut metrics);
+        metrics
+    };
+    let old = next("endpoints = [\"10.0.0.1:80\", \"10.0.0.2:80\"]", None);
+    for Listed { endpoint, .. } in old.follower.set().load_full().entries() {
+        endpoint.traffic.answered.one_more();
+        endpoint.traffic.failed.one_more();
+    }
+    let line = |endpoint: &str, result: &str| {
+        format!(
+            "outrigger_endpoint_requests_total{{upstream=\"app\",endpoint=\"{endpoint}\",result=\"{result}\"}}"
+        )
+    };
+    let metrics = told(&old);
+    for (endpoint, result, count) in [
+        ("10.0.0.1:80", "answered", 1),
+        ("10.0.0.2:80", "failed", 1),
+        ("10.0.0.2:80", "neither", 0),
+    ] {
+        let line = format!("{} {count}", line(endpoint, result));
+        assert!(metrics.lines().any(|l| l == line), "{line} in {metrics}");
+    }
+    // An endpoint that stays goes on counting, and one that goes takes its series along.
+    let new = next("endpoints = [\"10.0.0.2:80\"]", Some(&old));
+    let metrics = told(&new);
+    assert!(
+        metrics.contains(&format!("{} 1", line("10.0.0.2:80", "answered"))),
+        "{metrics}"
+    );
+    assert!(!metrics.contains("10.0.0.1"), "{metrics}");
 }

@@ -36,9 +36,16 @@ impl Attempt {
     #[inline]
     pub(super) fn judged(&self, outcome: Outcome<'_>, verdict: Verdict, now: Instant) {
         match verdict {
-            Verdict::Good => self.endpoint().standing.answered(),
-            Verdict::Failure => self.blame(outcome, now),
-            Verdict::Neither => {}
+            Verdict::Good => {
+                let endpoint = self.endpoint();
+                endpoint.traffic.answered.one_more();
+                endpoint.standing.answered();
+            }
+            Verdict::Failure => {
+                self.endpoint().traffic.failed.one_more();
+                self.blame(outcome, now);
+            }
+            Verdict::Neither => self.endpoint().traffic.neither.one_more(),
         }
     }
 

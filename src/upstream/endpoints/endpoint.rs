@@ -14,6 +14,7 @@ use crate::upstream::balance::load::Load;
 use crate::upstream::health::checks::Health;
 use crate::upstream::health::last_error::LastError;
 use crate::upstream::health::standing::Standing;
+use crate::upstream::traffic::Traffic;
 
 /// One address of an upstream. It is the same, with all its facts, as long as some list names it. What goes over its
 /// transport is not its concern.
@@ -25,6 +26,7 @@ pub struct Endpoint<T> {
     pub shown: Arc<str>,
     pub transport: T,
     pub load: Load,
+    pub traffic: Traffic,
     pub standing: Standing,
     pub health: Health,
     pub last_error: LastError,
@@ -46,6 +48,7 @@ impl<T: Transport> Endpoint<T> {
             address,
             name,
             load: Load::new(now),
+            traffic: Traffic::default(),
             standing: Standing::new(now),
             health: Health::default(),
             last_error: LastError::default(),
