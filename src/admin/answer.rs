@@ -5,7 +5,6 @@ use http::{StatusCode, header};
 use serde::Serialize;
 use serde_json::Value;
 
-pub(super) const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 const PROBLEM: &str = "application/problem+json";
@@ -49,7 +48,7 @@ pub(super) fn problem(status: StatusCode, detail: &str) -> Response {
     with_type(status, PROBLEM, pretty(&problem))
 }
 
-pub(super) fn with_type(status: StatusCode, content_type: &'static str, body: String) -> Response {
+fn with_type(status: StatusCode, content_type: &'static str, body: String) -> Response {
     (status, [(header::CONTENT_TYPE, content_type)], body).into_response()
 }
 

@@ -285,6 +285,10 @@ impl Proxy for Fake {
         let told = self.metrics.clone();
         told.unwrap_or_else(|| "# TYPE up gauge\nup 1\n".to_owned())
     }
+
+    fn open_metrics(&self) -> String {
+        self.metrics() + "# EOF\n"
+    }
 }
 
 /// A subscription with one dead letter, and a relay.

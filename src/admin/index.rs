@@ -15,7 +15,7 @@ outrigger's admin API
 
 GET  /livez             is the process up?
 GET  /readyz            should it get traffic?
-GET  /metrics           in Prometheus's text format
+GET  /metrics           in Prometheus's text format, or in OpenMetrics
 GET  /stats             how everything is doing, in one answer; counts only grow
 GET  /config            the effective configuration
 GET  /config/places     where each of its keys stands in the files

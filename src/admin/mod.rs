@@ -15,6 +15,7 @@ pub(crate) mod fake;
 mod guard;
 mod hyper_io;
 mod index;
+mod metrics;
 mod orders;
 mod page;
 mod proxy;

@@ -88,6 +88,8 @@ pub trait Proxy: Send + Sync + 'static {
     fn set_log_level(&self, level: Level);
     /// In Prometheus's text format 0.0.4.
     fn metrics(&self) -> String;
+    /// The same in OpenMetrics 1.0.
+    fn open_metrics(&self) -> String;
 }
 
 /// A subscription, as the admin API sees it. What takes time ends when the broker has answered, or with why not.

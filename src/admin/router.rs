@@ -10,11 +10,11 @@ use axum::routing::{MethodRouter, get, post, put};
 use http::{StatusCode, Uri};
 use serde_json::{Value, json};
 
-use super::answer::{self, PROMETHEUS_TEXT, found, problem, text};
+use super::answer::{self, found, problem, text};
 use super::guard::{self, Guard};
 use super::registration::Kind;
 use super::{
-    Proxy, configs, explaining, orders, page, registering, relays, requests, subscriptions,
+    Proxy, configs, explaining, metrics, orders, page, registering, relays, requests, subscriptions,
 };
 use crate::listener::ListenAddress;
 use crate::policy;
@@ -109,7 +109,7 @@ fn probe_routes() -> Router<Arc<dyn Proxy>> {
     Router::new()
         .route("/livez", get(async || text(StatusCode::OK, "ok\n")))
         .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
+        .route("/metrics", get(metrics::metrics))
 }
 
 /// Whether a broker is there changes nothing: all instances together would get no traffic while it is not, not even what
@@ -125,10 +125,6 @@ async fn readyz(State(proxy): ProxyState) -> Response {
     let mut told = "ok\n".to_owned();
     told.extend(names.map(|name| format!("there is no connection to the broker `{name}`\n")));
     text(StatusCode::OK, told)
-}
-
-async fn metrics(State(proxy): ProxyState) -> Response {
-    answer::with_type(StatusCode::OK, PROMETHEUS_TEXT, proxy.metrics())
 }
 
 async fn config(State(proxy): ProxyState) -> Response {

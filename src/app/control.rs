@@ -382,6 +382,10 @@ impl admin::Proxy for Control {
         snapshot.config.certificates().render_metrics(&mut text);
         text
     }
+
+    fn open_metrics(&self) -> String {
+        self.telemetry.open_metrics(&self.metrics())
+    }
 }
 
 /// A route as `GET /routes` and `GET /routes/NAME` show it: as it is written, without what it does not set; and the

@@ -6,6 +6,7 @@ pub mod flood;
 mod gone;
 pub mod log;
 pub mod metrics;
+mod open_metrics;
 mod process;
 mod recorder;
 pub mod request_metrics;
@@ -79,6 +80,11 @@ impl Telemetry {
 
     pub fn log(&self) -> &Log {
         &self.log
+    }
+
+    /// `text`, which is in Prometheus's text format, in OpenMetrics 1.0, with requests that stand for others.
+    pub fn open_metrics(&self, text: &str) -> String {
+        open_metrics::of(text, &self.requests.exemplars())
     }
 
     /// Everything measured, in Prometheus's text format 0.0.4. `measure` sets the gauges that are read off when somebody asks.

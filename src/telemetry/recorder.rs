@@ -302,7 +302,8 @@ fn pairs(labels: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-fn value_of<'a>(label: &str, labels: &'a str) -> Option<&'a str> {
+/// The value of a label among labels, both as they are written.
+pub(super) fn value_of<'a>(label: &str, labels: &'a str) -> Option<&'a str> {
     let found = pairs(labels).find(|(key, _)| *key == label);
     found.map(|(_, value)| value)
 }

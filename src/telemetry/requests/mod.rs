@@ -9,9 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::process;
 
+mod exemplars;
 mod kept;
 mod query;
 
+pub use exemplars::Exemplars;
 use kept::Group;
 pub use kept::Kept;
 pub use query::Query;
@@ -116,4 +118,4 @@ impl Shard {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -8,7 +8,7 @@ use super::*;
 use crate::http::message::RequestId;
 use crate::http::trail::{Asked, Attempted, Steps, Times};
 
-fn failed(route: &str, reason: &'static str, nth: u64) -> Kept {
+pub(in crate::telemetry) fn failed(route: &str, reason: &'static str, nth: u64) -> Kept {
     Kept {
         ended: SystemTime::UNIX_EPOCH + Duration::from_secs(nth),
         received: Instant::now(),
