@@ -59,6 +59,13 @@ client_ca = "{tls}/ca.crt"
 client_auth = "optional"
 crl = "{tls}/ca.crl"
 
+[listeners.raw]
+listen = "127.0.0.1:{raw_port}"
+protocols = []
+pass_through = {{}}
+[tcp_routes.raw]
+upstream = "app"
+
 [upstreams.app]
 endpoints = ["127.0.0.1:{origin}"]
 health_check = {{ path = "/", interval = "1s" }}
@@ -161,11 +168,11 @@ def main():
           harness.Proxy(arguments.binary, ORIGIN.replace("KEYS", keys)) as origin):
         names = certificates(broker.directory)
         sqlite3.connect(broker.directory / "notes.db").execute("create table notes (id integer)")
-        tls_port = harness.free_port()
-        config = CONFIG.format(origin=origin.port, slow=slow.port, tls=names, tls_port=tls_port, broker=broker.block("events"),
+        tls_port, raw_port = harness.free_port(), harness.free_port()
+        config = CONFIG.format(origin=origin.port, slow=slow.port, tls=names, tls_port=tls_port, raw_port=raw_port, broker=broker.block("events"),
                                sqlite=broker.directory / "notes.db", postgres=postgres.url)
         with harness.Proxy(arguments.binary, config) as proxy, Prometheus(broker.directory, proxy.admin_port) as prometheus:
-            traffic(proxy, tls_port, names, postgres)
+            traffic(proxy, tls_port, raw_port, names, postgres)
             judge(verdict, prometheus)
             if arguments.draw:
                 drawing.draw(prometheus.port, arguments.draw, TRAFFIC)
@@ -183,7 +190,7 @@ def certificates(directory):
     return authority.directory
 
 
-def traffic(proxy, tls_port, names, postgres):
+def traffic(proxy, tls_port, raw_port, names, postgres):
     """Asks for everything, again and again; amid it the config changes, once to a good one and once to a bad one."""
     base = f"http://127.0.0.1:{proxy.port}"
     file = proxy.config / "outrigger.toml"
@@ -202,6 +209,7 @@ def traffic(proxy, tls_port, names, postgres):
         curl("--http2-prior-knowledge", "--header", "content-type: application/grpc", "--header", "te: trailers", "--data", "",
              f"{base}/hello.Greeter/SayHello")
         curl("--cacert", names / "ca.crt", f"https://localhost:{tls_port}/")
+        ask(raw_port, "GET", "/")
         postgres.insert(turn * 10, 10, 3)
         for one in both:
             one.join()
