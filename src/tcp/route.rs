@@ -11,7 +11,7 @@ use crate::upstream::{ORIGINAL_DESTINATION, Upstream};
 use crate::value::exposition::Metric;
 
 const OPEN: Metric = Metric::gauge(
-    "outrigger_passed_through_connections",
+    "outrigger_passed_through_connections_open",
     "Connections that are not HTTP and go on as they are, by the TCP route that took them.",
 );
 const PASSED: Metric = Metric::counter(

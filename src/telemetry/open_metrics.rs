@@ -84,6 +84,7 @@ impl Buckets {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
     use std::time::{Duration, SystemTime};
 
     use super::*;
@@ -151,10 +152,12 @@ mod tests {
     }
 
     #[test]
-    fn counters_alone_end_in_total() {
+    fn counters_alone_end_in_total_and_no_name_is_that_of_two() {
+        let mut names = HashSet::new();
         for metric in app::every_metric().into_iter().flatten() {
             let is_counter = metric.kind == Kind::Counter;
             assert_eq!(metric.name.ends_with("_total"), is_counter, "{metric:?}");
+            assert!(names.insert(family(metric.name)), "{metric:?}");
         }
     }
 }

@@ -75,7 +75,7 @@ fn open(proxy: &Proxy) -> f64 {
     let labels = [("listener", "tcp")];
     proxy
         .metrics()
-        .sum("outrigger_passed_through_connections", &labels)
+        .sum("outrigger_passed_through_connections_open", &labels)
 }
 
 /// The lines about connections, once there are so many.
