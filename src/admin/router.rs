@@ -14,7 +14,8 @@ use super::answer::{self, found, problem, text};
 use super::guard::{self, Guard};
 use super::registration::Kind;
 use super::{
-    Proxy, configs, explaining, metrics, orders, page, registering, relays, requests, subscriptions,
+    Proxy, configs, explaining, index, metrics, orders, page, registering, relays, requests,
+    subscriptions,
 };
 use crate::listener::ListenAddress;
 use crate::policy;
@@ -25,7 +26,7 @@ pub(super) type ProxyState = State<Arc<dyn Proxy>>;
 /// The whole API, for those who may steer the proxy; `address` is the one that it is served on.
 pub fn api(proxy: Arc<dyn Proxy>, address: &ListenAddress) -> Router {
     probe_routes()
-        .merge(page::routes())
+        .merge(page::routes(index::text))
         .route("/config", get(config))
         .route("/config/places", get(places))
         .route("/stats", get(stats))

@@ -61,14 +61,15 @@ pub(super) fn read<'a>(
     counts.collect()
 }
 
-/// What the counter `name` has of each route, by the values of `label`.
+/// What the counter `name` has of each route, by the values of `label`, of those that were counted at all.
 fn by_route(
     registry: &Registry,
     name: &str,
     label: &str,
 ) -> BTreeMap<String, BTreeMap<String, u64>> {
     let mut routes: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
-    for ([route, value], count) in registry.sums(name, ["route", label]) {
+    let counted = registry.sums(name, ["route", label]);
+    for ([route, value], count) in counted.into_iter().filter(|(_, count)| *count > 0) {
         routes.entry(route).or_default().insert(value, count);
     }
     routes

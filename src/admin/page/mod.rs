@@ -9,7 +9,6 @@ use axum::routing::get;
 use http::{HeaderMap, StatusCode, header};
 
 use super::answer::text;
-use super::index;
 
 const HTML: &str = "text/html; charset=utf-8";
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -29,20 +28,20 @@ const PARTS: [(&str, &str, &str); 5] = [
 ];
 const JS: &str = "text/javascript; charset=utf-8";
 
-/// The page, and what it loads.
-pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    let first = Router::new().route("/", get(first));
+/// The page, and what it loads. `index` is what others are given in its place.
+pub(super) fn routes<S: Clone + Send + Sync + 'static>(index: fn() -> String) -> Router<S> {
+    let first = Router::new().route("/", get(async move |headers| first(&headers, index)));
     PARTS.iter().fold(first, |router, &(path, kind, content)| {
         router.route(path, get(async move || file(kind, content)))
     })
 }
 
 /// The page for browsers, the index of the API for everybody else.
-async fn first(headers: HeaderMap) -> Response {
-    let mut answer = if wants_html(&headers) {
+fn first(headers: &HeaderMap, index: fn() -> String) -> Response {
+    let mut answer = if wants_html(headers) {
         file(HTML, include_str!("page.html"))
     } else {
-        text(StatusCode::OK, index::text())
+        text(StatusCode::OK, index())
     };
     let varies = http::HeaderValue::from_static("accept");
     answer.headers_mut().insert(header::VARY, varies);
