@@ -72,6 +72,10 @@ pub struct Config {
     /// Add `Via: 1.1 outrigger`. Off by default: some servers stop compressing when they see it.
     #[serde(default)]
     pub via: bool,
+    /// How much an answer tells that the proxy makes of a failure. `"full"`: also the reason, what happened in words, the route and
+    /// the trace. `"terse"`, for callers from outside: the status and the request's id, by which the log has the rest.
+    #[serde(default)]
+    pub problem_detail: ProblemDetail,
     /// Have routes executed by their names, below `/integrations`.
     #[serde(default)]
     pub integrations: IntegrationsConfig,
@@ -86,6 +90,15 @@ pub struct Config {
 pub enum Protocol {
     Http1,
     Http2,
+}
+
+/// How much callers are told of a failure.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum ProblemDetail {
+    #[default]
+    Full,
+    Terse,
 }
 
 /// What happens to a caller's `X-Forwarded-*`.

@@ -19,7 +19,7 @@ pub use accept::{Accepted, Listener, METRICS, accept};
 pub use access::{Access, Group, Mode};
 pub use address::ListenAddress;
 pub use checked::Checked;
-pub use config::{Config, ForwardedHeaders, Protocol};
+pub use config::{Config, ForwardedHeaders, ProblemDetail, Protocol};
 pub use integrations::{Integrations, IntegrationsConfig};
 pub use pass_through::PassThrough;
 pub use secure::Secured;

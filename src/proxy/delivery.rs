@@ -6,6 +6,7 @@ use crate::http::boxed::boxed;
 use crate::http::error::{Error, NO_ROUTE, Progress};
 use crate::http::exchange::{Exchange, LastSeen};
 use crate::http::message::{Request, Response};
+use crate::listener::ProblemDetail;
 use crate::proxy::answer::{self, About};
 use crate::proxy::finish::{Finish, Riding};
 use crate::proxy::integrations::find;
@@ -81,6 +82,7 @@ impl Proxy {
                     request_id: known.request_id.as_str(),
                     trace: known.trace,
                     dialect,
+                    tells: ProblemDetail::Full,
                 };
                 log_failure(&error, &about);
                 finish.failed(&error, known);

@@ -138,6 +138,7 @@ impl Proxy {
                     request_id: known.request_id.as_str(),
                     trace: known.trace,
                     dialect,
+                    tells: listener.problem_detail,
                 };
                 log_failure(&error, &about);
                 finish.failed(&error, known);
@@ -193,6 +194,7 @@ impl Proxy {
             request_id: known.request_id.as_str(),
             trace: known.trace,
             dialect: outline.dialect(),
+            tells: listener.problem_detail,
         };
         log_failure(&error, &about);
         let mut response = Box::new(answer::refuse(&error, &about));

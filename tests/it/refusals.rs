@@ -1,6 +1,6 @@
 //! Answers that the proxy makes itself.
 
-use crate::support::{Origin, Proxy, Refusing, SOON, Script, Setup, eventually};
+use crate::support::{H2Client, Origin, Proxy, Refusing, SOON, Script, Setup, eventually};
 
 #[test]
 fn a_refusal_is_a_problem_document_that_names_its_reason() {
@@ -43,6 +43,70 @@ fn a_failure_names_its_route_and_not_an_address() {
         answer.text()
     );
     assert!(!answer.text().contains("127.0.0.1"), "{}", answer.text());
+}
+
+#[test]
+fn callers_from_outside_are_told_no_more_than_where_to_look() {
+    let refusing = Refusing::bind();
+    let terse = || Setup::to_address(refusing.address()).also("[log]\naccess_log = true");
+    let mut proxy = Proxy::with(&terse().listener(r#"problem_detail = "terse""#));
+    let is_terse = |status: u16, title: &str, body: &serde_json::Value| {
+        let fields = body.as_object().unwrap();
+        let names: Vec<_> = fields.keys().map(String::as_str).collect();
+        assert_eq!(names, ["type", "title", "status", "request_id"]);
+        assert_eq!(
+            (&body["status"], &body["title"]),
+            (&status.into(), &title.into())
+        );
+    };
+    for (target, status, title) in [("/", 502, "Bad Gateway"), ("/%zz", 400, "Bad Request")] {
+        let answer = proxy.get(target);
+        assert_eq!(
+            (answer.status, answer.header("outrigger-reason")),
+            (status, None)
+        );
+        is_terse(status, title, &answer.json());
+        let id = answer.json()["request_id"].as_str().unwrap().to_owned();
+        eventually(SOON, "the log has the rest", || {
+            let log = proxy.stdout();
+            let line = log.lines().find(|line| line.contains(&id));
+            line.is_some_and(|line| line.contains("\"outrigger.reason\""))
+        });
+    }
+    // A head that is refused, and the other protocol.
+    let answer = proxy
+        .client()
+        .request("GET", "/", &[("bad header", "1")], "");
+    assert_eq!(
+        (answer.status, answer.header("outrigger-reason")),
+        (400, None)
+    );
+    is_terse(400, "Bad Request", &answer.json());
+    let answer = H2Client::connect(proxy.address()).request("GET", "/", &[], "");
+    assert_eq!(
+        (answer.status, answer.header("outrigger-reason")),
+        (502, None)
+    );
+    is_terse(
+        502,
+        "Bad Gateway",
+        &serde_json::from_slice(&answer.body).unwrap(),
+    );
+
+    let call = [("content-type", "application/grpc")];
+    let answer = H2Client::connect(proxy.address()).request("POST", "/a.B/C", &call, "");
+    assert_eq!(answer.header("grpc-status"), Some("14"));
+    assert_eq!(answer.header("outrigger-reason"), None);
+    let id = answer.header("x-request-id").unwrap();
+    assert_eq!(
+        answer.header("grpc-message"),
+        Some(&*format!("request {id} failed"))
+    );
+
+    proxy.reload_with(terse().toml());
+    let answer = proxy.get("/");
+    answer.assert_refused(502, "connect_failed");
+    assert_eq!(answer.json()["route"], "all");
 }
 
 #[test]
