@@ -3,7 +3,6 @@
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::message::backend::{CommandCompleteBody, ErrorResponseBody};
 
-use super::open::told;
 use crate::database::{Constraint, Effects, Failure, server};
 
 /// An error of the server. Its message may have values in it, so it is shown to operators only, and only when there is no
@@ -24,6 +23,15 @@ pub(super) struct ServerError {
 }
 
 impl ServerError {
+    /// For operators.
+    pub(super) fn in_words(&self) -> String {
+        let ServerError { message, code, .. } = self;
+        match self.position {
+            Some(place) => format!("{message} (SQLSTATE {code}, at character {place})"),
+            None => format!("{message} (SQLSTATE {code})"),
+        }
+    }
+
     pub fn read(body: &ErrorResponseBody) -> Self {
         let mut error = ServerError::default();
         let mut fields = body.fields();
@@ -101,7 +109,7 @@ impl server::ServerError for ServerError {
                 Failure::BadValue(self.parameter(), detail)
             }
             _ => {
-                let told = self.is_without_values().then(|| told(&self));
+                let told = self.is_without_values().then(|| self.in_words());
                 let code = self.code;
                 Failure::Refused { code, told }
             }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::conn::{Conn, LONGEST};
 use super::error::ServerError;
-use super::open::{Way, told};
+use super::open::Way;
 use super::query::run;
 use super::wire;
 use crate::database::link::Broken;
@@ -33,7 +33,7 @@ pub(super) async fn inspect(
     let declared = describe(conn, &statement.text, &statement.types).await;
     let declared = declared
         .map_err(broken)?
-        .map_err(|error| Objection::Refused(told(&error)))?;
+        .map_err(|error| Objection::Refused(error.in_words()))?;
     // Where a type cannot be told without its declaration, there is nothing to compare it with.
     let bare = describe(conn, &statement.text, &[]).await.map_err(broken)?;
     let numbers = bare.map(|bare| bare.parameters).unwrap_or_default();
@@ -78,7 +78,7 @@ async fn describe(
             (Message::ErrorResponse(body), result) => {
                 let error = ServerError::read(&body);
                 if error.is_fatal {
-                    return Err(Broken::Lost(told(&error)));
+                    return Err(Broken::Lost(error.in_words()));
                 }
                 *result = Err(error);
             }

@@ -103,7 +103,7 @@ async fn log_in(conn: &mut Conn, way: &Way) -> Result<(), String> {
                     conn.version = version.to_owned();
                 }
             }
-            Message::ErrorResponse(body) => return Err(told(&ServerError::read(&body))),
+            Message::ErrorResponse(body) => return Err(ServerError::read(&body).in_words()),
             Message::ReadyForQuery(body) => {
                 conn.ready(&body);
                 return Ok(());
@@ -133,7 +133,7 @@ async fn look_around(conn: &mut Conn, way: &Way) -> Result<(), String> {
             .map_err(|broken| broken.words())?
         {
             Message::DataRow(body) => row = super::row::values(&body),
-            Message::ErrorResponse(body) => return Err(told(&ServerError::read(&body))),
+            Message::ErrorResponse(body) => return Err(ServerError::read(&body).in_words()),
             Message::ReadyForQuery(body) => {
                 conn.ready(&body);
                 break;
@@ -157,13 +157,4 @@ async fn look_around(conn: &mut Conn, way: &Way) -> Result<(), String> {
 
 async fn sent(conn: &mut Conn) -> Result<(), String> {
     conn.send().await.map_err(|broken| broken.words())
-}
-
-/// For operators.
-pub(super) fn told(error: &ServerError) -> String {
-    let ServerError { message, code, .. } = error;
-    match error.position {
-        Some(place) => format!("{message} (SQLSTATE {code}, at character {place})"),
-        None => format!("{message} (SQLSTATE {code})"),
-    }
 }
